@@ -1,0 +1,1 @@
+"""The what-if: the analytic engine, the dataset, the causal mobility model and the augmentation."""

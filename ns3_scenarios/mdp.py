@@ -1,0 +1,116 @@
+"""The Markov decision process: actions, observations and rewards as pure functions of StepKpis.
+
+Written once; the environment, the dataset and the counterfactuals all use these. Leading batch dimensions
+(...) are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.scenario import Scenario
+
+MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
+"""CIO values at which cell-kpi counts the UEs that would move."""
+_RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
+
+
+def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
+    """Scales an action in [-1, 1] (..., E) to CIO in dB."""
+    return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0) * scenario.handover.cio_range_db
+
+
+def action_from_cio(scenario: Scenario, cio_db: Floats) -> Floats:
+    """Inverse of cio_from_action."""
+    return np.asarray(cio_db, dtype=np.float64) / scenario.handover.cio_range_db
+
+
+def observe(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> NDArray[np.float32]:
+    """Returns the observation that `scenario.observation` names, (..., O) float32, of the order of 1.
+
+    Args:
+        scenario: The scenario.
+        kpis: KPIs of the last interval.
+        cio_db: (..., E) CIO that was in force during it.
+    """
+    return OBSERVATIONS[scenario.observation](scenario, kpis, cio_db).astype(np.float32)
+
+
+def observation_size(scenario: Scenario) -> int:
+    """Length O of the observation."""
+    cells, pairs = len(scenario.cells), len(scenario.neighbor_pairs)
+    if scenario.observation == "cell-kpi":
+        return 3 * cells + (len(MARGIN_EDGES_DB) + 1) * pairs
+    return scenario.mobility.ues * cells
+
+
+def reward(scenario: Scenario, kpis: StepKpis) -> Floats:
+    """Returns the reward that `scenario.reward` names, (...)."""
+    return REWARDS[scenario.reward](scenario, kpis)
+
+
+def load_std(kpis: StepKpis) -> Floats:
+    """Standard deviation over the cells of the PRB utilisation, (...)."""
+    return np.asarray(kpis.prb_utilization.std(axis=-1))
+
+
+def jain(kpis: StepKpis) -> Floats:
+    """Jain's index of the cells' PRB utilisation, (...) in [1/C, 1]; 1 if no cell carries anything."""
+    load = kpis.prb_utilization
+    square = (load**2).sum(axis=-1) * load.shape[-1]
+    return np.where(square > 0, load.sum(axis=-1) ** 2 / np.where(square > 0, square, 1), 1.0)
+
+
+def p5_throughput_bps(kpis: StepKpis) -> Floats:
+    """5th percentile over the UEs of the throughput, (...) in bit/s."""
+    return np.asarray(np.percentile(kpis.ue_throughput_bps, 5, axis=-1))
+
+
+def margins_db(scenario: Scenario, kpis: StepKpis) -> Floats:
+    """For each pair (i, j) and UE: RSRP_i - RSRP_j in dB if i serves the UE, else NaN; (..., E, U)."""
+    serving = np.array([pair[0] for pair in scenario.neighbor_pairs])
+    neighbor = np.array([pair[1] for pair in scenario.neighbor_pairs])
+    rsrp = np.swapaxes(kpis.ue_rsrp_dbm, -1, -2)
+    served = kpis.ue_serving_cell[..., None, :] == serving[:, None]
+    return np.where(served, rsrp[..., serving, :] - rsrp[..., neighbor, :], np.nan)
+
+
+def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
+    """Per cell: load, share of the UEs, share of the offered traffic served; per pair: margins and CIO."""
+    ues = kpis.ue_serving_cell.shape[-1]
+    offered = scenario.traffic.offered_bps * ues / len(scenario.cells)
+    threshold = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
+    need_db = margins_db(scenario, kpis) + threshold
+    moving = [(need_db < edge).sum(axis=-1) / ues for edge in MARGIN_EDGES_DB]
+    return np.concatenate(
+        [
+            kpis.prb_utilization,
+            kpis.connected_ues / ues,
+            kpis.served_bps / offered,
+            *moving,
+            np.broadcast_to(action_from_cio(scenario, cio_db), moving[0].shape),
+        ],
+        axis=-1,
+    )
+
+
+def _rsrp_matrix(_scenario: Scenario, kpis: StepKpis, _cio_db: Floats) -> Floats:
+    """RSRP of every UE to every cell, centred; the reference system's state."""
+    centred = (kpis.ue_rsrp_dbm - _RSRP_CENTRE_DBM) / _RSRP_SCALE_DB
+    return centred.reshape(*centred.shape[:-2], -1)
+
+
+OBSERVATIONS: dict[str, Callable[[Scenario, StepKpis, Floats], Floats]] = {
+    "cell-kpi": _cell_kpi,
+    "rsrp-matrix": _rsrp_matrix,
+}
+
+REWARDS: dict[str, Callable[[Scenario, StepKpis], Floats]] = {
+    "load-std": lambda _scenario, kpis: -load_std(kpis),
+    "p5-throughput": lambda scenario, kpis: p5_throughput_bps(kpis) / scenario.traffic.offered_bps,
+    "jain": lambda _scenario, kpis: jain(kpis),
+}

@@ -1,0 +1,191 @@
+"""Scenario: everything that defines an experiment besides the seeds, as one frozen record.
+
+A *preset* is the YAML that people write (`presets/`); a *scenario* is a preset whose sites have been placed on
+the streets, so that its cells and neighbour pairs are explicit. Python and the ns-3 program read the same JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from sumo_mobility.base.contract import Contract, nearest
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.contexts import MobilityConfig
+from sumo_mobility.sites import HexagonalGrid
+
+PRESETS = Path(__file__).parent / "presets"
+_ID = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*-v\d+$")
+
+TIMES_TO_TRIGGER_MS = (0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120)
+"""TimeToTrigger, TS 36.331 6.3.5."""
+
+
+def _valid_id(value: str) -> str:
+    if not _ID.match(value):
+        raise ValueError("must look like 'helsinki-event-v0': lower case, hyphens, a version at the end")
+    return value
+
+
+def _valid_time_to_trigger(value: int) -> int:
+    if value not in TIMES_TO_TRIGGER_MS:
+        raise ValueError(f"must be one of {TIMES_TO_TRIGGER_MS} ms (TS 36.331)")
+    return value
+
+
+class Cell(Contract):
+    """One cell with an isotropic antenna."""
+
+    x_m: float
+    y_m: float
+    height_m: float = Field(gt=0, le=200)
+    tx_power_dbm: float = Field(ge=0, le=60)
+
+
+class Radio(Contract):
+    """Carrier, path loss and noise; the defaults are a macro network at 2 GHz."""
+
+    dl_bandwidth_rb: Literal[25, 50, 100] = 25
+    tx_power_dbm: float = Field(40.0, ge=0, le=60)
+    cell_height_m: float = Field(30.0, gt=0, le=200)
+    ue_height_m: float = Field(1.5, gt=0, le=30)
+    path_loss_exponent: float = Field(3.76, ge=1.5, le=6)
+    reference_loss_db: float = Field(15.3, ge=0, le=100)
+    """Log-distance loss at 1 m; with 3.76 this is 128.1 + 37.6 log10(d/km), TR 36.942."""
+    ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
+
+
+class Handover(Contract):
+    """Event A3 (TS 36.331 5.5.4.4) with a cell individual offset per ordered neighbour pair."""
+
+    a3_offset_db: float = Field(0.0, ge=-15, le=15)
+    hysteresis_db: float = Field(2.0, ge=0, le=15)
+    time_to_trigger_ms: Annotated[int, AfterValidator(_valid_time_to_trigger)] = 256
+    cio_range_db: float = Field(6.0, gt=0, le=24)
+    neighbor_distance_m: float = Field(1500.0, gt=0)
+    """Cells at most this far apart are neighbours."""
+    ping_pong_window_s: float = Field(5.0, gt=0)
+
+
+class Traffic(Contract):
+    """Constant bit rate in the downlink, one flow a UE."""
+
+    offered_bps: float = Field(200e3, gt=0, le=1e9)
+    """Offered to each UE at the application, payload only."""
+    packet_bytes: int = Field(1000, ge=20, le=1472)
+
+
+class Episode(Contract):
+    """Time. The trace starts when the warm-up ends; UEs stand at its first positions until then."""
+
+    steps: int = Field(40, ge=1)
+    control_interval_s: float = Field(1.0, ge=0.2, le=60)
+    warmup_s: float = Field(3.0, ge=1)
+    """Attachment and start of traffic; the first observation covers its last control interval."""
+
+    @property
+    def duration_s(self) -> float:
+        """Time under control."""
+        return self.steps * self.control_interval_s
+
+    @model_validator(mode="after")
+    def _intervals_fit(self) -> Self:
+        if self.warmup_s < self.control_interval_s + 1:
+            raise ValueError("episode.warmup_s must be at least control_interval_s + 1 s")
+        for name in ("control_interval_s", "warmup_s"):
+            if abs(getattr(self, name) * 5 - round(getattr(self, name) * 5)) > 1e-9:
+                raise ValueError(f"episode.{name} must be a multiple of 0.2 s, the L1 measurement period")
+        return self
+
+
+class Preset(Contract):
+    """What people write: the YAML files in `presets/`."""
+
+    id: Annotated[str, AfterValidator(_valid_id)]
+    description: str
+    mobility: MobilityConfig
+    sites: HexagonalGrid
+    radio: Radio = Radio()
+    handover: Handover = Handover()
+    traffic: Traffic = Traffic()
+    episode: Episode = Episode()
+    observation: Literal["cell-kpi", "rsrp-matrix"] = "cell-kpi"
+    reward: Literal["load-std", "p5-throughput", "jain"] = "load-std"
+
+    @model_validator(mode="after")
+    def _trace_covers_episode(self) -> Self:
+        if self.mobility.duration_s < self.episode.duration_s:
+            raise ValueError(
+                f"mobility.duration_s = {self.mobility.duration_s} is shorter than the episode's "
+                f"{self.episode.duration_s} s"
+            )
+        return self
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """Loads a shipped preset by id, or any YAML file by path.
+
+        Raises:
+            ConfigError: unknown id (with the nearest one), unknown key, or a value out of range.
+        """
+        path = Path(name)
+        if path.suffix in (".yaml", ".yml"):
+            return cls.read_yaml(path)
+        if name not in preset_ids():
+            raise ConfigError(
+                f"unknown preset '{name}'{nearest(name, preset_ids())}",
+                "'mlb scenario list' shows all presets",
+            )
+        return cls.read_yaml(PRESETS / f"{name}.yaml")
+
+
+class Scenario(Preset):
+    """A preset placed on its map: cells and the ordered neighbour pairs that the action steers."""
+
+    cells: tuple[Cell, ...] = Field(min_length=2)
+    neighbor_pairs: tuple[tuple[int, int], ...] = Field(min_length=1)
+    """(serving, neighbour) cell indices, sorted; component k of the action is the CIO of pair k."""
+
+    @model_validator(mode="after")
+    def _pairs_name_cells(self) -> Self:
+        for index, (serving, neighbor) in enumerate(self.neighbor_pairs):
+            if serving == neighbor or not (0 <= serving < len(self.cells) and 0 <= neighbor < len(self.cells)):
+                raise ValueError(f"neighbor_pairs.{index}: ({serving}, {neighbor}) does not name two cells")
+        if list(self.neighbor_pairs) != sorted(set(self.neighbor_pairs)):
+            raise ValueError("neighbor_pairs must be sorted and without repetition")
+        return self
+
+    @classmethod
+    def place(cls, preset: Preset, sites_m: list[tuple[float, float]]) -> Self:
+        """Puts one omnidirectional cell on each site and pairs the cells that are near enough.
+
+        Raises:
+            ConfigError: a cell has no neighbour, or two cells stand on one spot.
+        """
+        radio, reach_m = preset.radio, preset.handover.neighbor_distance_m
+        pairs = []
+        for i, (xi, yi) in enumerate(sites_m):
+            near = 0
+            for j, (xj, yj) in enumerate(sites_m):
+                distance_m = ((xi - xj) ** 2 + (yi - yj) ** 2) ** 0.5
+                if i != j and distance_m < 1:
+                    raise ConfigError(f"{preset.id}: cells {i} and {j} stand on one spot ({xi:.0f}, {yi:.0f}) m")
+                if i != j and distance_m <= reach_m:
+                    pairs.append((i, j))
+                    near += 1
+            if near == 0:
+                raise ConfigError(
+                    f"{preset.id}: cell {i} has no neighbour within {reach_m:.0f} m",
+                    "raise handover.neighbor_distance_m or lower sites.inter_site_distance_m",
+                )
+        cells = [Cell(x_m=x, y_m=y, height_m=radio.cell_height_m, tx_power_dbm=radio.tx_power_dbm) for x, y in sites_m]
+        fields = {name: getattr(preset, name) for name in Preset.model_fields}
+        return cls(**fields, cells=tuple(cells), neighbor_pairs=tuple(pairs))
+
+
+def preset_ids() -> list[str]:
+    """Ids of the presets that are shipped."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))

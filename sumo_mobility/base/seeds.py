@@ -1,0 +1,23 @@
+"""One seed, one independent random stream per named component."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, *component: str | int) -> np.random.Generator:
+    """Returns the generator of one component; changing one component leaves the others as they were.
+
+    Args:
+        seed: The run's seed, >= 0.
+        component: A path of names and indices, for example ("demand", 3).
+    """
+    words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in component]
+    return np.random.default_rng(np.random.SeedSequence([seed, *words]))
+
+
+def derive(seed: int, *component: str | int) -> int:
+    """Returns a 31-bit seed of one component, for programs that take an integer."""
+    return int(stream(seed, *component).integers(1, 2**31 - 1))
