@@ -1,0 +1,69 @@
+"""What every command of `mlb` has in common: options, a result for people and for machines, an exit code."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found or made.
+
+    Attributes:
+        data: The same facts for machines; printed by --json.
+        view: What people see.
+        ok: False makes the exit code 1.
+    """
+
+    data: Any
+    view: RenderableType
+    ok: bool = True
+
+
+@dataclass(kw_only=True)
+class Command(ABC):
+    """A command of `mlb`."""
+
+    json: bool = False
+    """Print the result as JSON."""
+
+    @abstractmethod
+    def execute(self) -> Result:
+        """Does the command's one job."""
+
+
+@dataclass(kw_only=True)
+class StageCommand(Command):
+    """A stage of the main job; it works in a run directory."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    resume: bool = False
+    """Go on with a stage that was begun before, keeping what is done."""
+
+    def options(self) -> dict[str, Any]:
+        """The options that define the stage's result."""
+        plain = {key: _plain(value) for key, value in asdict(self).items()}
+        for key in ("json", "run", "resume", "workers"):
+            plain.pop(key, None)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def show(result: Result, as_json: bool) -> None:
+    """Prints a result on stdout."""
+    console = Console()
+    if as_json:
+        console.print_json(data=result.data)
+    else:
+        console.print(result.view)

@@ -1,0 +1,41 @@
+"""The commands of `mlb`, and how its arguments are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+from tyro.conf import subcommand
+
+from py_agent.cli.command import Command
+from py_agent.cli.doctor import Build, Doctor
+from py_agent.cli.jobs import Bench, Quickstart
+from py_agent.cli.mobility import Mobility
+from py_agent.cli.scenario import ScenarioCommand
+from py_agent.cli.stages import Augment, Collect, Evaluate, Report, Train
+
+Commands = (
+    Annotated[Doctor, subcommand("doctor")]
+    | Annotated[Build, subcommand("build")]
+    | Annotated[Quickstart, subcommand("quickstart")]
+    | Annotated[Mobility, subcommand("mobility")]
+    | Annotated[ScenarioCommand, subcommand("scenario")]
+    | Annotated[Collect, subcommand("collect")]
+    | Annotated[Augment, subcommand("augment")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[Bench, subcommand("bench")]
+)
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Returns the command that the arguments describe; exits with code 2 and a hint if they are not clear."""
+    return tyro.cli(
+        Commands,  # type: ignore[arg-type]
+        prog="mlb",
+        description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL.",
+        args=list(arguments),
+        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+    )
