@@ -1,0 +1,105 @@
+"""Actions, observations and rewards against values worked out by hand, and batched against single."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ns3_scenarios import mdp
+from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis, checked_cio
+from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.errors import ConfigError
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    preset = Preset.load("helsinki-event-v0")
+    small = preset.model_copy(update={"mobility": preset.mobility.model_copy(update={"ues": 3})})
+    return Scenario.place(small, [(0, 0), (700, 0)])
+
+
+@pytest.fixture
+def kpis() -> StepKpis:
+    """UEs 0 and 1 in cell 0 with margins 0 and 5 dB to cell 1; UE 2 in cell 1 with margin 10 dB to cell 0."""
+    return StepKpis(
+        time_s=np.array(1.0),
+        prb_utilization=np.array([0.6, 0.2]),
+        offered_bps=np.array([400e3, 200e3]),
+        served_bps=np.array([300e3, 150e3]),
+        connected_ues=np.array([2.0, 1.0]),
+        ue_position_m=np.zeros((3, 2)),
+        ue_serving_cell=np.array([0, 0, 1]),
+        ue_rsrp_dbm=np.array([[-80.0, -80.0], [-80.0, -85.0], [-90.0, -80.0]]),
+        ue_sinr_db=np.zeros(3),
+        ue_throughput_bps=np.array([100e3, 200e3, 150e3]),
+        events=np.empty(0, EVENT_DTYPE),
+        handovers=np.array(0.0),
+    )
+
+
+def test_rewards_by_hand(scenario: Scenario, kpis: StepKpis) -> None:
+    assert mdp.load_std(kpis) == pytest.approx(0.2)
+    assert mdp.jain(kpis) == pytest.approx(0.8**2 / (2 * (0.36 + 0.04)))
+    assert mdp.p5_throughput_bps(kpis) == pytest.approx(105e3)  # linear between the two lowest
+    assert mdp.reward(scenario, kpis) == pytest.approx(-0.2)
+
+
+def test_jain_of_an_idle_network_is_one(kpis: StepKpis) -> None:
+    assert mdp.jain(replace(kpis, prb_utilization=np.zeros(2))) == 1.0
+
+
+def test_cell_kpi_by_hand(scenario: Scenario, kpis: StepKpis) -> None:
+    """Threshold 2 dB (hysteresis): UE 0 needs 2 dB of CIO to move, UE 1 7 dB, UE 2 12 dB."""
+    seen = mdp.observe(scenario, kpis, np.array([6.0, -3.0]))
+    assert seen.shape == (mdp.observation_size(scenario),)
+    load, share, served = seen[0:2], seen[2:4], seen[4:6]
+    assert load == pytest.approx([0.6, 0.2])
+    assert share == pytest.approx([2 / 3, 1 / 3])
+    assert served == pytest.approx([1.0, 0.5])
+    moving = seen[6:16].reshape(5, 2)  # at -6, -3, 0, 3, 6 dB; pairs (0, 1), (1, 0)
+    assert moving[:, 0] == pytest.approx([0, 0, 0, 1 / 3, 1 / 3])
+    assert moving[:, 1] == pytest.approx([0, 0, 0, 0, 0])
+    assert seen[16:] == pytest.approx([1.0, -0.5])
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=2))
+def test_action_and_cio_are_inverse(action: list[float]) -> None:
+    scenario = Scenario.place(Preset.load("helsinki-event-v0"), [(0, 0), (700, 0)])
+    cio_db = mdp.cio_from_action(scenario, np.array(action))
+    assert np.abs(cio_db).max() <= scenario.handover.cio_range_db
+    assert mdp.action_from_cio(scenario, cio_db) == pytest.approx(action)
+
+
+@pytest.mark.parametrize("observation", ["cell-kpi", "rsrp-matrix"])
+def test_a_batch_is_observed_as_its_members(scenario: Scenario, kpis: StepKpis, observation: str) -> None:
+    scenario = scenario.model_copy(update={"observation": observation})
+    other = replace(kpis, prb_utilization=np.array([0.1, 0.9]), ue_serving_cell=np.array([1, 0, 1]))
+    names = [name for name in StepKpis.__dataclass_fields__ if name != "events"]
+    both = StepKpis(
+        **{name: np.stack([getattr(kpis, name), getattr(other, name)]) for name in names}, events=kpis.events
+    )
+    cio_db = np.array([[1.0, 2.0], [-1.0, 3.0]])
+    seen = mdp.observe(scenario, both, cio_db)
+    assert seen.shape == (2, mdp.observation_size(scenario))
+    assert np.array_equal(seen[0], mdp.observe(scenario, kpis, cio_db[0]))
+    assert np.array_equal(seen[1], mdp.observe(scenario, other, cio_db[1]))
+    for name in mdp.REWARDS:
+        one = scenario.model_copy(update={"reward": name})
+        assert mdp.reward(one, both) == pytest.approx(np.array([mdp.reward(one, kpis), mdp.reward(one, other)]))
+
+
+@pytest.mark.parametrize(
+    ("cio_db", "message"),
+    [
+        ([1.0], r"1.* values, but the scenario has 2 neighbour pairs"),
+        ([1.0, float("nan")], "CIO of pair 1 is not finite"),
+        ([-7.0, 0.0], r"\|CIO\| of pair 0 is 7\.00 dB, more than handover\.cio_range_db = 6 dB"),
+    ],
+)
+def test_bad_action_is_refused(scenario: Scenario, cio_db: list[float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked_cio(scenario, np.array(cio_db))

@@ -1,0 +1,79 @@
+"""Presets and scenarios: what is refused, and that the placement is what geometry says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
+from sumo_mobility.base.errors import ConfigError
+
+
+def preset_data() -> dict[str, Any]:
+    data = yaml.safe_load((PRESETS / "helsinki-event-v0.yaml").read_text())
+    assert isinstance(data, dict)
+    return data
+
+
+@pytest.mark.parametrize("name", preset_ids())
+def test_every_preset_loads_and_bears_the_name_of_its_file(name: str) -> None:
+    assert Preset.load(name).id == name
+
+
+def test_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'helsinki-evnt-v0' \(did you mean 'helsinki-event-v0'\?\)\n.*scenario list"
+    ):
+        Preset.load("helsinki-evnt-v0")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("radio", "tx_power_dbm"), 99, r"radio\.tx_power_dbm: .*less than or equal to 60.*got 99"),
+        (("handover", "time_to_trigger_ms"), 100_000, r"handover\.time_to_trigger_ms: .*TS 36\.331.*got 100000"),
+        (("handover", "hysteresys_db"), 1, r"handover\.hysteresys_db: unknown key \(did you mean 'hysteresis_db'\?\)"),
+        (("traffic", "offered_bps"), float("nan"), r"traffic\.offered_bps"),
+        (("mobility", "ues"), 0, r"mobility\.ues: .*greater than or equal to 1.*got 0"),
+        (("episode", "steps"), 10_000, r"mobility\.duration_s .* is shorter than the episode's 10000"),
+        (("episode", "control_interval_s"), 0.3, r"multiple of 0\.2 s"),
+        (("id",), "Helsinki", r"id: .*lower case"),
+    ],
+)
+def test_bad_value_is_refused_with_field_path(tmp_path: Path, path: tuple[str, ...], value: Any, message: str) -> None:
+    data = preset_data()
+    here = data
+    for part in path[:-1]:
+        here = here.setdefault(part, {})
+    here[path[-1]] = value
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*" + message):
+        Preset.load(str(file))
+
+
+def place(sites_m: list[tuple[float, float]], **handover: float) -> Scenario:
+    return Scenario.place(Preset.parse({**preset_data(), "handover": handover}, "test"), sites_m)
+
+
+def test_neighbors_are_the_ordered_pairs_within_reach() -> None:
+    scenario = place([(0, 0), (700, 0), (1400, 0)], neighbor_distance_m=1000)
+    assert scenario.neighbor_pairs == ((0, 1), (1, 0), (1, 2), (2, 1))
+
+
+def test_cell_without_neighbor_and_two_cells_on_one_spot_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"cell 2 has no neighbour within 1000 m"):
+        place([(0, 0), (700, 0), (5000, 0)], neighbor_distance_m=1000)
+    with pytest.raises(ConfigError, match=r"cells 0 and 1 stand on one spot"):
+        place([(10, 10), (10, 10.5), (400, 0)])
+
+
+def test_scenario_survives_json_and_refuses_pairs_that_name_no_cell(tmp_path: Path) -> None:
+    scenario = place([(0, 0), (700, 0)])
+    scenario.write_json(tmp_path / "s.json")
+    assert Scenario.read_json(tmp_path / "s.json") == scenario
+    with pytest.raises(ConfigError, match=r"neighbor_pairs\.0: \(0, 7\) does not name two cells"):
+        Scenario.parse({**scenario.model_dump(), "neighbor_pairs": [(0, 7)]}, "s.json")

@@ -1,0 +1,105 @@
+"""Errors, contracts and files: messages that name the field, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sumo_mobility.base.contract import Contract, nearest
+from sumo_mobility.base.errors import ConfigError, DataError, StorageError
+from sumo_mobility.base.files import replacing, sha256, write_text
+from sumo_mobility.base.seeds import derive, stream
+
+
+class Inner(Contract):
+    power_dbm: float = 0.0
+
+
+class Outer(Contract):
+    inner: Inner = Inner()
+    count: int = 1
+
+
+def test_unknown_key_is_refused_with_path_and_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml: inner\.powr_dbm: unknown key \(did you mean 'power_dbm'\?\)"):
+        Outer.parse({"inner": {"powr_dbm": 3}}, "x.yaml")
+
+
+def test_wrong_value_is_refused_with_path_and_value() -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml: count: .*got 'many'"):
+        Outer.parse({"count": "many"}, "x.yaml")
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"inner\.power_dbm"):
+        Outer.parse({"inner": {"power_dbm": float("nan")}}, "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2", "\x00"])
+def test_damaged_json_names_the_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"a\.json"):
+        Outer.read_json(path)
+
+
+def test_nearest_lists_what_is_known_when_nothing_is_near() -> None:
+    assert nearest("zzzz", ["alpha", "beta"]) == " (known: alpha, beta)"
+
+
+def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(IndexError), replacing(path) as temporary:
+        [][temporary.write_text("half")]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write .*file/a\.txt.*\n.*cure: "):
+        write_text(tmp_path / "file" / "a.txt", "text")
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    """A file size limit makes write(2) fail as a full disk does."""
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    code = (
+        "import sys; from pathlib import Path; from sumo_mobility.base.files import write_text\n"
+        "from sumo_mobility.base.errors import StorageError\n"
+        "try: write_text(Path(sys.argv[1]), 'x' * 100_000)\n"
+        "except StorageError as error: print(error); sys.exit(7)"
+    )
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, str(path)], preexec_fn=limit, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 7, done.stderr
+    assert "cannot write" in done.stdout
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sha256_of_a_known_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "abc")  # FIPS 180-2, appendix B.1
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_streams_repeat_and_differ_by_component() -> None:
+    first = stream(1, "demand", 0).random(8)
+    assert np.array_equal(first, stream(1, "demand", 0).random(8))
+    for other in (stream(2, "demand", 0), stream(1, "demand", 1), stream(1, "network", 0)):
+        assert not np.array_equal(first, other.random(8))
+    assert derive(1, "a") == derive(1, "a") != derive(1, "b")
