@@ -1,0 +1,223 @@
+"""Episode and Dataset: what was observed, done and earned, with all KPIs and the exogenous trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
+from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.trace import MobilityTrace
+
+Singles = NDArray[np.float32]
+
+KPI_AXES = {
+    "time_s": "", "prb_utilization": "C", "offered_bps": "C", "served_bps": "C", "connected_ues": "C",
+    "ue_position_m": "U2", "ue_serving_cell": "U", "ue_rsrp_dbm": "UC", "ue_sinr_db": "U",
+    "ue_throughput_bps": "U", "handovers": "",
+}  # fmt: skip
+"""The fields of StepKpis besides the events, and their axes: C cells, U UEs."""
+
+
+class Provenance(Contract):
+    """How an episode came to be."""
+
+    kind: Literal["logged", "replay", "generated"] = "logged"
+    """`replay`: a logged trace under other actions; `generated`: a trace that a model drew."""
+    source: tuple[str, ...] = ()
+    """Names of the logged traces that it derives from; empty if logged."""
+    intervention: str = ""
+    """What was changed in the exogenous part, for example "do(context: tide-1 x 0.5)"; empty if nothing."""
+    action_source: str
+    """What chose the actions: a behaviour policy, "random", "searched"."""
+
+
+class EpisodeMetadata(Contract):
+    """What an episode is about; equal metadata and equal code mean equal bytes."""
+
+    scenario_id: str
+    trace_name: str
+    policy: str
+    seed: int
+    backend: Literal["ns3", "engine"]
+    versions: dict[str, str] = {}
+    provenance: Provenance
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether anything of it did not happen in the logged network."""
+        return self.provenance.kind != "logged"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of T steps; it never terminates, it is cut after the last step.
+
+    Attributes:
+        observations: (T+1, O) float32.
+        actions: (T, A) float32 in [-1, 1].
+        rewards: (T,) float32.
+        kpis: StepKpis with a leading axis T+1; row 0 is the reset. `events` are those of all rows in order.
+        event_start: (T+2,) int64; the events of row r are events[event_start[r]:event_start[r + 1]].
+        trace: the mobility that drove it.
+        metadata: its origin.
+    """
+
+    observations: Singles
+    actions: Singles
+    rewards: Singles
+    kpis: StepKpis
+    event_start: NDArray[np.int64]
+    trace: MobilityTrace
+    metadata: EpisodeMetadata
+
+    def __post_init__(self) -> None:
+        steps = self.rewards.shape[0]
+        cells, ues = self.kpis.prb_utilization.shape[-1], self.trace.ues
+        sizes = {"C": cells, "U": ues, "2": 2}
+        expected = {name: (steps + 1, *(sizes[axis] for axis in axes)) for name, axes in KPI_AXES.items()}
+        for name, shape in expected.items():
+            _require_shape(f"kpis.{name}", getattr(self.kpis, name), shape)
+        _require_shape("observations", self.observations, (steps + 1, self.observations.shape[-1]))
+        _require_shape("actions", self.actions, (steps, self.actions.shape[-1]))
+        _require_shape("event_start", self.event_start, (steps + 2,))
+        if steps < 1:
+            raise DataError("rewards: an episode needs at least one step")
+        for name in ("observations", "actions", "rewards"):
+            values = getattr(self, name)
+            if values.dtype != np.float32 or not np.isfinite(values).all():
+                raise DataError(f"{name}: must be finite float32")
+        if np.abs(self.actions).max() > 1:
+            raise DataError(f"actions: |{np.abs(self.actions).max():.3f}| is more than 1")
+        counts = np.diff(self.event_start)
+        if self.event_start[0] != 0 or (counts < 0).any() or self.event_start[-1] != len(self.kpis.events):
+            raise DataError("event_start: must rise from 0 to the number of events")
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.rewards)
+
+    @classmethod
+    def from_kpis(
+        cls,
+        scenario: Scenario,
+        trace: MobilityTrace,
+        kpis: Sequence[StepKpis],
+        actions: NDArray[np.floating],
+        metadata: EpisodeMetadata,
+    ) -> Episode:
+        """Builds an episode from what a back end returned.
+
+        Args:
+            scenario: The scenario.
+            trace: The trace that was played.
+            kpis: What `reset` and then each of the T `step` calls returned.
+            actions: (T, A). To be replayed exactly, the CIO sent must be that of the float32 action:
+                `cio_from_action(scenario, action.astype(np.float32))`.
+            metadata: Its origin.
+        """
+        actions = np.asarray(actions, dtype=np.float32)
+        stacked, event_start = stack_kpis(kpis)
+        cio_db = np.concatenate([np.zeros_like(actions[:1]), actions])
+        return cls(
+            observations=observe(scenario, stacked, cio_from_action(scenario, cio_db)),
+            actions=actions,
+            rewards=reward(scenario, stacked)[1:].astype(np.float32),
+            kpis=stacked,
+            event_start=event_start,
+            trace=trace,
+            metadata=metadata,
+        )
+
+    def kpis_at(self, row: int) -> StepKpis:
+        """KPIs of one row of 0..T, with its own events."""
+        fields = {name: getattr(self.kpis, name)[row] for name in KPI_AXES}
+        return StepKpis(**fields, events=self.kpis.events[self.event_start[row] : self.event_start[row + 1]])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Episodes of one scenario; the flat arrays are those of D4RL (N transitions).
+
+    Attributes:
+        scenario: the scenario of all episodes.
+        episodes: at least one.
+    """
+
+    scenario: Scenario
+    episodes: tuple[Episode, ...]
+
+    def __post_init__(self) -> None:
+        if not self.episodes:
+            raise DataError("dataset: no episodes", "run 'mlb collect' first")
+        first = self.episodes[0]
+        for index, episode in enumerate(self.episodes):
+            same = (
+                episode.observations.shape[1] == first.observations.shape[1]
+                and episode.actions.shape[1] == len(self.scenario.neighbor_pairs)
+                and episode.kpis.prb_utilization.shape[1] == len(self.scenario.cells)
+                and episode.trace.ues == first.trace.ues
+            )
+            if not same or episode.metadata.scenario_id != self.scenario.id:
+                raise DataError(f"dataset: episode {index} is not one of scenario {self.scenario.id}")
+
+    @cached_property
+    def observations(self) -> Singles:
+        """(N, O)."""
+        return np.concatenate([episode.observations[:-1] for episode in self.episodes])
+
+    @cached_property
+    def next_observations(self) -> Singles:
+        """(N, O)."""
+        return np.concatenate([episode.observations[1:] for episode in self.episodes])
+
+    @cached_property
+    def actions(self) -> Singles:
+        """(N, A) in [-1, 1]."""
+        return np.concatenate([episode.actions for episode in self.episodes])
+
+    @cached_property
+    def rewards(self) -> Singles:
+        """(N,)."""
+        return np.concatenate([episode.rewards for episode in self.episodes])
+
+    @cached_property
+    def terminals(self) -> NDArray[np.bool_]:
+        """(N,) all False."""
+        return np.zeros(len(self.rewards), dtype=bool)
+
+    @cached_property
+    def timeouts(self) -> NDArray[np.bool_]:
+        """(N,) True on the last step of each episode."""
+        ends = np.cumsum([episode.steps for episode in self.episodes]) - 1
+        return np.isin(np.arange(len(self.rewards)), ends)
+
+    def per_transition(self, values: Sequence[str] | Sequence[int] | Sequence[bool]) -> np.ndarray:
+        """Repeats one value an episode over its transitions, (N,)."""
+        return np.repeat(np.asarray(values), [episode.steps for episode in self.episodes])
+
+
+def stack_kpis(kpis: Sequence[StepKpis]) -> tuple[StepKpis, NDArray[np.int64]]:
+    """Stacks KPIs of successive intervals along a new leading axis.
+
+    Returns:
+        The stacked KPIs, their events one after another, and (len(kpis) + 1,) where each one's events start.
+    """
+    fields = {name: np.stack([np.asarray(getattr(kpi, name)) for kpi in kpis]) for name in KPI_AXES}
+    events = np.concatenate([np.asarray(kpi.events, dtype=EVENT_DTYPE) for kpi in kpis])
+    start = np.concatenate([[0], np.cumsum([len(kpi.events) for kpi in kpis])]).astype(np.int64)
+    return StepKpis(**fields, events=events), start
+
+
+def _require_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise DataError(f"{name}: shape {array.shape}, expected {shape}")

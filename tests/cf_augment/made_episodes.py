@@ -1,0 +1,90 @@
+"""Scenarios, traces and episodes with values that no field shares, for the tests of this folder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
+from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
+from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
+
+
+def scenario(ues: int = 4, steps: int = 5) -> Scenario:
+    """Three cells in a triangle, six ordered neighbour pairs."""
+    preset = Preset.parse(
+        {
+            "id": "made-up-v0",
+            "description": "three cells",
+            "mobility": {
+                "ues": ues, "duration_s": max(steps, 2),
+                "train_contexts": [{"name": "uniform"}], "test_contexts": [{"name": "uniform"}],
+            },
+            "sites": {},
+            "episode": {"steps": steps},
+        },
+        "test",
+    )  # fmt: skip
+    return Scenario.place(preset, [(0.0, 0.0), (700.0, 0.0), (350.0, 600.0)])
+
+
+def trace(seed: int, ues: int = 4, steps: int = 5, context: str = "uniform") -> MobilityTrace:
+    """UEs that go straight."""
+    rng = stream(seed, "made-trace")
+    heading = rng.uniform(0, 360, ues)
+    speed = rng.uniform(5, 15, ues)
+    velocity = speed[:, None] * np.column_stack([np.sin(np.radians(heading)), np.cos(np.radians(heading))])
+    time_s = np.arange(steps + 1, dtype=np.float64)
+    return MobilityTrace(
+        time_s=time_s,
+        position_m=rng.uniform(0, 700, (ues, 2)) + time_s[:, None, None] * velocity,
+        speed_mps=np.tile(speed, (steps + 1, 1)),
+        heading_deg=np.tile(heading, (steps + 1, 1)),
+        metadata=TraceMetadata(
+            source="made up", map_name="nowhere", licence="CC0-1.0", attribution="nobody",
+            seed=seed, context=context, bounds_m=(0, 0, 700, 700),
+        ),
+    )  # fmt: skip
+
+
+def kpis(place: Scenario, moves: MobilityTrace, row: int, rng: np.random.Generator) -> StepKpis:
+    """Random but possible KPIs of one interval, with 0 to 3 events."""
+    cells, ues = len(place.cells), moves.ues
+    serving = rng.integers(-1, cells, ues)
+    events = np.zeros(int(rng.integers(0, 4)), dtype=EVENT_DTYPE)
+    events["time_s"] = np.sort(rng.uniform(row - 1, row, len(events)))
+    events["ue"], events["kind"] = rng.integers(0, ues, len(events)), rng.integers(0, 4, len(events))
+    return StepKpis(
+        time_s=np.float64(row),
+        prb_utilization=rng.uniform(0, 1, cells),
+        offered_bps=rng.uniform(0, 1e6, cells),
+        served_bps=rng.uniform(0, 1e6, cells),
+        connected_ues=np.array([(serving == cell).sum() for cell in range(cells)], dtype=np.float64),
+        ue_position_m=moves.position_m[row],
+        ue_serving_cell=serving,
+        ue_rsrp_dbm=rng.uniform(-130, -60, (ues, cells)),
+        ue_sinr_db=rng.uniform(-5, 30, ues),
+        ue_throughput_bps=rng.uniform(0, 3e5, ues),
+        events=events,
+        handovers=np.float64(rng.integers(0, 4)),
+    )
+
+
+def episode(place: Scenario, seed: int, steps: int = 5, kind: str = "logged", trace_seed: int | None = None) -> Episode:
+    """An episode whose every array is random."""
+    rng = stream(seed, "made-episode")
+    origin = seed if trace_seed is None else trace_seed
+    moves = trace(origin, place.mobility.ues, steps)
+    metadata = EpisodeMetadata(
+        scenario_id=place.id, trace_name=f"trace-{origin}", policy="random", seed=seed, backend="engine",
+        versions={"engine": "1"},
+        provenance=Provenance(kind=kind, source=() if kind == "logged" else ("trace-0",), action_source="random"),
+    )  # fmt: skip
+    return Episode.from_kpis(
+        place,
+        moves,
+        [kpis(place, moves, row, rng) for row in range(steps + 1)],
+        rng.uniform(-1, 1, (steps, len(place.neighbor_pairs))),
+        metadata,
+    )

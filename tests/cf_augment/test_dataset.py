@@ -1,0 +1,197 @@
+"""Episodes and datasets survive the disk bit for bit, and damaged files are refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from pathlib import Path
+
+import h5py
+import made_episodes as made
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cf_augment.dataset import Dataset, Episode, read_dataset, read_episode, write_dataset, write_episode
+from cf_augment.dataset_records import KPI_AXES
+from ns3_scenarios.mdp import cio_from_action, observe, reward
+from sumo_mobility.base.errors import DataError, StorageError
+
+
+def assert_same(one: Episode, other: Episode) -> None:
+    for name in ("observations", "actions", "rewards", "event_start"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name, strict=True)
+    for name in (*KPI_AXES, "events"):
+        np.testing.assert_array_equal(getattr(one.kpis, name), getattr(other.kpis, name), err_msg=name, strict=True)
+    for name in ("time_s", "position_m", "speed_mps", "heading_deg"):
+        np.testing.assert_array_equal(getattr(one.trace, name), getattr(other.trace, name), err_msg=name, strict=True)
+    assert one.trace.metadata == other.trace.metadata
+    assert one.metadata == other.metadata
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), steps=st.integers(2, 9), ues=st.integers(1, 7))
+def test_episode_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int, ues: int) -> None:
+    path = tmp_path_factory.mktemp("episode") / "episode.h5"
+    episode = made.episode(made.scenario(ues), seed, steps)
+    write_episode(path, episode)
+    assert_same(read_episode(path), episode)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), lengths=st.lists(st.integers(2, 6), min_size=1, max_size=4))
+def test_dataset_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, lengths: list[int]) -> None:
+    path = tmp_path_factory.mktemp("dataset") / "dataset.h5"
+    place = made.scenario()
+    episodes = [made.episode(place, seed + k, steps) for k, steps in enumerate(lengths)]
+    write_dataset(path, place, episodes)
+    dataset = read_dataset(path)
+    assert dataset.scenario == place
+    assert len(dataset.episodes) == len(episodes)
+    for got, wanted in zip(dataset.episodes, episodes, strict=True):
+        assert_same(got, wanted)
+
+
+def test_same_episodes_same_bytes(tmp_path: Path) -> None:
+    place = made.scenario(ues=30)
+    for name in ("a.h5", "b.h5"):
+        episodes = [made.episode(place, seed, 12) for seed in range(3)]
+        write_dataset(tmp_path / name, place, episodes)
+        write_episode(tmp_path / f"episode-{name}", episodes[0])
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert (tmp_path / "episode-a.h5").read_bytes() == (tmp_path / "episode-b.h5").read_bytes()
+
+
+def test_flat_arrays_are_those_of_d4rl(tmp_path: Path) -> None:
+    place = made.scenario()
+    one, two = made.episode(place, 1, 3), made.episode(place, 2, 2, kind="replay", trace_seed=1)
+    two = dataclasses.replace(two, trace=made.trace(7, steps=2), metadata=two.metadata.model_copy(
+        update={"trace_name": "trace-7"}))  # fmt: skip
+    write_dataset(tmp_path / "d.h5", place, [one, two])
+    with h5py.File(tmp_path / "d.h5") as file:
+        np.testing.assert_array_equal(file["observations"][:3], one.observations[:3])
+        np.testing.assert_array_equal(file["next_observations"][2], one.observations[3])
+        np.testing.assert_array_equal(file["observations"][3:], two.observations[:2])
+        assert file["terminals"][()].tolist() == [False] * 5
+        assert file["timeouts"][()].tolist() == [False, False, True, False, True]
+        assert file["infos/episode"][()].tolist() == [0, 0, 0, 1, 1]
+        assert file["infos/step"][()].tolist() == [0, 1, 2, 0, 1]
+        assert file["infos/synthetic"][()].tolist() == [False] * 3 + [True] * 2
+        assert file["infos/provenance"][()].tolist() == [b"logged"] * 3 + [b"replay"] * 2
+        assert file["kpis/time_s"].shape == (7,)
+        assert len(file["traces"]) == 2
+        assert file.attrs["licence"] == b"CC0-1.0"
+
+
+def test_episode_holds_what_the_mdp_says() -> None:
+    place = made.scenario()
+    episode = made.episode(place, 3)
+    for step in range(episode.steps):
+        kpis, last = episode.kpis_at(step + 1), episode.actions[step]
+        np.testing.assert_array_equal(
+            episode.observations[step + 1], observe(place, kpis, cio_from_action(place, last))
+        )
+        assert episode.rewards[step] == np.float32(reward(place, kpis))
+        assert ((kpis.events["time_s"] > step) & (kpis.events["time_s"] <= step + 1)).all()
+    np.testing.assert_array_equal(
+        episode.observations[0], observe(place, episode.kpis_at(0), np.zeros(len(place.neighbor_pairs)))
+    )
+
+
+def test_a_trace_shared_by_episodes_is_stored_once(tmp_path: Path) -> None:
+    place = made.scenario()
+    write_dataset(tmp_path / "d.h5", place, [made.episode(place, seed, trace_seed=9) for seed in range(3)])
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert list(file["traces"]) == ["00000"]
+
+
+def test_two_traces_of_one_name_are_refused(tmp_path: Path) -> None:
+    place = made.scenario()
+    other = dataclasses.replace(made.episode(place, 2), metadata=made.episode(place, 1).metadata)
+    with pytest.raises(DataError, match="two different traces are named 'trace-1'"):
+        write_dataset(tmp_path / "d.h5", place, [made.episode(place, 1), other])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_or_foreign_episodes_are_refused() -> None:
+    with pytest.raises(DataError, match="no episodes"):
+        Dataset(made.scenario(), ())
+    with pytest.raises(DataError, match="episode 1 is not one of scenario"):
+        Dataset(made.scenario(), (made.episode(made.scenario(), 1), made.episode(made.scenario(ues=6), 1)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("actions", np.full((5, 6), 1.5, np.float32), "actions: .*more than 1"),
+        ("actions", np.zeros((4, 6), np.float32), "actions: shape"),
+        ("rewards", np.full(5, np.nan, np.float32), "rewards: must be finite"),
+        ("observations", np.zeros((6, 45)), "observations: must be finite float32"),
+        ("event_start", np.zeros(7, np.int64) + 1, "event_start: must rise from 0"),
+    ],
+)
+def test_impossible_episodes_are_refused(field: str, value: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        dataclasses.replace(made.episode(made.scenario(), 1), **{field: value})
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    place = made.scenario(ues=20)
+    write_dataset(tmp_path / "d.h5", place, [made.episode(place, seed, 10) for seed in range(2)])
+    return tmp_path / "d.h5"
+
+
+@pytest.mark.parametrize("name", ["actions", "kpis/ue_rsrp_dbm", "episodes/metadata", "traces/00001", "kpis"])
+def test_missing_field_is_named(stored: Path, name: str) -> None:
+    with h5py.File(stored, "r+") as file:
+        del file[name]
+    with pytest.raises(DataError, match=f"{stored}: .*{name.split('/')[-1]}.* missing|{stored}: {name}: missing"):
+        read_dataset(stored)
+
+
+def test_wrong_values_are_named(stored: Path) -> None:
+    with h5py.File(stored, "r+") as file:
+        file["next_observations"][3, 0] += 1
+    with pytest.raises(DataError, match="next_observations: episode 0 does not follow"):
+        read_dataset(stored)
+
+
+def test_unknown_scenario_key_is_named(stored: Path) -> None:
+    with h5py.File(stored, "r+") as file:
+        text = file.attrs["scenario"].decode().replace('"handover"', '"handovr"')
+        file.attrs["scenario"] = np.bytes_(text)
+    with pytest.raises(DataError, match="scenario: .*handovr: unknown key"):
+        read_dataset(stored)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_truncated_file_is_refused(stored: Path, share: float) -> None:
+    stored.write_bytes(stored.read_bytes()[: int(stored.stat().st_size * share)])
+    with pytest.raises(DataError, match=f"{stored}: damaged or not an HDF5 file"):
+        read_dataset(stored)
+
+
+def test_foreign_files_are_refused(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'mlb-dataset-1', expected 'mlb-episode-1'"):
+        read_episode(stored)
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["observations"] = np.zeros(3)
+    with pytest.raises(DataError, match="attribute format: missing"):
+        read_dataset(tmp_path / "foreign.h5")
+    with pytest.raises(DataError, match="no such file"):
+        read_dataset(tmp_path / "absent.h5")
+
+
+def test_full_disk_leaves_the_old_file(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stored.read_bytes()
+
+    def full(_path: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        write_dataset(stored, made.scenario(), [made.episode(made.scenario(), 5)])
+    assert stored.read_bytes() == before
+    assert [path.name for path in stored.parent.iterdir()] == [stored.name]
