@@ -5,7 +5,7 @@ Every array may carry leading batch dimensions (...); a single environment has n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,11 @@ class StepKpis:
     events: np.ndarray
     handovers: Floats
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepKpis) and all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        )
+
 
 class Backend(Protocol):
     """A network that can be controlled: the ns-3 program or the analytic engine."""
@@ -105,3 +110,13 @@ def checked_cio(scenario: Scenario, cio_db: Floats) -> Floats:
             f"more than handover.cio_range_db = {limit_db:g} dB"
         )
     return np.clip(cio_db, -limit_db, limit_db)
+
+
+def check_trace(scenario: Scenario, trace: MobilityTrace) -> None:
+    """Raises DataError if the trace has other UEs than the scenario, or is shorter than its episode."""
+    if trace.ues != scenario.mobility.ues:
+        raise DataError(f"trace: {trace.ues} UEs, but mobility.ues of {scenario.id} is {scenario.mobility.ues}")
+    if trace.duration_s < scenario.episode.duration_s - 1e-6:
+        raise DataError(
+            f"trace: {trace.duration_s:g} s long, but an episode of {scenario.id} has {scenario.episode.duration_s:g} s"
+        )

@@ -1,0 +1,162 @@
+"""Ns3Backend: the ns-3 LTE program behind the Backend protocol, a fresh process an episode."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ns3_scenarios.bridge.server import AgentServer
+from ns3_scenarios.bridge.wire import Value
+from ns3_scenarios.build import program
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, check_trace, checked_cio
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError, SimulatorError, StorageError
+from sumo_mobility.base.files import write_text
+from sumo_mobility.trace import MobilityTrace
+
+_AGENT_TIMEOUT_S = 3600
+"""How long the program waits for an action; it ends with its parent anyway."""
+
+
+class Ns3Backend:
+    """The network simulated by ns-3.
+
+    Args:
+        scenario: What to simulate.
+        ns3: Version of ns-3, as `mlb doctor` lists them.
+        timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time.
+
+    Raises:
+        DependencyError: the ns-3 program has not been built.
+    """
+
+    def __init__(self, scenario: Scenario, ns3: str = "3.44", timeout_s: float = 300.0) -> None:
+        self.scenario = scenario
+        self._program = program(ns3)
+        self._timeout_s = timeout_s
+        self._server: AgentServer | None = None
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._steps_left = 0
+
+    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+        """Starts the program and waits for the end of the warm-up; see Backend.
+
+        Raises:
+            DataError: the trace does not fit the scenario.
+            SimulatorError: the program failed; its last lines of stderr say why.
+        """
+        self.close()
+        check_trace(self.scenario, trace)
+        try:
+            self._directory = tempfile.TemporaryDirectory(prefix="mlb-")
+        except OSError as error:
+            cure = "free some space or set TMPDIR"
+            raise StorageError(f"cannot make a temporary directory: {error.strerror}", cure) from None
+        try:
+            folder = Path(self._directory.name)
+            write_text(folder / "scenario.json", self.scenario.model_dump_json())
+            trace.write_waypoints(folder / "waypoints.csv")
+            self._server = AgentServer(f"ipc://{folder}/wire", self._timeout_s)
+            self._server.launch(
+                [
+                    str(self._program),
+                    f"--scenario={folder}/scenario.json",
+                    f"--waypoints={folder}/waypoints.csv",
+                    f"--seed={seed}",
+                    f"--endpoint={self._server.endpoint}",
+                    f"--timeout-s={_AGENT_TIMEOUT_S}",
+                ]
+            )
+            self._server.accept()
+            self._steps_left = self.scenario.episode.steps
+            return self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def step(self, cio_db: Floats) -> StepKpis:
+        """Runs one control interval; see Backend.
+
+        Raises:
+            ConfigError: the CIO is refused (the episode can go on), or no episode is running.
+            SimulatorError: the program failed; the episode is lost.
+        """
+        if self._server is None:
+            raise ConfigError("no episode is running", "call reset() first")
+        cio_db = checked_cio(self.scenario, cio_db)
+        try:
+            self._server.act(cio_db)
+            self._steps_left -= 1
+            return self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the program, if one runs, and removes its files; may be called twice."""
+        server, self._server = self._server, None
+        directory, self._directory = self._directory, None
+        try:
+            if server is not None:
+                server.close()
+        finally:
+            if directory is not None:
+                directory.cleanup()
+
+    def _receive(self) -> StepKpis:
+        assert self._server is not None
+        state = self._server.receive()
+        kpis = kpis_from_observation(self.scenario, state.observation)
+        if state.over != (self._steps_left == 0):
+            raise SimulatorError(
+                f"ns-3 {'ended' if state.over else 'goes on'} at {float(kpis.time_s):g} s of trace time, "
+                f"{self._steps_left} steps before the end of the episode",
+                "build the ns-3 program anew with 'mlb build'",
+            )
+        if state.over:
+            self.close()
+        return kpis
+
+
+def kpis_from_observation(scenario: Scenario, observation: Value) -> StepKpis:
+    """Turns the observation of the ns-3 program into KPIs.
+
+    Raises:
+        SimulatorError: a field is missing, has another shape than the scenario asks for, or is not finite.
+    """
+    if not isinstance(observation, dict):
+        raise SimulatorError("ns-3 sent an observation that is not a Dict")
+    cells, ues = len(scenario.cells), scenario.mobility.ues
+
+    def field(name: str, *shape: int) -> Floats:
+        values = observation.get(name)
+        if not isinstance(values, np.ndarray) or len(shape) != values.ndim:
+            raise SimulatorError(f"ns-3 sent no {name} of {len(shape)} dimensions")
+        if any(want not in (-1, got) for want, got in zip(shape, values.shape, strict=True)):
+            raise SimulatorError(f"ns-3 sent {name} of shape {values.shape} instead of {shape}")
+        if not np.isfinite(values).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise SimulatorError(f"ns-3 sent {name}{list(where)} = {values[where]}")
+        return values
+
+    columns = EVENT_DTYPE.names or ()
+    rows = field("events", -1, len(columns))
+    events = np.empty(len(rows), dtype=EVENT_DTYPE)
+    for column, name in enumerate(columns):
+        events[name] = rows[:, column]
+    return StepKpis(
+        time_s=field("time_s", 1).reshape(()),
+        prb_utilization=field("prb_utilization", cells),
+        offered_bps=field("offered_bps", cells),
+        served_bps=field("served_bps", cells),
+        connected_ues=field("connected_ues", cells),
+        ue_position_m=field("ue_position_m", ues, 2),
+        ue_serving_cell=field("ue_serving_cell", ues).astype(np.int64),
+        ue_rsrp_dbm=field("ue_rsrp_dbm", ues, cells),
+        ue_sinr_db=field("ue_sinr_db", ues),
+        ue_throughput_bps=field("ue_throughput_bps", ues),
+        events=events,
+        handovers=np.asarray((events["kind"] == EventKind.HANDOVER_START).sum(), dtype=np.float64),
+    )

@@ -1,0 +1,156 @@
+"""The agent's end of the ns3-gym wire: a ZeroMQ REP socket that waits for no one for ever."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import zmq
+from google.protobuf.message import Message
+
+from ns3_scenarios.bridge import ns3gym_pb2 as pb
+from ns3_scenarios.bridge.process import ChildProcess
+from ns3_scenarios.bridge.wire import Space, Value, pack, parse, unpack, unpack_space
+from sumo_mobility.base.errors import ConfigError, SimulatorError
+
+_SLICE_MS = 100
+"""How often a wait looks whether the simulator still lives."""
+_EXIT_S = 5.0
+"""Time a simulator has to end after it was asked to."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the simulator says after a step; see EnvStateMsg.
+
+    Attributes:
+        observation: A value of the declared observation space.
+        reward: The simulator's own reward.
+        over: Whether this is the last state.
+        game_over: Whether it is the last by the simulator's decision and not by the end of the simulated time.
+        info: A line of text.
+    """
+
+    observation: Value
+    reward: float
+    over: bool
+    game_over: bool
+    info: str
+
+
+class AgentServer:
+    """Serves one simulation: launch(), accept(), then receive() and act() in turn, stop() or close().
+
+    Args:
+        endpoint: Where to bind, "ipc://PATH" or "tcp://127.0.0.1:PORT" ("*" takes a free port): nothing outside
+            this machine can reach it.
+        timeout_s: How long to wait for each message of the simulator.
+
+    Raises:
+        ConfigError: the endpoint is another one, or cannot be bound.
+    """
+
+    observation_space: Space
+    action_space: Space
+
+    def __init__(self, endpoint: str, timeout_s: float) -> None:
+        if not endpoint.startswith(("ipc://", "tcp://127.0.0.1:")):
+            raise ConfigError(f"endpoint {endpoint}: must begin with ipc:// or tcp://127.0.0.1:")
+        self._timeout_s = timeout_s
+        self._process: ChildProcess | None = None
+        self._owes_reply = False
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.REP)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            cure = "set TMPDIR to a short path" if endpoint.startswith("ipc://") else "choose a free port"
+            raise ConfigError(f"endpoint {endpoint}: {error}", cure) from None
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def launch(self, command: list[str]) -> ChildProcess:
+        """Starts the simulator; it is watched in every wait and killed by close()."""
+        self._process = ChildProcess(command)
+        return self._process
+
+    def accept(self) -> None:
+        """Waits for the simulator, learns its spaces and acknowledges.
+
+        Raises:
+            SimulatorError: it died, stayed away or sent something else.
+        """
+        message = pb.SimInitMsg()
+        self._receive(message)
+        self.observation_space = unpack_space(message.obsSpace)
+        self.action_space = unpack_space(message.actSpace)
+        self._send(pb.SimInitAck(done=True))
+
+    def receive(self) -> State:
+        """Waits for the next state.
+
+        Raises:
+            SimulatorError: the simulator died, took longer than timeout_s, or sent something else.
+        """
+        message = pb.EnvStateMsg()
+        self._receive(message)
+        return State(
+            observation=unpack(self.observation_space, message.obsData),
+            reward=message.reward,
+            over=message.isGameOver,
+            game_over=message.isGameOver and message.reason == pb.EnvStateMsg.GameOver,
+            info=message.info,
+        )
+
+    def act(self, action: Value) -> None:
+        """Answers the last state with an action, and lets the simulation go on.
+
+        Raises:
+            ConfigError: the action does not fit the action space; nothing was sent.
+        """
+        self._send(pb.EnvActMsg(actData=pack(self.action_space, action)))
+
+    def stop(self) -> None:
+        """Asks the simulator to end, if it waits for an answer, and gives it a moment to do so cleanly."""
+        if self._owes_reply:
+            self._send(pb.EnvActMsg(stopSimReq=True))
+            if self._process is not None:
+                self._process.wait(_EXIT_S)
+
+    def close(self) -> None:
+        """Stops the simulator, kills it if it does not obey, and frees the endpoint; may be called twice."""
+        if self._context.closed:
+            return
+        try:
+            self.stop()
+        finally:
+            if self._process is not None:
+                self._process.close()
+            # A simulator that we did not start may still have to fetch the request to stop.
+            self._context.destroy(linger=0 if self._process is not None else 1000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _receive(self, message: Message) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while not self._socket.poll(_SLICE_MS):
+            if self._process is not None:
+                self._process.check()
+            if time.monotonic() > deadline:
+                what = f"the simulator sent no {message.DESCRIPTOR.name} within {self._timeout_s:g} s"
+                raise self._error(what, "raise the time-out if the machine is slow or busy")
+        data = self._socket.recv()
+        self._owes_reply = True
+        parse(message, data)
+
+    def _send(self, message: Message) -> None:
+        self._socket.send(message.SerializeToString())
+        self._owes_reply = False
+
+    def _error(self, what: str, cure: str) -> SimulatorError:
+        return self._process.error(what, cure) if self._process is not None else SimulatorError(what, cure)

@@ -1,0 +1,112 @@
+"""MlbEnv: mobility load balancing as a Gymnasium environment over any back end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from ns3_scenarios.kpis import Backend, Floats, StepKpis
+from ns3_scenarios.mdp import cio_from_action, observation_size, observe, reward
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.trace import MobilityTrace
+
+Singles = NDArray[np.float32]
+
+
+class MlbEnv(gymnasium.Env[Singles, Singles]):
+    """One network whose CIOs are steered; an episode is one mobility trace and is truncated at its end.
+
+    The action (E,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db; values
+    beyond are clipped. Observation (O,) float32 and reward are those that the scenario names (ns3_scenarios.mdp).
+    `info` holds `kpis` (StepKpis of the last interval) and `cio_db` (E,) that was in force during it.
+
+    Args:
+        scenario: The experiment.
+        backend: What simulates the network; owned from now on, and closed by close().
+        traces: Mobility to choose from; `reset(options={"trace": index})` picks one, else it is drawn.
+        seed: Seed of the first reset, where that is given none.
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, scenario: Scenario, backend: Backend, traces: Sequence[MobilityTrace], seed: int = 0) -> None:
+        if not traces:
+            raise ConfigError("MlbEnv: at least one trace is needed")
+        self.scenario = scenario
+        self.traces = tuple(traces)
+        self.action_space = spaces.Box(-1.0, 1.0, (len(scenario.neighbor_pairs),), np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (observation_size(scenario),), np.float32)
+        self._backend = backend
+        self._first_seed: int | None = seed
+        self._steps_left = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Singles, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: Seeds the draw of the trace and the network's randomness of this and the later episodes.
+            options: {"trace": index into `traces`}, or nothing.
+
+        Raises:
+            ConfigError: there is no such trace, or the option is unknown.
+            SimulatorError: the back end failed.
+        """
+        super().reset(seed=self._first_seed if seed is None else seed)
+        self._first_seed = None
+        network_seed = int(self.np_random.integers(1, 2**31 - 1))
+        drawn = int(self.np_random.integers(len(self.traces)))
+        trace = self._trace_option(options or {}, drawn)
+        kpis = self._backend.reset(self.traces[trace], network_seed)
+        self._steps_left = self.scenario.episode.steps
+        return self._observe(kpis, np.zeros(len(self.scenario.neighbor_pairs)))
+
+    def step(self, action: Singles) -> tuple[Singles, float, bool, bool, dict[str, Any]]:
+        """Sets the CIOs and runs one control interval.
+
+        Raises:
+            ConfigError: the action has the wrong length or is not finite, and the episode can go on; or none is on.
+            SimulatorError: the back end failed; the episode is lost.
+        """
+        if self._steps_left == 0:
+            raise ConfigError("MlbEnv: no episode is on, or it is over", "call reset() first")
+        cio_db = cio_from_action(self.scenario, self._checked(action))
+        kpis = self._backend.step(cio_db)
+        self._steps_left -= 1
+        observation, info = self._observe(kpis, cio_db)
+        return observation, float(reward(self.scenario, kpis)), False, self._steps_left == 0, info
+
+    def close(self) -> None:
+        """Ends the back end; may be called twice."""
+        self._steps_left = 0
+        self._backend.close()
+
+    def _observe(self, kpis: StepKpis, cio_db: Floats) -> tuple[Singles, dict[str, Any]]:
+        return observe(self.scenario, kpis, cio_db), {"kpis": kpis, "cio_db": cio_db}
+
+    def _checked(self, action: Singles) -> Singles:
+        action = np.asarray(action, dtype=np.float32)
+        if action.shape != self.action_space.shape:
+            raise ConfigError(
+                f"action: shape {action.shape}, but one value a neighbour pair, {self.action_space.shape}"
+            )
+        if not np.isfinite(action).all():
+            pair = int(np.flatnonzero(~np.isfinite(action))[0])
+            raise ConfigError(f"action: value of pair {pair} is {action[pair]}, not a number in [-1, 1]")
+        return action
+
+    def _trace_option(self, options: dict[str, Any], drawn: int) -> int:
+        unknown = sorted(options.keys() - {"trace"})
+        if unknown:
+            raise ConfigError(f"reset: unknown option '{unknown[0]}' (known: trace)")
+        trace = options.get("trace", drawn)
+        if not isinstance(trace, int | np.integer) or not 0 <= trace < len(self.traces):
+            raise ConfigError(f"reset: options['trace'] is {trace!r}, but there are traces 0 to {len(self.traces) - 1}")
+        return int(trace)

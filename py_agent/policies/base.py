@@ -1,0 +1,36 @@
+"""What every policy is: rules, planners and trained agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.scenario import Scenario
+
+Singles = NDArray[np.float32]
+
+
+class Policy(Protocol):
+    """Chooses an action at each control step."""
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode; all randomness of the policy comes from `seed`."""
+        ...
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns the next action, (E,) float32 in [-1, 1].
+
+        Args:
+            observation: (O,) what the environment returned last.
+            kpis: KPIs of the last interval.
+            cio_db: (E,) CIO that was in force during it.
+        """
+        ...
+
+
+PolicyFactory = Callable[[Scenario], Policy]
+"""Makes a policy for a scenario; a top-level class or a functools.partial of one, so that processes can share it."""

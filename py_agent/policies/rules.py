@@ -1,0 +1,71 @@
+"""Rule-based behaviour policies and baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.mdp import action_from_cio
+from ns3_scenarios.scenario import Scenario
+from py_agent.policies.base import PolicyFactory, Singles
+from sumo_mobility.base.seeds import stream
+
+
+class Static:
+    """CIO 0 dB for ever: event A3 alone."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._action = np.zeros(len(scenario.neighbor_pairs), dtype=np.float32)
+
+    def reset(self, seed: int) -> None:
+        """Nothing to begin."""
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns zeros."""
+        return self._action.copy()
+
+
+class Random:
+    """A new uniform CIO for each pair at each step."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._pairs = len(scenario.neighbor_pairs)
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Seeds the draws."""
+        self._random = stream(seed, "random-policy")
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns a draw from [-1, 1)."""
+        return self._random.uniform(-1.0, 1.0, self._pairs).astype(np.float32)
+
+
+class IntegralRule:
+    """Integral control of the load: CIO_ij += gain_db x (load_i - load_j) at each step, clipped to the range.
+
+    While cell i carries more than its neighbour j, the offset of j grows and UEs at the border leave i. Load is
+    the PRB utilisation.
+
+    Args:
+        scenario: The scenario.
+        gain_db: CIO in dB a step for a load difference of 1.
+    """
+
+    def __init__(self, scenario: Scenario, gain_db: float = 8.0) -> None:
+        self._scenario = scenario
+        self._gain_db = gain_db
+        self._serving, self._neighbor = np.array(scenario.neighbor_pairs).T
+
+    def reset(self, seed: int) -> None:
+        """Nothing to begin: the integral is the CIO in force."""
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns the CIO in force plus the correction."""
+        load, limit_db = kpis.prb_utilization, self._scenario.handover.cio_range_db
+        wanted_db = cio_db + self._gain_db * (load[self._serving] - load[self._neighbor])
+        return action_from_cio(self._scenario, np.clip(wanted_db, -limit_db, limit_db)).astype(np.float32)
+
+
+POLICIES: dict[str, PolicyFactory] = {"static": Static, "random": Random, "integral": IntegralRule}
+"""Policies that need nothing but the scenario."""

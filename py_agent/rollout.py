@@ -1,0 +1,34 @@
+"""One episode of one policy, for collection and for evaluation alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cf_augment.dataset import Episode, EpisodeMetadata
+from py_agent.env.env import MlbEnv
+from py_agent.policies.base import Policy
+from sumo_mobility.base.seeds import derive
+
+
+def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: int = 0) -> Episode:
+    """Plays a whole episode; the network's and the policy's randomness come from metadata's seed and trace name.
+
+    Args:
+        env: The environment.
+        policy: The policy.
+        metadata: What the episode is; two policies with the same seed and trace name meet the same network.
+        trace: Index of the trace in `env.traces`.
+
+    Raises:
+        SimulatorError: the back end failed.
+    """
+    seed, name = metadata.seed, metadata.trace_name
+    policy.reset(derive(seed, "policy", name))
+    observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
+    kpis, actions, truncated = [info["kpis"]], [], False
+    while not truncated:
+        action = policy.act(observation, info["kpis"], info["cio_db"])
+        observation, _, _, truncated, info = env.step(action)
+        kpis.append(info["kpis"])
+        actions.append(action)
+    return Episode.from_kpis(env.scenario, env.traces[trace], kpis, np.stack(actions), metadata)
