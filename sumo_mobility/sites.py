@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 from pydantic import Field
 
 from sumo_mobility.base.contract import Contract
+from sumo_mobility.streets import StreetMap
 
 
 class HexagonalGrid(Contract):
-    """Sites on a hexagonal grid over the map; those too far from any street are dropped."""
+    """Sites on a hexagonal grid, centred on the map; those off the map or too far from any street are dropped."""
 
     inter_site_distance_m: float = Field(700.0, ge=100, le=5000)
     street_reach: float = Field(0.6, gt=0, le=2)
     """A site is kept if a street lies within this share of the inter-site distance."""
+
+    def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
+        """Returns the sites in trace coordinates, from south to north, west to east in each row."""
+        west, south, east, north = street_map.bounds_m
+        spacing_m, row_m = self.inter_site_distance_m, self.inter_site_distance_m * math.sqrt(3) / 2
+        columns = math.ceil((east - west) / spacing_m) + 1
+        rows = math.ceil((north - south) / row_m)
+        sites = [
+            ((west + east) / 2 + (column + (row % 2) / 2) * spacing_m, (south + north) / 2 + row * row_m)
+            for row in range(-rows, rows + 1)
+            for column in range(-columns, columns + 1)
+        ]
+        sites = [(x, y) for x, y in sites if west <= x <= east and south <= y <= north]
+        near = street_map.distance_m(np.array(sites).reshape(-1, 2)) <= self.street_reach * spacing_m
+        return [site for site, keep in zip(sites, near, strict=True) if keep]

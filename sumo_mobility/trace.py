@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.base.files import replacing, sha256, write_text
+from sumo_mobility.base.files import replacing, sha256
 
 Floats = NDArray[np.float64]
 
@@ -106,12 +105,16 @@ class MobilityTrace:
         return self.position_m[lower] * (1 - share) + self.position_m[lower + 1] * share
 
     def write(self, path: Path) -> None:
-        """Writes `path` (.parquet) and its .json sidecar; the same trace gives the same bytes."""
+        """Writes `path` (.parquet) and its .json sidecar; the same trace gives the same bytes.
+
+        Raises:
+            StorageError: one of the two cannot be written; both are then as they were before.
+        """
         frame = self.to_frame()
-        with replacing(path) as temporary:
-            frame.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
-        sidecar = _Sidecar(parquet_sha256=sha256(path), metadata=self.metadata)
-        write_text(path.with_suffix(".json"), sidecar.model_dump_json(indent=2) + "\n")
+        with replacing(path) as table, replacing(path.with_suffix(".json")) as text:
+            frame.to_parquet(table, engine="pyarrow", compression="zstd", index=False)
+            sidecar = _Sidecar(parquet_sha256=sha256(table), metadata=self.metadata)
+            text.write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def write_waypoints(self, path: Path) -> None:
         """Writes the ns-3 program's input: one line "ue_id,time_s,x_m,y_m" a knot, UE by UE."""
@@ -183,7 +186,10 @@ class MobilityTrace:
             short = counts.idxmin()
             lost = sorted(set(range(len(ues))) - set(frame.loc[frame["time_s"] == short, "ue_id"]))
             raise DataError(f"trace: UE {lost[0] if lost else '?'} is missing or doubled at time_s = {short}", _CURE)
-        values: Any = frame[["x_m", "y_m", "speed_mps", "heading_deg"]].to_numpy(np.float64)
+        try:
+            values = frame[list(COLUMNS[2:])].to_numpy(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"trace: not all values are numbers ({error})", _CURE) from None
         grid = values.reshape(len(times), len(ues), 4)
         return cls(times, grid[..., :2].copy(), grid[..., 2].copy(), grid[..., 3].copy(), metadata)
 

@@ -1,0 +1,169 @@
+"""From an OpenStreetMap extract to a SUMO net and the streets that UEs can drive on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx
+import numpy as np
+import sumolib.net
+
+from sumo_mobility import osm
+from sumo_mobility.base.errors import DataError, SimulatorError
+from sumo_mobility.base.files import replacing, sha256
+from sumo_mobility.maps import MapSource
+from sumo_mobility.streets import Floats, StreetMap
+from sumo_mobility.sumo import run_sumo, sumo_home, sumo_version
+
+SHORTEST_EDGE_M = 15.0
+"""Shorter edges are no destination: a car could not stop on them."""
+
+_TYPES = ("osmNetconvert.typ.xml", "osmNetconvertUrbanDe.typ.xml")
+_OPTIONS = (
+    "--geometry.remove --roundabouts.guess --ramps.guess --junctions.join --tls.guess-signals --tls.discard-simple "
+    "--tls.join --tls.default-type actuated --keep-edges.by-vclass passenger --remove-edges.isolated "
+    "--keep-edges.components 1 --output.street-names --no-warnings"
+).split()
+_HEADER = re.compile(r"<!-- generated on .*?-->\n*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class RoadNetwork:
+    """A SUMO net, its streets, and the edges that can be destinations.
+
+    All edges and lanes are of the largest strongly connected part: a car gets from each to each.
+
+    Attributes:
+        file: The .net.xml.
+        source: The map it was made of.
+        streets: Its lanes in trace coordinates.
+        shift_m: Subtracted from the net's coordinates to obtain trace coordinates.
+        edge_ids: (E,) edges of at least SHORTEST_EDGE_M.
+        lane_ids: (E,) the rightmost lane for cars of each.
+        length_m: (E,) of each.
+        middle_m: (E, 2) of each.
+    """
+
+    file: Path
+    source: MapSource
+    streets: StreetMap
+    shift_m: Floats
+    edge_ids: tuple[str, ...]
+    lane_ids: tuple[str, ...]
+    length_m: Floats
+    middle_m: Floats
+
+
+def cache_folder() -> Path:
+    """The user's cache: nets are named by content, so that checkouts and installations can share them."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlb-testbed"
+
+
+def build_net(source: MapSource, cache: Path | None = None) -> Path:
+    """Cleans and converts a map, unless the same content was converted before; returns the .net.xml.
+
+    Args:
+        source: The map.
+        cache: Where nets are kept; `cache_folder()` if not given.
+
+    Raises:
+        DataError: the map is damaged, foreign, or has no streets for cars.
+        StorageError: the cache cannot be written.
+        SimulatorError: netconvert died.
+    """
+    recipe = "\n".join([source.sha256, sumo_version(), *_TYPES, *_OPTIONS, sha256(Path(osm.__file__))])
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    net = (cache or cache_folder()) / f"{source.name}-{key}.net.xml"
+    if net.is_file():
+        return net
+    typemap = sumo_home() / "data" / "typemap"
+    with replacing(net) as temporary, tempfile.TemporaryDirectory(prefix="mlb-net-") as folder:
+        cleaned, raw = Path(folder) / "cleaned.osm", Path(folder) / "raw.net.xml"
+        osm.clean(source.file, cleaned)
+        types = ",".join(str(typemap / name) for name in _TYPES)
+        try:
+            run_sumo("netconvert", ["--osm-files", str(cleaned), "--type-files", types, *_OPTIONS, "-o", str(raw)])
+        except SimulatorError as error:
+            if "No edges" in error.message or "No nodes" in error.message:
+                raise _no_streets(source) from None
+            raise
+        # The header holds the time of day and would make equal nets differ.
+        temporary.write_text(_HEADER.sub("", raw.read_text(encoding="utf-8"), count=1), encoding="utf-8")
+    return net
+
+
+def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
+    """Reads a net that `build_net` made.
+
+    Raises:
+        DataError: no two of its edges are strongly connected.
+    """
+    net = sumolib.net.readNet(str(net_file), withInternal=True)
+    edges = {edge.getID(): edge for edge in net.getEdges(withInternal=False) if edge.allows("passenger")}
+    graph = networkx.DiGraph(
+        (edge_id, follower.getID())
+        for edge_id, edge in edges.items()
+        for follower in edge.getOutgoing()
+        if follower.getID() in edges
+    )
+    connected = max(
+        networkx.strongly_connected_components(graph), key=lambda part: (len(part), min(part)), default=set()
+    )
+    usable = [edges[i] for i in sorted(connected) if edges[i].getLength() >= SHORTEST_EDGE_M]
+    if len(usable) < 2:
+        raise _no_streets(source)
+    lines = _lane_lines(net, connected)
+    corner = np.concatenate(lines).min(axis=0)
+    east, north = np.concatenate(lines).max(axis=0) - corner
+    offset = np.asarray(net.getLocationOffset()) - corner
+    streets = StreetMap(
+        name=source.name,
+        streets=tuple(line - corner for line in lines),
+        bounds_m=(0.0, 0.0, round(float(east), 3), round(float(north), 3)),
+        projection=net._location["projParameter"],
+        net_offset_m=(round(float(offset[0]), 3), round(float(offset[1]), 3)),
+        licence=source.licence,
+        attribution=source.attribution,
+    )
+    lanes = [next(lane for lane in edge.getLanes() if lane.allows("passenger")) for edge in usable]
+    middle = [sumolib.geomhelper.positionAtShapeOffset(lane.getShape(), lane.getLength() / 2) for lane in lanes]
+    return RoadNetwork(
+        file=net_file,
+        source=source,
+        streets=streets,
+        shift_m=corner,
+        edge_ids=tuple(edge.getID() for edge in usable),
+        lane_ids=tuple(lane.getID() for lane in lanes),
+        length_m=np.array([lane.getLength() for lane in lanes]),
+        middle_m=np.array(middle, dtype=np.float64) - corner,
+    )
+
+
+def _lane_lines(net: sumolib.net.Net, edge_ids: set[str]) -> list[Floats]:
+    """Shapes of the lanes for cars on these edges and of the junction lanes that join them."""
+    lanes = {}
+    for edge_id in sorted(edge_ids):
+        for lane in net.getEdge(edge_id).getLanes():
+            if not lane.allows("passenger"):
+                continue
+            lanes[lane.getID()] = lane
+            for connection in lane.getOutgoing():
+                via = connection.getViaLaneID()
+                while via and connection.getTo().getID() in edge_ids:
+                    inner = net.getLane(via)
+                    lanes[via] = inner
+                    following = inner.getOutgoing()
+                    via = following[0].getViaLaneID() if following else ""
+    return [np.array(lane.getShape(), dtype=np.float64)[:, :2] for lane in lanes.values()]
+
+
+def _no_streets(source: MapSource) -> DataError:
+    return DataError(
+        f"{source.file}: has no two streets between which cars can drive both ways",
+        "take an extract of a larger area, with its roads (ways tagged 'highway')",
+    )
