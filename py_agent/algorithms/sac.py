@@ -1,0 +1,413 @@
+"""Soft Actor-Critic for offline data (Haarnoja et al. 2018, arXiv 1812.05905): it learns from arrays and never acts.
+
+Twin Q-functions, a tanh-squashed Gaussian actor, automatic temperature, Polyak-averaged targets. The observation
+normaliser lives in the actor, so that a policy is one file. The same data, configuration and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ns3_scenarios.kpis import Floats, StepKpis
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.files import replacing
+from sumo_mobility.base.seeds import derive
+
+RECORD = "sac.json"
+"""Name of the JSON file beside the checkpoints."""
+_CURE = "train the policy anew with 'mlb train'"
+_LOG_STD_RANGE = (-5.0, 2.0)
+_OBSERVATION_CLIP = 5.0
+_MIN_STD = 1e-2
+
+
+class SacConfig(Contract):
+    """Hyper-parameters of SAC."""
+
+    hidden: int = Field(128, ge=1, le=4096)
+    """Units in each of the two hidden layers of actor and critics."""
+    batch_size: int = Field(256, ge=1)
+    """Transitions a gradient step."""
+    learning_rate: float = Field(3e-4, gt=0, le=1)
+    """Step of Adam for actor, critics and temperature."""
+    gamma: float = Field(0.0, ge=0, lt=1)
+    """Discount a control interval. With 0 this is a contextual bandit, which MLB at 1 s control nearly is."""
+    tau: float = Field(0.005, gt=0, le=1)
+    """Share of the critics that moves into their targets each step."""
+    gradient_steps: int = Field(5000, ge=1)
+    """Updates of actor and critics; the cost of a training."""
+    target_entropy_per_action: float = -1.0
+    """Entropy, in nats a component of the action, that the temperature is steered to."""
+    bc_weight: float = Field(0.0, ge=0)
+    """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
+    Fujimoto & Gu 2021); 0 is plain SAC. Scarce data of one behaviour policy needs it, random actions do not."""
+
+
+class Transitions(NamedTuple):
+    """Rows of a dataset in D4RL's terms; a time-out is no terminal, so the value of its next state counts."""
+
+    observations: Tensor
+    """(N, O) float32."""
+    actions: Tensor
+    """(N, A) float32 in [-1, 1]."""
+    rewards: Tensor
+    """(N,) float32."""
+    next_observations: Tensor
+    """(N, O) float32."""
+    terminals: Tensor
+    """(N,) float32, 1 where the episode ended by itself."""
+
+    @classmethod
+    def of(
+        cls,
+        observations: NDArray[np.floating],
+        actions: NDArray[np.floating],
+        rewards: NDArray[np.floating],
+        next_observations: NDArray[np.floating],
+        terminals: NDArray[np.bool_],
+    ) -> Self:
+        """Checks and converts arrays.
+
+        Raises:
+            DataError: no rows, lengths that differ, a value that is not finite, or an action beyond [-1, 1].
+        """
+        arrays = (observations, actions, rewards, next_observations, terminals)
+        for name, array in zip(cls._fields, arrays, strict=True):
+            if len(array) != len(observations) or len(array) == 0:
+                raise DataError(f"dataset: {name} has {len(array)} rows, observations {len(observations)}")
+            if not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise DataError(f"dataset: {name}[{row}] is not finite")
+        if np.abs(actions).max() > 1 + 1e-6:
+            raise DataError(f"dataset: actions reach {np.abs(actions).max():.3g}; they must be scaled to [-1, 1]")
+        return cls(*(torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32) for array in arrays))
+
+
+class Actor(nn.Module):
+    """Squashed Gaussian policy; `forward` takes normalised observations."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, observation_size: int, action_size: int, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(observation_size))
+        self.register_buffer("std", torch.ones(observation_size))
+        self.net = nn.Sequential(
+            nn.Linear(observation_size, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * action_size),
+        )
+
+    def normalize(self, observations: Tensor) -> Tensor:
+        """Centres and scales raw observations, and clips what lies far outside the training data."""
+        return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and log standard deviation before squashing, each (..., A)."""
+        mean, log_std = self.net(observations).chunk(2, dim=-1)
+        low, high = _LOG_STD_RANGE
+        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
+
+    def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draws reparametrised actions (..., A) and their log-density (...)."""
+        mean, log_std = self(observations)
+        noise = torch.randn(mean.shape, generator=generator)
+        raw = mean + log_std.exp() * noise
+        gaussian = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
+        # log(1 - tanh(x)^2) in a form that does not underflow
+        squash = 2 * (math.log(2) - raw - functional.softplus(-2 * raw))
+        return torch.tanh(raw), (gaussian - squash).sum(-1)
+
+
+class _PairedLinear(nn.Module):
+    """Two linear layers side by side, (2, N, inputs) to (2, N, outputs), as one batched product."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(2, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(2, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class TwinCritic(nn.Module):
+    """Two independent Q-functions."""
+
+    def __init__(self, observation_size: int, action_size: int, hidden: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            _PairedLinear(observation_size + action_size, hidden),
+            nn.ReLU(),
+            _PairedLinear(hidden, hidden),
+            nn.ReLU(),
+            _PairedLinear(hidden, 1),
+        )
+
+    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Returns both values, (2, N)."""
+        inputs = torch.cat([observations, actions], dim=-1)
+        values: Tensor = self.net(inputs.expand(2, -1, -1))
+        return values.squeeze(-1)
+
+
+class _Record(Contract):
+    algorithm: str = "sac"
+    config: SacConfig
+    observation_size: int
+    action_size: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What one gradient step reports; Q, losses and entropy in units of the reward's standard deviation."""
+
+    critic_loss: float
+    actor_loss: float
+    q: float
+    alpha: float
+    entropy: float
+
+
+class Sac:
+    """A training in progress.
+
+    Args:
+        config: Hyper-parameters.
+        sources: Datasets that are mixed in every batch.
+        shares: Share of the batch that each source gives; they add up to 1.
+        seed: Fixes weights, batches and noise.
+
+    Raises:
+        DataError: the sources do not fit each other.
+        ConfigError: the shares do not fit the sources.
+    """
+
+    def __init__(self, config: SacConfig, sources: Sequence[Transitions], shares: Sequence[float], seed: int) -> None:
+        torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
+        self.config = config
+        self.step = 0
+        sizes = {(source.observations.shape[1], source.actions.shape[1]) for source in sources}
+        if len(sizes) != 1:
+            raise DataError(f"datasets: (observation, action) sizes {sorted(sizes)} differ, so they cannot be mixed")
+        if len(shares) != len(sources) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ConfigError(f"shares {list(shares)} must be one a dataset, none negative, with the sum 1")
+        self.observation_size, self.action_size = sizes.pop()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "sac", "weights"))
+            self.actor = Actor(self.observation_size, self.action_size, config.hidden)
+            self.critic = TwinCritic(self.observation_size, self.action_size, config.hidden)
+            self.target = TwinCritic(self.observation_size, self.action_size, config.hidden)
+        self.target.load_state_dict(self.critic.state_dict())
+        self.log_alpha = torch.zeros((), requires_grad=True)
+        self.target_entropy = config.target_entropy_per_action * self.action_size
+        self._optimizers = {
+            name: torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+            for name, parameters in (
+                ("actor", list(self.actor.parameters())),
+                ("critic", list(self.critic.parameters())),
+                ("alpha", [self.log_alpha]),
+            )
+        }
+        self._generator = torch.Generator().manual_seed(derive(seed, "sac", "batches"))
+        bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
+        self._rows = [int(rows) for rows in np.diff(bounds)]
+        mean, std = _moments([source.observations for source in sources], shares)
+        self.actor.mean.copy_(mean)
+        self.actor.std.copy_(std.clamp_min(_MIN_STD))
+        # A scale of the reward changes no optimal policy, but it sets what entropy and bc_weight are weighed against.
+        scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
+        self._sources = [
+            source._replace(
+                observations=self.actor.normalize(source.observations),
+                next_observations=self.actor.normalize(source.next_observations),
+                rewards=source.rewards * scale,
+            )
+            for source in sources
+        ]
+
+    def train_step(self) -> Metrics:
+        """Draws a batch and updates critics, actor, temperature and targets once."""
+        self.step += 1
+        batch = self._batch()
+        alpha = self.log_alpha.detach().exp()
+        q = self.critic(batch.observations, batch.actions)
+        critic_loss = ((q - self._target_values(batch, alpha)) ** 2).mean(1).sum()
+        self._descend("critic", critic_loss)
+
+        actions, log_prob = self.actor.sample(batch.observations, self._generator)
+        actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
+        if self.config.bc_weight > 0:
+            actor_loss = actor_loss + self.config.bc_weight * ((actions - batch.actions) ** 2).mean()
+        self._descend("actor", actor_loss)
+
+        entropy = -log_prob.detach().mean()
+        self._descend("alpha", self.log_alpha * (entropy - self.target_entropy))
+
+        with torch.no_grad():
+            for target, source in zip(self.target.parameters(), self.critic.parameters(), strict=True):
+                target.lerp_(source, self.config.tau)
+        return Metrics(critic_loss.item(), actor_loss.item(), q.mean().item(), alpha.item(), entropy.item())
+
+    def save(self, path: Path) -> None:
+        """Writes the whole state to `path` and the configuration beside it, atomically; same state, same bytes."""
+        record = _Record(config=self.config, observation_size=self.observation_size, action_size=self.action_size)
+        record.write_json(path.parent / RECORD)
+        buffer = io.BytesIO()  # torch names the archive's members after the file, which is a random name here
+        torch.save(self._tensors(), buffer)
+        with replacing(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+
+    def restore(self, path: Path) -> None:
+        """Takes over the state of a checkpoint, so that training goes on as if it had never stopped.
+
+        Raises:
+            DataError: the file is missing, damaged or foreign, or of a training with another configuration.
+        """
+        record = _Record.read_json(path.parent / RECORD)
+        if record.config != self.config:
+            raise DataError(f"{path}: was trained with another configuration ({path.parent / RECORD})", _CURE)
+        tensors = _load(path)
+        try:
+            for name in ("actor", "critic", "target"):
+                getattr(self, name).load_state_dict(_below(tensors, name))
+            for name, optimizer in self._optimizers.items():
+                state: dict[int, dict[str, Tensor]] = {}
+                for key, value in _below(tensors, f"adam.{name}").items():
+                    index, _, moment = key.partition(".")
+                    state.setdefault(int(index), {})[moment] = value
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": state, "param_groups": groups})
+            with torch.no_grad():
+                self.log_alpha.copy_(tensors["log_alpha"])
+            self._generator.set_state(tensors["generator"])
+            self.step = int(tensors["step"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{path}: not a SAC checkpoint of this training ({_first_line(error)})", _CURE) from None
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The state as one flat dictionary, because pickle writes nested ones differently after a restore."""
+        tensors = {
+            f"{name}.{key}": value
+            for name in ("actor", "critic", "target")
+            for key, value in getattr(self, name).state_dict().items()
+        }
+        for name, optimizer in self._optimizers.items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors.update({f"adam.{name}.{index}.{key}": value for key, value in moments.items()})
+        return tensors | {
+            "log_alpha": self.log_alpha.detach(),
+            "generator": self._generator.get_state(),
+            "step": torch.tensor(self.step),
+        }
+
+    def _batch(self) -> Transitions:
+        parts = [
+            (source, torch.randint(len(source.rewards), (rows,), generator=self._generator))
+            for source, rows in zip(self._sources, self._rows, strict=True)
+        ]
+        columns = range(len(Transitions._fields))
+        return Transitions(*(torch.cat([source[k][index] for source, index in parts]) for k in columns))
+
+    @torch.no_grad()
+    def _target_values(self, batch: Transitions, alpha: Tensor) -> Tensor:
+        if self.config.gamma == 0:
+            return batch.rewards
+        actions, log_prob = self.actor.sample(batch.next_observations, self._generator)
+        value = self.target(batch.next_observations, actions).amin(0) - alpha * log_prob
+        return batch.rewards + self.config.gamma * (1 - batch.terminals) * value
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        optimizer = self._optimizers[name]
+        parameters = optimizer.param_groups[0]["params"]
+        optimizer.zero_grad()
+        loss.backward(inputs=parameters)  # the actor's loss leaves the critics' gradients uncomputed
+        optimizer.step()
+
+
+class SacPolicy:
+    """The deterministic policy of a checkpoint: tanh of the actor's mean."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor.eval()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a checkpoint.
+
+        Raises:
+            DataError: the file is missing, damaged, foreign, or does not fit the record beside it.
+        """
+        record = _Record.read_json(path.parent / RECORD)
+        actor = Actor(record.observation_size, record.action_size, record.config.hidden)
+        try:
+            actor.load_state_dict(_below(_load(path), "actor"))
+        except RuntimeError as error:
+            raise DataError(f"{path}: not a SAC checkpoint that fits {RECORD} ({_first_line(error)})", _CURE) from None
+        return cls(actor)
+
+    def reset(self, seed: int) -> None:
+        """Nothing: the policy has neither state nor chance."""
+
+    @torch.no_grad()
+    def act(self, observation: NDArray[np.float32], kpis: StepKpis | None, cio_db: Floats | None) -> Floats:
+        """Returns the mean action in [-1, 1], (..., A); of the arguments only the observation (..., O) is used.
+
+        Raises:
+            DataError: the observation is of another length than in training.
+        """
+        known = len(self._actor.mean)
+        if observation.shape[-1] != known:
+            raise DataError(
+                f"policy: the observation has {observation.shape[-1]} numbers, in training it had {known}",
+                "evaluate the policy in the scenario it was trained for",
+            )
+        mean, _ = self._actor(self._actor.normalize(torch.as_tensor(observation, dtype=torch.float32)))
+        return torch.tanh(mean).numpy().astype(np.float64)
+
+
+def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the rows of a mixture, computed in double precision."""
+    pairs = [(part.double(), share) for part, share in zip(parts, shares, strict=True)]
+    mean = torch.stack([share * part.mean(0) for part, share in pairs]).sum(0)
+    variance = torch.stack([share * ((part - mean) ** 2).mean(0) for part, share in pairs]).sum(0)
+    return mean.float(), variance.sqrt().float()
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such checkpoint", _CURE) from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path}: not a readable checkpoint ({_first_line(error)})", _CURE) from None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise DataError(f"{path}: not a SAC checkpoint", _CURE)
+    return tensors
+
+
+def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The entries whose key starts with `name` and a dot, without it."""
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

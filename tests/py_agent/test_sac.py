@@ -1,0 +1,201 @@
+"""SAC against known optima, independent formulas, and itself after an interruption."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import solve_discrete_are
+from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
+from torch.nn import functional
+
+from py_agent.algorithms.sac import Actor, Sac, SacConfig, SacPolicy, Transitions, TwinCritic
+from sumo_mobility.base.errors import ConfigError, DataError
+
+SMALL = SacConfig(hidden=32, batch_size=64, learning_rate=3e-3, gradient_steps=600, target_entropy_per_action=-2)
+
+
+def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
+    """One step, reward -(a - best * s)^2 for each of two components, random actions."""
+    rng = np.random.default_rng(seed)
+    states, actions = rng.uniform(-1, 1, (rows, 2)), rng.uniform(-1, 1, (rows, 2))
+    rewards = -((actions - best * states) ** 2).sum(1)
+    return Transitions.of(states, actions, rewards, states, np.ones(rows, bool))
+
+
+def trained(config: SacConfig, sources: list[Transitions], shares: list[float], seed: int = 0) -> Sac:
+    sac = Sac(config, sources, shares, seed)
+    for _ in range(config.gradient_steps):
+        sac.train_step()
+    return sac
+
+
+def actions_of(sac: Sac, states: NDArray[np.floating]) -> NDArray[np.floating]:
+    return SacPolicy(sac.actor).act(states.astype(np.float32), None, None)
+
+
+def test_quadratic_bandit_is_solved_from_random_data() -> None:
+    sac = trained(SMALL, [bandit(0.8)], [1.0])
+    states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
+    assert np.abs(actions_of(sac, states) - 0.8 * states).mean() < 0.08
+
+
+@pytest.mark.parametrize(("shares", "sign"), [([1.0, 0.0], 1), ([0.0, 1.0], -1)])
+def test_each_batch_holds_the_sources_in_their_shares(shares: list[float], sign: int) -> None:
+    sac = trained(SMALL.model_copy(update={"gradient_steps": 250}), [bandit(0.8), bandit(-0.8)], shares)
+    states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
+    assert np.corrcoef(actions_of(sac, states).ravel(), sign * states.ravel())[0, 1] > 0.9
+
+
+def test_linear_quadratic_regulator() -> None:
+    """x' = x + 0.5 a, reward -(x^2 + 0.2 a^2), discount 0.8: the Riccati equation gives the best gain."""
+    gamma, b, q, r = 0.8, 0.5, 1.0, 0.2
+    p = solve_discrete_are(*(np.atleast_2d(v) for v in (np.sqrt(gamma), np.sqrt(gamma) * b, q, r))).item()
+    gain = gamma * b * p / (r + gamma * b * b * p)
+    rng = np.random.default_rng(0)
+    states, actions = rng.uniform(-1, 1, (2000, 1)), rng.uniform(-1, 1, (2000, 1))
+    rewards = -(q * states**2 + r * actions**2)[:, 0]
+    data = Transitions.of(states, actions, rewards, states + b * actions, np.zeros(2000, bool))
+    config = SMALL.model_copy(update={"gamma": gamma, "tau": 0.02, "gradient_steps": 800})
+    test_states = np.linspace(-0.7, 0.7, 50)[:, None]
+    learned = actions_of(trained(config, [data], [1.0]), test_states)
+    assert np.polyfit(test_states[:, 0], learned[:, 0], 1)[0] == pytest.approx(-gain, abs=0.12)
+
+
+def test_no_value_beyond_a_terminal_but_beyond_a_timeout() -> None:
+    """a < 0 earns 1 and ends; a > 0 earns 0.5 for ever, worth 2.5 at discount 0.8, so going on is better."""
+    rng = np.random.default_rng(0)
+    states, actions = np.ones((500, 1)), rng.uniform(-1, 1, (500, 1))
+    ends = actions[:, 0] < 0
+    config = SMALL.model_copy(update={"gamma": 0.8, "tau": 0.1, "gradient_steps": 300})
+    rewards = np.where(ends, 1.0, 0.5)
+    assert actions_of(trained(config, [Transitions.of(states, actions, rewards, states, ends)], [1]), states[:1]) > 0.2
+    never = Transitions.of(states, actions, rewards, states, np.zeros(500, bool))
+    assert actions_of(trained(config, [never], [1.0]), states[:1]) < -0.2
+
+
+def test_behaviour_regularisation_pulls_towards_the_data() -> None:
+    data = bandit(0.8)
+    data = data._replace(actions=0.1 * data.actions - 0.5)
+    sac = trained(SMALL.model_copy(update={"bc_weight": 20.0, "gradient_steps": 300}), [data], [1.0])
+    states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
+    assert np.abs(actions_of(sac, states) + 0.5).mean() < 0.1
+
+
+def test_log_prob_is_that_of_torch_distributions() -> None:
+    torch.manual_seed(0)
+    actor = Actor(7, 3, 16)
+    observations = torch.randn(50, 7)
+    actions, log_prob = actor.sample(observations, torch.Generator().manual_seed(1))
+    mean, log_std = actor(observations)
+    reference = TransformedDistribution(Independent(Normal(mean, log_std.exp()), 1), [TanhTransform(cache_size=1)])
+    # float64 and a clip: the reference's atanh is inexact near 1
+    inside = (actions.abs() < 0.999).all(-1)
+    assert inside.sum() > 20
+    torch.testing.assert_close(log_prob[inside], reference.log_prob(actions)[inside], rtol=1e-3, atol=1e-3)
+
+
+def test_twin_critic_is_two_networks() -> None:
+    torch.manual_seed(0)
+    critic = TwinCritic(3, 2, 8)
+    observations, actions = torch.randn(5, 3), torch.randn(5, 2)
+    values = critic(observations, actions)
+    for k in range(2):
+        x = torch.cat([observations, actions], -1)
+        for depth, layer in enumerate([critic.net[0], critic.net[2], critic.net[4]]):
+            x = functional.linear(x.relu() if depth else x, layer.weight[k].T, layer.bias[k, 0])
+        torch.testing.assert_close(values[k], x[:, 0])
+    assert not torch.allclose(values[0], values[1])
+
+
+def test_polyak_moves_the_targets_by_tau() -> None:
+    sac = Sac(SMALL.model_copy(update={"tau": 0.25}), [bandit(0.8)], [1.0], 0)
+    sac.train_step()
+    before = copy.deepcopy(sac.target.state_dict())
+    sac.train_step()
+    for name, value in sac.target.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * sac.critic.state_dict()[name])
+
+
+def test_the_actor_loss_leaves_the_critic_alone() -> None:
+    sac = Sac(SMALL, [bandit(0.8)], [1.0], 0)
+    sac.train_step()
+    gradients = [parameter.grad.clone() for parameter in sac.critic.parameters()]
+    actions, _ = sac.actor.sample(torch.zeros(4, 2), torch.Generator())
+    sac._descend("actor", -sac.critic(torch.zeros(4, 2), actions).mean())
+    for parameter, gradient in zip(sac.critic.parameters(), gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+
+
+def test_resume_equals_uninterrupted_byte_for_byte(tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"gamma": 0.9})
+    sources, shares = [bandit(0.8), bandit(0.5, seed=3)], [0.5, 0.5]
+    whole, part = Sac(config, sources, shares, 5), Sac(config, sources, shares, 5)
+    for _ in range(30):
+        whole.train_step()
+    for _ in range(11):
+        part.train_step()
+    part.save(tmp_path / "part" / "last.pt")
+    rest = Sac(config, sources, shares, 5)
+    rest.restore(tmp_path / "part" / "last.pt")
+    for _ in range(19):
+        rest.train_step()
+    whole.save(tmp_path / "whole" / "last.pt")
+    rest.save(tmp_path / "rest" / "last.pt")
+    assert (tmp_path / "whole" / "last.pt").read_bytes() == (tmp_path / "rest" / "last.pt").read_bytes()
+    other = Sac(config, sources, shares, 6)
+    assert not torch.equal(other.actor.net[0].weight, Sac(config, sources, shares, 5).actor.net[0].weight)
+
+
+def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
+    sac = trained(SMALL.model_copy(update={"gradient_steps": 5}), [bandit(0.8)], [1.0])
+    sac.save(tmp_path / "last.pt")
+    policy = SacPolicy.load(tmp_path / "last.pt")
+    state = np.array([0.3, -0.9], np.float32)
+    mean, _ = sac.actor(sac.actor.normalize(torch.as_tensor(state)))
+    np.testing.assert_allclose(policy.act(state, None, None), np.tanh(mean.detach().numpy()), rtol=1e-6)
+    with pytest.raises(DataError, match="has 3 numbers, in training it had 2"):
+        policy.act(np.zeros(3, np.float32), None, None)
+
+
+def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
+    sac = Sac(SMALL, [bandit(0.8)], [1.0], 0)
+    path = tmp_path / "last.pt"
+    with pytest.raises(DataError, match=r"sac\.json"):
+        SacPolicy.load(path)
+    sac.save(path)
+    good = path.read_bytes()
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
+    wrong = {f"actor.{key}": value for key, value in Actor(2, 5, 32).state_dict().items()}
+    torch.save(wrong, tmp_path / "shape.pt")
+    (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Path, protocol=2))
+    (tmp_path / "cut.pt").write_bytes(good[: len(good) // 2])
+    for name in ("foreign", "shape", "pickle", "cut", "absent"):
+        with pytest.raises(DataError, match=rf"{name}\.pt.*checkpoint[\s\S]*cure: train the policy anew"):
+            SacPolicy.load(tmp_path / f"{name}.pt")
+        with pytest.raises(DataError, match="checkpoint"):
+            Sac(SMALL, [bandit(0.8)], [1.0], 0).restore(tmp_path / f"{name}.pt")
+    with pytest.raises(DataError, match="another configuration"):
+        Sac(SMALL.model_copy(update={"gamma": 0.5}), [bandit(0.8)], [1.0], 0).restore(path)
+    assert path.read_bytes() == good
+
+
+def test_bad_data_is_refused() -> None:
+    states, actions, rewards = np.zeros((4, 2)), np.zeros((4, 1)), np.zeros(4)
+    ends = np.zeros(4, bool)
+    with pytest.raises(DataError, match=r"rewards\[2\] is not finite"):
+        Transitions.of(states, actions, np.array([0, 0, np.nan, 0]), states, ends)
+    with pytest.raises(DataError, match="actions reach 6"):
+        Transitions.of(states, actions + 6, rewards, states, ends)
+    with pytest.raises(DataError, match="rewards has 3 rows"):
+        Transitions.of(states, actions, rewards[:3], states, ends)
+    data = Transitions.of(states, actions, rewards, states, ends)
+    with pytest.raises(DataError, match="cannot be mixed"):
+        Sac(SMALL, [data, bandit(0.8)], [0.5, 0.5], 0)
+    with pytest.raises(ConfigError, match="with the sum 1"):
+        Sac(SMALL, [data], [0.5], 0)
