@@ -162,7 +162,7 @@ def test_unknown_scenario_key_is_named(stored: Path) -> None:
     with h5py.File(stored, "r+") as file:
         text = file.attrs["scenario"].decode().replace('"handover"', '"handovr"')
         file.attrs["scenario"] = np.bytes_(text)
-    with pytest.raises(DataError, match="scenario: .*handovr: unknown key"):
+    with pytest.raises(DataError, match=r"scenario: .*handovr: unknown key"):
         read_dataset(stored)
 
 

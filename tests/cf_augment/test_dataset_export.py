@@ -1,0 +1,82 @@
+"""The real d3rlpy and the real pandas read what is exported, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import made_episodes as made
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cf_augment.dataset import Dataset, read_dataset, write_dataset
+from cf_augment.dataset_export import to_d3rlpy, to_frame, write_parquet
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    place = made.scenario()
+    return write_dataset(
+        tmp_path / "d.h5", place, [made.episode(place, 1, 6), made.episode(place, 2, 9, kind="replay")]
+    )
+
+
+def test_d3rlpy_gets_every_transition(dataset: Dataset) -> None:
+    buffer = to_d3rlpy(dataset)
+    assert buffer.transition_count == 15
+    transitions = [
+        buffer.transition_picker(episode, step)
+        for episode in buffer.episodes
+        for step in range(episode.transition_count)
+    ]
+    np.testing.assert_array_equal([t.observation for t in transitions], dataset.observations)
+    np.testing.assert_array_equal([t.next_observation for t in transitions], dataset.next_observations)
+    np.testing.assert_array_equal([t.action for t in transitions], dataset.actions)
+    np.testing.assert_array_equal([t.reward[0] for t in transitions], dataset.rewards)
+    assert not any(t.terminal for t in transitions)
+
+
+def test_d3rlpy_loads_the_flat_file_but_for_the_last_transitions(dataset: Dataset, tmp_path: Path) -> None:
+    from d3rlpy.constants import ActionSpace
+    from d3rlpy.dataset import MDPDataset
+
+    with h5py.File(tmp_path / "d.h5") as file:
+        names = ("observations", "actions", "rewards", "terminals", "timeouts")
+        arrays = {name: file[name][()].astype(np.float32) for name in names}
+    buffer = MDPDataset(**arrays, action_space=ActionSpace.CONTINUOUS)
+    assert buffer.transition_count == len(dataset.rewards) - len(dataset.episodes)
+
+
+@pytest.mark.parametrize("name", ["BC", "SAC"])
+def test_d3rlpy_learns_from_it(dataset: Dataset, name: str) -> None:
+    import d3rlpy
+
+    torch.set_num_threads(1)
+    config = {"BC": d3rlpy.algos.BCConfig, "SAC": d3rlpy.algos.SACConfig}[name]
+    algorithm = config(batch_size=8).create(device="cpu:0")
+    silent = d3rlpy.logging.NoopAdapterFactory()
+    history = algorithm.fit(
+        to_d3rlpy(dataset), n_steps=4, n_steps_per_epoch=2, logger_adapter=silent, show_progress=False
+    )
+    assert len(history) == 2
+    assert all(np.isfinite(value) for _, losses in history for value in losses.values())
+    action = algorithm.predict(dataset.observations[:3])
+    assert action.shape == (3, 6)
+    assert np.abs(action).max() <= 1
+
+
+def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", read_dataset(tmp_path / "d.h5"))
+    frame = pd.read_parquet(tmp_path / "d.parquet")
+    pd.testing.assert_frame_equal(frame, to_frame(dataset))
+    assert len(frame) == 15
+    assert frame["provenance"].tolist() == ["logged"] * 6 + ["replay"] * 9
+    assert frame["step"].tolist() == [*range(6), *range(9)]
+    np.testing.assert_array_equal(frame["reward"], dataset.rewards)
+    np.testing.assert_array_equal(frame["prb_utilization_2"][:6], dataset.episodes[0].kpis.prb_utilization[1:, 2])
+    pairs = dataset.scenario.neighbor_pairs
+    serving, neighbor = pairs[4]
+    np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, 4] * 6.0, rtol=1e-6)
+    np.testing.assert_allclose(frame["load_std"], -frame["reward"], rtol=1e-6)
