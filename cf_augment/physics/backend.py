@@ -1,0 +1,70 @@
+"""The engine as a back end: the same protocol, warm-up, intervals and events as the ns-3 program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cf_augment.physics.constants import HANDOVER_S
+from cf_augment.physics.engine import Engine, Moves
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, checked_cio
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.trace import MobilityTrace
+
+
+class EngineBackend:
+    """One environment in the engine; deterministic, so that a seed changes nothing.
+
+    Args:
+        scenario: The scenario.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._engine = Engine(scenario)
+        self._position_m: Floats | None = None
+        self._step = 0
+
+    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+        """See `ns3_scenarios.kpis.Backend.reset`."""
+        self._position_m, self._step = self._engine.positions(trace)[None], 0
+        return _single(self._engine.reset(self._position_m[:, 0]), [])
+
+    def step(self, cio_db: Floats) -> StepKpis:
+        """See `ns3_scenarios.kpis.Backend.step`.
+
+        Raises:
+            ConfigError: the episode has ended or not begun, or the CIO does not fit.
+        """
+        if self._position_m is None:
+            raise ConfigError("engine: step() before reset()")
+        if self._step == self.scenario.episode.steps:
+            raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
+        cio_db = checked_cio(self.scenario, cio_db)
+        start = self._step * self._engine.grid_steps
+        kpis = self._engine.step(self._position_m[:, start : start + self._engine.grid_steps + 1], cio_db[None])
+        self._step += 1
+        return _single(kpis, self._engine.moves)
+
+    def close(self) -> None:
+        """Ends the episode."""
+        self._position_m = None
+
+
+def _single(kpis: StepKpis, moves: list[Moves]) -> StepKpis:
+    """Drops the batch dimension of one environment and adds its events."""
+    names = ("time_s", "prb_utilization", "offered_bps", "served_bps", "connected_ues", "ue_position_m",
+             "ue_serving_cell", "ue_rsrp_dbm", "ue_sinr_db", "ue_throughput_bps", "handovers")  # fmt: skip
+    return replace(kpis, **{name: getattr(kpis, name)[0] for name in names}, events=_events(moves))
+
+
+def _events(moves: list[Moves]) -> np.ndarray:
+    rows = []
+    for move in moves:
+        ues = move.moving[0].nonzero()[:, 0].tolist()
+        for kind, time_s in ((EventKind.HANDOVER_START, 0.0), (EventKind.HANDOVER_OK, HANDOVER_S)):
+            at_s = round(move.time_s + time_s, 9)
+            rows += [(at_s, ue, int(move.source[0, ue]), int(move.target[0, ue]), kind) for ue in ues]
+    return np.array(rows, dtype=EVENT_DTYPE)

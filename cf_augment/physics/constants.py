@@ -1,0 +1,104 @@
+"""Every constant of the engine with the ns-3 attribute or the 3GPP clause it mirrors; none is fitted."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+
+from sumo_mobility.base.contract import Contract
+
+TTI_S = 1e-3
+"""Transmission time interval, TS 36.211 4.1."""
+
+SUBCARRIERS_PER_RB = 12
+"""TS 36.211 6.2.3."""
+SUBCARRIER_HZ = 15e3
+"""TS 36.211 6.2.3."""
+THERMAL_NOISE_DBM_PER_HZ = -174.0
+"""ns-3 LteSpectrumValueHelper::CreateNoisePowerSpectralDensity."""
+
+L1_PERIOD_S = 0.2
+"""ns-3 LteUePhy::UeMeasurementsFilterPeriod; TS 36.133 8.1.2.2.1."""
+PSS_PERIOD_S = 0.005
+"""Synchronisation signals, each one RSRP sample in ns-3; TS 36.211 6.11.1.2."""
+L3_COEFFICIENT = 0.5
+"""a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 5.5.3.2."""
+HANDOVER_S = 0.004
+"""From the start of an X2 handover to its end, ideal RRC (measured in ns-3, reference/radio.md section 3)."""
+REFERENCE_DISTANCE_M = 1.0
+"""ns-3 LogDistancePropagationLossModel::ReferenceDistance; nearer than this the loss stays the reference loss."""
+
+UDP_IP_BYTES = 8 + 20
+"""Headers of a datagram, RFC 768 and RFC 791."""
+PDCP_BYTES = 2
+"""Header with a 12-bit sequence number, TS 36.323 6.2.3."""
+RLC_BYTES = 2
+"""UM header with a 10-bit sequence number, TS 36.322 6.2.1.3, on every PDU. ns-3 also adds it to each packet in
+the queue that it reports to the scheduler (LteRlcUm::DoReportBufferStatus), and an SDU that is not the last of its
+PDU costs the same again for its length indicator."""
+RLC_BUFFER_BYTES = 10 * 1024
+"""ns-3 LteRlcUm::MaxTxBufferSize."""
+
+
+class CqiRow(Contract):
+    """What ns-3's adaptive modulation and coding makes of a SINR."""
+
+    cqi: int = Field(ge=1, le=15)
+    mcs: int = Field(ge=0, le=28)
+    sinr_db: float
+    """Lowest SINR, the same on all RBs, at which this CQI is reported (LteAmc, MiErrorModel, 10 % block error)."""
+
+
+class BandwidthTables(Contract):
+    """ns-3's tables for one downlink bandwidth."""
+
+    rbg_size_rb: int = Field(ge=1, le=4)
+    """TS 36.213 table 7.1.6.1-1."""
+    tbs_bits: list[list[int]]
+    """Transport block size by MCS and number of RBs - 1, TS 36.213 table 7.1.7.2.1-1."""
+    cqi: list[CqiRow]
+
+
+class LteTables(Contract):
+    """The file that `mlb-lte-tables` writes."""
+
+    amc_model: str
+    bandwidth_rb: dict[int, BandwidthTables]
+
+
+TABLES = Path(__file__).with_name("lte_tables.json")
+
+
+@cache
+def lte_tables(bandwidth_rb: int) -> BandwidthTables:
+    """Returns ns-3's tables of one bandwidth (25, 50 or 100 RB)."""
+    return LteTables.read_json(TABLES).bandwidth_rb[bandwidth_rb]
+
+
+def granted_rb(bandwidth_rb: int) -> int:
+    """RBs of a TTI that ns-3's schedulers can grant: whole RBGs only, so 24 of 25."""
+    size = lte_tables(bandwidth_rb).rbg_size_rb
+    return bandwidth_rb // size * size
+
+
+def block_bytes(bandwidth_rb: int) -> list[int]:
+    """Transport block size in bytes by CQI 0..15 when one UE gets all RBs that can be granted; 0 for CQI 0."""
+    tables = lte_tables(bandwidth_rb)
+    return [0] + [tables.tbs_bits[row.mcs][granted_rb(bandwidth_rb) - 1] // 8 for row in tables.cqi]
+
+
+def ttis_per_packet(bandwidth_rb: int, packet_bytes: int) -> tuple[list[float], list[float]]:
+    """TTIs that one packet takes, by CQI 0..15 (infinite at CQI 0, which ns-3 never schedules).
+
+    Returns:
+        Alone in its queue (whole TTIs, because ns-3's proportional fair scheduler gives a UE all RBs of the TTI
+        whatever it has to send), and packed with others in a queue that is never empty.
+    """
+    sdu = packet_bytes + UDP_IP_BYTES + PDCP_BYTES + RLC_BYTES
+    rooms = [size - RLC_BYTES for size in block_bytes(bandwidth_rb)]
+    alone = [float(math.ceil(sdu / room)) if room > 0 else math.inf for room in rooms]
+    packed = [sdu / room if room > 0 else math.inf for room in rooms]
+    return alone, packed

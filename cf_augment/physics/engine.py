@@ -1,0 +1,227 @@
+"""Engine: tier 0 of the physics, a control interval of the whole network in closed form, batched.
+
+    mobility -> RSRP -> L1 mean -> L3 filter -> event A3 -> serving cell -> SINR -> CQI -> TTIs by packets -> KPIs
+
+It mirrors the ns-3 program with control-region CQI, without fading, shadowing, block errors and radio link failure.
+B environments, U UEs, C cells, E neighbour pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cf_augment.physics.constants import L1_PERIOD_S
+from cf_augment.physics.handover import EventA3, HandoverState
+from cf_augment.physics.load import Load, Service
+from cf_augment.physics.radio import GRID_S, Radio
+from ns3_scenarios.kpis import EVENT_DTYPE, Floats, StepKpis, check_trace, checked_cio
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.trace import MobilityTrace
+
+FARTHEST_M = 1e7
+"""A coordinate beyond this is refused: it is not on Earth."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The handovers that start at one time.
+
+    Attributes:
+        time_s: Trace time.
+        moving: (B, U) which UEs.
+        source: (B, U) the cell that served the UE.
+        target: (B, U) the cell that serves it from now on.
+    """
+
+    time_s: float
+    moving: Tensor
+    source: Tensor
+    target: Tensor
+
+
+class Engine:
+    """The network of one scenario, for B environments that march in step.
+
+    Args:
+        scenario: The scenario.
+        device: Any torch device.
+    """
+
+    def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
+        self.scenario = scenario
+        self.device = torch.device(device)
+        self.radio = Radio(scenario, self.device)
+        self.event_a3 = EventA3(scenario, self.device)
+        self.load = Load(scenario, self.device)
+        interval_s = scenario.episode.control_interval_s
+        self.grid_steps = round(interval_s / GRID_S)
+        """Positions per control interval, not counting the one at its start."""
+        starts_s = [0.0] + [i * L1_PERIOD_S + self.event_a3.phase_s for i in range(round(interval_s / L1_PERIOD_S))]
+        self._slots_s = list(zip(starts_s, [*starts_s[1:], interval_s], strict=True))
+        self._handover: HandoverState | None = None
+        self.moves: list[Moves] = []
+        """The handovers of the last interval, for those who want to know which UEs moved."""
+
+    def reset(self, position_m: ArrayLike) -> StepKpis:
+        """Attaches the UEs, which have stood at `position_m` (B, U, 2) since the warm-up began.
+
+        Returns:
+            KPIs of the warm-up's last control interval, with leading B; trace time 0.
+
+        Raises:
+            DataError: wrong shape, or a position that is not finite.
+        """
+        position = self._positions(position_m, "(B, U, 2)", 3)
+        rsrp = self.radio.rsrp_dbm(self.radio.local(position))
+        self._handover = HandoverState.attached(rsrp)
+        self._time_s, self._backlog = 0.0, torch.zeros_like(rsrp[:, 0])
+        episode = self.scenario.episode
+        self._serve(rsrp, episode.warmup_s - episode.control_interval_s)
+        service = self._serve(rsrp, episode.control_interval_s)
+        self.moves = []
+        return self._kpis(service, position, rsrp, rsrp)
+
+    def step(self, position_m: ArrayLike, cio_db: ArrayLike) -> StepKpis:
+        """Runs one control interval.
+
+        Args:
+            position_m: (B, grid_steps + 1, U, 2) positions each GRID_S, from the start of the interval to its end.
+            cio_db: (B, E) CIO of each neighbour pair at all measurements of the interval.
+
+        Returns:
+            StepKpis with leading B.
+
+        Raises:
+            DataError: wrong shape, or a position that is not finite.
+            ConfigError: the CIO has the wrong shape, is not finite or out of range; `reset` was not called.
+        """
+        if self._handover is None:
+            raise ConfigError("engine: step() before reset()")
+        position = self._positions(position_m, f"(B, {self.grid_steps + 1}, U, 2)", 4)
+        batch = len(self._backlog)
+        if position.shape[:2] != (batch, self.grid_steps + 1):
+            raise DataError(
+                f"position_m: shape {tuple(position.shape)}, but {batch} environments need {self.grid_steps + 1} "
+                f"positions, one each {GRID_S} s"
+            )
+        offsets = self._offsets(cio_db, batch)
+        local = self.radio.local(position)
+        l1_dbm = self.radio.l1_rsrp_dbm(local)
+        slot_rsrp = self.radio.rsrp_dbm(_at(local, [(start + end) / 2 for start, end in self._slots_s]))
+
+        service = self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
+        self.moves = []
+        for slot, (start_s, end_s) in enumerate(self._slots_s[1:], start=1):
+            source = self._handover.serving
+            moving = self.event_a3.execute(self._handover)
+            self.moves.append(Moves(self._time_s + start_s, moving, source, self._handover.serving))
+            # The source's RLC UM queue is lost with the bearer.
+            self._backlog = torch.where(moving, 0.0, self._backlog)
+            service += self._serve(slot_rsrp[:, slot], end_s - start_s)
+            self.event_a3.measure(self._handover, l1_dbm[:, slot - 1], offsets)
+        self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
+        return self._kpis(service, position[:, -1], l1_dbm[:, -1], self.radio.rsrp_dbm(local[:, -1]))
+
+    def rollout(self, position_m: ArrayLike, cio_db: ArrayLike) -> StepKpis:
+        """Runs whole episodes.
+
+        Args:
+            position_m: (B, K * grid_steps + 1, U, 2) positions each GRID_S from trace time 0.
+            cio_db: (B, K, E).
+
+        Returns:
+            StepKpis with leading (B, K + 1): the KPIs after the warm-up, then those of each interval.
+        """
+        position, cio = np.asarray(position_m, dtype=np.float64), np.asarray(cio_db, dtype=np.float64)
+        if cio.ndim != 3 or position.ndim != 4 or position.shape[1] != cio.shape[1] * self.grid_steps + 1:
+            raise DataError(
+                f"position_m: shape {position.shape} does not fit cio_db {cio.shape}: (B, K * {self.grid_steps} + 1, "
+                "U, 2) and (B, K, E) are needed"
+            )
+        kpis = [self.reset(position[:, 0])]
+        for step in range(cio.shape[1]):
+            start = step * self.grid_steps
+            kpis.append(self.step(position[:, start : start + self.grid_steps + 1], cio[:, step]))
+        return stack(kpis)
+
+    def positions(self, trace: MobilityTrace) -> Floats:
+        """Returns a trace's positions on the engine's grid, (K * grid_steps + 1, U, 2) for K = episode.steps.
+
+        Raises:
+            DataError: the trace has another number of UEs, or is shorter than the episode.
+        """
+        check_trace(self.scenario, trace)
+        return trace.position_at(
+            GRID_S * np.arange(self.scenario.episode.steps * self.grid_steps + 1, dtype=np.float64)
+        )
+
+    def _serve(self, rsrp_dbm: Tensor, duration_s: float) -> Service:
+        assert self._handover is not None
+        serving = self._handover.serving
+        cqi = self.radio.cqi(self.radio.sinr_db(rsrp_dbm, serving))
+        service = self.load.serve(serving, cqi, self._backlog, duration_s)
+        self._backlog = service.backlog
+        return service
+
+    def _positions(self, position_m: ArrayLike, shape: str, dimensions: int) -> Tensor:
+        values = np.asarray(position_m, dtype=np.float64)
+        ues = self.scenario.mobility.ues
+        if values.ndim != dimensions or values.shape[-2:] != (ues, 2):
+            raise DataError(f"position_m: shape {values.shape}, expected {shape} with U = {ues}")
+        bad = ~(np.abs(values) <= FARTHEST_M)
+        if bad.any():
+            where = [int(i) for i in np.argwhere(bad)[0]]
+            raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
+        return torch.as_tensor(values, device=self.device)
+
+    def _offsets(self, cio_db: ArrayLike, batch: int) -> Tensor:
+        cio = checked_cio(self.scenario, np.asarray(cio_db, dtype=np.float64))
+        if cio.shape != (batch, len(self.scenario.neighbor_pairs)):
+            raise ConfigError(f"cio_db: shape {cio.shape}, expected ({batch}, {len(self.scenario.neighbor_pairs)})")
+        return self.event_a3.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=self.device))
+
+    def _kpis(self, service: Service, position_m: Tensor, l1_dbm: Tensor, rsrp_dbm: Tensor) -> StepKpis:
+        assert self._handover is not None
+        serving = self._handover.serving
+        interval_s = self.scenario.episode.control_interval_s
+        bits_per_s = self.load.packet_bits / interval_s
+        handovers = sum((move.moving.sum(dim=1) for move in self.moves), torch.zeros_like(serving[:, 0]))
+        return StepKpis(
+            time_s=np.full(len(serving), self._time_s),
+            prb_utilization=_numpy(self.load.utilization(service.busy_ttis, interval_s)),
+            offered_bps=_numpy(service.arrived * bits_per_s),
+            served_bps=_numpy(service.delivered * bits_per_s),
+            connected_ues=_numpy(self.load.per_cell(torch.ones_like(service.ue_delivered), serving)),
+            ue_position_m=_numpy(position_m),
+            ue_serving_cell=serving.cpu().numpy(),
+            ue_rsrp_dbm=_numpy(l1_dbm.mT),
+            ue_sinr_db=_numpy(self.radio.sinr_db(rsrp_dbm, serving)),
+            ue_throughput_bps=_numpy(service.ue_delivered * bits_per_s),
+            events=np.empty(0, EVENT_DTYPE),
+            handovers=_numpy(handovers),
+        )
+
+
+def stack(kpis: list[StepKpis]) -> StepKpis:
+    """Joins batched KPIs of successive times along a new second axis, (B, K, ...)."""
+    names = [field.name for field in fields(StepKpis) if field.name != "events"]
+    arrays = {name: np.stack([getattr(one, name) for one in kpis], axis=1) for name in names}
+    return StepKpis(**arrays, events=np.empty(0, EVENT_DTYPE))
+
+
+def _at(local_km: Tensor, times_s: list[float]) -> Tensor:
+    """Interpolates positions (B, T, 2, U) on the grid to any times, (B, len(times_s), 2, U)."""
+    lower = [min(int(time_s / GRID_S + 1e-9), local_km.shape[1] - 2) for time_s in times_s]
+    share = local_km.new_tensor([time_s / GRID_S - row for time_s, row in zip(times_s, lower, strict=True)])
+    before, after = local_km[:, lower], local_km[:, [row + 1 for row in lower]]
+    return before + (after - before) * share[:, None, None]
+
+
+def _numpy(values: Tensor) -> Floats:
+    return values.cpu().numpy().astype(np.float64)

@@ -1,0 +1,80 @@
+"""Event A3 with cell individual offsets, as the ns-3 program evaluates it at every L1 measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
+from ns3_scenarios.scenario import Scenario
+
+NOT_ENTERED = -1
+"""Age of a neighbour whose entering condition does not hold; also "no target"."""
+
+
+@dataclass
+class HandoverState:
+    """What the UEs remember between measurements.
+
+    Attributes:
+        serving: (B, U) index of the serving cell.
+        l3_dbm: (B, C, U) filtered RSRP.
+        age: (B, C, U) measurements since the entering condition was met, NOT_ENTERED where it is not.
+        target: (B, U) cell to which a handover starts `phase_s` after the last measurement, or NOT_ENTERED.
+    """
+
+    serving: Tensor
+    l3_dbm: Tensor
+    age: Tensor
+    target: Tensor
+
+    @classmethod
+    def attached(cls, rsrp_dbm: Tensor) -> HandoverState:
+        """UEs in the cell of the greatest RSRP, as ns-3's idle mode selects it."""
+        serving = rsrp_dbm.argmax(dim=-2)
+        age = torch.full(rsrp_dbm.shape, NOT_ENTERED, dtype=torch.int32, device=rsrp_dbm.device)
+        return cls(serving, rsrp_dbm.clone(), age, torch.full_like(serving, NOT_ENTERED))
+
+
+class EventA3:
+    """The automaton of TS 36.331 5.5.4.4 on the grid of L1 measurements."""
+
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+        handover = scenario.handover
+        period_ms = round(L1_PERIOD_S * 1000)
+        self._offset_db, self._hysteresis_db = handover.a3_offset_db, handover.hysteresis_db
+        self._firing_age = handover.time_to_trigger_ms // period_ms
+        self.phase_s = handover.time_to_trigger_ms % period_ms / 1000
+        """From a measurement to the expiry of the time to trigger that falls before the next one."""
+        pairs = torch.tensor(scenario.neighbor_pairs, device=device)
+        self._pair_serving, self._pair_neighbor = pairs[:, 0], pairs[:, 1]
+        self._cells = len(scenario.cells)
+
+    def offsets_db(self, cio_db: Tensor) -> Tensor:
+        """Spreads the CIO (..., E) to a matrix (..., C, C) [neighbour, serving], minus infinity elsewhere."""
+        matrix = cio_db.new_full((*cio_db.shape[:-1], self._cells, self._cells), -torch.inf)
+        matrix[..., self._pair_neighbor, self._pair_serving] = cio_db
+        return matrix
+
+    def measure(self, state: HandoverState, l1_dbm: Tensor, offsets_db: Tensor) -> None:
+        """Takes one L1 measurement (B, C, U) under the offsets (B, C, C) and decides the next handovers."""
+        state.l3_dbm = (1 - L3_COEFFICIENT) * state.l3_dbm + L3_COEFFICIENT * l1_dbm
+        index = state.serving.unsqueeze(-2)
+        biased = state.l3_dbm + offsets_db.gather(2, index.expand(-1, self._cells, -1))
+        margin = biased - (state.l3_dbm.gather(-2, index) + self._offset_db)
+        pending = (state.age >= 0) & ~(margin < -self._hysteresis_db)
+        entered = margin > self._hysteresis_db
+        state.age = torch.where(pending, state.age + 1, torch.where(entered, 0, NOT_ENTERED))
+        expired = state.age == self._firing_age
+        best, target = torch.where(expired, biased, -torch.inf).max(dim=-2)
+        state.target = torch.where(best > -torch.inf, target, NOT_ENTERED)
+
+    def execute(self, state: HandoverState) -> Tensor:
+        """Carries out the handovers that the last measurement decided; returns where, (B, U) bool."""
+        moving = state.target >= 0
+        state.serving = torch.where(moving, state.target, state.serving)
+        state.age = torch.where(moving.unsqueeze(-2), NOT_ENTERED, state.age)
+        state.target = torch.full_like(state.target, NOT_ENTERED)
+        return moving

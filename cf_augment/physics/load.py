@@ -1,0 +1,121 @@
+"""PRB load by packets: who takes how many TTIs of a cell, what is served, what is left in the queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cf_augment.physics.constants import (
+    PDCP_BYTES,
+    RLC_BUFFER_BYTES,
+    TTI_S,
+    UDP_IP_BYTES,
+    granted_rb,
+    ttis_per_packet,
+)
+from ns3_scenarios.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a slot of time brought.
+
+    Attributes:
+        busy_ttis: (B, C) TTIs in which the cell sent data.
+        arrived: (B, C) packets that arrived for the cell's UEs.
+        delivered: (B, C) packets that the cell delivered.
+        ue_delivered: (B, U) packets that the UE received.
+        backlog: (B, U) packets left in the UE's queue.
+    """
+
+    busy_ttis: Tensor
+    arrived: Tensor
+    delivered: Tensor
+    ue_delivered: Tensor
+    backlog: Tensor
+
+    def __add__(self, later: Service) -> Service:
+        """Both slots together."""
+        return Service(
+            self.busy_ttis + later.busy_ttis,
+            self.arrived + later.arrived,
+            self.delivered + later.delivered,
+            self.ue_delivered + later.ue_delivered,
+            later.backlog,
+        )
+
+
+class Load:
+    """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region."""
+
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+        bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
+        alone, packed = ttis_per_packet(bandwidth, traffic.packet_bytes)
+        self._ttis_alone = torch.tensor(alone, device=device)
+        self._ttis_packed = torch.tensor(packed, device=device)
+        self._cells = len(scenario.cells)
+        self.packet_bits = 8 * traffic.packet_bytes
+        self.packets_per_s = traffic.offered_bps / self.packet_bits
+        self.queue_packets = RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES)
+        self._prb_share = granted_rb(bandwidth) / bandwidth
+
+    def ttis_alone(self, cqi: Tensor) -> Tensor:
+        """TTIs that a packet takes when it is alone in its queue; infinite at CQI 0."""
+        return self._ttis_alone[cqi]
+
+    def serve(self, serving: Tensor, cqi: Tensor, backlog: Tensor, duration_s: float) -> Service:
+        """Serves all queues for `duration_s`.
+
+        A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
+        (proportional fair at constant rates) among queues that are never empty, so that packets are packed.
+
+        Args:
+            serving: (B, U) serving cells.
+            cqi: (B, U).
+            backlog: (B, U) packets queued at the start.
+            duration_s: Length of the slot.
+        """
+        capacity = duration_s / TTI_S
+        arriving = torch.full_like(backlog, self.packets_per_s * duration_s)
+        reachable = cqi > 0
+        packed = torch.where(reachable, self._ttis_packed[cqi], 0.0)
+        alone = torch.where(reachable, self._ttis_alone[cqi], 0.0)
+        need = self.per_cell(arriving * alone + backlog * packed, serving)
+        waiting = backlog + arriving
+        level = _water_level(waiting * packed, serving, self._cells, capacity)
+        level = torch.where(need <= capacity, torch.inf, level).gather(1, serving)
+        affordable = torch.where(reachable, level / packed, 0.0)
+        served = torch.minimum(waiting, affordable)
+        return Service(
+            busy_ttis=need.clamp(max=capacity),
+            arrived=self.per_cell(arriving, serving),
+            delivered=self.per_cell(served, serving),
+            ue_delivered=served,
+            backlog=(waiting - served).clamp(min=0.0, max=self.queue_packets),
+        )
+
+    def utilization(self, busy_ttis: Tensor, duration_s: float) -> Tensor:
+        """Share of the PRBs x TTIs that carry data: a busy TTI uses all RBs that can be granted."""
+        return busy_ttis * (TTI_S / duration_s * self._prb_share)
+
+    def per_cell(self, values: Tensor, serving: Tensor) -> Tensor:
+        """Sums values (B, U) over the UEs of each cell, (B, C)."""
+        return values.new_zeros(len(values), self._cells).scatter_add(1, serving, values)
+
+
+def _water_level(need: Tensor, serving: Tensor, cells: int, capacity: float) -> Tensor:
+    """Level w of each cell with sum(min(need, w)) = capacity over its UEs, (B, C); max-min fairness.
+
+    The sum is the least of the lines "the k smallest needs wholly, w for each of the others", hence w is the
+    greatest level at which any of these lines meets the capacity.
+    """
+    ordered, order = need.sort(dim=1)
+    cell = serving.gather(1, order)
+    member = torch.nn.functional.one_hot(cell, cells).to(need.dtype)
+    smaller = (member * ordered.unsqueeze(-1)).cumsum(dim=1).gather(2, cell.unsqueeze(-1)).squeeze(-1) - ordered
+    rank = member.cumsum(dim=1).gather(2, cell.unsqueeze(-1)).squeeze(-1)
+    others = member.sum(dim=1).gather(1, cell) - rank + 1
+    lines = (capacity - smaller) / others
+    return need.new_zeros(len(need), cells).scatter_reduce(1, cell, lines, "amax")

@@ -1,0 +1,108 @@
+"""Path loss, RSRP and SINR of all UE-cell pairs; C cells come before U UEs in every tensor, for speed.
+
+Positions enter in metres, float64, and are moved to the centre of the cells before they become float32
+kilometres: no product of squared distances then over- or underflows, and RSRP keeps 1e-4 dB.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from cf_augment.physics.constants import (
+    L1_PERIOD_S,
+    PSS_PERIOD_S,
+    REFERENCE_DISTANCE_M,
+    SUBCARRIER_HZ,
+    SUBCARRIERS_PER_RB,
+    THERMAL_NOISE_DBM_PER_HZ,
+    lte_tables,
+)
+from ns3_scenarios.scenario import Scenario
+
+GRID_S = 0.1
+"""Time between the positions that the engine takes; UEs move in straight lines between them."""
+
+
+def gauss_nodes(samples: int) -> tuple[float, float]:
+    """Two points in [0, 1] whose mean stands for the mean over the samples at 0, 1/n, ..., (n-1)/n.
+
+    They share the samples' first three moments, so that the mean RSRP over 0.1 s differs from the sampled one by
+    less than 1e-5 dB at 30 m/s past a 30 m mast.
+    """
+    centre = (samples - 1) / (2 * samples)
+    deviation = math.sqrt((samples**2 - 1) / 12) / samples
+    return centre - deviation, centre + deviation
+
+
+class Radio:
+    """Links between UEs and the cells of one scenario, without fading or shadowing."""
+
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+        radio, cells = scenario.radio, scenario.cells
+        site = torch.tensor([(cell.x_m, cell.y_m) for cell in cells], dtype=torch.float64, device=device)
+        self._centre_m = site.mean(dim=0)
+        self._east_km, self._north_km = ((site - self._centre_m) / 1000).float().T.unsqueeze(-1)
+        height_m = torch.tensor([[cell.height_m - radio.ue_height_m] for cell in cells], device=device)
+        self._height_square = (height_m / 1000) ** 2
+        self._nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
+        power_dbm = torch.tensor([[cell.tx_power_dbm] for cell in cells], dtype=torch.float64, device=device)
+        per_re_dbm = power_dbm - 10 * math.log10(SUBCARRIERS_PER_RB * radio.dl_bandwidth_rb)
+        loss_at_1_km_db = radio.reference_loss_db + 10 * radio.path_loss_exponent * math.log10(1000)
+        self._rsrp_at_1_km_dbm = (per_re_dbm - loss_at_1_km_db).float()
+        self._slope_db = 5 * radio.path_loss_exponent
+        noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
+        self._noise_mw = 10 ** (noise_dbm / 10)
+        self._segments = round(L1_PERIOD_S / GRID_S)
+        self._nodes = gauss_nodes(round(GRID_S / PSS_PERIOD_S))
+        thresholds = [row.sinr_db for row in lte_tables(radio.dl_bandwidth_rb).cqi]
+        self._cqi_threshold_db = torch.tensor(thresholds, device=device)
+
+    def local(self, position_m: Tensor) -> Tensor:
+        """Turns positions (..., U, 2) in metres into (..., 2, U) float32 kilometres from the centre of the cells."""
+        return ((position_m - self._centre_m) / 1000).float().mT.contiguous()
+
+    def rsrp_dbm(self, local_km: Tensor) -> Tensor:
+        """RSRP at points (..., 2, U), TS 36.214 5.1.1: the power of one resource element; (..., C, U)."""
+        return self._rsrp_at_1_km_dbm - self._slope_db * torch.log10(self._square_km(local_km))
+
+    def l1_rsrp_dbm(self, local_km: Tensor) -> Tensor:
+        """L1 measurements: the mean in dB of ns-3's 5 ms samples over each measurement period.
+
+        Args:
+            local_km: (B, 1 + K * L1_PERIOD_S / GRID_S, 2, U) positions on the grid.
+
+        Returns:
+            (B, K, C, U).
+        """
+        start, move = local_km[:, :-1], local_km.diff(dim=1)
+        squares = [self._square_km(start + move * node) for node in self._nodes]
+        per_segment = (squares[0] * squares[1]).unflatten(1, (-1, self._segments))
+        product = per_segment.prod(dim=2)
+        points = len(self._nodes) * self._segments
+        return self._rsrp_at_1_km_dbm - self._slope_db / points * torch.log10(product)
+
+    def sinr_db(self, rsrp_dbm: Tensor, serving: Tensor) -> Tensor:
+        """SINR of the control region, in which every cell transmits; (B, U) for serving cells (B, U)."""
+        received = torch.exp(rsrp_dbm * (math.log(10) / 10))
+        index = serving.unsqueeze(-2)
+        signal = received.gather(-2, index).squeeze(-2)
+        interference = received.scatter(-2, index, 0.0).sum(dim=-2)
+        return 10 * torch.log10(signal / (interference + self._noise_mw))
+
+    def sinr_of_all_db(self, rsrp_dbm: Tensor) -> Tensor:
+        """The SINR that each UE would have in each cell, (..., C, U)."""
+        received = torch.exp(rsrp_dbm.double() * (math.log(10) / 10))
+        interference = received.sum(dim=-2, keepdim=True) - received
+        return (10 * torch.log10(received / (interference + self._noise_mw))).float()
+
+    def cqi(self, sinr_db: Tensor) -> Tensor:
+        """CQI 0..15 that ns-3 reports for a SINR that is the same on all RBs."""
+        return torch.bucketize(sinr_db, self._cqi_threshold_db, right=True)
+
+    def _square_km(self, local_km: Tensor) -> Tensor:
+        east, north = (axis.unsqueeze(-2) for axis in local_km.unbind(dim=-2))
+        square = (east - self._east_km).square() + (north - self._north_km).square()
+        return (square + self._height_square).clamp(min=self._nearest_square)
