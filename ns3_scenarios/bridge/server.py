@@ -57,7 +57,7 @@ class AgentServer:
     def __init__(self, endpoint: str, timeout_s: float) -> None:
         if not endpoint.startswith(("ipc://", "tcp://127.0.0.1:")):
             raise ConfigError(f"endpoint {endpoint}: must begin with ipc:// or tcp://127.0.0.1:")
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._process: ChildProcess | None = None
         self._owes_reply = False
         self._context = zmq.Context()
@@ -137,16 +137,16 @@ class AgentServer:
         self.close()
 
     def _receive(self, message: Message) -> None:
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + self.timeout_s
         while not self._socket.poll(_SLICE_MS):
             if self._process is not None:
                 self._process.check()
             if time.monotonic() > deadline:
-                what = f"the simulator sent no {message.DESCRIPTOR.name} within {self._timeout_s:g} s"
+                what = f"the simulator sent no {message.DESCRIPTOR.name} within {self.timeout_s:g} s"
                 raise self._error(what, "raise the time-out if the machine is slow or busy")
         data = self._socket.recv()
-        self._owes_reply = True
         parse(message, data)
+        self._owes_reply = True
 
     def _send(self, message: Message) -> None:
         self._socket.send(message.SerializeToString())

@@ -60,7 +60,7 @@ def unpack_space(description: pb.SpaceDescription) -> Space:
         return spaces.Tuple([unpack_space(element) for element in _opened(inner, pb.TupleSpace()).element])
     if description.type == pb.Dict:
         elements = _opened(inner, pb.DictSpace()).element
-        return spaces.Dict({element.name: unpack_space(element) for element in elements})
+        return spaces.Dict([(element.name, unpack_space(element)) for element in elements])
     raise SimulatorError(f"wire: space of unknown type {description.type}", _CURE)
 
 
@@ -170,7 +170,7 @@ def _unpack_box(space: spaces.Box, box: pb.BoxDataContainer, where: str) -> np.n
     sent = next((dtype for dtype in (box.dtype, *_FIELDS) if dtype in _FIELDS and getattr(box, _FIELDS[dtype])), None)
     values = np.array(getattr(box, _FIELDS[sent]) if sent else [], dtype=_DTYPES[sent] if sent else space.dtype)
     shape = tuple(box.shape) or values.shape
-    if len(shape) == 1 and values.size == np.prod(space.shape):
+    if shape == values.shape and values.size == np.prod(space.shape):
         shape = space.shape
     if values.size != np.prod(shape):
         raise SimulatorError(f"{where}: {values.size} numbers for shape {shape}", _CURE)
