@@ -1,0 +1,91 @@
+"""What every picture of a scenario shares: the cells' colours, the streets as one path, the best-server map."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ns3_scenarios.kpis import Floats
+from ns3_scenarios.scenario import Scenario
+
+PALETTE = ("#2878c8", "#f0a000", "#7800f0", "#a0c878", "#c80000", "#00c8f0", "#785050", "#c8a0a0")
+"""Any two differ by 27 (CIE76) or more, with normal, deutan, protan and tritan vision (Machado et al. 2009)."""
+UNSERVED = "#8a8f98"
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north in metres."""
+
+
+def cell_colors(scenario: Scenario) -> list[str]:
+    """Returns one colour a cell; beyond eight cells, the one whose nearest user is farthest away."""
+    sites = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
+    chosen: list[int] = list(range(min(len(sites), len(PALETTE))))
+    for cell in range(len(chosen), len(sites)):
+        distance_m = np.hypot(*(sites[:cell] - sites[cell]).T)
+        nearest_m = [distance_m[np.equal(chosen, color)].min() for color in range(len(PALETTE))]
+        chosen.append(int(np.argmax(nearest_m)))
+    return [PALETTE[color] for color in chosen]
+
+
+def best_server(scenario: Scenario, bounds_m: Bounds, columns: int = 420) -> NDArray[np.uint8]:
+    """Returns the strongest cell with all CIO at 0 dB, as (rows, columns) from the north-west corner."""
+    west, south, east, north = bounds_m
+    rows = max(1, round(columns * (north - south) / (east - west)))
+    x, y = np.meshgrid(
+        west + (np.arange(columns) + 0.5) * (east - west) / columns,
+        north - (np.arange(rows) + 0.5) * (north - south) / rows,
+    )
+    received_db = [
+        cell.tx_power_dbm
+        - 5
+        * scenario.radio.path_loss_exponent
+        * np.log10((x - cell.x_m) ** 2 + (y - cell.y_m) ** 2 + (cell.height_m - scenario.radio.ue_height_m) ** 2 + 1e-9)
+        for cell in scenario.cells
+    ]
+    return np.argmax(received_db, axis=0).astype(np.uint8)
+
+
+def best_server_png(scenario: Scenario, bounds_m: Bounds) -> str:
+    """Returns best_server as a data: URI of a PNG in the cells' colours."""
+    image = Image.fromarray(best_server(scenario, bounds_m)).convert("P")
+    image.putpalette([int(color[i : i + 2], 16) for color in cell_colors(scenario) for i in (1, 3, 5)])
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@dataclass(frozen=True)
+class ScaleBar:
+    """A round length that fills about a fifth of the map's width."""
+
+    length_m: float
+    share: float
+
+    @classmethod
+    def fit(cls, bounds_m: Bounds) -> ScaleBar:
+        """Chooses 1, 2 or 5 times a power of ten."""
+        width_m = bounds_m[2] - bounds_m[0]
+        decade = 10.0 ** np.floor(np.log10(width_m / 4))
+        length_m = max(step * decade for step in (1, 2, 5) if step * decade <= width_m / 4)
+        return cls(float(length_m), float(length_m / width_m))
+
+    @property
+    def label(self) -> str:
+        """For example "500 m" or "2 km"."""
+        return f"{self.length_m / 1000:g} km" if self.length_m >= 1000 else f"{self.length_m:g} m"
+
+
+def street_path(streets: Sequence[Floats], bounds_m: Bounds) -> str:
+    """Returns all streets as one SVG path, in metres from the north-west corner, y down."""
+    west, _, _, north = bounds_m
+    parts = []
+    for street in streets:
+        points = np.round(np.column_stack([street[:, 0] - west, north - street[:, 1]])).astype(np.int64)
+        parts.append("M" + "L".join(f"{x} {y}" for x, y in points.tolist()))
+    return "".join(parts)

@@ -1,0 +1,140 @@
+// The replay: two maps on canvases, one clock. Reads the numbers that py_agent/report/replay.py packed.
+(() => {
+  "use strict";
+  const replay = JSON.parse(document.getElementById("replay-data").textContent);
+  const integers = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const position = integers(replay.position, Uint16Array);
+  const steps = replay.time_s.length;
+  const overview = document.querySelector("#overview svg");
+  const [, , widthM, heightM] = overview.getAttribute("viewBox").split(" ").map(Number);
+  const streets = new Path2D(overview.querySelector(".streets").getAttribute("d"));
+  const cellImage = new Image();
+  cellImage.src = overview.querySelector("image").getAttribute("href");
+  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const button = document.getElementById("play");
+  const slider = document.getElementById("step");
+  const clock = document.getElementById("clock");
+  const STEPS_PER_SECOND = 4, FLASH_STEPS = 1.5;
+  let now = 0, last = null;
+
+  const sides = [...document.querySelectorAll(".side")].map((element, index) => ({
+    canvas: element.querySelector("canvas"),
+    now: element.querySelector(".now"),
+    meters: [...element.querySelectorAll(".meter")],
+    serving: integers(replay.sides[index].serving, Int16Array),
+    load: integers(replay.sides[index].load, Uint16Array),
+    loadStd: integers(replay.sides[index].load_std, Uint16Array),
+    handovers: integers(replay.sides[index].handovers, Uint16Array),
+  }));
+
+  function at(step, ue, share) {
+    const from = 2 * (step * replay.ues + ue), to = 2 * (Math.min(step + 1, steps - 1) * replay.ues + ue);
+    return [0, 1].map(
+      (axis) => replay.origin_m[axis] + replay.unit_m * (position[from + axis] * (1 - share) + position[to + axis] * share)
+    );
+  }
+
+  function drawSide(side) {
+    const step = Math.floor(now), share = now - step;
+    const width = side.canvas.clientWidth, pixels = window.devicePixelRatio || 1;
+    const scale = width / widthM;
+    side.canvas.width = Math.round(width * pixels);
+    side.canvas.height = Math.round(heightM * scale * pixels);
+    const pen = side.canvas.getContext("2d");
+    pen.scale(pixels, pixels);
+    if (cellImage.complete) {
+      pen.globalAlpha = 0.17;
+      pen.drawImage(cellImage, 0, 0, width, heightM * scale);
+      pen.globalAlpha = 1;
+    }
+    pen.save();
+    pen.scale(scale, scale);
+    pen.strokeStyle = style("--street");
+    pen.lineWidth = 1 / scale;
+    pen.stroke(streets);
+    pen.restore();
+    const color = (cell) => (cell < 0 ? replay.unserved : replay.colors[cell]);
+    replay.sites.forEach(([x, y], cell) => {
+      pen.beginPath();
+      pen.moveTo(x * scale, y * scale - 8);
+      pen.lineTo(x * scale + 7, y * scale + 5);
+      pen.lineTo(x * scale - 7, y * scale + 5);
+      pen.closePath();
+      pen.fillStyle = color(cell);
+      pen.fill();
+      pen.strokeStyle = style("--ink");
+      pen.lineWidth = 1.4;
+      pen.stroke();
+    });
+    for (let ue = 0; ue < replay.ues; ue++) {
+      const [x, y] = at(step, ue, share).map((value) => value * scale);
+      const cell = side.serving[step * replay.ues + ue];
+      pen.beginPath();
+      pen.arc(x, y, 4, 0, 7);
+      pen.fillStyle = color(cell);
+      pen.fill();
+      pen.strokeStyle = style("--edge");
+      pen.lineWidth = 1;
+      pen.stroke();
+      for (let back = 0; back < FLASH_STEPS && step - back > 0; back++) {
+        const age = (back + share) / FLASH_STEPS;
+        if (age < 1 && side.serving[(step - back) * replay.ues + ue] !== side.serving[(step - back - 1) * replay.ues + ue]) {
+          pen.beginPath();
+          pen.arc(x, y, 6 + 9 * age, 0, 7);
+          pen.globalAlpha = 1 - age;
+          pen.strokeStyle = color(cell);
+          pen.lineWidth = 2.5;
+          pen.stroke();
+          pen.globalAlpha = 1;
+          break;
+        }
+      }
+    }
+    side.meters.forEach((meter, cell) => {
+      const load = side.load[step * replay.cells + cell] / 1e4;
+      meter.querySelector(":scope > div > div").style.width = `${100 * load}%`;
+      meter.querySelector("span:last-child").textContent = `${Math.round(100 * load)} %`;
+    });
+    side.now.textContent = `load std ${(side.loadStd[step] / 1e4).toFixed(3)} · ${side.handovers[step]} handovers started`;
+  }
+
+  function draw() {
+    clock.textContent = `t = ${replay.time_s[Math.floor(now)].toFixed(1)} s`;
+    slider.value = Math.floor(now);
+    sides.forEach(drawSide);
+  }
+
+  function tick(stamp) {
+    if (last === null) return;
+    now = Math.min(now + ((stamp - last) / 1000) * STEPS_PER_SECOND, steps - 1);
+    last = stamp;
+    draw();
+    if (now >= steps - 1) pause();
+    else requestAnimationFrame(tick);
+  }
+
+  function pause() {
+    last = null;
+    button.textContent = "▶ Play";
+  }
+
+  button.addEventListener("click", () => {
+    if (last !== null) {
+      pause();
+      return;
+    }
+    if (now >= steps - 1) now = 0;
+    button.textContent = "❚❚ Pause";
+    last = performance.now();
+    requestAnimationFrame(tick);
+  });
+  slider.addEventListener("input", () => {
+    now = Number(slider.value);
+    draw();
+  });
+  document.documentElement.classList.add("js");
+  cellImage.addEventListener("load", draw);
+  new ResizeObserver(draw).observe(sides[0].canvas.parentElement);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+})();
