@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.mdp import observation_size
+from ns3_scenarios.scenario import Scenario
+from py_agent.policies.base import Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing
@@ -124,6 +127,13 @@ class Actor(nn.Module):
         mean, log_std = self.net(observations).chunk(2, dim=-1)
         low, high = _LOG_STD_RANGE
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
+
+    @torch.no_grad()
+    def mode(self, observations: Singles) -> Singles:
+        """Returns the deterministic actions (..., A) for raw observations (..., O)."""
+        mean, _ = self(self.normalize(torch.as_tensor(observations)))
+        actions: Singles = torch.tanh(mean).numpy()
+        return actions
 
     def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draws reparametrised actions (..., A) and their log-density (...)."""
@@ -301,7 +311,7 @@ class Sac:
             self._generator.set_state(tensors["generator"])
             self.step = int(tensors["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"{path}: not a SAC checkpoint of this training ({_first_line(error)})", _CURE) from None
+            raise DataError(f"{path}: not a SAC checkpoint of this training ({error})", _CURE) from None
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as one flat dictionary, because pickle writes nested ones differently after a restore."""
@@ -344,44 +354,41 @@ class Sac:
 
 
 class SacPolicy:
-    """The deterministic policy of a checkpoint: tanh of the actor's mean."""
+    """The deterministic policy of a checkpoint: tanh of the actor's mean.
 
-    def __init__(self, actor: Actor) -> None:
-        self._actor = actor.eval()
+    Args:
+        scenario: Where it acts.
+        checkpoint: A file that `Sac.save` wrote.
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a checkpoint.
+    Raises:
+        DataError: the file is missing, damaged or foreign, or the policy was trained for another scenario.
+    """
 
-        Raises:
-            DataError: the file is missing, damaged, foreign, or does not fit the record beside it.
-        """
-        record = _Record.read_json(path.parent / RECORD)
-        actor = Actor(record.observation_size, record.action_size, record.config.hidden)
-        try:
-            actor.load_state_dict(_below(_load(path), "actor"))
-        except RuntimeError as error:
-            raise DataError(f"{path}: not a SAC checkpoint that fits {RECORD} ({_first_line(error)})", _CURE) from None
-        return cls(actor)
-
-    def reset(self, seed: int) -> None:
-        """Nothing: the policy has neither state nor chance."""
-
-    @torch.no_grad()
-    def act(self, observation: NDArray[np.float32], kpis: StepKpis | None, cio_db: Floats | None) -> Floats:
-        """Returns the mean action in [-1, 1], (..., A); of the arguments only the observation (..., O) is used.
-
-        Raises:
-            DataError: the observation is of another length than in training.
-        """
-        known = len(self._actor.mean)
-        if observation.shape[-1] != known:
+    def __init__(self, scenario: Scenario, checkpoint: Path) -> None:
+        record = _Record.read_json(checkpoint.parent / RECORD)
+        trained, needed = (
+            (record.observation_size, record.action_size),
+            (observation_size(scenario), len(scenario.neighbor_pairs)),
+        )
+        if trained != needed:
             raise DataError(
-                f"policy: the observation has {observation.shape[-1]} numbers, in training it had {known}",
+                f"{checkpoint}: maps {trained[0]} observations to {trained[1]} actions, but scenario {scenario.id} "
+                f"has {needed[0]} and {needed[1]}",
                 "evaluate the policy in the scenario it was trained for",
             )
-        mean, _ = self._actor(self._actor.normalize(torch.as_tensor(observation, dtype=torch.float32)))
-        return torch.tanh(mean).numpy().astype(np.float64)
+        self._actor = Actor(*trained, record.config.hidden)
+        try:
+            self._actor.load_state_dict(_below(_load(checkpoint), "actor"))
+        except RuntimeError as error:
+            raise DataError(f"{checkpoint}: not a SAC checkpoint that fits {RECORD} ({error})", _CURE) from None
+        torch.set_num_threads(1)
+
+    def reset(self, seed: int) -> None:
+        """Nothing to begin: there is neither state nor chance."""
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns the action for an observation."""
+        return self._actor.mode(observation)
 
 
 def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -398,7 +405,7 @@ def _load(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such checkpoint", _CURE) from None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path}: not a readable checkpoint ({_first_line(error)})", _CURE) from None
+        raise DataError(f"{path}: not a readable checkpoint ({error})", _CURE) from None
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise DataError(f"{path}: not a SAC checkpoint", _CURE)
     return tensors
@@ -407,7 +414,3 @@ def _load(path: Path) -> dict[str, Tensor]:
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The entries whose key starts with `name` and a dot, without it."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -11,9 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_are
+from small_world import small_episode, small_scenario
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 from torch.nn import functional
 
+from ns3_scenarios.mdp import observation_size
+from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.sac import Actor, Sac, SacConfig, SacPolicy, Transitions, TwinCritic
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -36,7 +39,7 @@ def trained(config: SacConfig, sources: list[Transitions], shares: list[float], 
 
 
 def actions_of(sac: Sac, states: NDArray[np.floating]) -> NDArray[np.floating]:
-    return SacPolicy(sac.actor).act(states.astype(np.float32), None, None)
+    return sac.actor.mode(states.astype(np.float32))
 
 
 def test_quadratic_bandit_is_solved_from_random_data() -> None:
@@ -152,36 +155,44 @@ def test_resume_equals_uninterrupted_byte_for_byte(tmp_path: Path) -> None:
     assert not torch.equal(other.actor.net[0].weight, Sac(config, sources, shares, 5).actor.net[0].weight)
 
 
+def random_rows(scenario: Scenario) -> Transitions:
+    rng, size = np.random.default_rng(0), (20, observation_size(scenario))
+    states, actions = rng.normal(3, 2, size), rng.uniform(-1, 1, (20, len(scenario.neighbor_pairs)))
+    return Transitions.of(states, actions, rng.normal(size=20), states, np.zeros(20, bool))
+
+
 def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
-    sac = trained(SMALL.model_copy(update={"gradient_steps": 5}), [bandit(0.8)], [1.0])
+    scenario = small_scenario()
+    data = random_rows(scenario)
+    sac = trained(SMALL.model_copy(update={"gradient_steps": 5}), [data], [1.0])
     sac.save(tmp_path / "last.pt")
-    policy = SacPolicy.load(tmp_path / "last.pt")
-    state = np.array([0.3, -0.9], np.float32)
-    mean, _ = sac.actor(sac.actor.normalize(torch.as_tensor(state)))
-    np.testing.assert_allclose(policy.act(state, None, None), np.tanh(mean.detach().numpy()), rtol=1e-6)
-    with pytest.raises(DataError, match="has 3 numbers, in training it had 2"):
-        policy.act(np.zeros(3, np.float32), None, None)
+    state = data.observations[3].numpy()
+    standard = (data.observations - data.observations.mean(0)) / data.observations.std(0, correction=0)
+    mean, _ = sac.actor(standard[3])
+    action = SacPolicy(scenario, tmp_path / "last.pt").act(state, small_episode(scenario, 0).kpis_at(0), np.zeros(6))
+    np.testing.assert_allclose(action, np.tanh(mean.detach().numpy()), rtol=1e-4)
 
 
 def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
-    sac = Sac(SMALL, [bandit(0.8)], [1.0], 0)
-    path = tmp_path / "last.pt"
+    scenario = small_scenario()
+    data, path = random_rows(scenario), tmp_path / "last.pt"
     with pytest.raises(DataError, match=r"sac\.json"):
-        SacPolicy.load(path)
-    sac.save(path)
+        SacPolicy(scenario, path)
+    Sac(SMALL, [data], [1.0], 0).save(path)
     good = path.read_bytes()
     torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
     wrong = {f"actor.{key}": value for key, value in Actor(2, 5, 32).state_dict().items()}
     torch.save(wrong, tmp_path / "shape.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Path, protocol=2))
     (tmp_path / "cut.pt").write_bytes(good[: len(good) // 2])
-    for name in ("foreign", "shape", "pickle", "cut", "absent"):
+    for name in ("foreign", "shape", "list", "pickle", "cut", "absent"):
         with pytest.raises(DataError, match=rf"{name}\.pt.*checkpoint[\s\S]*cure: train the policy anew"):
-            SacPolicy.load(tmp_path / f"{name}.pt")
+            SacPolicy(scenario, tmp_path / f"{name}.pt")
         with pytest.raises(DataError, match="checkpoint"):
-            Sac(SMALL, [bandit(0.8)], [1.0], 0).restore(tmp_path / f"{name}.pt")
+            Sac(SMALL, [data], [1.0], 0).restore(tmp_path / f"{name}.pt")
     with pytest.raises(DataError, match="another configuration"):
-        Sac(SMALL.model_copy(update={"gamma": 0.5}), [bandit(0.8)], [1.0], 0).restore(path)
+        Sac(SMALL.model_copy(update={"gamma": 0.5}), [data], [1.0], 0).restore(path)
     assert path.read_bytes() == good
 
 

@@ -1,0 +1,80 @@
+"""What an episode is judged by: pure functions of its KPIs and events; the reset's row does not count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cf_augment.dataset import Episode
+from ns3_scenarios.kpis import EventKind
+from ns3_scenarios.mdp import jain, load_std, p5_throughput_bps
+from ns3_scenarios.scenario import Scenario
+
+HIGHER_IS_BETTER = {
+    "load_std": False,
+    "jain": True,
+    "p5_throughput_bps": True,
+    "mean_throughput_bps": True,
+    "handovers_per_ue_minute": False,
+    "ping_pong_share": False,
+    "failures_per_ue_minute": False,
+    "rlf_per_ue_minute": False,
+}
+"""The metrics of `episode_metrics` and their direction."""
+
+
+def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
+    """Returns one number for each metric of HIGHER_IS_BETTER.
+
+    load_std, jain: mean over the steps of the standard deviation and of Jain's index of the cells' PRB utilisation.
+    p5_throughput_bps, mean_throughput_bps: 5th percentile and mean over the UEs of each UE's mean over the episode,
+    so that a UE counts by what it got in all, not by its worst second.
+    handovers, failures, rlf: completed handovers, failed handovers and radio link failures, each a UE and minute.
+    ping_pong_share: share of the completed handovers that are ping-pongs (see `ping_pongs`), 0 if there are none.
+    """
+    kpis, events = episode.kpis, episode.kpis.events[episode.event_start[1] :]
+    ue_minutes = episode.trace.ues * episode.steps * scenario.episode.control_interval_s / 60
+    throughput_bps = kpis.ue_throughput_bps[1:].mean(axis=0)
+    count = {kind: int((events["kind"] == kind).sum()) for kind in EventKind}
+    handovers = count[EventKind.HANDOVER_OK]
+    return {
+        "load_std": float(load_std(kpis)[1:].mean()),
+        "jain": float(jain(kpis)[1:].mean()),
+        "p5_throughput_bps": float(np.percentile(throughput_bps, 5)),
+        "mean_throughput_bps": float(throughput_bps.mean()),
+        "handovers_per_ue_minute": handovers / ue_minutes,
+        "ping_pong_share": ping_pongs(events, scenario.handover.ping_pong_window_s) / max(handovers, 1),
+        "failures_per_ue_minute": count[EventKind.HANDOVER_FAILED] / ue_minutes,
+        "rlf_per_ue_minute": count[EventKind.RADIO_LINK_FAILURE] / ue_minutes,
+    }
+
+
+def step_metrics(episode: Episode) -> pd.DataFrame:
+    """Returns one row a step: step, time_s, reward, load_std, jain, p5_throughput_bps, handovers."""
+    kpis = episode.kpis
+    return pd.DataFrame(
+        {
+            "step": np.arange(1, episode.steps + 1),
+            "time_s": kpis.time_s[1:],
+            "reward": episode.rewards,
+            "load_std": load_std(kpis)[1:],
+            "jain": jain(kpis)[1:],
+            "p5_throughput_bps": p5_throughput_bps(kpis)[1:],
+            "handovers": kpis.handovers[1:],
+        }
+    )
+
+
+def ping_pongs(events: np.ndarray, window_s: float) -> int:
+    """Counts the handovers that undo the UE's previous one at most `window_s` after it (TR 36.839).
+
+    Args:
+        events: EVENT_DTYPE in order of time; only completed handovers are looked at.
+        window_s: The longest time of stay that counts.
+    """
+    done = events[events["kind"] == EventKind.HANDOVER_OK]
+    done = done[np.argsort(done["ue"], kind="stable")]
+    before, after = done[:-1], done[1:]
+    back = (before["source_cell"] == after["target_cell"]) & (before["target_cell"] == after["source_cell"])
+    soon = after["time_s"] - before["time_s"] <= window_s
+    return int((back & soon & (before["ue"] == after["ue"])).sum())

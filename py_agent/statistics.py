@@ -1,0 +1,162 @@
+"""Honest intervals for policies that were judged on the same traces and seeds.
+
+The unit is the trace: episodes on one trace with several seeds are not independent, so they are averaged first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from py_agent.metrics import HIGHER_IS_BETTER
+from sumo_mobility.base.contract import nearest
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.base.seeds import stream
+
+FEW = 10
+"""Below this many traces a bootstrap is too narrow, and the intervals are Student's."""
+_RESAMPLES = 9999
+_CURE = "run 'mlb evaluate' for these policies on the same traces and seeds"
+Floats = NDArray[np.float64]
+
+
+class Statistic(Protocol):
+    """A function of one or more paired samples along an axis."""
+
+    def __call__(self, *samples: Floats, axis: int = -1) -> Floats: ...
+
+
+class Estimate(NamedTuple):
+    """A value and its confidence interval; NaN where one trace gives none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean(*samples: Floats, axis: int = -1) -> Floats:
+    """Mean of the only sample."""
+    return np.asarray(samples[0].mean(axis=axis))
+
+
+def reduction_percent(*samples: Floats, axis: int = -1) -> Floats:
+    """How much lower the mean of the first sample is than that of the second, in % of the second's."""
+    first, second = (sample.mean(axis=axis) for sample in samples)
+    return np.asarray(100 * (second - first) / np.abs(second))
+
+
+def estimate(samples: Sequence[Floats], statistic: Statistic, seed: int = 0, level: float = 0.95) -> Estimate:
+    """Returns a statistic of paired samples with its confidence interval.
+
+    From FEW observations on, the bootstrap BCa of scipy. Below, Student's t on the jackknife's pseudo-values, which
+    for a mean is the ordinary t-interval. One observation has no interval.
+
+    Args:
+        samples: One or more samples (n,), paired by position.
+        statistic: What is estimated.
+        seed: Fixes the resampling.
+        level: Confidence level.
+    """
+    n = len(samples[0])
+    value = float(statistic(*samples))
+    if n == 1 or not np.isfinite(value):
+        return Estimate(value, np.nan, np.nan)
+    left_out = np.array([statistic(*(np.delete(sample, i) for sample in samples)) for i in range(n)])
+    pseudo = n * value - (n - 1) * left_out
+    spread = float(pseudo.std(ddof=1))
+    if spread <= 1e-12 * abs(value):
+        return Estimate(value, value, value)
+    if n < FEW:
+        half = stats.t.ppf(0.5 + level / 2, n - 1) * spread / np.sqrt(n)
+        return Estimate(value, value - half, value + half)
+    interval = stats.bootstrap(
+        samples, statistic, paired=True, vectorized=True, n_resamples=_RESAMPLES, confidence_level=level,
+        method="BCa", rng=stream(seed, "bootstrap"),
+    ).confidence_interval  # fmt: skip
+    return Estimate(value, float(interval.low), float(interval.high))
+
+
+def interquartile_mean(values: Floats) -> float:
+    """Mean of the middle half of the values, as rliable has it (Agarwal et al. 2021, arXiv 2108.13264)."""
+    return float(stats.trim_mean(values, 0.25))
+
+
+def probability_of_improvement(better: Floats, level: float = 0.95) -> Estimate:
+    """Probability that a policy beats another on a trace, with the exact interval of Clopper and Pearson.
+
+    Args:
+        better: (n,) share of a trace's seeds on which it is better; a tie counts one half.
+        level: Confidence level.
+    """
+    n, wins, tail = len(better), float(better.sum()), (1 - level) / 2
+    low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
+    return Estimate(wins / n, low, high)
+
+
+def summarize(
+    episodes: pd.DataFrame, metric: str = "load_std", reference: str = "static", seed: int = 0, level: float = 0.95
+) -> pd.DataFrame:
+    """Sums an evaluation up: one row a policy, in order of appearance.
+
+    Args:
+        episodes: One row an episode with the columns policy, trace, seed and the metrics.
+        metric: What `iqm`, `difference`, `improvement_percent` and `probability_of_improvement` are about.
+        reference: The policy that they compare with.
+        seed: Fixes the resampling.
+        level: Confidence level of the intervals.
+
+    Returns:
+        Columns `traces`, `episodes`; each metric; `iqm`; `difference` (to the reference, in the metric's unit),
+        `improvement_percent` (positive is better, whatever the metric's direction) and
+        `probability_of_improvement` (paired by trace and seed); each but iqm with `_low` and `_high`.
+
+    Raises:
+        DataError: the reference or the metric is missing, or the policies were not run on the same episodes.
+    """
+    policies = [str(policy) for policy in episodes["policy"].unique()]
+    metrics = [name for name in HIGHER_IS_BETTER if name in episodes]
+    if reference not in policies:
+        raise DataError(f"summary: no policy '{reference}'{nearest(reference, policies)}", _CURE)
+    if metric not in metrics:
+        raise DataError(f"summary: no metric '{metric}'{nearest(metric, metrics)}")
+    tables = {policy: _paired(episodes, policy, reference) for policy in policies}
+    base, sign = tables[reference], (1 if HIGHER_IS_BETTER[metric] else -1)
+    base_means = base.groupby("trace")[metric].mean().to_numpy()
+    rows = []
+    for table in tables.values():
+        by_trace = table.groupby("trace")[metrics].mean()
+        values = by_trace[metric].to_numpy()
+        gain = sign * (table[metric] - base[metric])
+        better = ((gain > 0) + 0.5 * (gain == 0)).groupby("trace").mean().to_numpy().astype(np.float64)
+        improvement = estimate([values, base_means], reduction_percent, seed, level)
+        if sign > 0:
+            improvement = Estimate(-improvement.value, -improvement.high, -improvement.low)
+        estimates = {name: estimate([by_trace[name].to_numpy()], mean, seed, level) for name in metrics} | {
+            "difference": estimate([values - base_means], mean, seed, level),
+            "improvement_percent": improvement,
+            "probability_of_improvement": probability_of_improvement(better, level),
+        }
+        row = {"traces": len(by_trace), "episodes": len(table), "iqm": interquartile_mean(table[metric].to_numpy())}
+        for name, (value, low, high) in estimates.items():
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows, index=pd.Index(policies, name="policy"))
+
+
+def _paired(episodes: pd.DataFrame, policy: str, reference: str) -> pd.DataFrame:
+    """One policy's episodes by trace and seed, checked to be the reference's."""
+    table, base = (
+        episodes[episodes["policy"] == name].set_index(["trace", "seed"]).sort_index() for name in (policy, reference)
+    )
+    if not table.index.is_unique:
+        raise DataError(f"summary: policy '{policy}' has an episode twice: {table.index[table.index.duplicated()][0]}")
+    if not table.index.equals(base.index):
+        trace, seed = table.index.symmetric_difference(base.index)[0]
+        raise DataError(f"summary: only one of '{policy}' and '{reference}' ran trace '{trace}', seed {seed}", _CURE)
+    return table

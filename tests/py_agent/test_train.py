@@ -1,0 +1,108 @@
+"""Training into a run directory: the same bytes again, after an interruption too, and nothing overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_world import small_dataset, small_scenario
+
+import py_agent.train as train_module
+from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy
+from py_agent.train import TrainConfig, last_checkpoint, train
+from sumo_mobility.base.errors import DataError, StorageError
+
+SCENARIO = small_scenario()
+LOGGED = small_dataset(SCENARIO, [0, 1])
+COUNTERFACTUAL = small_dataset(SCENARIO, [2, 3], "generated")
+CONFIG = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3, log_every=5, checkpoint_every=10)
+
+
+def results(out_dir: Path) -> dict[str, bytes]:
+    """All that must not depend on when and how often the training was interrupted."""
+    names = [path for path in sorted(out_dir.rglob("*")) if path.is_file() and path.name != "train.log"]
+    return {str(path.relative_to(out_dir)): path.read_bytes() for path in names}
+
+
+def test_run_directory(tmp_path: Path) -> None:
+    last = train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path, resume=False)
+    assert last == last_checkpoint(tmp_path)
+    steps = [path.name for path in sorted(last.parent.glob("step-*.pt"))]
+    assert steps == ["step-0000010.pt", "step-0000020.pt", "step-0000025.pt"]
+    assert last.read_bytes() == (last.parent / "step-0000025.pt").read_bytes()
+    metrics = pd.read_parquet(tmp_path / "metrics.parquet")
+    assert list(metrics["step"]) == [5, 10, 15, 20, 25]
+    assert {"critic_loss", "actor_loss", "q", "alpha", "entropy"} < set(metrics)
+    assert metrics.notna().all(axis=None)
+    assert "step 25:" in (tmp_path / "train.log").read_text()
+    record = train_module.TrainRecord.read_json(tmp_path / "record.json")
+    assert record.config == CONFIG
+    assert record.counterfactual_transitions == 12
+    policy = SacPolicy(SCENARIO, last)
+    action = policy.act(LOGGED.observations[0], LOGGED.episodes[0].kpis_at(0), None)
+    assert action.shape == (6,)
+    assert action.dtype == "float32"
+
+
+@pytest.mark.parametrize("stop", [7, 13, 20])
+def test_interrupted_and_resumed_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "whole", resume=False)
+    with monkeypatch.context() as patch:
+        step = Sac.train_step
+
+        def interrupted(self: Sac) -> object:
+            if self.step == stop:
+                raise KeyboardInterrupt
+            return step(self)
+
+        patch.setattr(Sac, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "part", resume=False)
+    train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "part", resume=True)
+    assert results(tmp_path / "part") == results(tmp_path / "whole")
+
+
+def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> None:
+    train(CONFIG, LOGGED, None, tmp_path / "a", resume=False)
+    before = results(tmp_path / "a")
+    train(CONFIG, LOGGED, None, tmp_path / "a", resume=True)
+    assert results(tmp_path / "a") == before
+    weights = {"a": before["checkpoints/last.pt"]}
+    for name, config, extra in (
+        ("seed", CONFIG.model_copy(update={"seed": 4}), None),
+        ("data", CONFIG, COUNTERFACTUAL),
+        ("share 0", CONFIG.model_copy(update={"counterfactual_share": 0.0}), COUNTERFACTUAL),
+    ):
+        weights[name] = train(config, LOGGED, extra, tmp_path / name, resume=False).read_bytes()
+    assert len({weights["a"], weights["seed"], weights["data"]}) == 3
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    train(CONFIG, LOGGED, None, tmp_path, resume=False)
+    before = results(tmp_path)
+    with pytest.raises(StorageError, match=r"exists and is not empty[\s\S]*cure: resume it with --resume"):
+        train(CONFIG, LOGGED, None, tmp_path, resume=False)
+    with pytest.raises(StorageError, match="begun with another config"):
+        train(CONFIG.model_copy(update={"seed": 9}), LOGGED, None, tmp_path, resume=True)
+    with pytest.raises(StorageError, match="begun with another logged_transitions"):
+        train(CONFIG, small_dataset(SCENARIO, [0]), None, tmp_path, resume=True)
+    with pytest.raises(StorageError, match="begun with another data_sha256"):
+        train(CONFIG, small_dataset(SCENARIO, [0, 5]), None, tmp_path, resume=True)
+    assert results(tmp_path) == before
+
+
+def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> None:
+    last = train(CONFIG, LOGGED, None, tmp_path, resume=False)
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"last\.pt: not a readable checkpoint"):
+        train(CONFIG, LOGGED, None, tmp_path, resume=True)
+    other = SCENARIO.model_copy(update={"reward": "jain"})
+    with pytest.raises(DataError, match="two scenarios"):
+        train(CONFIG, LOGGED, small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
+    assert not (tmp_path / "new").exists()
+    wider = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
+    with pytest.raises(DataError, match=r"maps 45 observations to 6 actions.* has 36 and 6"):
+        SacPolicy(wider, tmp_path / "checkpoints" / "step-0000025.pt")
