@@ -1,0 +1,137 @@
+"""Episodes in other processes: order, equality, resumption, and what a failing or dying worker does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import made_network
+import numpy as np
+import pytest
+
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
+from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.mdp import cio_from_action
+from ns3_scenarios.scenario import Scenario
+from py_agent.collect import collect
+from py_agent.env import MlbEnv, open_backend
+from py_agent.policies import POLICIES, Static
+from py_agent.rollout import run_episode
+from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
+
+SCENARIO = made_network.scenario()
+TRACES = {"train-000": made_network.trace(), "train-001": made_network.trace(shift_m=30)}
+
+
+class Suicidal(Static):
+    """Kills the process that plays it."""
+
+    def act(self, observation: np.ndarray, kpis: StepKpis, cio_db: Floats) -> np.ndarray:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+class Confused(Static):
+    """Returns no numbers."""
+
+    def act(self, observation: np.ndarray, kpis: StepKpis, cio_db: Floats) -> np.ndarray:
+        return np.full(2, np.nan, np.float32)
+
+
+@dataclass
+class Marked(Static):
+    """Leaves a mark in a file when it is played."""
+
+    scenario: Scenario
+    path: Path
+
+    def __post_init__(self) -> None:
+        super().__init__(self.scenario)
+        with self.path.open("a") as file:
+            file.write("played\n")
+
+
+def metadata(policy: str, seed: int, trace_name: str) -> EpisodeMetadata:
+    return EpisodeMetadata(
+        scenario_id=SCENARIO.id,
+        trace_name=trace_name,
+        policy=policy,
+        seed=seed,
+        backend="engine",
+        versions={"mlb-testbed": version("mlb-testbed")},
+        provenance=Provenance(action_source=policy),
+    )
+
+
+def rolled_out(policy: str, seed: int = 1, trace_name: str = "train-000") -> Episode:
+    env = MlbEnv(SCENARIO, open_backend(SCENARIO, "engine"), list(TRACES.values()))
+    index = list(TRACES).index(trace_name)
+    return run_episode(env, POLICIES[policy](SCENARIO), metadata(policy, seed, trace_name), index)
+
+
+def test_a_rollout_is_what_the_environment_showed_and_can_be_replayed() -> None:
+    episode = rolled_out("random")
+    env = MlbEnv(SCENARIO, open_backend(SCENARIO, "engine"), list(TRACES.values()))
+    observations, rewards = [env.reset(options={"trace": 0})[0]], []
+    for action in episode.actions:
+        observation, reward, *_ = env.step(action)
+        observations.append(observation)
+        rewards.append(np.float32(reward))
+    assert np.array_equal(episode.observations, np.stack(observations))
+    assert np.array_equal(episode.rewards, np.array(rewards))
+    backend = open_backend(SCENARIO, "engine")
+    backend.reset(episode.trace, 0)
+    for step, action in enumerate(episode.actions):
+        assert backend.step(cio_from_action(SCENARIO, action)) == episode.kpis_at(step + 1)
+
+
+def test_random_actions_differ_by_seed_and_by_trace() -> None:
+    first = rolled_out("random").actions
+    assert np.array_equal(rolled_out("random").actions, first)
+    assert not np.array_equal(rolled_out("random", seed=2).actions, first)
+    assert not np.array_equal(rolled_out("random", trace_name="train-001").actions, first)
+
+
+def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(tmp_path: Path) -> None:
+    policies = {name: POLICIES[name] for name in ("static", "random")}
+    episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, workers=2, backend="engine")
+    order = [(e.metadata.trace_name, e.metadata.policy, e.metadata.seed) for e in episodes]
+    assert order == [(trace, policy, seed) for trace in TRACES for policy in policies for seed in (2, 1)]
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(f"{t}-{p}-{s}" for t, p, s in order)
+    for trace_name, policy, seed in order:
+        write_episode(tmp_path / "here.h5", rolled_out(policy, seed, trace_name))
+        assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-{policy}-{seed}.h5").read_bytes()
+
+
+def test_what_was_interrupted_by_an_error_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    mark, directory = tmp_path / "mark", tmp_path / "episodes"
+    policies = {"marked": partial(Marked, path=mark), "confused": Confused}
+    with pytest.raises(ConfigError, match="value of pair 0 is nan"):
+        collect(SCENARIO, TRACES, policies, [1], directory, workers=1, backend="engine")
+    finished = directory / "train-000-marked-1.h5"
+    assert list(directory.iterdir()) == [finished]
+    before = finished.read_bytes()
+    mended = policies | {"confused": Static}
+    episodes = collect(SCENARIO, TRACES, mended, [1], directory, workers=1, backend="engine")
+    assert len(episodes) == 4
+    assert finished.read_bytes() == before
+    assert mark.read_text() == "played\n" * 2
+
+
+def test_episodes_of_another_experiment_are_not_taken(tmp_path: Path) -> None:
+    write_episode(tmp_path / "train-000-static-1.h5", rolled_out("static", seed=2))
+    with pytest.raises(StorageError, match=r"train-000-static-1\.h5: is an episode of another experiment"):
+        collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, backend="engine")
+    (tmp_path / "train-000-static-1.h5").write_bytes(b"half a file")
+    with pytest.raises(DataError, match="damaged"):
+        collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, backend="engine")
+
+
+def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match="played train-000-suicidal-1 died with exit code -9"):
+        collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, workers=1, backend="engine")
+    assert list(tmp_path.iterdir()) == []

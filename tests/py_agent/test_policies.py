@@ -1,0 +1,80 @@
+"""Rules against values worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import made_network
+import numpy as np
+import pytest
+
+from ns3_scenarios.kpis import StepKpis
+from py_agent.env import open_backend
+from py_agent.policies import POLICIES, IntegralRule, Random
+
+SCENARIO = made_network.scenario()
+OBSERVATION = np.zeros(1, np.float32)
+
+
+@pytest.fixture(scope="module")
+def kpis() -> StepKpis:
+    return open_backend(SCENARIO, "engine").reset(made_network.trace(), 0)
+
+
+def loaded(kpis: StepKpis, *load: float) -> StepKpis:
+    return replace(kpis, prb_utilization=np.array(load))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_actions_are_float32_in_range_and_of_the_seed(name: str, kpis: StepKpis) -> None:
+    policy = POLICIES[name](SCENARIO)
+
+    def actions(seed: int) -> np.ndarray:
+        policy.reset(seed)
+        return np.stack([policy.act(OBSERVATION, loaded(kpis, 1.0, 0.0), np.array([6.0, -6.0])) for _ in range(50)])
+
+    first = actions(1)
+    assert first.dtype == np.float32
+    assert first.shape == (50, 2)
+    assert np.abs(first).max() <= 1
+    assert np.array_equal(actions(1), first)
+    assert np.array_equal(actions(2), first) == (name != "random")
+
+
+def test_static_is_zero(kpis: StepKpis) -> None:
+    assert not POLICIES["static"](SCENARIO).act(OBSERVATION, kpis, np.array([3.0, 3.0])).any()
+
+
+def test_random_fills_the_range(kpis: StepKpis) -> None:
+    policy = Random(SCENARIO)
+    draws = np.stack([policy.act(OBSERVATION, kpis, np.zeros(2)) for _ in range(2000)])
+    assert np.percentile(draws, [0, 25, 50, 75, 100]) == pytest.approx([-1, -0.5, 0, 0.5, 1], abs=0.06)
+
+
+def test_the_integral_rule_by_hand(kpis: StepKpis) -> None:
+    """8 dB x (0.7 - 0.2) = 4 dB more from the loaded cell 0 to cell 1, as much less back; of 6 dB."""
+    rule = IntegralRule(SCENARIO)
+    act = rule.act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.array([0.0, 0.0]))
+    assert act == pytest.approx([4 / 6, -4 / 6])
+    act = rule.act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.array([4.0, -4.0]))
+    assert act == pytest.approx([1, -1])
+    act = rule.act(OBSERVATION, loaded(kpis, 0.2, 0.3), np.array([6.0, -6.0]))
+    assert act == pytest.approx([5.2 / 6, -5.2 / 6])
+    act = IntegralRule(SCENARIO, gain_db=2.0).act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2))
+    assert act == pytest.approx([1 / 6, -1 / 6])
+
+
+def test_the_integral_rule_moves_ues_to_the_emptier_cell_and_back() -> None:
+    """Two UEs at the border: they leave the cell that is loaded, and return once the other carries more."""
+    scenario = made_network.scenario(steps=6)
+    backend, rule = open_backend(scenario, "engine"), IntegralRule(scenario, gain_db=40.0)
+    kpis, cio_db, served_by = backend.reset(made_network.trace(steps=6), 0), np.zeros(2), []
+    for _ in range(4):
+        load = kpis.prb_utilization
+        action = rule.act(OBSERVATION, kpis, cio_db)
+        assert (action * 6 - cio_db)[0] * (load[0] - load[1]) >= 0
+        cio_db = 6.0 * action
+        kpis = backend.step(cio_db)
+        served_by.append(kpis.ue_serving_cell[[0, 1]].tolist())
+    assert served_by[0] == [1, 1]
+    assert [0, 0] in served_by[1:]
