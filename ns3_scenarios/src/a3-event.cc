@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+
+#include "a3-event.h"
+
+#include "ns3/simulator.h"
+
+#include <limits>
+
+namespace mlb
+{
+
+using namespace ns3;
+
+namespace
+{
+
+/// a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 clause 5.5.3.2.
+constexpr double L3_WEIGHT = 0.5;
+
+} // namespace
+
+A3Event::A3Event(const Handover& parameters, Ptr<LteUeRrc> ueRrc, std::vector<Enb> enbs)
+    : m_parameters(parameters),
+      m_ueRrc(ueRrc),
+      m_enbs(std::move(enbs))
+{
+}
+
+void A3Event::ReceiveMeasurement(uint16_t, uint16_t cellId, double rsrpDbm, double, bool, uint8_t)
+{
+    const auto [found, isFirst] = m_measurements.try_emplace(cellId, Measurement{rsrpDbm, rsrpDbm});
+    if (!isFirst)
+    {
+        Measurement& measurement = found->second;
+        measurement.l1Dbm = rsrpDbm;
+        measurement.l3Dbm = (1 - L3_WEIGHT) * measurement.l3Dbm + L3_WEIGHT * rsrpDbm;
+    }
+    if (!m_evaluationPending)
+    {
+        m_evaluationPending = true;
+        Simulator::ScheduleNow(&A3Event::Evaluate, this);
+    }
+}
+
+double A3Event::GetRsrpDbm(uint16_t cellId) const
+{
+    const auto found = m_measurements.find(cellId);
+    return found == m_measurements.end() ? -std::numeric_limits<double>::infinity()
+                                         : found->second.l1Dbm;
+}
+
+void A3Event::Evaluate()
+{
+    m_evaluationPending = false;
+    const uint16_t servingCellId = GetServingCellId();
+    if (servingCellId != m_servingCellId)
+    {
+        m_servingCellId = servingCellId;
+        for (auto& [cellId, measurement] : m_measurements)
+        {
+            measurement.enteredAt.reset();
+        }
+    }
+    const auto serving = m_measurements.find(servingCellId);
+    if (serving == m_measurements.end())
+    {
+        return;
+    }
+
+    const double thresholdDbm = serving->second.l3Dbm + m_parameters.a3OffsetDb;
+    bool hasEntered = false;
+    for (const auto& [cellId, ocnDb] : m_enbs.at(servingCellId - 1).algorithm->GetOcn())
+    {
+        const auto neighbor = m_measurements.find(cellId);
+        if (neighbor == m_measurements.end())
+        {
+            continue;
+        }
+        Measurement& measurement = neighbor->second;
+        const double offsetRsrpDbm = measurement.l3Dbm + ocnDb;
+        if (offsetRsrpDbm + m_parameters.hysteresisDb < thresholdDbm)
+        {
+            measurement.enteredAt.reset();
+        }
+        else if (offsetRsrpDbm - m_parameters.hysteresisDb > thresholdDbm && !measurement.enteredAt)
+        {
+            measurement.enteredAt = Simulator::Now();
+            hasEntered = true;
+        }
+    }
+    if (hasEntered)
+    {
+        // Fire checks that a neighbour is still due, so that nothing needs to be cancelled.
+        Simulator::Schedule(MilliSeconds(m_parameters.timeToTriggerMs), &A3Event::Fire, this);
+    }
+    Fire();
+}
+
+void A3Event::Fire()
+{
+    if (m_servingCellId == 0 || GetServingCellId() != m_servingCellId)
+    {
+        return;
+    }
+    const Time dueSince = Simulator::Now() - MilliSeconds(m_parameters.timeToTriggerMs);
+    const Enb& enb = m_enbs.at(m_servingCellId - 1);
+    uint16_t targetCellId = 0;
+    double targetDbm = -std::numeric_limits<double>::infinity();
+    for (const auto& [cellId, ocnDb] : enb.algorithm->GetOcn())
+    {
+        const auto neighbor = m_measurements.find(cellId);
+        if (neighbor == m_measurements.end() || !neighbor->second.enteredAt ||
+            *neighbor->second.enteredAt > dueSince)
+        {
+            continue;
+        }
+        if (neighbor->second.l3Dbm + ocnDb > targetDbm)
+        {
+            targetCellId = cellId;
+            targetDbm = neighbor->second.l3Dbm + ocnDb;
+        }
+    }
+    if (targetCellId != 0)
+    {
+        enb.algorithm->RequestHandover(m_ueRrc->GetRnti(), targetCellId);
+    }
+}
+
+uint16_t A3Event::GetServingCellId() const
+{
+    if (m_ueRrc->GetState() != LteUeRrc::CONNECTED_NORMALLY)
+    {
+        return 0;
+    }
+    // The eNB may have released a UE that has not learnt of it yet.
+    const uint16_t cellId = m_ueRrc->GetCellId();
+    return m_enbs.at(cellId - 1).rrc->HasUeManager(m_ueRrc->GetRnti()) ? cellId : 0;
+}
+
+} // namespace mlb

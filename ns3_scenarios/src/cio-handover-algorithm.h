@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef CIO_HANDOVER_ALGORITHM_H
+#define CIO_HANDOVER_ALGORITHM_H
+
+#include "ns3/lte-handover-algorithm.h"
+#include "ns3/lte-handover-management-sap.h"
+
+#include <map>
+#include <memory>
+
+namespace mlb
+{
+
+/**
+ * @brief The cell individual offsets of one cell towards its neighbours, and its door to handover.
+ *
+ * ns3::LteUeRrc takes Ocn for 0 dB in event A3, and measurements cannot be reconfigured once a
+ * simulation runs. A3Event therefore evaluates the event with these offsets, where TS 36.331 puts
+ * it, in the UE, and calls RequestHandover where the UE would send its measurement report.
+ */
+class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
+{
+  public:
+    /**
+     * @brief Get the type ID.
+     * @return the object TypeId
+     */
+    static ns3::TypeId GetTypeId();
+
+    CioHandoverAlgorithm();
+    ~CioHandoverAlgorithm() override;
+
+    /**
+     * @brief Sets Ocn (TS 36.331 clause 5.5.4.4) of a neighbour while this cell serves.
+     * @param cellId ns-3's cell ID of the neighbour
+     * @param ocnDb cell individual offset, in dB
+     */
+    void SetOcn(uint16_t cellId, double ocnDb);
+
+    /**
+     * @return Ocn of every neighbour by ns-3's cell ID, in dB
+     */
+    const std::map<uint16_t, double>& GetOcn() const;
+
+    /**
+     * @brief Asks the eNB to prepare an X2 handover; it refuses if the UE is busy with another.
+     * @param rnti the UE, which this cell serves
+     * @param targetCellId ns-3's cell ID of the target
+     */
+    void RequestHandover(uint16_t rnti, uint16_t targetCellId);
+
+    // inherited from LteHandoverAlgorithm
+    void SetLteHandoverManagementSapUser(ns3::LteHandoverManagementSapUser* user) override;
+    ns3::LteHandoverManagementSapProvider* GetLteHandoverManagementSapProvider() override;
+
+  protected:
+    void DoReportUeMeas(uint16_t rnti, ns3::LteRrcSap::MeasResults measResults) override;
+
+  private:
+    friend class ns3::MemberLteHandoverManagementSapProvider<CioHandoverAlgorithm>;
+
+    std::map<uint16_t, double> m_ocnDb;                                   ///< Ocn in dB by cell ID
+    ns3::LteHandoverManagementSapUser* m_sapUser{nullptr};                ///< the eNB's RRC
+    std::unique_ptr<ns3::LteHandoverManagementSapProvider> m_sapProvider; ///< for the eNB's RRC
+};
+
+} // namespace mlb
+
+#endif // CIO_HANDOVER_ALGORITHM_H

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+
+#include "gym-bridge.h"
+
+#include "input-error.h"
+#include "ns3gym.pb.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <unistd.h>
+#include <zmq.h>
+
+namespace mlb
+{
+
+namespace
+{
+
+const std::string AGENT_CURE = "start the agent first, or raise --timeout-s";
+const std::string ACTION_CURE = "send one CIO in dB for each neighbour pair";
+
+/**
+ * @param shape size of each dimension
+ * @param limit greatest absolute value of an element
+ * @return a Box space of doubles
+ */
+ns3opengym::SpaceDescription BoxSpace(const std::vector<uint32_t>& shape, double limit)
+{
+    ns3opengym::BoxSpace box;
+    box.set_low(static_cast<float>(-limit));
+    box.set_high(static_cast<float>(limit));
+    box.set_dtype(ns3opengym::DOUBLE);
+    box.mutable_shape()->Assign(shape.begin(), shape.end());
+    ns3opengym::SpaceDescription description;
+    description.set_type(ns3opengym::Box);
+    description.mutable_space()->PackFrom(box);
+    return description;
+}
+
+/**
+ * @param observation the arrays
+ * @return them as a Dict of Boxes
+ */
+ns3opengym::DataContainer Pack(const std::vector<Box>& observation)
+{
+    ns3opengym::DictDataContainer dict;
+    for (const Box& box : observation)
+    {
+        ns3opengym::BoxDataContainer data;
+        data.set_dtype(ns3opengym::DOUBLE);
+        data.mutable_shape()->Assign(box.shape.begin(), box.shape.end());
+        data.mutable_doubledata()->Assign(box.values.begin(), box.values.end());
+        ns3opengym::DataContainer* element = dict.add_element();
+        element->set_type(ns3opengym::Box);
+        element->set_name(box.name);
+        element->mutable_data()->PackFrom(data);
+    }
+    ns3opengym::DataContainer container;
+    container.set_type(ns3opengym::Dict);
+    container.mutable_data()->PackFrom(dict);
+    return container;
+}
+
+/**
+ * @param container an action as it came
+ * @return its values; other clients send a Box declared as double in single precision
+ */
+std::vector<double> Unpack(const ns3opengym::DataContainer& container)
+{
+    ns3opengym::BoxDataContainer box;
+    if (container.type() != ns3opengym::Box || !container.data().UnpackTo(&box))
+    {
+        throw InputError("action", "not a Box", ACTION_CURE);
+    }
+    if (box.doubledata_size() > 0)
+    {
+        return {box.doubledata().begin(), box.doubledata().end()};
+    }
+    return {box.floatdata().begin(), box.floatdata().end()};
+}
+
+/**
+ * @brief Checks an action before anything uses it.
+ * @param action the action
+ * @param length its length
+ * @param limit greatest absolute value of a component
+ */
+void Check(const std::vector<double>& action, uint32_t length, double limit)
+{
+    constexpr double FLOAT_ROUNDING = 1e-6;
+    if (action.size() != length)
+    {
+        throw InputError("action",
+                         std::to_string(action.size()) + " values instead of " +
+                             std::to_string(length),
+                         ACTION_CURE);
+    }
+    for (std::size_t i = 0; i < action.size(); ++i)
+    {
+        // Written so that NaN fails.
+        if (!(std::abs(action[i]) <= limit + FLOAT_ROUNDING))
+        {
+            std::ostringstream what;
+            what << action[i] << " dB is not within " << -limit << " to " << limit << " dB";
+            throw InputError("action." + std::to_string(i), what.str(), ACTION_CURE);
+        }
+    }
+}
+
+} // namespace
+
+GymBridge::GymBridge(const std::string& endpoint, double timeoutS)
+    : m_endpoint(endpoint),
+      m_timeoutS(timeoutS),
+      m_context(zmq_ctx_new(), [](void* context) { zmq_ctx_term(context); }),
+      m_socket(zmq_socket(m_context.get(), ZMQ_REQ), [](void* socket) { zmq_close(socket); })
+{
+    const int timeoutMs = static_cast<int>(timeoutS * 1e3);
+    const int lingerMs = 0;
+    zmq_setsockopt(m_socket.get(), ZMQ_RCVTIMEO, &timeoutMs, sizeof timeoutMs);
+    zmq_setsockopt(m_socket.get(), ZMQ_SNDTIMEO, &timeoutMs, sizeof timeoutMs);
+    zmq_setsockopt(m_socket.get(), ZMQ_LINGER, &lingerMs, sizeof lingerMs);
+    if (zmq_connect(m_socket.get(), endpoint.c_str()) != 0)
+    {
+        throw InputError("--endpoint",
+                         "'" + endpoint + "': " + zmq_strerror(zmq_errno()),
+                         "give ipc:///path or tcp://127.0.0.1:PORT");
+    }
+}
+
+GymBridge::~GymBridge() = default;
+
+bool GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, double limit)
+{
+    m_actions = actions;
+    m_limit = limit;
+
+    ns3opengym::DictSpace dict;
+    for (const Box& box : observation)
+    {
+        *dict.add_element() = BoxSpace(box.shape, std::numeric_limits<double>::infinity());
+        dict.mutable_element()->rbegin()->set_name(box.name);
+    }
+    ns3opengym::SimInitMsg init;
+    init.set_simprocessid(getpid());
+    init.set_wafshellprocessid(getppid());
+    init.mutable_obsspace()->set_type(ns3opengym::Dict);
+    init.mutable_obsspace()->mutable_space()->PackFrom(dict);
+    *init.mutable_actspace() = BoxSpace({actions}, limit);
+
+    ns3opengym::SimInitAck ack;
+    Exchange(init, ack);
+    return ack.done() && !ack.stopsimreq();
+}
+
+std::optional<std::vector<double>> GymBridge::Step(const std::vector<Box>& observation,
+                                                   double reward,
+                                                   bool isOver,
+                                                   const std::string& info)
+{
+    ns3opengym::EnvStateMsg state;
+    *state.mutable_obsdata() = Pack(observation);
+    state.set_reward(static_cast<float>(reward));
+    state.set_isgameover(isOver);
+    state.set_reason(ns3opengym::EnvStateMsg::SimulationEnd);
+    state.set_info(info);
+
+    ns3opengym::EnvActMsg act;
+    Exchange(state, act);
+    if (isOver || act.stopsimreq())
+    {
+        return std::nullopt;
+    }
+    std::vector<double> action = Unpack(act.actdata());
+    Check(action, m_actions, m_limit);
+    return action;
+}
+
+void GymBridge::Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply)
+{
+    const std::string bytes = request.SerializeAsString();
+    if (zmq_send(m_socket.get(), bytes.data(), bytes.size(), 0) < 0)
+    {
+        throw AgentError("agent: cannot send to " + m_endpoint + " (" + zmq_strerror(zmq_errno()) +
+                         "); cure: " + AGENT_CURE);
+    }
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    const std::unique_ptr<zmq_msg_t, void (*)(zmq_msg_t*)> closer(
+        &message,
+        [](zmq_msg_t* received) { zmq_msg_close(received); });
+    if (zmq_msg_recv(&message, m_socket.get(), 0) < 0)
+    {
+        std::ostringstream what;
+        what << "agent: no answer from " << m_endpoint << " within " << m_timeoutS << " s";
+        throw AgentError(what.str() + "; cure: " + AGENT_CURE);
+    }
+    if (!reply.ParseFromArray(zmq_msg_data(&message), static_cast<int>(zmq_msg_size(&message))))
+    {
+        throw AgentError("agent: the answer is not a " + reply.GetTypeName() +
+                         "; cure: use a client of the ns3-gym protocol");
+    }
+}
+
+} // namespace mlb

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef GYM_BRIDGE_H
+#define GYM_BRIDGE_H
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace google::protobuf
+{
+class Message;
+}
+
+namespace mlb
+{
+
+/// The agent does not answer, or not in the language of the protocol. Ends the program with code 1.
+class AgentError : public std::runtime_error
+{
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A named array of numbers, one entry of the observation.
+struct Box
+{
+    std::string name;            ///< key in the observation
+    std::vector<uint32_t> shape; ///< size of each dimension
+    std::vector<double> values;  ///< row by row
+};
+
+/**
+ * @brief The simulator's end of the ns3-gym protocol: ZeroMQ REQ, one message for one answer.
+ */
+class GymBridge
+{
+  public:
+    /**
+     * @brief Connects to the agent; it need not be there yet.
+     * @param endpoint ZeroMQ endpoint that the agent binds, ipc:// or tcp://127.0.0.1
+     * @param timeoutS how long to wait for any answer, in s
+     */
+    GymBridge(const std::string& endpoint, double timeoutS);
+    ~GymBridge();
+
+    GymBridge(const GymBridge&) = delete;
+    GymBridge& operator=(const GymBridge&) = delete;
+
+    /**
+     * @brief Announces the spaces.
+     * @param observation names and shapes of the observation; the values do not matter
+     * @param actions length of an action
+     * @param limit greatest absolute value of an action's components
+     * @return whether the agent wants to go on
+     * @throws AgentError no answer in time
+     */
+    bool Initialize(const std::vector<Box>& observation, uint32_t actions, double limit);
+
+    /**
+     * @brief Sends a state and waits for the action.
+     * @param observation names, shapes and values
+     * @param reward the reward
+     * @param isOver whether this is the last state; the answer to it counts for nothing
+     * @param info extra information, JSON
+     * @return the action, or nothing if the agent asks to stop or the episode is over
+     * @throws AgentError no answer in time
+     * @throws InputError the action has the wrong length or a value beyond the limit
+     */
+    std::optional<std::vector<double>> Step(const std::vector<Box>& observation,
+                                            double reward,
+                                            bool isOver,
+                                            const std::string& info);
+
+  private:
+    /**
+     * @brief Sends a message and waits for the answer.
+     * @param request the message
+     * @param reply set to the answer
+     */
+    void Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply);
+
+    std::string m_endpoint;                           ///< where the agent is
+    double m_timeoutS;                                ///< for any answer, in s
+    uint32_t m_actions{0};                            ///< length of an action
+    double m_limit{0};                                ///< of an action's components
+    std::unique_ptr<void, void (*)(void*)> m_context; ///< ZeroMQ context
+    std::unique_ptr<void, void (*)(void*)> m_socket;  ///< ZeroMQ socket, of type REQ
+};
+
+} // namespace mlb
+
+#endif // GYM_BRIDGE_H

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+
+#include "lte-network.h"
+
+#include "cio-handover-algorithm.h"
+#include "exact-time.h"
+
+#include "ns3/config.h"
+#include "ns3/constant-position-mobility-model.h"
+#include "ns3/inet-socket-address.h"
+#include "ns3/internet-stack-helper.h"
+#include "ns3/ipv4-address-helper.h"
+#include "ns3/ipv4-static-routing-helper.h"
+#include "ns3/lte-enb-net-device.h"
+#include "ns3/lte-enb-phy.h"
+#include "ns3/on-off-helper.h"
+#include "ns3/packet-sink-helper.h"
+#include "ns3/point-to-point-helper.h"
+#include "ns3/pointer.h"
+#include "ns3/propagation-loss-model.h"
+#include "ns3/random-variable-stream.h"
+#include "ns3/simulator.h"
+#include "ns3/string.h"
+#include "ns3/waypoint-mobility-model.h"
+
+#include <algorithm>
+
+namespace mlb
+{
+
+using namespace ns3;
+
+namespace
+{
+
+/// The UEs attach within this time, one after the other.
+const Time ATTACHMENT = MilliSeconds(300);
+/// Start of the first packet interval, when all UEs are connected.
+const Time TRAFFIC_START = MilliSeconds(500);
+/// UDP port of the sinks.
+constexpr uint16_t PORT = 4000;
+
+/**
+ * @brief Sets ns-3's defaults; each choice that is not plain has its reason here.
+ * @param scenario the scenario
+ */
+void SetDefaults(const Scenario& scenario)
+{
+    // CQI from the control region: deterministic, and no needless retransmissions.
+    Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration", BooleanValue(false));
+    Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(MilliSeconds(10)));
+    // Ideal RRC is the default; with ANR a handover to a neighbour not yet measured is dropped.
+    Config::SetDefault("ns3::LteHelper::AnrEnabled", BooleanValue(false));
+    Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
+    // One SRS slot a UE and ms: enough for 320 UEs on one cell.
+    Config::SetDefault("ns3::LteEnbRrc::SrsPeriodicity", UintegerValue(320));
+    // A3 fires in many UEs at one instant: leave most preambles, soon free again, to handovers.
+    Config::SetDefault("ns3::LteEnbMac::NumberOfRaPreambles", UintegerValue(8));
+    Config::SetDefault("ns3::LteEnbMac::PreambleTransMax", UintegerValue(10));
+    Config::SetDefault("ns3::LteUePhy::NoiseFigure", DoubleValue(scenario.radio.ueNoiseFigureDb));
+}
+
+} // namespace
+
+LteNetwork::LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks)
+    : m_neighborPairs(scenario.neighborPairs)
+{
+    SetDefaults(scenario);
+    m_lteHelper = CreateObject<LteHelper>();
+    m_epcHelper = CreateObject<PointToPointEpcHelper>();
+    m_lteHelper->SetEpcHelper(m_epcHelper);
+    m_lteHelper->SetSchedulerType("mlb::PrbCountingScheduler");
+    m_lteHelper->SetHandoverAlgorithmType("mlb::CioHandoverAlgorithm");
+    m_lteHelper->SetPathlossModelType(LogDistancePropagationLossModel::GetTypeId());
+    m_lteHelper->SetPathlossModelAttribute("Exponent",
+                                           DoubleValue(scenario.radio.pathLossExponent));
+    m_lteHelper->SetPathlossModelAttribute("ReferenceLoss",
+                                           DoubleValue(scenario.radio.referenceLossDb));
+
+    InstallCells(scenario);
+    InstallUes(scenario, tracks);
+    InstallTraffic(scenario);
+    ScheduleAttachment(scenario);
+    SetCio(std::vector<double>(m_neighborPairs.size(), 0.0));
+}
+
+void LteNetwork::InstallCells(const Scenario& scenario)
+{
+    m_enbNodes.Create(scenario.cells.size());
+    for (uint32_t i = 0; i < scenario.cells.size(); ++i)
+    {
+        const Cell& cell = scenario.cells[i];
+        auto mobility = CreateObject<ConstantPositionMobilityModel>();
+        mobility->SetPosition(Vector(cell.xM, cell.yM, cell.heightM));
+        m_enbNodes.Get(i)->AggregateObject(mobility);
+    }
+
+    const UintegerValue bandwidthRb(scenario.radio.dlBandwidthRb);
+    m_lteHelper->SetEnbDeviceAttribute("DlBandwidth", bandwidthRb);
+    m_lteHelper->SetEnbDeviceAttribute("UlBandwidth", bandwidthRb);
+    m_enbDevices = m_lteHelper->InstallEnbDevice(m_enbNodes);
+    for (uint32_t i = 0; i < scenario.cells.size(); ++i)
+    {
+        auto device = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(i));
+        NS_ABORT_MSG_UNLESS(device->GetCellId() == i + 1, "cell IDs are not the indices + 1");
+        device->GetPhy()->SetTxPower(scenario.cells[i].txPowerDbm);
+        PointerValue algorithm;
+        device->GetAttribute("LteHandoverAlgorithm", algorithm);
+        m_enbs.push_back({device->GetRrc(), algorithm.Get<CioHandoverAlgorithm>()});
+    }
+    for (const auto& [serving, neighbor] : m_neighborPairs)
+    {
+        const bool hasReverse = std::count(m_neighborPairs.begin(),
+                                           m_neighborPairs.end(),
+                                           std::pair(neighbor, serving)) > 0;
+        if (serving < neighbor || !hasReverse)
+        {
+            m_lteHelper->AddX2Interface(m_enbNodes.Get(serving), m_enbNodes.Get(neighbor));
+        }
+    }
+}
+
+void LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& tracks)
+{
+    m_ueNodes.Create(scenario.ues);
+    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
+    {
+        auto mobility = CreateObject<WaypointMobilityModel>();
+        mobility->SetAttribute("LazyNotify", BooleanValue(true));
+        for (const Knot& knot : tracks[ue])
+        {
+            mobility->AddWaypoint({ExactSeconds(scenario.episode.warmupS + knot.timeS),
+                                   Vector(knot.xM, knot.yM, scenario.radio.ueHeightM)});
+        }
+        m_ueNodes.Get(ue)->AggregateObject(mobility);
+    }
+
+    m_ueDevices = m_lteHelper->InstallUeDevice(m_ueNodes);
+    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
+    {
+        m_a3Events.push_back(std::make_unique<A3Event>(scenario.handover, GetUeRrc(ue), m_enbs));
+        GetUePhy(ue)->TraceConnectWithoutContext(
+            "ReportUeMeasurements",
+            MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
+    }
+}
+
+void LteNetwork::InstallTraffic(const Scenario& scenario)
+{
+    InternetStackHelper internet;
+    internet.Install(m_ueNodes);
+    const Ipv4InterfaceContainer ueInterfaces = m_epcHelper->AssignUeIpv4Address(m_ueDevices);
+
+    const auto remoteHost = CreateObject<Node>();
+    internet.Install(remoteHost);
+    PointToPointHelper link;
+    link.SetDeviceAttribute("DataRate", StringValue("100Gb/s"));
+    link.SetChannelAttribute("Delay", TimeValue(MilliSeconds(1)));
+    Ipv4AddressHelper addresses("1.0.0.0", "255.0.0.0");
+    addresses.Assign(link.Install(m_epcHelper->GetPgwNode(), remoteHost));
+    Ipv4StaticRoutingHelper()
+        .GetStaticRouting(remoteHost->GetObject<Ipv4>())
+        ->AddNetworkRouteTo("7.0.0.0", "255.0.0.0", 1);
+
+    const Time interval =
+        ExactSeconds(8.0 * scenario.traffic.packetBytes / scenario.traffic.offeredBps);
+    auto phase = CreateObject<UniformRandomVariable>();
+    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
+    {
+        const InetSocketAddress address(ueInterfaces.GetAddress(ue), PORT);
+        m_sinks.Add(PacketSinkHelper("ns3::UdpSocketFactory", address).Install(m_ueNodes.Get(ue)));
+
+        OnOffHelper source("ns3::UdpSocketFactory", address);
+        source.SetConstantRate(DataRate(llround(scenario.traffic.offeredBps)),
+                               scenario.traffic.packetBytes);
+        m_sources.Add(source.Install(remoteHost));
+        m_sources.Get(ue)->SetStartTime(TRAFFIC_START + interval * phase->GetValue());
+    }
+}
+
+void LteNetwork::ScheduleAttachment(const Scenario& scenario)
+{
+    LogDistancePropagationLossModel pathLoss;
+    pathLoss.SetPathLossExponent(scenario.radio.pathLossExponent);
+    pathLoss.SetReference(1.0, scenario.radio.referenceLossDb);
+    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
+    {
+        auto ueMobility = m_ueNodes.Get(ue)->GetObject<MobilityModel>();
+        uint32_t strongest = 0;
+        double strongestDbm = -std::numeric_limits<double>::infinity();
+        for (uint32_t cell = 0; cell < scenario.cells.size(); ++cell)
+        {
+            const double rxPowerDbm =
+                pathLoss.CalcRxPower(scenario.cells[cell].txPowerDbm,
+                                     m_enbNodes.Get(cell)->GetObject<MobilityModel>(),
+                                     ueMobility);
+            if (rxPowerDbm > strongestDbm)
+            {
+                strongest = cell;
+                strongestDbm = rxPowerDbm;
+            }
+        }
+        Simulator::Schedule(ATTACHMENT * (static_cast<double>(ue) / scenario.ues),
+                            [this, ue, strongest]() {
+                                m_lteHelper->Attach(m_ueDevices.Get(ue),
+                                                    m_enbDevices.Get(strongest));
+                            });
+    }
+}
+
+void LteNetwork::SetCio(const std::vector<double>& cioDb)
+{
+    for (std::size_t pair = 0; pair < m_neighborPairs.size(); ++pair)
+    {
+        const auto& [serving, neighbor] = m_neighborPairs[pair];
+        m_enbs[serving].algorithm->SetOcn(neighbor + 1, cioDb.at(pair));
+    }
+}
+
+int LteNetwork::GetServingCell(uint32_t ue) const
+{
+    const auto rrc = GetUeRrc(ue);
+    const LteUeRrc::State state = rrc->GetState();
+    const bool isConnected =
+        state == LteUeRrc::CONNECTED_NORMALLY || state == LteUeRrc::CONNECTED_HANDOVER;
+    return isConnected ? rrc->GetCellId() - 1 : -1;
+}
+
+Vector LteNetwork::GetPosition(uint32_t ue) const
+{
+    return m_ueNodes.Get(ue)->GetObject<MobilityModel>()->GetPosition();
+}
+
+const A3Event& LteNetwork::GetA3Event(uint32_t ue) const
+{
+    return *m_a3Events.at(ue);
+}
+
+Ptr<LteUePhy> LteNetwork::GetUePhy(uint32_t ue) const
+{
+    return DynamicCast<LteUeNetDevice>(m_ueDevices.Get(ue))->GetPhy();
+}
+
+Ptr<LteUeRrc> LteNetwork::GetUeRrc(uint32_t ue) const
+{
+    return DynamicCast<LteUeNetDevice>(m_ueDevices.Get(ue))->GetRrc();
+}
+
+Ptr<LteEnbRrc> LteNetwork::GetEnbRrc(uint32_t cell) const
+{
+    return m_enbs.at(cell).rrc;
+}
+
+Ptr<PrbCountingScheduler> LteNetwork::GetScheduler(uint32_t cell) const
+{
+    auto device = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(cell));
+    auto carrier = DynamicCast<ComponentCarrierEnb>(device->GetCcMap().at(0));
+    return DynamicCast<PrbCountingScheduler>(carrier->GetFfMacScheduler());
+}
+
+Ptr<Application> LteNetwork::GetSource(uint32_t ue) const
+{
+    return m_sources.Get(ue);
+}
+
+Ptr<Application> LteNetwork::GetSink(uint32_t ue) const
+{
+    return m_sinks.Get(ue);
+}
+
+uint32_t LteNetwork::GetUe(uint64_t imsi) const
+{
+    // LteHelper counts IMSIs from 1 in the order of installation.
+    return static_cast<uint32_t>(imsi - 1);
+}
+
+} // namespace mlb

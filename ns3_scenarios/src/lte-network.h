@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef LTE_NETWORK_H
+#define LTE_NETWORK_H
+
+#include "a3-event.h"
+#include "prb-counting-scheduler.h"
+#include "scenario.h"
+#include "waypoints.h"
+
+#include "ns3/application-container.h"
+#include "ns3/lte-enb-rrc.h"
+#include "ns3/lte-helper.h"
+#include "ns3/lte-ue-net-device.h"
+#include "ns3/lte-ue-phy.h"
+#include "ns3/lte-ue-rrc.h"
+#include "ns3/net-device-container.h"
+#include "ns3/node-container.h"
+#include "ns3/point-to-point-epc-helper.h"
+
+#include <memory>
+#include <vector>
+
+namespace mlb
+{
+
+/**
+ * @brief The LTE network of a scenario, ready to run: cells, EPC, UEs that move, and their traffic.
+ *
+ * One eNB a cell with X2 to its neighbours; every UE attaches to the strongest cell during the
+ * first part of the warm-up, as idle mode selection would have it, and then receives a UDP flow of
+ * constant bit rate from a remote host behind the PGW. Cells and UEs are named by their index in
+ * the scenario; ns-3's cell ID is the cell's index + 1.
+ */
+class LteNetwork
+{
+  public:
+    /**
+     * @brief Builds the network; the simulation must not have started.
+     * @param scenario the scenario
+     * @param tracks the knots of each UE, in trace time
+     */
+    LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks);
+
+    /**
+     * @brief Sets the CIO of every neighbour pair.
+     * @param cioDb CIO in dB, in the order of Scenario::neighborPairs
+     */
+    void SetCio(const std::vector<double>& cioDb);
+
+    /**
+     * @param ue index of the UE
+     * @return index of its serving cell (the target from the handover command on), -1 if none
+     */
+    int GetServingCell(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return where it is now, in m
+     */
+    ns3::Vector GetPosition(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return its event A3, which knows its measurements
+     */
+    const A3Event& GetA3Event(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return its physical layer
+     */
+    ns3::Ptr<ns3::LteUePhy> GetUePhy(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return its RRC
+     */
+    ns3::Ptr<ns3::LteUeRrc> GetUeRrc(uint32_t ue) const;
+
+    /**
+     * @param cell index of the cell
+     * @return its RRC
+     */
+    ns3::Ptr<ns3::LteEnbRrc> GetEnbRrc(uint32_t cell) const;
+
+    /**
+     * @param cell index of the cell
+     * @return its scheduler
+     */
+    ns3::Ptr<PrbCountingScheduler> GetScheduler(uint32_t cell) const;
+
+    /**
+     * @param ue index of the UE
+     * @return the source of its flow
+     */
+    ns3::Ptr<ns3::Application> GetSource(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return the sink of its flow
+     */
+    ns3::Ptr<ns3::Application> GetSink(uint32_t ue) const;
+
+    /**
+     * @param imsi ns-3's IMSI
+     * @return index of that UE
+     */
+    uint32_t GetUe(uint64_t imsi) const;
+
+  private:
+    void InstallCells(const Scenario& scenario);
+    void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks);
+    void InstallTraffic(const Scenario& scenario);
+
+    /**
+     * @brief Attaches each UE to its strongest cell, one after the other.
+     * @param scenario the scenario
+     */
+    void ScheduleAttachment(const Scenario& scenario);
+
+    std::vector<std::pair<uint32_t, uint32_t>> m_neighborPairs; ///< as in the scenario
+    ns3::Ptr<ns3::LteHelper> m_lteHelper;                       ///< keeps the channels alive
+    ns3::Ptr<ns3::PointToPointEpcHelper> m_epcHelper;           ///< the core network
+    ns3::NodeContainer m_enbNodes;                              ///< at the cell's index
+    ns3::NodeContainer m_ueNodes;                               ///< at the UE's index
+    ns3::NetDeviceContainer m_enbDevices;                       ///< at the cell's index
+    ns3::NetDeviceContainer m_ueDevices;                        ///< at the UE's index
+    ns3::ApplicationContainer m_sources;                        ///< at the UE's index
+    ns3::ApplicationContainer m_sinks;                          ///< at the UE's index
+    std::vector<A3Event::Enb> m_enbs;                           ///< at the cell's index
+    std::vector<std::unique_ptr<A3Event>> m_a3Events;           ///< at the UE's index
+};
+
+} // namespace mlb
+
+#endif // LTE_NETWORK_H

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * @file
+ * mlb-lte: simulates one episode of a scenario in ns-3 LTE, step by step as an agent asks for it.
+ *
+ * Exit code 0: the episode ended, or the agent stopped it. 1: the agent went away. 2: bad input.
+ */
+
+#include "exact-time.h"
+#include "gym-bridge.h"
+#include "input-error.h"
+#include "kpi-collector.h"
+#include "lte-network.h"
+#include "scenario.h"
+#include "waypoints.h"
+
+#include "ns3/command-line.h"
+#include "ns3/rng-seed-manager.h"
+#include "ns3/simulator.h"
+
+#include <cmath>
+#include <csignal>
+#include <iostream>
+#include <numeric>
+#include <sys/prctl.h>
+
+using namespace mlb;
+
+namespace
+{
+
+/// Command line of the program.
+struct Options
+{
+    std::string scenario;  ///< path of the scenario file
+    std::string waypoints; ///< path of the waypoint file
+    std::string endpoint;  ///< ZeroMQ endpoint that the agent binds
+    uint64_t seed{1};      ///< run number of ns-3's random streams
+    double timeoutS{60};   ///< how long to wait for the agent, in s
+};
+
+/**
+ * @param argc as main has it
+ * @param argv as main has it
+ * @return the options
+ */
+Options ParseCommandLine(int argc, char* argv[])
+{
+    Options options;
+    ns3::CommandLine commandLine(__FILE__);
+    commandLine.Usage("Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.");
+    commandLine.AddValue("scenario", "scenario file, JSON", options.scenario);
+    commandLine.AddValue("waypoints", "waypoint file, CSV", options.waypoints);
+    commandLine.AddValue("endpoint", "ZeroMQ endpoint that the agent binds", options.endpoint);
+    commandLine.AddValue("seed", "run number of the random streams", options.seed);
+    commandLine.AddValue("timeout-s", "how long to wait for the agent, in s", options.timeoutS);
+    commandLine.Parse(argc, argv);
+    return options;
+}
+
+/**
+ * @param scenario the scenario
+ * @return the observation before anything has been observed: it has the right names and shapes
+ */
+Kpis EmptyKpis(const Scenario& scenario)
+{
+    const std::vector<double> cells(scenario.cells.size());
+    const std::vector<double> ues(scenario.ues);
+    const std::vector<double> positions(2 * scenario.ues);
+    const std::vector<double> links(scenario.ues * scenario.cells.size());
+    return {0, cells, cells, cells, cells, positions, ues, links, ues, ues, {}};
+}
+
+/**
+ * @param kpis KPIs of an interval
+ * @return the observation, named as the fields of the Python class StepKpis
+ */
+std::vector<Box> Observation(const Kpis& kpis)
+{
+    const auto cells = static_cast<uint32_t>(kpis.prbUtilization.size());
+    const auto ues = static_cast<uint32_t>(kpis.ueServingCell.size());
+    const auto rows = static_cast<uint32_t>(kpis.events.size());
+    std::vector<double> events;
+    for (const Event& event : kpis.events)
+    {
+        events.insert(events.end(),
+                      {event.timeS,
+                       static_cast<double>(event.ue),
+                       static_cast<double>(event.sourceCell),
+                       static_cast<double>(event.targetCell),
+                       static_cast<double>(event.kind)});
+    }
+    return {{"time_s", {1}, {kpis.timeS}},
+            {"prb_utilization", {cells}, kpis.prbUtilization},
+            {"offered_bps", {cells}, kpis.offeredBps},
+            {"served_bps", {cells}, kpis.servedBps},
+            {"connected_ues", {cells}, kpis.connectedUes},
+            {"ue_position_m", {ues, 2}, kpis.uePositionM},
+            {"ue_serving_cell", {ues}, kpis.ueServingCell},
+            {"ue_rsrp_dbm", {ues, cells}, kpis.ueRsrpDbm},
+            {"ue_sinr_db", {ues}, kpis.ueSinrDb},
+            {"ue_throughput_bps", {ues}, kpis.ueThroughputBps},
+            {"events", {rows, 5}, events}};
+}
+
+/**
+ * @param values some values
+ * @return their standard deviation, as of a whole population
+ */
+double StandardDeviation(const std::vector<double>& values)
+{
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / values.size();
+    double squares = 0;
+    for (const double value : values)
+    {
+        squares += (value - mean) * (value - mean);
+    }
+    return std::sqrt(squares / values.size());
+}
+
+/**
+ * @brief Simulates until just after an instant: all that happens at the instant is part of it.
+ * @param instant simulation time
+ */
+void RunThrough(ns3::Time instant)
+{
+    ns3::Simulator::Stop(instant + ns3::NanoSeconds(1) - ns3::Simulator::Now());
+    ns3::Simulator::Run();
+}
+
+/**
+ * @brief Simulates the episode.
+ * @param options the command line
+ */
+void RunEpisode(const Options& options)
+{
+    const Scenario scenario = Scenario::Read(options.scenario);
+    const Episode& episode = scenario.episode;
+    const std::vector<Track> tracks =
+        ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
+    ns3::RngSeedManager::SetRun(options.seed);
+    GymBridge bridge(options.endpoint, options.timeoutS);
+    if (!bridge.Initialize(Observation(EmptyKpis(scenario)),
+                           static_cast<uint32_t>(scenario.neighborPairs.size()),
+                           scenario.handover.cioRangeDb))
+    {
+        return;
+    }
+
+    LteNetwork network(scenario, tracks);
+    KpiCollector collector(scenario, network);
+    RunThrough(ExactSeconds(episode.warmupS - episode.controlIntervalS));
+    collector.Take(-episode.controlIntervalS);
+    for (uint32_t step = 0; step <= episode.steps; ++step)
+    {
+        const double timeS = step * episode.controlIntervalS;
+        RunThrough(ExactSeconds(episode.warmupS + timeS));
+        const Kpis kpis = collector.Take(timeS);
+        const auto cioDb = bridge.Step(Observation(kpis),
+                                       -StandardDeviation(kpis.prbUtilization),
+                                       step == episode.steps,
+                                       R"({"ns3_version": ")" NS3_VERSION R"("})");
+        if (!cioDb)
+        {
+            break;
+        }
+        network.SetCio(*cioDb);
+    }
+    ns3::Simulator::Destroy();
+}
+
+} // namespace
+
+int main(int argc, char* argv[])
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const Options options = ParseCommandLine(argc, argv);
+    try
+    {
+        RunEpisode(options);
+        return 0;
+    }
+    catch (const InputError& error)
+    {
+        std::cerr << "error: " << error.what() << std::endl;
+        return 2;
+    }
+    catch (const AgentError& error)
+    {
+        std::cerr << "error: " << error.what() << std::endl;
+        return 1;
+    }
+}

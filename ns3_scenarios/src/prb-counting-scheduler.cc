@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+
+#include "prb-counting-scheduler.h"
+
+#include "ns3/pf-ff-mac-scheduler.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace mlb
+{
+
+using namespace ns3;
+
+NS_OBJECT_ENSURE_REGISTERED(PrbCountingScheduler);
+
+namespace
+{
+
+/**
+ * @brief Size of a resource block group, TS 36.213 table 7.1.6.1-1.
+ * @param bandwidthRb downlink bandwidth, in RBs
+ * @return RBs in one RBG
+ */
+uint32_t RbgSizeRb(uint32_t bandwidthRb)
+{
+    return bandwidthRb <= 10 ? 1 : bandwidthRb <= 26 ? 2 : bandwidthRb <= 63 ? 3 : 4;
+}
+
+/**
+ * @brief Removes the elements of RNTIs that are not configured.
+ * @param elements a list of structs with a field m_rnti
+ * @param rntis RNTIs that are configured
+ */
+template <typename T>
+void DropReleased(std::vector<T>& elements, const std::set<uint16_t>& rntis)
+{
+    std::erase_if(elements, [&rntis](const T& element) { return !rntis.count(element.m_rnti); });
+}
+
+} // namespace
+
+/// Learns bandwidth and RNTIs from what the MAC configures.
+class PrbCountingScheduler::CschedTap : public FfMacCschedSapProvider
+{
+  public:
+    /**
+     * @param owner the object whose state to keep
+     */
+    explicit CschedTap(PrbCountingScheduler& owner)
+        : m_owner(owner)
+    {
+    }
+
+    void CschedCellConfigReq(const CschedCellConfigReqParameters& params) override
+    {
+        m_owner.m_dlBandwidthRb = params.m_dlBandwidth;
+        Next().CschedCellConfigReq(params);
+    }
+
+    void CschedUeConfigReq(const CschedUeConfigReqParameters& params) override
+    {
+        m_owner.m_rntis.insert(params.m_rnti);
+        Next().CschedUeConfigReq(params);
+    }
+
+    void CschedLcConfigReq(const CschedLcConfigReqParameters& params) override
+    {
+        Next().CschedLcConfigReq(params);
+    }
+
+    void CschedLcReleaseReq(const CschedLcReleaseReqParameters& params) override
+    {
+        Next().CschedLcReleaseReq(params);
+    }
+
+    void CschedUeReleaseReq(const CschedUeReleaseReqParameters& params) override
+    {
+        m_owner.m_rntis.erase(params.m_rnti);
+        Next().CschedUeReleaseReq(params);
+    }
+
+  private:
+    /// @return where calls go on to
+    FfMacCschedSapProvider& Next() const
+    {
+        return *m_owner.m_scheduler->GetFfMacCschedSapProvider();
+    }
+
+    PrbCountingScheduler& m_owner; ///< the object whose state to keep
+};
+
+/// Drops what concerns released UEs on the way to the scheduler.
+class PrbCountingScheduler::SchedTap : public FfMacSchedSapProvider
+{
+  public:
+    /**
+     * @param owner the object that knows the RNTIs
+     */
+    explicit SchedTap(PrbCountingScheduler& owner)
+        : m_owner(owner)
+    {
+    }
+
+    void SchedDlRlcBufferReq(const SchedDlRlcBufferReqParameters& params) override
+    {
+        Next().SchedDlRlcBufferReq(params);
+    }
+
+    void SchedDlPagingBufferReq(const SchedDlPagingBufferReqParameters& params) override
+    {
+        Next().SchedDlPagingBufferReq(params);
+    }
+
+    void SchedDlMacBufferReq(const SchedDlMacBufferReqParameters& params) override
+    {
+        Next().SchedDlMacBufferReq(params);
+    }
+
+    void SchedDlTriggerReq(const SchedDlTriggerReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_dlInfoList, m_owner.m_rntis);
+        Next().SchedDlTriggerReq(known);
+    }
+
+    void SchedDlRachInfoReq(const SchedDlRachInfoReqParameters& params) override
+    {
+        Next().SchedDlRachInfoReq(params);
+    }
+
+    void SchedDlCqiInfoReq(const SchedDlCqiInfoReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_cqiList, m_owner.m_rntis);
+        Next().SchedDlCqiInfoReq(known);
+    }
+
+    void SchedUlTriggerReq(const SchedUlTriggerReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_ulInfoList, m_owner.m_rntis);
+        Next().SchedUlTriggerReq(known);
+    }
+
+    void SchedUlNoiseInterferenceReq(const SchedUlNoiseInterferenceReqParameters& params) override
+    {
+        Next().SchedUlNoiseInterferenceReq(params);
+    }
+
+    void SchedUlSrInfoReq(const SchedUlSrInfoReqParameters& params) override
+    {
+        Next().SchedUlSrInfoReq(params);
+    }
+
+    void SchedUlMacCtrlInfoReq(const SchedUlMacCtrlInfoReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_macCeList, m_owner.m_rntis);
+        Next().SchedUlMacCtrlInfoReq(known);
+    }
+
+    void SchedUlCqiInfoReq(const SchedUlCqiInfoReqParameters& params) override
+    {
+        Next().SchedUlCqiInfoReq(params);
+    }
+
+  private:
+    /// @return where calls go on to
+    FfMacSchedSapProvider& Next() const
+    {
+        return *m_owner.m_scheduler->GetFfMacSchedSapProvider();
+    }
+
+    PrbCountingScheduler& m_owner; ///< the object that knows the RNTIs
+};
+
+/// Counts the PRBs of the downlink DCIs on the way to the MAC.
+class PrbCountingScheduler::SchedUserTap : public FfMacSchedSapUser
+{
+  public:
+    /**
+     * @param owner the object that counts
+     * @param next where calls go on to
+     */
+    SchedUserTap(PrbCountingScheduler& owner, FfMacSchedSapUser& next)
+        : m_owner(owner),
+          m_next(next)
+    {
+    }
+
+    void SchedDlConfigInd(const SchedDlConfigIndParameters& params) override
+    {
+        for (const auto& data : params.m_buildDataList)
+        {
+            m_owner.m_allocatedPrbs += m_owner.PrbsOf(data.m_dci.m_rbBitmap);
+        }
+        m_next.SchedDlConfigInd(params);
+    }
+
+    void SchedUlConfigInd(const SchedUlConfigIndParameters& params) override
+    {
+        m_next.SchedUlConfigInd(params);
+    }
+
+  private:
+    PrbCountingScheduler& m_owner; ///< the object that counts
+    FfMacSchedSapUser& m_next;     ///< where calls go on to
+};
+
+TypeId PrbCountingScheduler::GetTypeId()
+{
+    static TypeId tid = TypeId("mlb::PrbCountingScheduler")
+                            .SetParent<FfMacScheduler>()
+                            .SetGroupName("Lte")
+                            .AddConstructor<PrbCountingScheduler>();
+    return tid;
+}
+
+PrbCountingScheduler::PrbCountingScheduler()
+    : m_scheduler(CreateObject<PfFfMacScheduler>()),
+      m_cschedTap(std::make_unique<CschedTap>(*this)),
+      m_schedTap(std::make_unique<SchedTap>(*this))
+{
+}
+
+PrbCountingScheduler::~PrbCountingScheduler() = default;
+
+void PrbCountingScheduler::DoDispose()
+{
+    m_scheduler->Dispose();
+    FfMacScheduler::DoDispose();
+}
+
+uint64_t PrbCountingScheduler::TakeAllocatedPrbs()
+{
+    return std::exchange(m_allocatedPrbs, 0);
+}
+
+uint32_t PrbCountingScheduler::PrbsOf(uint32_t rbgBitmap) const
+{
+    // The last RBG is smaller if the bandwidth is not a multiple of the RBG size.
+    const uint32_t rbgSizeRb = RbgSizeRb(m_dlBandwidthRb);
+    const uint32_t lastRbg = (m_dlBandwidthRb - 1) / rbgSizeRb;
+    const uint32_t missingRb = (lastRbg + 1) * rbgSizeRb - m_dlBandwidthRb;
+    const bool hasLast = (rbgBitmap >> lastRbg) & 1U;
+    return std::popcount(rbgBitmap) * rbgSizeRb - (hasLast ? missingRb : 0);
+}
+
+void PrbCountingScheduler::SetFfMacCschedSapUser(FfMacCschedSapUser* user)
+{
+    m_scheduler->SetFfMacCschedSapUser(user);
+}
+
+void PrbCountingScheduler::SetFfMacSchedSapUser(FfMacSchedSapUser* user)
+{
+    m_schedUserTap = std::make_unique<SchedUserTap>(*this, *user);
+    m_scheduler->SetFfMacSchedSapUser(m_schedUserTap.get());
+}
+
+FfMacCschedSapProvider* PrbCountingScheduler::GetFfMacCschedSapProvider()
+{
+    return m_cschedTap.get();
+}
+
+FfMacSchedSapProvider* PrbCountingScheduler::GetFfMacSchedSapProvider()
+{
+    return m_schedTap.get();
+}
+
+void PrbCountingScheduler::SetLteFfrSapProvider(LteFfrSapProvider* provider)
+{
+    m_scheduler->SetLteFfrSapProvider(provider);
+}
+
+LteFfrSapUser* PrbCountingScheduler::GetLteFfrSapUser()
+{
+    return m_scheduler->GetLteFfrSapUser();
+}
+
+} // namespace mlb

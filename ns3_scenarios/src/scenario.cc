@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+
+#include "scenario.h"
+
+#include "input-error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace mlb
+{
+
+namespace
+{
+
+using nlohmann::json;
+
+const std::string CURE = "write the scenario anew with 'mlb scenario'";
+
+/// Reads fields by their dotted path and checks their ranges.
+class FieldReader
+{
+  public:
+    /**
+     * @param root the whole document
+     */
+    explicit FieldReader(const json& root)
+        : m_root(root)
+    {
+    }
+
+    /**
+     * @param path dotted path, such as "cells.0.x_m"
+     * @param low lowest value allowed
+     * @param high greatest value allowed
+     * @return the value, finite and within the range
+     */
+    double Number(const std::string& path, double low, double high) const
+    {
+        const json& value = At(path);
+        if (!value.is_number() || !std::isfinite(value.get<double>()))
+        {
+            throw InputError(path, "not a number but " + value.dump(), CURE);
+        }
+        const auto number = value.get<double>();
+        if (number < low || number > high)
+        {
+            std::ostringstream what;
+            what << number << " is not within " << low << " to " << high;
+            throw InputError(path, what.str(), CURE);
+        }
+        return number;
+    }
+
+    /**
+     * @param path dotted path
+     * @param low lowest value allowed
+     * @param high greatest value allowed
+     * @return the value, an integer within the range
+     */
+    uint32_t Integer(const std::string& path, uint32_t low, uint32_t high) const
+    {
+        const double number = Number(path, low, high);
+        if (number != std::floor(number))
+        {
+            throw InputError(path, "not an integer but " + At(path).dump(), CURE);
+        }
+        return static_cast<uint32_t>(number);
+    }
+
+    /**
+     * @param path dotted path
+     * @param least fewest elements allowed
+     * @return number of elements of the array
+     */
+    uint32_t Length(const std::string& path, std::size_t least) const
+    {
+        const json& value = At(path);
+        if (!value.is_array() || value.size() < least)
+        {
+            throw InputError(path,
+                             "not an array of at least " + std::to_string(least) + " elements",
+                             CURE);
+        }
+        return static_cast<uint32_t>(value.size());
+    }
+
+  private:
+    /**
+     * @param path dotted path
+     * @return the value there
+     */
+    const json& At(const std::string& path) const
+    {
+        std::string pointer = "/" + path;
+        std::replace(pointer.begin(), pointer.end(), '.', '/');
+        const json::json_pointer where(pointer);
+        if (!m_root.contains(where))
+        {
+            throw InputError(path, "missing", CURE);
+        }
+        return m_root.at(where);
+    }
+
+    const json& m_root; ///< the whole document
+};
+
+/**
+ * @param path a JSON file
+ * @return the document
+ */
+json ReadJson(const std::string& path)
+{
+    std::ifstream file(path);
+    if (!file)
+    {
+        throw InputError("--scenario", "cannot read '" + path + "'", CURE);
+    }
+    json document = json::parse(file, nullptr, false);
+    if (document.is_discarded() || !document.is_object())
+    {
+        throw InputError("--scenario", "'" + path + "' is not a JSON object", CURE);
+    }
+    return document;
+}
+
+} // namespace
+
+Scenario Scenario::Read(const std::string& path)
+{
+    constexpr double FAR_M = 1e7;
+    const json document = ReadJson(path);
+    const FieldReader fields(document);
+
+    Scenario scenario{};
+    scenario.ues = fields.Integer("mobility.ues", 1, 10000);
+
+    const uint32_t bandwidthRb = fields.Integer("radio.dl_bandwidth_rb", 25, 100);
+    if (bandwidthRb != 25 && bandwidthRb != 50 && bandwidthRb != 100)
+    {
+        throw InputError("radio.dl_bandwidth_rb",
+                         std::to_string(bandwidthRb) + " is not 25, 50 or 100",
+                         CURE);
+    }
+    scenario.radio = {static_cast<uint8_t>(bandwidthRb),
+                      fields.Number("radio.ue_height_m", 0, 1000),
+                      fields.Number("radio.path_loss_exponent", 0.1, 10),
+                      fields.Number("radio.reference_loss_db", 0, 200),
+                      fields.Number("radio.ue_noise_figure_db", 0, 50)};
+    scenario.handover = {fields.Number("handover.a3_offset_db", -30, 30),
+                         fields.Number("handover.hysteresis_db", 0, 30),
+                         fields.Integer("handover.time_to_trigger_ms", 0, 10000),
+                         fields.Number("handover.cio_range_db", 0, 24)};
+    scenario.traffic = {fields.Number("traffic.offered_bps", 1, 1e9),
+                        fields.Integer("traffic.packet_bytes", 20, 1472)};
+    scenario.episode = {fields.Integer("episode.steps", 1, 1000000),
+                        fields.Number("episode.control_interval_s", 0.2, 3600),
+                        fields.Number("episode.warmup_s", 1, 3600)};
+    if (scenario.episode.warmupS < scenario.episode.controlIntervalS + 1)
+    {
+        throw InputError("episode.warmup_s", "shorter than episode.control_interval_s + 1 s", CURE);
+    }
+
+    for (uint32_t i = 0; i < fields.Length("cells", 1); ++i)
+    {
+        const std::string cell = "cells." + std::to_string(i);
+        scenario.cells.push_back({fields.Number(cell + ".x_m", -FAR_M, FAR_M),
+                                  fields.Number(cell + ".y_m", -FAR_M, FAR_M),
+                                  fields.Number(cell + ".height_m", 0, 1000),
+                                  fields.Number(cell + ".tx_power_dbm", -30, 80)});
+    }
+    const auto last = static_cast<uint32_t>(scenario.cells.size()) - 1;
+    for (uint32_t i = 0; i < fields.Length("neighbor_pairs", 1); ++i)
+    {
+        const std::string pair = "neighbor_pairs." + std::to_string(i);
+        const uint32_t serving = fields.Integer(pair + ".0", 0, last);
+        const uint32_t neighbor = fields.Integer(pair + ".1", 0, last);
+        if (serving == neighbor)
+        {
+            throw InputError(pair, "a cell cannot be its own neighbour", CURE);
+        }
+        scenario.neighborPairs.emplace_back(serving, neighbor);
+    }
+    return scenario;
+}
+
+} // namespace mlb

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mlb
+{
+
+/// One cell with an isotropic antenna.
+struct Cell
+{
+    double xM;         ///< east, in m
+    double yM;         ///< north, in m
+    double heightM;    ///< above ground, in m
+    double txPowerDbm; ///< total power of the downlink carrier, in dBm
+};
+
+/// Carrier, path loss and noise.
+struct Radio
+{
+    uint8_t dlBandwidthRb;   ///< 25, 50 or 100 RBs
+    double ueHeightM;        ///< above ground, in m
+    double pathLossExponent; ///< of the log-distance model
+    double referenceLossDb;  ///< at 1 m, in dB
+    double ueNoiseFigureDb;  ///< in dB
+};
+
+/// Event A3, TS 36.331 clause 5.5.4.4.
+struct Handover
+{
+    double a3OffsetDb;       ///< a3-Offset, in dB
+    double hysteresisDb;     ///< Hys, in dB
+    int64_t timeToTriggerMs; ///< timeToTrigger, in ms
+    double cioRangeDb;       ///< greatest absolute value of a CIO, in dB
+};
+
+/// Constant bit rate in the downlink, one flow a UE.
+struct Traffic
+{
+    double offeredBps;    ///< UDP payload offered to each UE, in bit/s
+    uint32_t packetBytes; ///< UDP payload of a packet, in bytes
+};
+
+/// Time; the trace starts when the warm-up ends.
+struct Episode
+{
+    uint32_t steps;          ///< control steps
+    double controlIntervalS; ///< length of a control step, in s
+    double warmupS;          ///< simulated before the trace starts, in s
+};
+
+/**
+ * @brief The fields of a scenario file that the simulation needs, with their meaning there.
+ */
+struct Scenario
+{
+    /**
+     * @brief Reads a scenario file.
+     *
+     * @param path a JSON file, the dump of the Python class Scenario
+     * @return the scenario
+     * @throws InputError naming the field that is missing, of the wrong type or out of range
+     */
+    static Scenario Read(const std::string& path);
+
+    Radio radio;                                              ///< carrier, path loss and noise
+    Handover handover;                                        ///< event A3
+    Traffic traffic;                                          ///< downlink traffic
+    Episode episode;                                          ///< time
+    uint32_t ues;                                             ///< number of UEs
+    std::vector<Cell> cells;                                  ///< cells, in order of their index
+    std::vector<std::pair<uint32_t, uint32_t>> neighborPairs; ///< (serving, neighbour) cell index
+};
+
+} // namespace mlb
+
+#endif // SCENARIO_H
