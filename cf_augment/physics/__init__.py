@@ -2,5 +2,6 @@
 
 from cf_augment.physics.backend import EngineBackend
 from cf_augment.physics.engine import Engine
+from cf_augment.physics.what_if import WhatIf
 
-__all__ = ["Engine", "EngineBackend"]
+__all__ = ["Engine", "EngineBackend", "WhatIf"]

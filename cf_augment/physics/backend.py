@@ -63,7 +63,7 @@ def _single(kpis: StepKpis, moves: list[Moves]) -> StepKpis:
 def _events(moves: list[Moves]) -> np.ndarray:
     rows = []
     for move in moves:
-        ues = move.moving[0].nonzero()[:, 0].tolist()
+        ues = (move.target[0] >= 0).nonzero()[:, 0].tolist()
         for kind, time_s in ((EventKind.HANDOVER_START, 0.0), (EventKind.HANDOVER_OK, HANDOVER_S)):
             at_s = round(move.time_s + time_s, 9)
             rows += [(at_s, ue, int(move.source[0, ue]), int(move.target[0, ue]), kind) for ue in ues]

@@ -31,6 +31,9 @@ HANDOVER_S = 0.004
 REFERENCE_DISTANCE_M = 1.0
 """ns-3 LogDistancePropagationLossModel::ReferenceDistance; nearer than this the loss stays the reference loss."""
 
+TRAFFIC_START_S = 0.5
+"""Simulation time at which the ns-3 program starts the flows (lte-network.cc)."""
+
 UDP_IP_BYTES = 8 + 20
 """Headers of a datagram, RFC 768 and RFC 791."""
 PDCP_BYTES = 2

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cf_augment.physics.constants import L1_PERIOD_S
+from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import EventA3, HandoverState
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.radio import GRID_S, Radio
@@ -34,13 +34,11 @@ class Moves:
 
     Attributes:
         time_s: Trace time.
-        moving: (B, U) which UEs.
-        source: (B, U) the cell that served the UE.
-        target: (B, U) the cell that serves it from now on.
+        source: (B, U) the cell that serves the UE.
+        target: (B, U) the cell that it moves to, -1 where it stays.
     """
 
     time_s: float
-    moving: Tensor
     source: Tensor
     target: Tensor
 
@@ -82,7 +80,7 @@ class Engine:
         self._handover = HandoverState.attached(rsrp)
         self._time_s, self._backlog = 0.0, torch.zeros_like(rsrp[:, 0])
         episode = self.scenario.episode
-        self._serve(rsrp, episode.warmup_s - episode.control_interval_s)
+        self._serve(rsrp, episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S)
         service = self._serve(rsrp, episode.control_interval_s)
         self.moves = []
         return self._kpis(service, position, rsrp, rsrp)
@@ -115,16 +113,17 @@ class Engine:
         l1_dbm = self.radio.l1_rsrp_dbm(local)
         slot_rsrp = self.radio.rsrp_dbm(_at(local, [(start + end) / 2 for start, end in self._slots_s]))
 
-        service = self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
+        handover, service = self._handover, self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
         self.moves = []
         for slot, (start_s, end_s) in enumerate(self._slots_s[1:], start=1):
-            source = self._handover.serving
-            moving = self.event_a3.execute(self._handover)
-            self.moves.append(Moves(self._time_s + start_s, moving, source, self._handover.serving))
+            if self.event_a3.phase_s > 0:
+                self._trigger(start_s, offsets)
             # The source's RLC UM queue is lost with the bearer.
-            self._backlog = torch.where(moving, 0.0, self._backlog)
+            self._backlog = torch.where(self.event_a3.complete(handover), 0.0, self._backlog)
             service += self._serve(slot_rsrp[:, slot], end_s - start_s)
-            self.event_a3.measure(self._handover, l1_dbm[:, slot - 1], offsets)
+            self.event_a3.measure(handover, l1_dbm[:, slot - 1], offsets)
+            if self.event_a3.phase_s == 0:
+                self._trigger(end_s, offsets)
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
         return self._kpis(service, position[:, -1], l1_dbm[:, -1], self.radio.rsrp_dbm(local[:, -1]))
 
@@ -161,6 +160,11 @@ class Engine:
             GRID_S * np.arange(self.scenario.episode.steps * self.grid_steps + 1, dtype=np.float64)
         )
 
+    def _trigger(self, time_s: float, offsets_db: Tensor) -> None:
+        assert self._handover is not None
+        self.event_a3.trigger(self._handover, offsets_db)
+        self.moves.append(Moves(self._time_s + time_s, self._handover.serving, self._handover.target))
+
     def _serve(self, rsrp_dbm: Tensor, duration_s: float) -> Service:
         assert self._handover is not None
         serving = self._handover.serving
@@ -191,20 +195,20 @@ class Engine:
         serving = self._handover.serving
         interval_s = self.scenario.episode.control_interval_s
         bits_per_s = self.load.packet_bits / interval_s
-        handovers = sum((move.moving.sum(dim=1) for move in self.moves), torch.zeros_like(serving[:, 0]))
+        handovers = sum(((move.target >= 0).sum(dim=1) for move in self.moves), torch.zeros_like(serving[:, 0]))
         return StepKpis(
             time_s=np.full(len(serving), self._time_s),
-            prb_utilization=_numpy(self.load.utilization(service.busy_ttis, interval_s)),
-            offered_bps=_numpy(service.arrived * bits_per_s),
-            served_bps=_numpy(service.delivered * bits_per_s),
-            connected_ues=_numpy(self.load.per_cell(torch.ones_like(service.ue_delivered), serving)),
-            ue_position_m=_numpy(position_m),
+            prb_utilization=numpy_of(self.load.utilization(service.busy_ttis, interval_s)),
+            offered_bps=numpy_of(service.arrived * bits_per_s),
+            served_bps=numpy_of(service.delivered * bits_per_s),
+            connected_ues=numpy_of(self.load.per_cell(torch.ones_like(service.ue_delivered), serving)),
+            ue_position_m=numpy_of(position_m),
             ue_serving_cell=serving.cpu().numpy(),
-            ue_rsrp_dbm=_numpy(l1_dbm.mT),
-            ue_sinr_db=_numpy(self.radio.sinr_db(rsrp_dbm, serving)),
-            ue_throughput_bps=_numpy(service.ue_delivered * bits_per_s),
+            ue_rsrp_dbm=numpy_of(l1_dbm.mT),
+            ue_sinr_db=numpy_of(self.radio.sinr_db(rsrp_dbm, serving)),
+            ue_throughput_bps=numpy_of(service.ue_delivered * bits_per_s),
             events=np.empty(0, EVENT_DTYPE),
-            handovers=_numpy(handovers),
+            handovers=numpy_of(handovers),
         )
 
 
@@ -223,5 +227,6 @@ def _at(local_km: Tensor, times_s: list[float]) -> Tensor:
     return before + (after - before) * share[:, None, None]
 
 
-def _numpy(values: Tensor) -> Floats:
+def numpy_of(values: Tensor) -> Floats:
+    """Returns a tensor as a float64 array."""
     return values.cpu().numpy().astype(np.float64)

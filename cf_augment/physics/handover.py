@@ -10,8 +10,8 @@ from torch import Tensor
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
 from ns3_scenarios.scenario import Scenario
 
-NOT_ENTERED = -1
-"""Age of a neighbour whose entering condition does not hold; also "no target"."""
+NONE = -1
+"""Age of a neighbour whose entering condition does not hold; target of a UE that stays."""
 
 
 @dataclass
@@ -21,8 +21,8 @@ class HandoverState:
     Attributes:
         serving: (B, U) index of the serving cell.
         l3_dbm: (B, C, U) filtered RSRP.
-        age: (B, C, U) measurements since the entering condition was met, NOT_ENTERED where it is not.
-        target: (B, U) cell to which a handover starts `phase_s` after the last measurement, or NOT_ENTERED.
+        age: (B, C, U) measurements since the entering condition was met, NONE where it is not.
+        target: (B, U) cell to which a handover has started, NONE where none has.
     """
 
     serving: Tensor
@@ -34,8 +34,8 @@ class HandoverState:
     def attached(cls, rsrp_dbm: Tensor) -> HandoverState:
         """UEs in the cell of the greatest RSRP, as ns-3's idle mode selects it."""
         serving = rsrp_dbm.argmax(dim=-2)
-        age = torch.full(rsrp_dbm.shape, NOT_ENTERED, dtype=torch.int32, device=rsrp_dbm.device)
-        return cls(serving, rsrp_dbm.clone(), age, torch.full_like(serving, NOT_ENTERED))
+        age = torch.full(rsrp_dbm.shape, NONE, dtype=torch.int32, device=rsrp_dbm.device)
+        return cls(serving, rsrp_dbm, age, torch.full_like(serving, NONE))
 
 
 class EventA3:
@@ -59,22 +59,30 @@ class EventA3:
         return matrix
 
     def measure(self, state: HandoverState, l1_dbm: Tensor, offsets_db: Tensor) -> None:
-        """Takes one L1 measurement (B, C, U) under the offsets (B, C, C) and decides the next handovers."""
+        """Takes one L1 measurement (B, C, U) and evaluates the event under the offsets (B, C, C)."""
         state.l3_dbm = (1 - L3_COEFFICIENT) * state.l3_dbm + L3_COEFFICIENT * l1_dbm
-        index = state.serving.unsqueeze(-2)
-        biased = state.l3_dbm + offsets_db.gather(2, index.expand(-1, self._cells, -1))
-        margin = biased - (state.l3_dbm.gather(-2, index) + self._offset_db)
+        own = state.l3_dbm.gather(-2, state.serving.unsqueeze(-2)) + self._offset_db
+        margin = self._biased_dbm(state, offsets_db) - own
         pending = (state.age >= 0) & ~(margin < -self._hysteresis_db)
         entered = margin > self._hysteresis_db
-        state.age = torch.where(pending, state.age + 1, torch.where(entered, 0, NOT_ENTERED))
-        expired = state.age == self._firing_age
-        best, target = torch.where(expired, biased, -torch.inf).max(dim=-2)
-        state.target = torch.where(best > -torch.inf, target, NOT_ENTERED)
+        state.age = torch.where(pending, state.age + 1, torch.where(entered, 0, NONE))
 
-    def execute(self, state: HandoverState) -> Tensor:
-        """Carries out the handovers that the last measurement decided; returns where, (B, U) bool."""
+    def trigger(self, state: HandoverState, offsets_db: Tensor) -> None:
+        """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
+
+        The offsets are those in force now: they choose among neighbours that are due at the same time.
+        """
+        due = state.age == self._firing_age
+        best, target = torch.where(due, self._biased_dbm(state, offsets_db), -torch.inf).max(dim=-2)
+        state.target = torch.where(best > -torch.inf, target, NONE)
+
+    def complete(self, state: HandoverState) -> Tensor:
+        """Ends the handovers that have started; returns which UEs moved, (B, U)."""
         moving = state.target >= 0
         state.serving = torch.where(moving, state.target, state.serving)
-        state.age = torch.where(moving.unsqueeze(-2), NOT_ENTERED, state.age)
-        state.target = torch.full_like(state.target, NOT_ENTERED)
+        state.age = torch.where(moving.unsqueeze(-2), NONE, state.age)
+        state.target = torch.full_like(state.target, NONE)
         return moving
+
+    def _biased_dbm(self, state: HandoverState, offsets_db: Tensor) -> Tensor:
+        return state.l3_dbm + offsets_db.gather(2, state.serving.unsqueeze(-2).expand(-1, self._cells, -1))

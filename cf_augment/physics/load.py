@@ -84,8 +84,13 @@ class Load:
         alone = torch.where(reachable, self._ttis_alone[cqi], 0.0)
         need = self.per_cell(arriving * alone + backlog * packed, serving)
         waiting = backlog + arriving
-        level = _water_level(waiting * packed, serving, self._cells, capacity)
-        level = torch.where(need <= capacity, torch.inf, level).gather(1, serving)
+        level = torch.full_like(need, torch.inf)
+        overloaded = need > capacity
+        rows = overloaded.any(dim=1).nonzero()[:, 0]
+        if len(rows) > 0:
+            found = _water_level((waiting * packed)[rows], serving[rows], self._cells, capacity)
+            level[rows] = torch.where(overloaded[rows], found, torch.inf)
+        level = level.gather(1, serving)
         affordable = torch.where(reachable, level / packed, 0.0)
         served = torch.minimum(waiting, affordable)
         return Service(

@@ -1,0 +1,81 @@
+"""How well the engine agrees with ns-3 on the same trace, seed and CIOs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ns3_scenarios.kpis import EventKind, Floats, StepKpis
+from sumo_mobility.base.errors import DataError
+
+
+def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, float]:
+    """Compares two episodes step by step; neither is fitted to the other.
+
+    Args:
+        ns3: KPIs of an episode without batch dimensions, the truth.
+        engine: KPIs at the same times.
+
+    Returns:
+        rsrp_rmse_db, rsrp_max_db: over all UE-cell pairs and steps.
+        sinr_rmse_db: over the UEs that both have in the same cell.
+        serving_agreement: share of UE samples with the same serving cell.
+        handovers_ns3, handovers_engine: handovers started.
+        handover_match: 2 |A and B| / (|A| + |B|) of the handovers (UE, source, target, start within 1 ms);
+            1 if there are none.
+        utilization_mae_pp, utilization_bias_pp, utilization_max_pp: PRB utilisation in percentage points; bias is
+            engine - ns3.
+        throughput_mae_share: mean over UEs and steps of the error, as a share of ns-3's mean throughput.
+        served_error_share: error of the network's served traffic.
+
+    Raises:
+        DataError: the episodes have different lengths, times or sizes.
+    """
+    if len(ns3) != len(engine) or not ns3:
+        raise DataError(f"fidelity: {len(ns3)} steps of ns-3, {len(engine)} of the engine")
+
+    def both(name: str) -> tuple[Floats, Floats]:
+        truth, guess = (np.stack([getattr(kpis, name) for kpis in episode]) for episode in (ns3, engine))
+        if truth.shape != guess.shape:
+            raise DataError(f"fidelity: {name} is {truth.shape} in ns-3 and {guess.shape} in the engine")
+        return truth, guess
+
+    times = both("time_s")
+    if not np.allclose(*times, rtol=0, atol=1e-6):
+        raise DataError(f"fidelity: times differ, {times[0].tolist()} in ns-3 and {times[1].tolist()} in the engine")
+    rsrp = np.subtract(*both("ue_rsrp_dbm"))
+    serving = np.equal(*both("ue_serving_cell"))
+    sinr = np.subtract(*both("ue_sinr_db"))[serving]
+    load = -100 * np.subtract(*both("prb_utilization"))
+    throughput, guessed_throughput = both("ue_throughput_bps")
+    served, guessed_served = both("served_bps")
+    starts, guessed_starts = _starts(ns3), _starts(engine)
+    starts_of_either = len(starts) + len(guessed_starts)
+    return {
+        "rsrp_rmse_db": _rms(rsrp),
+        "rsrp_max_db": float(np.abs(rsrp).max()),
+        "sinr_rmse_db": _rms(sinr),
+        "serving_agreement": float(serving.mean()),
+        "handovers_ns3": float(len(starts)),
+        "handovers_engine": float(len(guessed_starts)),
+        "handover_match": 2 * len(starts & guessed_starts) / starts_of_either if starts_of_either else 1.0,
+        "utilization_mae_pp": float(np.abs(load).mean()),
+        "utilization_bias_pp": float(load.mean()),
+        "utilization_max_pp": float(np.abs(load).max()),
+        "throughput_mae_share": float(np.abs(guessed_throughput - throughput).mean() / max(throughput.mean(), 1.0)),
+        "served_error_share": float((guessed_served.sum() - served.sum()) / max(served.sum(), 1.0)),
+    }
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+
+
+def _starts(episode: Sequence[StepKpis]) -> set[tuple[int, int, int, int]]:
+    """Handovers started, as (time in ms, UE, source, target)."""
+    events = np.concatenate([kpis.events for kpis in episode])
+    events = events[events["kind"] == EventKind.HANDOVER_START]
+    times_ms = np.rint(events["time_s"] * 1000).astype(int).tolist()
+    columns = (events[name].tolist() for name in ("ue", "source_cell", "target_cell"))
+    return set(zip(times_ms, *columns, strict=True))

@@ -1,0 +1,155 @@
+"""Event A3 in the engine against a plain automaton with clocks, and against cases worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_network import scenario
+
+from cf_augment.physics.engine import Engine
+from cf_augment.physics.radio import Radio
+from ns3_scenarios.kpis import Floats
+from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
+
+SITES_M = [(0.0, 0.0), (1000.0, 0.0), (2000.0, 0.0), (1000.0, 900.0)]  # cells 0 and 2 are no neighbours
+
+
+class GivenRadio(Radio):
+    """A radio whose L1 measurements are given, (instants + 1, C, U); the first one holds during the warm-up."""
+
+    def __init__(self, network: Scenario, l1_dbm: Floats) -> None:
+        super().__init__(network, torch.device("cpu"))
+        self._l1 = torch.tensor(l1_dbm)
+        self._next = 1
+
+    def rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
+        return self._l1[0].expand(*local_km.shape[:-2], -1, -1)
+
+    def l1_rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
+        count = (local_km.shape[1] - 1) // 2
+        self._next += count
+        return self._l1[None, self._next - count : self._next]
+
+
+class Ue:
+    """One UE as the contract words it: timers that start on entering, stop on leaving, and fire TTT later."""
+
+    def __init__(self, network: Scenario, l1_dbm: list[float]) -> None:
+        self.handover, self.pairs = network.handover, network.neighbor_pairs
+        self.filtered = list(l1_dbm)
+        self.serving = max(range(len(l1_dbm)), key=l1_dbm.__getitem__)
+        self.started_ms: dict[int, int] = {}
+        self.moving_to: tuple[int, int] | None = None
+
+    def measure(self, now_ms: int, l1_dbm: list[float], cio: dict[tuple[int, int], float]) -> None:
+        self.filtered = [(old + new) / 2 for old, new in zip(self.filtered, l1_dbm, strict=True)]
+        for neighbor in (n for s, n in self.pairs if s == self.serving):
+            mn, ms = self.filtered[neighbor] + cio[self.serving, neighbor], self.filtered[self.serving]
+            if mn + self.handover.hysteresis_db < ms + self.handover.a3_offset_db:
+                self.started_ms.pop(neighbor, None)
+            elif mn - self.handover.hysteresis_db > ms + self.handover.a3_offset_db:
+                self.started_ms.setdefault(neighbor, now_ms)
+
+    def clock(self, now_ms: int, cio: dict[tuple[int, int], float]) -> tuple[int, int] | None:
+        """Lets one millisecond pass; returns (source, target) if a handover starts."""
+        if self.moving_to is not None:
+            if now_ms == self.moving_to[0]:
+                self.serving, self.moving_to = self.moving_to[1], None
+            return None
+        due = [n for n, start in self.started_ms.items() if now_ms >= start + self.handover.time_to_trigger_ms]
+        if not due:
+            return None
+        target = max(sorted(due), key=lambda n: self.filtered[n] + cio[self.serving, n])
+        self.started_ms, self.moving_to = {}, (now_ms + 4, target)
+        return self.serving, target
+
+
+def run_reference(
+    network: Scenario, l1_dbm: Floats, cio_db: Floats
+) -> tuple[list[list[int]], list[tuple[int, int, int, int]]]:
+    """Serving cells at the end of each interval, and handovers (ms, UE, source, target)."""
+    interval_ms = round(network.episode.control_interval_s * 1000)
+    ues = [Ue(network, l1_dbm[0, :, u].tolist()) for u in range(l1_dbm.shape[2])]
+    serving, starts = [], []
+    for step, values in enumerate(cio_db):
+        cio = dict(zip(network.neighbor_pairs, values.tolist(), strict=True))
+        for now_ms in range(step * interval_ms + 1, (step + 1) * interval_ms + 1):
+            for u, ue in enumerate(ues):
+                if now_ms % 200 == 0:
+                    ue.measure(now_ms, l1_dbm[now_ms // 200, :, u].tolist(), cio)
+                move = ue.clock(now_ms, cio)
+                if move:
+                    starts.append((now_ms, u, *move))
+        serving.append([ue.serving for ue in ues])
+    return serving, starts
+
+
+def run_engine(
+    network: Scenario, l1_dbm: Floats, cio_db: Floats
+) -> tuple[list[list[int]], list[tuple[int, int, int, int]]]:
+    engine = Engine(network)
+    engine.radio = GivenRadio(network, l1_dbm)
+    ues = l1_dbm.shape[2]
+    engine.reset(np.zeros((1, ues, 2)))
+    serving, starts = [], []
+    for values in cio_db:
+        kpis = engine.step(np.zeros((1, engine.grid_steps + 1, ues, 2)), values[None])
+        serving.append(kpis.ue_serving_cell[0].tolist())
+        for move in engine.moves:
+            for u in (move.target[0] >= 0).nonzero()[:, 0].tolist():
+                starts.append((round(move.time_s * 1000), u, int(move.source[0, u]), int(move.target[0, u])))
+    return serving, starts
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    time_to_trigger_ms=st.sampled_from(TIMES_TO_TRIGGER_MS[:13]),
+    hysteresis_db=st.sampled_from([0.0, 0.5, 2.0]),
+    a3_offset_db=st.sampled_from([0.0, -1.0, 1.0]),
+    interval_s=st.sampled_from([0.2, 0.6, 1.0]),
+)
+def test_event_a3_is_the_automaton_of_ts_36331(
+    seed: int, time_to_trigger_ms: int, hysteresis_db: float, a3_offset_db: float, interval_s: float
+) -> None:
+    ues, steps = 4, 5
+    network = scenario(
+        SITES_M,
+        ues=ues,
+        handover={
+            "time_to_trigger_ms": time_to_trigger_ms,
+            "hysteresis_db": hysteresis_db,
+            "a3_offset_db": a3_offset_db,
+            "neighbor_distance_m": 1400.0,
+        },
+        episode={"control_interval_s": interval_s, "steps": steps},
+    )
+    random = np.random.default_rng(seed)
+    # Whole dB that wander: sums are exact in binary, and ties with the hysteresis happen.
+    steps_dbm = random.integers(-3, 4, (round(steps * interval_s * 5) + 1, len(SITES_M), ues)).cumsum(axis=0)
+    cio_db = random.integers(-6, 7, (steps, len(network.neighbor_pairs))).astype(float)
+    l1_dbm = -100.0 + steps_dbm
+    assert run_engine(network, l1_dbm, cio_db) == run_reference(network, l1_dbm, cio_db)
+
+
+def one_ue(l1_dbm: list[tuple[float, float]], **handover: float) -> list[tuple[int, int, int, int]]:
+    """Handovers of a UE between two cells with L1 measurements each 200 ms, all CIO at 0 dB."""
+    network = scenario([(0, 0), (1000, 0)], ues=1, handover=handover, episode={"steps": 2})
+    values = np.array(l1_dbm + l1_dbm[-1:] * (11 - len(l1_dbm)))[..., None]
+    return run_engine(network, values, np.zeros((2, 2)))[1]
+
+
+def test_handover_starts_a_time_to_trigger_after_the_filtered_rsrp_enters() -> None:
+    # Filtered difference after the jump to +8 dB: -4 -> 2 (not above the hysteresis) -> 5: entered at 400 ms.
+    jump = [(-100.0, -104.0), (-100.0, -92.0)]
+    assert one_ue(jump, hysteresis_db=2, time_to_trigger_ms=256) == [(656, 0, 0, 1)]
+    assert one_ue(jump, hysteresis_db=2, time_to_trigger_ms=0) == [(400, 0, 0, 1)]
+
+
+def test_leaving_before_the_time_to_trigger_cancels_the_handover() -> None:
+    # Difference -4 -> 3 (entered) -> -8.5 (left).
+    spike = [(-100.0, -104.0), (-100.0, -90.0), (-100.0, -120.0)]
+    assert one_ue(spike, hysteresis_db=2, time_to_trigger_ms=256) == []
+    assert one_ue(spike, hysteresis_db=2, time_to_trigger_ms=160)[0] == (360, 0, 0, 1)
