@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from engine_cases import scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_network import scenario
 
 from cf_augment.physics.engine import Engine
 from cf_augment.physics.radio import Radio

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from made_network import FIVE_SITES_M, scenario, walk_m
+from engine_cases import FIVE_SITES_M, scenario, walk_m
 
 from cf_augment.physics.constants import block_bytes, granted_rb, lte_tables, ttis_per_packet
 from cf_augment.physics.radio import Radio
