@@ -24,7 +24,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.env import BackendName, MlbEnv, open_backend
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_episode
-from sumo_mobility.base.errors import MlbError, SimulatorError, StorageError
+from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError, StorageError
 from sumo_mobility.base.progress import progress
 from sumo_mobility.trace import MobilityTrace
 
@@ -69,7 +69,10 @@ def collect(
     Raises:
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
         StorageError: the directory holds an episode of another experiment.
+        ConfigError: fewer than one worker.
     """
+    if workers < 1:
+        raise ConfigError(f"workers: {workers}, must be at least 1")
     versions = {"mlb-testbed": version("mlb-testbed")} | ({"ns3": ns3} if backend == "ns3" else {})
     jobs = []
     for trace_name, trace in traces.items():

@@ -6,6 +6,7 @@ to one dimension, Boxes that declare 0 for both bounds because they have none.
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -170,8 +171,8 @@ def _unpack_box(space: spaces.Box, box: pb.BoxDataContainer, where: str) -> np.n
     sent = next((dtype for dtype in (box.dtype, *_FIELDS) if dtype in _FIELDS and getattr(box, _FIELDS[dtype])), None)
     values = np.array(getattr(box, _FIELDS[sent]) if sent else [], dtype=_DTYPES[sent] if sent else space.dtype)
     shape = tuple(box.shape) or values.shape
-    if shape == values.shape and values.size == np.prod(space.shape):
+    if shape == values.shape and values.size == math.prod(space.shape):
         shape = space.shape
-    if values.size != np.prod(shape):
+    if values.size != math.prod(shape):
         raise SimulatorError(f"{where}: {values.size} numbers for shape {shape}", _CURE)
-    return values.reshape(shape).astype(space.dtype)
+    return values.reshape(shape).astype(space.dtype, copy=False)

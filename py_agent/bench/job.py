@@ -1,0 +1,96 @@
+"""What the main job must reach: same seed, same bytes; the engine against ns-3; the bridge; the tests; the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cf_augment.dataset import write_dataset
+from cf_augment.fidelity import agreement
+from ns3_scenarios.scenario import Preset, Scenario
+from py_agent.bench.bridge import bridge_overhead
+from py_agent.collect import collect
+from py_agent.policies import Random
+from sumo_mobility.base.errors import SimulatorError
+from sumo_mobility.pipeline import load_map, make_trace
+
+_REPOSITORY = Path(__file__).parents[2]
+_TEST_LIMIT_S = 1800
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure beside what it must not exceed."""
+
+    metric: str
+    value: float
+    unit: str
+    reach: float
+    """The greatest value that is good enough."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is good enough."""
+        return self.value <= self.reach
+
+
+def measure(preset_id: str, seed: int) -> Iterator[Measurement]:
+    """Yields the figures of the main job, each as soon as it is known.
+
+    Args:
+        preset_id: The preset of the episodes.
+        seed: Of the trace and the network.
+    """
+    preset = Preset.load(preset_id)
+    scenario = Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
+    yield from _same_bytes_and_agreement(scenario, seed)
+    spent_ms = bridge_overhead(scenario)
+    yield Measurement("bridge, a step besides the simulation (median)", float(np.median(spent_ms)), "ms", 1.0)
+    yield Measurement("bridge (95th percentile)", float(np.percentile(spent_ms, 95)), "ms", 1.0)
+    yield Measurement("tests without SUMO and ns-3", _pytest_s("not sumo and not ns3"), "s", 60)
+    yield Measurement("tests with SUMO or ns-3", _pytest_s("sumo or ns3"), "s", 1140)
+
+
+def _same_bytes_and_agreement(scenario: Scenario, seed: int) -> Iterator[Measurement]:
+    mobility = scenario.mobility
+    with tempfile.TemporaryDirectory(prefix="mlb-bench-") as name:
+        files: dict[str, list[bytes]] = {"trace": [], "ns-3 episode": [], "dataset": []}
+        for attempt in range(2):
+            folder = Path(name) / str(attempt)
+            trace = make_trace(mobility, mobility.train_contexts[-1], seed)
+            trace.write(folder / "trace.parquet")
+            episodes = collect(scenario, {"trace": trace}, {"random": Random}, [seed], folder / "episodes", workers=1)
+            write_dataset(folder / "dataset.h5", scenario, episodes)
+            files["trace"].append((folder / "trace.parquet").read_bytes() + (folder / "trace.json").read_bytes())
+            files["ns-3 episode"].append(next((folder / "episodes").glob("*.h5")).read_bytes())
+            files["dataset"].append((folder / "dataset.h5").read_bytes())
+    for what, (first, second) in files.items():
+        yield Measurement(f"same seed twice: {what}", _differing(first, second), "bytes that differ", 0)
+    figures = agreement(scenario, episodes[0])
+    yield Measurement("T0 against ns-3: RSRP RMSE", figures["rsrp_rmse_db"], "dB", 0.01)
+    differs = 100 * (1 - figures["serving_agreement"])
+    yield Measurement("T0 against ns-3: serving cell differs", differs, "% of samples", 1.0)
+
+
+def _differing(first: bytes, second: bytes) -> int:
+    paired = zip(first, second, strict=False)
+    return sum(a != b for a, b in paired) + abs(len(first) - len(second))
+
+
+def _pytest_s(markers: str) -> float:
+    """Wall-clock time of the tests that the expression selects; they must pass."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", markers, "-p", "no:cacheprovider"],
+        cwd=_REPOSITORY, capture_output=True, text=True, timeout=_TEST_LIMIT_S, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SimulatorError(f"pytest -m '{markers}' failed:\n{done.stdout[-2000:]}", "run ./scripts/test")
+    return time.monotonic() - started
