@@ -63,7 +63,11 @@ class RunDirectory:
 
     def traces(self, split: str) -> list[MobilityTrace]:
         """The traces of a split, in order."""
-        return [MobilityTrace.read(path) for path in self.trace_paths(split)]
+        return [self.trace(path) for path in self.trace_paths(split)]
+
+    def trace(self, path: Path) -> MobilityTrace:
+        """One trace of this run."""
+        return MobilityTrace.read(path)
 
     def trace_path(self, split: str, index: int) -> Path:
         """Path of one trace."""
@@ -97,7 +101,8 @@ class RunDirectory:
         if path.is_file():
             if not resume:
                 raise StorageError(
-                    f"{path}: stage '{stage}' of this run exists", "add --resume to go on with it, or choose another --run"
+                    f"{path}: stage '{stage}' of this run exists",
+                    "add --resume to go on with it, or choose another --run",
                 )
             before = StageRecord.read_json(path).config
             changed = sorted(key for key in config.keys() | before.keys() if config.get(key) != before.get(key))

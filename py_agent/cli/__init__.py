@@ -12,8 +12,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 def main() -> None:
     """Runs one command; prints an error of the project's family as one message, without a traceback."""
-    from py_agent.cli.commands import parse
     from py_agent.cli.command import show
+    from py_agent.cli.commands import parse
     from sumo_mobility.base.errors import MlbError
 
     command = parse(sys.argv[1:])

@@ -8,12 +8,14 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from py_agent.cli.bench import Bench
 from py_agent.cli.command import Command
 from py_agent.cli.doctor import Build, Doctor
-from py_agent.cli.jobs import Bench, Quickstart
 from py_agent.cli.mobility import Mobility
+from py_agent.cli.quickstart import Quickstart
+from py_agent.cli.report import Report
 from py_agent.cli.scenario import ScenarioCommand
-from py_agent.cli.stages import Augment, Collect, Evaluate, Report, Train
+from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
@@ -37,5 +39,5 @@ def parse(arguments: Sequence[str]) -> Command:
         prog="mlb",
         description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL.",
         args=list(arguments),
-        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )

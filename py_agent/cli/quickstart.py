@@ -1,0 +1,64 @@
+"""`mlb quickstart`: the main job, every stage the real thing at small size."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from py_agent.cli.command import Result, StageCommand
+from py_agent.cli.mobility import Mobility
+from py_agent.cli.report import Report
+from py_agent.cli.stages import Augment, Collect, Evaluate, Train
+
+
+@dataclass(kw_only=True)
+class Quickstart(StageCommand):
+    """Run every stage: mobility, collect, augment, train, evaluate, report."""
+
+    preset: str = "helsinki-event-v0"
+    """Id of a preset, or path of a .yaml file."""
+    train_traces: int = 3
+    """Traces to collect data on."""
+    test_traces: int = 3
+    """Traces to judge policies on."""
+    seed: int = 0
+    """Seed of everything."""
+
+    def execute(self) -> Result:
+        """Runs the stages in order; what is done already is kept."""
+        common = {"run": self.run, "resume": self.resume}
+        stages: list[StageCommand] = [
+            Mobility(
+                **common,
+                preset=self.preset,
+                train_traces=self.train_traces,
+                test_traces=self.test_traces,
+                seed=self.seed,
+            ),
+            Collect(**common, seed=self.seed),
+            Augment(**common, seed=self.seed),
+            Train(**common, seed=self.seed),
+            Evaluate(**common),
+            Report(**common),
+        ]
+        console = Console(stderr=True)
+        started = time.monotonic()
+        seconds: dict[str, float] = {}
+        result = None
+        for number, stage in enumerate(stages, 1):
+            name = type(stage).__name__.lower()
+            console.rule(f"{number}/{len(stages)} {name}", align="left")
+            before = time.monotonic()
+            result = stage.execute()
+            seconds[name] = round(time.monotonic() - before, 1)
+            if stage is not stages[-1]:
+                console.print(result.view)
+        assert result is not None
+        total = round(time.monotonic() - started, 1)
+        spent = Text(f"{total / 60:.1f} min: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
+        sys.stderr.flush()
+        return Result({**result.data, "seconds": {**seconds, "total": total}}, Group(result.view, spent))
