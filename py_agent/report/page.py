@@ -49,6 +49,10 @@ class _Overview:
     scale_percent: float
     scale_label: str
 
+    def fit_px(self, height_px: int) -> int:
+        """The width at which the map is at most so high."""
+        return round(height_px * self.width_m / self.height_m)
+
 
 def write_report(path: Path, data: ReportData) -> None:
     """Writes the report as one HTML file.
@@ -148,7 +152,7 @@ def _overview(data: ReportData) -> _Overview:
         height_m=round(height_m, 1),
         cells_png=best_server_png(data.scenario, bounds_m),
         streets=street_path(data.street_map.streets, bounds_m),
-        dot_m=round(width_m / 190, 1),
+        dot_m=round(height_m / 140, 1),
         sites=[
             _Mark(round(cell.x_m - west, 1), round(north - cell.y_m, 1), colors[index], str(index))
             for index, cell in enumerate(data.scenario.cells)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from cf_augment.physics.radio import Radio
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 
@@ -41,14 +43,10 @@ def best_server(scenario: Scenario, bounds_m: Bounds, columns: int = 420) -> NDA
         west + (np.arange(columns) + 0.5) * (east - west) / columns,
         north - (np.arange(rows) + 0.5) * (north - south) / rows,
     )
-    received_db = [
-        cell.tx_power_dbm
-        - 5
-        * scenario.radio.path_loss_exponent
-        * np.log10((x - cell.x_m) ** 2 + (y - cell.y_m) ** 2 + (cell.height_m - scenario.radio.ue_height_m) ** 2 + 1e-9)
-        for cell in scenario.cells
-    ]
-    return np.argmax(received_db, axis=0).astype(np.uint8)
+    radio = Radio(scenario, torch.device("cpu"))
+    position_m = torch.from_numpy(np.column_stack([x.ravel(), y.ravel()]))
+    strongest = radio.rsrp_dbm(radio.local(position_m)).argmax(dim=0)
+    return strongest.reshape(rows, columns).numpy().astype(np.uint8)
 
 
 def best_server_png(scenario: Scenario, bounds_m: Bounds) -> str:

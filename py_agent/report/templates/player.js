@@ -15,7 +15,7 @@
   const slider = document.getElementById("step");
   const clock = document.getElementById("clock");
   const STEPS_PER_SECOND = 4, FLASH_STEPS = 1.5;
-  let now = 0, last = null;
+  let now = 0, playing = false, last = null;
 
   const sides = [...document.querySelectorAll(".side")].map((element, index) => ({
     canvas: element.querySelector("canvas"),
@@ -105,28 +105,24 @@
   }
 
   function tick(stamp) {
-    if (last === null) return;
-    now = Math.min(now + ((stamp - last) / 1000) * STEPS_PER_SECOND, steps - 1);
+    if (!playing) return;
+    now = Math.min(now + ((stamp - (last ?? stamp)) / 1000) * STEPS_PER_SECOND, steps - 1);
     last = stamp;
     draw();
-    if (now >= steps - 1) pause();
+    if (now >= steps - 1) play(false);
     else requestAnimationFrame(tick);
   }
 
-  function pause() {
+  function play(start) {
+    playing = start;
     last = null;
-    button.textContent = "▶ Play";
+    button.textContent = start ? "❚❚ Pause" : "▶ Play";
+    if (start) requestAnimationFrame(tick);
   }
 
   button.addEventListener("click", () => {
-    if (last !== null) {
-      pause();
-      return;
-    }
-    if (now >= steps - 1) now = 0;
-    button.textContent = "❚❚ Pause";
-    last = performance.now();
-    requestAnimationFrame(tick);
+    if (!playing && now >= steps - 1) now = 0;
+    play(!playing);
   });
   slider.addEventListener("input", () => {
     now = Number(slider.value);
