@@ -1,0 +1,151 @@
+"""Learning the networks from a handful of traces.
+
+Loss per UE-step: negative log likelihood of the accelerations and of the roads taken, Kullback-Leibler terms of
+both posteriors (an evidence lower bound), InfoNCE on the context, and a penalty on what the local latents of a
+crowd share. The UEs of a window are split at random into two halves, and each half is decoded with the context
+that was encoded from the *other*: what is particular to one UE cannot pass through the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cf_augment.model.features import Tracks
+from cf_augment.model.network import Networks, Posterior
+from sumo_mobility.base.seeds import derive, stream
+
+WINDOW_S = (12.0, 30.0)
+_WINDOWS, _HALF = 6, 30
+_LEARNING_RATE, _GRADIENT_NORM = 3e-3, 1.0
+_CONTRAST, _TEMPERATURE, _SHARED = 0.2, 0.5, 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows 2B (two halves of each of B), T steps, n UEs; E choices."""
+
+    place: Tensor
+    direction: Tensor
+    speed: Tensor
+    motion: Tensor
+    acceleration: Tensor
+    source: Tensor
+    """(B,) trace of each window."""
+    choice_window: Tensor
+    choice_slot: Tensor
+    choice_place: Tensor
+    options: Tensor
+    option_mask: Tensor
+    choice_taken: Tensor
+
+
+def train(
+    networks: Networks, data: list[Tracks], step_s: float, seed: int, steps: int, on_step: Callable[[], None]
+) -> None:
+    """Fits in place with Adam and a cosine schedule; the same arguments give the same weights.
+
+    Args:
+        networks: To be fitted.
+        data: At least one trace.
+        step_s: Time between the traces' rows.
+        seed: Of windows, halves and draws.
+        steps: Number of gradient steps.
+        on_step: Called after each.
+    """
+    random = stream(seed, "model", "batches")
+    noise = torch.Generator().manual_seed(derive(seed, "model", "noise"))
+    optimizer = torch.optim.Adam(networks.parameters(), lr=_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    networks.train()
+    for _ in range(steps):
+        loss = loss_of(networks, draw_batch(data, step_s, random), noise)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(networks.parameters(), _GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+        on_step()
+    networks.eval()
+
+
+def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -> Batch:
+    """Draws windows of one random length from as many different traces as there are."""
+    ues = min(one.speed.shape[1] for one in data)
+    longest = min(one.speed.shape[0] for one in data)
+    half = max(1, min(_HALF, ues // 2))
+    lowest, highest = (min(longest, round(limit / step_s)) for limit in WINDOW_S)
+    length = int(random.integers(lowest, highest + 1))
+    source = np.concatenate([random.permutation(len(data)) for _ in range(-(-_WINDOWS // len(data)))])[:_WINDOWS]
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("place", "direction", "speed", "motion", "acceleration")}
+    choices: dict[str, list[Tensor]] = {
+        name: [] for name in ("window", "slot", "choice_place", "options", "option_mask", "choice_taken")
+    }
+    chosen = []
+    for index in source:
+        one = data[index]
+        start = int(random.integers(0, one.speed.shape[0] - length + 1))
+        order = random.permutation(one.speed.shape[1])[: 2 * half]
+        chosen += [(one, start, order[:half]), (one, start, order[half:] if ues > 1 else order)]
+    for window, (one, start, group) in enumerate(chosen):
+        for name, values in parts.items():
+            values.append(getattr(one, name)[start : start + length, group])
+        slot = np.full(one.speed.shape[1], -1)
+        slot[group] = np.arange(len(group))
+        within = (one.choice_row >= start) & (one.choice_row < start + length) & (slot[one.choice_ue] >= 0)
+        choices["window"].append(torch.full((int(within.sum()),), window))
+        choices["slot"].append(torch.as_tensor(slot[one.choice_ue[within]]))
+        for name in ("choice_place", "options", "option_mask", "choice_taken"):
+            choices[name].append(getattr(one, name)[torch.as_tensor(within)])
+    return Batch(
+        **{name: torch.stack(values) for name, values in parts.items()},
+        source=torch.as_tensor(source),
+        choice_window=torch.cat(choices["window"]),
+        choice_slot=torch.cat(choices["slot"]),
+        **{name: torch.cat(choices[name]) for name in ("choice_place", "options", "option_mask", "choice_taken")},
+    )
+
+
+def loss_of(networks: Networks, batch: Batch, noise: torch.Generator) -> Tensor:
+    """The loss per UE-step, a scalar."""
+    windows, steps, ues, _ = batch.place.shape
+    summary = networks.encode(batch.place, batch.direction, batch.speed)
+    q_context = networks.context(summary)
+    drawn = q_context.draw(torch.randn(q_context.mean.shape, generator=noise))
+    context = drawn.reshape(windows // 2, 2, -1).flip(1).reshape(windows, -1)
+    q_local = networks.local(summary, context)
+    local = q_local.draw(torch.randn(q_local.mean.shape, generator=noise))
+
+    along = (networks.flow(batch.place, context[:, None, None]) * batch.direction).sum(dim=-1)
+    each = context[:, None].expand(-1, ues, -1).reshape(windows * ues, -1)
+    mean, sigma, _ = networks.drive(
+        batch.motion.transpose(1, 2).flatten(0, 1), along.transpose(1, 2).flatten(0, 1), each, local.flatten(0, 1)
+    )
+    acceleration = batch.acceleration.transpose(1, 2).flatten(0, 1)
+    motion_nll = -torch.distributions.Normal(mean, sigma).log_prob(acceleration).sum()
+    scores = networks.choice(
+        batch.choice_place,
+        batch.options,
+        context[batch.choice_window],
+        local[batch.choice_window, batch.choice_slot],
+    ).masked_fill(~batch.option_mask, -1e9)
+    choice_nll = nn.functional.cross_entropy(scores, batch.choice_taken, reduction="sum")
+    bound = motion_nll + choice_nll + q_local.divergence().sum() + q_context.divergence().sum()
+    shared = (q_local.mean.mean(dim=1) ** 2).sum(dim=-1).mean()
+    return bound / (windows * ues * steps) + _CONTRAST * _contrast(q_context, batch.source) + _SHARED * shared
+
+
+def _contrast(q_context: Posterior, source: Tensor) -> Tensor:
+    """InfoNCE (van den Oord 2018): two halves of one window against windows of other traces."""
+    size = q_context.mean.shape[0] // 2
+    halves = q_context.mean.reshape(size, 2, -1)
+    one, other = nn.functional.normalize(halves[:, 0], dim=-1), nn.functional.normalize(halves[:, 1], dim=-1)
+    scores = one @ other.T / _TEMPERATURE
+    same_trace = (source[:, None] == source[None]) & ~torch.eye(size, dtype=torch.bool)
+    scores = scores.masked_fill(same_trace, -1e9)
+    truth = torch.arange(size)
+    return (nn.functional.cross_entropy(scores, truth) + nn.functional.cross_entropy(scores.T, truth)) / 2
