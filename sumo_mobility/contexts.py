@@ -116,7 +116,7 @@ class MobilityConfig(Contract):
     """Constant number of UEs; none appears or vanishes."""
     duration_s: float = Field(60.0, ge=2, le=86400, multiple_of=1)
     settle_s: float = Field(120.0, ge=60, le=3600, multiple_of=1)
-    """SUMO time before the trace begins. UEs set out in its first 60 s, so it says how far a tide or a crowd has got."""
+    """SUMO time before the trace begins. The UEs set out in its first 60 s: it says how far a crowd or a tide is."""
     train_contexts: tuple[Context, ...] = Field(min_length=1)
     """Contexts of the traces that data is collected on, taken in turn."""
     test_contexts: tuple[Context, ...] = Field(min_length=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,11 @@ SHORTEST_EDGE_M = 15.0
 """Shorter edges are no destination: a car could not stop on them."""
 
 _TYPES = ("osmNetconvert.typ.xml", "osmNetconvertUrbanDe.typ.xml")
-_OPTIONS = (
+_OPTIONS = shlex.split(
     "--geometry.remove --roundabouts.guess --ramps.guess --junctions.join --tls.guess-signals --tls.discard-simple "
     "--tls.join --tls.default-type actuated --keep-edges.by-vclass passenger --remove-edges.isolated "
     "--keep-edges.components 1 --output.street-names --no-warnings"
-).split()
+)
 _HEADER = re.compile(r"<!-- generated on .*?-->\n*", re.DOTALL)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from sumo_mobility import demand
 from sumo_mobility.base.progress import progress
 from sumo_mobility.contexts import Context, MobilityConfig
-from sumo_mobility.maps import find_map
+from sumo_mobility.maps import MapSource, find_map
 from sumo_mobility.net import RoadNetwork, build_net, read_network
 from sumo_mobility.simulate import simulate
 from sumo_mobility.streets import StreetMap
@@ -27,7 +27,7 @@ def load_map(name: str) -> StreetMap:
         StorageError: the cache of nets cannot be written.
         SimulatorError: netconvert died.
     """
-    return _network(name).streets
+    return _network(find_map(name)).streets
 
 
 def make_trace(config: MobilityConfig, context: Context, seed: int) -> MobilityTrace:
@@ -67,7 +67,7 @@ def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], wor
     Raises:
         As `make_trace`; what has not begun is then left.
     """
-    _network(config.map)
+    _network(find_map(config.map))
     with progress("mobility (traces)", len(jobs)) as bar, ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_make_trace, config, context, seed) for context, seed in jobs]
         try:
@@ -80,15 +80,14 @@ def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], wor
 
 
 @lru_cache(maxsize=4)
-def _network(name: str) -> RoadNetwork:
-    source = find_map(name)
+def _network(source: MapSource) -> RoadNetwork:
     return read_network(source, build_net(source))
 
 
 def _make_trace(
     config: MobilityConfig, context: Context, seed: int, on_step: Callable[[float], None] | None = None
 ) -> MobilityTrace:
-    network = _network(config.map)
+    network = _network(find_map(config.map))
     plans = demand.itineraries(network, context, config.ues, seed, config.settle_s + config.duration_s)
     with tempfile.TemporaryDirectory(prefix="mlb-sumo-") as folder:
         trips, routes = Path(folder) / "trips.xml", Path(folder) / "routes.xml"

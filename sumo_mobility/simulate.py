@@ -61,11 +61,6 @@ def simulate(
     values = frame[["vehicle_x", "vehicle_y", "vehicle_speed", "vehicle_angle"]].to_numpy(np.float64)
     grid[row, frame["vehicle_id"].astype(np.int64)] = values
     grid, filled = fill_gaps(grid)
-    if filled > FILLED_LIMIT * grid[..., 0].size:
-        raise SimulatorError(
-            f"sumo took UEs off jammed streets in {filled} of {grid[..., 0].size} rows, more than {FILLED_LIMIT:.1%}\n"
-            f"  cure: lower mobility.ues (now {config.ues}) or take a larger map"
-        )
     metadata = TraceMetadata(
         source="sumo",
         map_name=network.source.name,
@@ -102,11 +97,17 @@ def fill_gaps(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
         The full grid, and how many of its T x U rows were filled.
 
     Raises:
-        SimulatorError: a UE was never seen.
+        SimulatorError: more than FILLED_LIMIT of the rows are missing, or a UE was never seen.
     """
     missing = np.isnan(grid[..., 0])
+    ues = grid.shape[1]
+    if missing.mean() > FILLED_LIMIT:
+        raise SimulatorError(
+            f"sumo took UEs off jammed streets in {missing.sum()} of {missing.size} rows, more than {FILLED_LIMIT:.1%}",
+            f"lower mobility.ues (now {ues}) or take a larger map",
+        )
     if missing.all(axis=0).any():
-        raise SimulatorError(f"sumo never had UE {int(missing.all(axis=0).argmax())} on the streets")
+        raise SimulatorError(f"sumo never had UE {int(missing.all(axis=0).argmax())} of {ues} on the streets")
     rows = np.arange(len(grid))[:, None]
     last_seen = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
     source = np.where(last_seen < 0, (~missing).argmax(axis=0), last_seen)

@@ -24,8 +24,9 @@ class HexagonalGrid(Contract):
         spacing_m, row_m = self.inter_site_distance_m, self.inter_site_distance_m * math.sqrt(3) / 2
         columns = math.ceil((east - west) / spacing_m) + 1
         rows = math.ceil((north - south) / row_m)
+        x_m, y_m = (west + east) / 2, (south + north) / 2
         sites = [
-            ((west + east) / 2 + (column + (row % 2) / 2) * spacing_m, (south + north) / 2 + row * row_m)
+            (round(x_m + (column + (row % 2) / 2) * spacing_m, 2), round(y_m + row * row_m, 2))
             for row in range(-rows, rows + 1)
             for column in range(-columns, columns + 1)
         ]

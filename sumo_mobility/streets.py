@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
+
+_PIECE_M = 20.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,26 @@ class StreetMap:
     def distance_m(self, position_m: Floats) -> Floats:
         """Distance of each position (..., 2) to the nearest lane's centre line, (...)."""
         position_m = np.asarray(position_m, dtype=np.float64)
-        start = np.concatenate([line[:-1] for line in self.streets])
-        along = np.concatenate([np.diff(line, axis=0) for line in self.streets])
-        square = np.maximum((along**2).sum(axis=1), 1e-12)
-        result = np.empty(position_m.reshape(-1, 2).shape[0])
-        for index, point in enumerate(position_m.reshape(-1, 2)):
-            share = np.clip(((point - start) * along).sum(axis=1) / square, 0, 1)
-            foot = start + share[:, None] * along
-            result[index] = np.sqrt(((point - foot) ** 2).sum(axis=1).min())
-        return result.reshape(position_m.shape[:-1])
+        points = position_m.reshape(-1, 2)
+        if not len(points):
+            return np.empty(position_m.shape[:-1])
+        start, along, middles = self._pieces
+        # The nearest piece's middle is at most half a piece farther than its nearest point.
+        near = middles.query_ball_point(points, middles.query(points)[0] + _PIECE_M / 2 + 1e-6)
+        counts = [len(pieces) for pieces in near]
+        piece, point = np.concatenate(near).astype(np.int64), np.repeat(points, counts, axis=0)
+        share = ((point - start[piece]) * along[piece]).sum(axis=1) / np.maximum((along[piece] ** 2).sum(axis=1), 1e-12)
+        away = point - start[piece] - np.clip(share, 0, 1)[:, None] * along[piece]
+        first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        return np.minimum.reduceat(np.hypot(away[:, 0], away[:, 1]), first).reshape(position_m.shape[:-1])
+
+    @cached_property
+    def _pieces(self) -> tuple[Floats, Floats, cKDTree]:
+        """Starts and vectors (P, 2) of the lines cut into pieces of at most _PIECE_M, and a tree of their middles."""
+        starts = np.concatenate([line[:-1] for line in self.streets])
+        vectors = np.concatenate([np.diff(line, axis=0) for line in self.streets])
+        cuts = np.maximum(np.ceil(np.hypot(vectors[:, 0], vectors[:, 1]) / _PIECE_M), 1).astype(np.int64)
+        along = np.repeat(vectors / cuts[:, None], cuts, axis=0)
+        order = np.arange(cuts.sum()) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+        start = np.repeat(starts, cuts, axis=0) + order[:, None] * along
+        return start, along, cKDTree(start + along / 2)

@@ -111,7 +111,7 @@ class MobilityTrace:
             StorageError: one of the two cannot be written; both are then as they were before.
         """
         frame = self.to_frame()
-        with replacing(path) as table, replacing(path.with_suffix(".json")) as text:
+        with replacing(path.with_suffix(".json")) as text, replacing(path) as table:
             frame.to_parquet(table, engine="pyarrow", compression="zstd", index=False)
             sidecar = _Sidecar(parquet_sha256=sha256(table), metadata=self.metadata)
             text.write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
