@@ -48,11 +48,11 @@ def write_gif(path: Path, data: ReportData, frame_ms: int = 250, width_px: int =
     Raises:
         StorageError: `path` cannot be written; what was there before is whole.
     """
-    with mpl.rc_context(_STYLE):
-        frames = _frames(data, width_px)
-    images = _indexed(frames, [*cell_colors(data.scenario), UNSERVED, _INK])
-    durations = [frame_ms] * (len(images) - 1) + [8 * frame_ms]
     with replacing(path) as temporary:
+        with mpl.rc_context(_STYLE):
+            frames = _frames(data, width_px)
+        images = _indexed(frames, [*cell_colors(data.scenario), UNSERVED, _INK])
+        durations = [frame_ms] * (len(images) - 1) + [8 * frame_ms]
         images[0].save(
             temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0,
             optimize=False, transparency=_COLORS, disposal=1, comment=data.attribution.encode(),
