@@ -102,7 +102,7 @@ def _facts(data: ReportData) -> dict[str, str]:
     scenario = data.scenario
     records = [episode.metadata for episodes in data.episodes.values() for episode in episodes]
     programs = {record.backend for record in records}
-    ns3 = sorted({record.versions["ns-3"] for record in records if "ns-3" in record.versions})
+    ns3 = sorted({record.versions["ns3"] for record in records if "ns3" in record.versions})
     traces = _distinct([record.trace_name for record in records])
     judged = " and ".join(
         {"ns3": f"ns-3 {', '.join(ns3)}".strip(), "engine": "the analytic engine"}[p] for p in sorted(programs)

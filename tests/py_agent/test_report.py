@@ -112,6 +112,19 @@ def test_page_attributes_the_map(path: Path) -> None:
     assert {"https://www.openstreetmap.org/copyright", "https://opendatacommons.org/licenses/odbl/1-0/"} == set(links)
 
 
+def test_page_says_what_was_run(path: Path, data: ReportData, tmp_path: Path) -> None:
+    assert Page(path).texts["dd"][:4] == [
+        "the analytic engine", ", ".join(data.policies), "3: drawn-0, drawn-1, drawn-2", "0, 1, 2"
+    ]  # fmt: skip
+    ns3 = {"backend": "ns3", "versions": {"ns3": "3.44"}}
+    episodes = {
+        policy: [replace(run, metadata=run.metadata.model_copy(update=ns3)) for run in runs]
+        for policy, runs in data.episodes.items()
+    }
+    write_report(tmp_path / "ns3.html", replace(data, episodes=episodes))
+    assert Page(tmp_path / "ns3.html").texts["dd"][0] == "ns-3 3.44"
+
+
 def test_table_shows_the_summary(path: Path, data: ReportData) -> None:
     rows = Page(path).rows
     columns = [
