@@ -142,7 +142,10 @@ def test_metadata_tell_the_truth(traces: dict[tuple[str, int], MobilityTrace], s
 
 
 @pytest.mark.parametrize("kind", ["footway", "residential"])
-def test_a_map_without_streets_that_connect_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_map_without_streets_that_connect_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     nodes = "".join(f'<node id="{i}" lat="60.10{i}" lon="24.9"/>' for i in (1, 2, 3))
     way = "".join(f'<nd ref="{i}"/>' for i in (1, 2, 3))
     tags = f'<tag k="highway" v="{kind}"/><tag k="oneway" v="yes"/>'
