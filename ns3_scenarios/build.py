@@ -1,0 +1,250 @@
+"""Builds the ns-3 program against either ns-3: 3.44 from its Python wheel (no root needed) or Debian's 3.37.
+
+Everything goes to the repository's build/: the programs, the wheel unpacked as an SDK, the logs. A build is
+done again only if the C++ sources, the wire's .proto or a version changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+import tyro
+
+from sumo_mobility.base.errors import DependencyError, MlbError, StorageError
+from sumo_mobility.base.files import write_text
+from sumo_mobility.base.progress import progress
+
+Ns3 = Literal["3.44", "3.37"]
+
+PROGRAMS = ("mlb-lte", "mlb-lte-tables")
+NS3_WHEEL = "ns3==3.44.post0"
+
+_SOURCES = Path(__file__).parent / "src"
+_PROTO = Path(__file__).parent / "bridge" / "ns3gym.proto"
+_BUILD = Path(__file__).parents[1] / "build"
+_SDK = _BUILD / "ns3-sdk-3.44"
+_TOOLS = _BUILD / "build-tools"
+_LOG_LINES = 15
+_COMPILE_TIMEOUT_S = 1800
+_PIP_TIMEOUT_S = 900
+
+_HEADERS = {
+    "google/protobuf/message.h": "libprotobuf-dev",
+    "nlohmann/json.hpp": "nlohmann-json3-dev",
+    "zmq.h": "libzmq3-dev",
+}
+"""Header and the Debian package that has it."""
+_HEADERS_OF_DEBIANS_NS3 = {
+    "gsl/gsl_math.h": "libgsl-dev",
+    "libxml2/libxml/parser.h": "libxml2-dev",
+    "ns3/lte-helper.h": "libns3-dev",
+    "sqlite3.h": "libsqlite3-dev",
+}
+
+
+def build(ns3: Ns3 = "3.44") -> Path:
+    """Builds the ns-3 program unless it is up to date.
+
+    Args:
+        ns3: Version of ns-3: 3.44 is fetched by pip, 3.37 is Debian's libns3-dev.
+
+    Returns:
+        Path of the program mlb-lte; mlb-lte-tables lies beside it.
+
+    Raises:
+        DependencyError: a compiler or library is missing, or the build failed; the last lines of the log say why.
+        StorageError: build/ is not writable.
+    """
+    with _locked():
+        if _is_current(ns3):
+            return _path("mlb-lte", ns3)
+        missing = missing_packages(ns3)
+        if missing:
+            raise DependencyError(
+                f"the build for ns-3 {ns3} lacks {', '.join(missing)}", f"apt-get install {' '.join(missing)}"
+            )
+        log = _BUILD / f"mlb-lte-{ns3}.log"
+        cmake, ninja = _tool("cmake"), _tool("ninja")
+        folder = _BUILD / f"cmake-{ns3}"
+        configure = [str(cmake), "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
+        configure.append(f"-DCMAKE_MAKE_PROGRAM={ninja}")
+        if ns3 == "3.44":
+            configure.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
+        with log.open("w", encoding="utf-8") as file:
+            _run([*configure, "--fresh"] if _knows_fresh(cmake) else configure, file)
+            _run([str(ninja), "-C", str(folder)], file, f"building for ns-3 {ns3}")
+        for name in PROGRAMS:
+            temporary = _path(f".{name}", ns3)
+            shutil.copy2(folder / name, temporary)
+            temporary.replace(_path(name, ns3))
+        write_text(_stamp(ns3), _fingerprint(ns3))
+        return _path("mlb-lte", ns3)
+
+
+def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
+    """Returns the path of a built program.
+
+    Raises:
+        DependencyError: it has not been built, or its sources have changed since.
+    """
+    path = _path(name, ns3)
+    cure = "run 'mlb build'" if ns3 == "3.44" else f"run 'mlb build --ns3 {ns3}'"
+    if not path.is_file():
+        raise DependencyError(f"the program for ns-3 {ns3} has not been built: {path} is missing", cure)
+    if not _is_current(ns3):
+        raise DependencyError(f"{path} is older than its sources", cure)
+    return path
+
+
+def missing_packages(ns3: str = "3.44") -> list[str]:
+    """Debian packages that a build needs and that are not there; what pip can fetch is not among them."""
+    headers = _HEADERS | (_HEADERS_OF_DEBIANS_NS3 if ns3 == "3.37" else {})
+    missing = set()
+    if ns3 == "3.37" and not Path("/usr/libexec/ns3").is_dir():
+        missing.add("ns3")  # named by the CMake files of libns3-dev, though nothing here runs it
+    if not shutil.which("protoc"):
+        missing.add("protobuf-compiler")
+    compiler = os.environ.get("CXX") or shutil.which("c++")
+    if not compiler:
+        return sorted({"g++"} | missing | set(headers.values()))
+    probe = "".join(f"#if !__has_include(<{header}>)\nlacks {name}\n#endif\n" for header, name in headers.items())
+    preprocess = [compiler, "-std=c++20", "-E", "-x", "c++", "-"]
+    done = subprocess.run(preprocess, input=probe, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        return sorted({"g++"} | missing)
+    return sorted(missing | set(re.findall(r"^lacks (\S+)$", done.stdout, re.MULTILINE)))
+
+
+def _path(name: str, ns3: str) -> Path:
+    return _BUILD / f"{name}-{ns3}"
+
+
+def _stamp(ns3: str) -> Path:
+    return _BUILD / f"mlb-lte-{ns3}.stamp"
+
+
+def _is_current(ns3: str) -> bool:
+    built = all(_path(name, ns3).is_file() for name in PROGRAMS)
+    return built and _stamp(ns3).is_file() and _stamp(ns3).read_text(encoding="utf-8") == _fingerprint(ns3)
+
+
+def _fingerprint(ns3: str) -> str:
+    """Hash of all that a build depends on and that may change under it."""
+    digest = hashlib.sha256(f"{ns3} {NS3_WHEEL} {_SDK}".encode())
+    for path in sorted([*_SOURCES.iterdir(), _PROTO]):
+        if path.suffix in (".cc", ".h", ".txt", ".proto"):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Makes builds wait for each other."""
+    try:
+        _BUILD.mkdir(exist_ok=True)
+        lock = (_BUILD / ".lock").open("w")
+    except OSError as error:
+        raise StorageError(f"cannot write {_BUILD}: {error.strerror}", "make the directory writable") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sdk() -> Path:
+    """The ns-3 wheel, unpacked beside the user's environment rather than in it."""
+    if not (_SDK / "ns3/lib64/cmake/ns3").is_dir():
+        _pip_install(_SDK, ["--no-deps", NS3_WHEEL], "fetching ns-3 3.44")
+    return _SDK
+
+
+def _tool(name: str) -> Path:
+    """cmake or ninja from the system, or from its wheel."""
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")])
+    found = shutil.which(name, path=places)
+    if found:
+        return Path(found)
+    folder = _TOOLS / name
+    if not folder.is_dir():
+        _pip_install(folder, [name], f"fetching {name}")
+    binaries = [path for path in folder.rglob(name) if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"]
+    if not binaries:
+        raise DependencyError(f"no {name} in its wheel at {folder}", f"apt-get install {name}")
+    return binaries[0]
+
+
+def _knows_fresh(cmake: Path) -> bool:
+    """Whether --fresh is known (CMake 3.24), which forgets what an earlier configuration found."""
+    said = subprocess.run([str(cmake), "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    version = re.search(r"(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= (3, 24)
+
+
+def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:
+    """Installs wheels into a directory of their own, wholly or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["--only-binary=:all:", "--target", f"{temporary}/sdk", *arguments]
+        print(f"{title} ...", file=sys.stderr, flush=True)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise DependencyError(f"{title}: pip took more than {_PIP_TIMEOUT_S} s", "check the network") from None
+        if done.returncode != 0:
+            raise DependencyError(
+                f"{title}: pip failed:\n{_tail(done.stderr)}",
+                "check the network, or build against Debian's ns-3 with 'mlb build --ns3 3.37'",
+            )
+        Path(temporary, "sdk").replace(target)
+
+
+def _run(command: list[str], log: IO[str], title: str = "") -> None:
+    """Runs one step of the build, logs what it says, and shows ninja's own count as a bar."""
+    environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
+    with (
+        progress(title or "configuring", 100) as bar,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process,
+    ):
+        assert process.stdout is not None
+        percent = 0
+        try:
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                step = re.match(r"\[(\d+)/(\d+)\]", line)
+                if step:
+                    now = 100 * int(step[1]) // int(step[2])
+                    bar.advance(now - percent)
+                    percent = now
+            code = process.wait(_COMPILE_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+    if code != 0:
+        tail = _tail(Path(log.name).read_text(encoding="utf-8"))
+        raise DependencyError(f"the build failed; the last lines of {log.name}:\n{tail}", "'mlb doctor' says more")
+
+
+def _tail(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines()[-_LOG_LINES:])
+
+
+if __name__ == "__main__":
+    try:
+        print(tyro.cli(build))
+    except MlbError as error:
+        sys.exit(f"error: {error}")
