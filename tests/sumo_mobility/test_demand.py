@@ -109,12 +109,12 @@ def test_distance_to_streets_is_to_the_segment_not_its_ends(town: RoadNetwork) -
     np.testing.assert_allclose(town.streets.distance_m(points), [[0, 40], [50, 300]], atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_distance_to_streets_is_the_least_over_all_segments(town: RoadNetwork, seed: int) -> None:
     random = np.random.default_rng(seed)
     lines = tuple(np.cumsum(random.normal(0, 60, (5, 2)), axis=0) + random.uniform(0, 2000, 2) for _ in range(40))
-    points = random.uniform(-300, 2300, (100, 2))
-    shares = np.linspace(0, 1, 2001)[:, None]
+    points = random.uniform(-300, 2300, (60, 2))
+    shares = np.linspace(0, 1, 301)[:, None]
     dense = np.concatenate([a + shares * (b - a) for line in lines for a, b in itertools.pairwise(line)])
     expected = [np.hypot(*(dense - point).T).min() for point in points]
-    np.testing.assert_allclose(replace(town.streets, streets=lines).distance_m(points), expected, atol=0.05)
+    np.testing.assert_allclose(replace(town.streets, streets=lines).distance_m(points), expected, atol=0.1)
