@@ -82,19 +82,20 @@ class Load:
         reachable = cqi > 0
         packed = torch.where(reachable, self._ttis_packed[cqi], 0.0)
         alone = torch.where(reachable, self._ttis_alone[cqi], 0.0)
-        need = self.per_cell(arriving * alone + backlog * packed, serving)
-        waiting = backlog + arriving
-        level = torch.full_like(need, torch.inf)
-        overloaded = need > capacity
+        need = arriving * alone + backlog * packed
+        cell_need = self.per_cell(need, serving)
+        overloaded = cell_need > capacity
+        level = torch.full_like(cell_need, torch.inf)
         rows = overloaded.any(dim=1).nonzero()[:, 0]
         if len(rows) > 0:
-            found = _water_level((waiting * packed)[rows], serving[rows], self._cells, capacity)
+            found = _water_level(need[rows], serving[rows], self._cells, capacity)
             level[rows] = torch.where(overloaded[rows], found, torch.inf)
+        waiting = backlog + arriving
         level = level.gather(1, serving)
         affordable = torch.where(reachable, level / packed, 0.0)
         served = torch.minimum(waiting, affordable)
         return Service(
-            busy_ttis=need.clamp(max=capacity),
+            busy_ttis=cell_need.clamp(max=capacity),
             arrived=self.per_cell(arriving, serving),
             delivered=self.per_cell(served, serving),
             ue_delivered=served,

@@ -98,8 +98,8 @@ def run_engine(
         kpis = engine.step(np.zeros((1, engine.grid_steps + 1, ues, 2)), values[None])
         serving.append(kpis.ue_serving_cell[0].tolist())
         for move in engine.moves:
-            for u in (move.target[0] >= 0).nonzero()[:, 0].tolist():
-                starts.append((round(move.time_s * 1000), u, int(move.source[0, u]), int(move.target[0, u])))
+            now_ms, source, target = round(move.time_s * 1000), move.source[0].tolist(), move.target[0].tolist()
+            starts += [(now_ms, u, source[u], target[u]) for u in range(ues) if target[u] >= 0]
     return serving, starts
 
 
