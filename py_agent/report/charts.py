@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ns3_scenarios.kpis import Floats
+from py_agent.report.scene import shortened
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -73,9 +74,9 @@ def interval_chart(name: str, labels: list[str], mean: Floats, low: Floats, high
             color = _ACCENT if row == best else _INK
             axes.plot([low[row], high[row]], [row, row], color=color, linewidth=1.6, solid_capstyle="butt")
             axes.plot(mean[row], row, "o", color=color, markersize=5)
-        axes.set_yticks(range(len(labels)), labels, parse_math=False)
+        axes.set_yticks(range(len(labels)), [shortened(label) for label in labels], parse_math=False)
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         return _svg(figure, name)

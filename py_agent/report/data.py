@@ -73,6 +73,16 @@ class ReportData:
         return [str(policy) for policy in self.summary.index]
 
     @property
+    def judged_in(self) -> str:
+        """The programs that played the episodes, for example "ns-3 3.44"."""
+        records = [episode.metadata for episodes in self.episodes.values() for episode in episodes]
+        names = {
+            f"ns-3 {record.versions.get('ns3', '')}".strip() if record.backend == "ns3" else "the analytic engine"
+            for record in records
+        }
+        return " and ".join(sorted(names))
+
+    @property
     def attribution(self) -> str:
         """To be shown beside every picture of the map."""
         return f"Map data {self.street_map.attribution}, {self.street_map.licence.replace('-', ' ')}"

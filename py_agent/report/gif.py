@@ -19,7 +19,7 @@ from PIL import Image
 from ns3_scenarios import mdp
 from py_agent.report.data import ReportData
 from py_agent.report.replay import started
-from py_agent.report.scene import UNSERVED, ScaleBar, best_server, cell_colors
+from py_agent.report.scene import UNSERVED, ScaleBar, best_server, cell_colors, shortened
 from sumo_mobility.base.files import replacing
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def _frames(data: ReportData, width_px: int) -> list[np.ndarray]:
     canvas = FigureCanvasAgg(figure)
     left, right, top, bottom = 0.15 / width_in, 1 - 0.15 / width_in, 1 - 0.12 / height_in, 0.08 / height_in
     figure.text(left, top, data.scenario.id, weight="bold", size=11, va="top")
+    trace, seed = data.typical
+    what = f"played in {data.judged_in}; trace {trace}, seed {seed}: the median difference in load std"
+    figure.text(left, top - 0.22 / height_in, what, size=8, color=_MUTED, va="top")
     figure.text(left, bottom, data.attribution, size=7, color=_MUTED)
     legend = "dot: UE in its serving cell's colour; ring: changed cell; dashes: mean load"
     figure.text(right, bottom, legend, size=7, color=_MUTED, ha="right")
@@ -123,7 +126,7 @@ class _Layout:
 
 def _layout(width_in: float, aspect: float) -> tuple[list[_Layout], float]:
     """Puts the bars below a wide map and beside a tall one; returns two panels and the figure's height in inches."""
-    margin, ticks, gap, top, bottom = 0.15, 0.4, 0.3, 0.75, 0.55
+    margin, ticks, gap, top, bottom = 0.15, 0.4, 0.3, 0.88, 0.55
     panel_in = (width_in - 2 * margin - gap) / 2
     tall = aspect > 1
     map_in = panel_in - ticks - (1.1 if tall else 0)
@@ -161,10 +164,9 @@ class _Panel:
             )
             for index, cell in enumerate(data.scenario.cells)
         ]  # fmt: skip
-        name = policy if len(policy) <= 24 else policy[:23] + "…"
-        figure.text(layout.map[0], layout.title_y, name, weight="bold", size=10.5)
+        figure.text(layout.map[0], layout.title_y, shortened(policy), weight="bold", size=10)
         right = layout.bars[0] + layout.bars[2]
-        self._figures = figure.text(right, layout.title_y, "", size=9, ha="right", animated=True)
+        self._figures = figure.text(right, layout.title_y, "", size=8.5, ha="right", animated=True)
         ues = self._kpis.ue_position_m.shape[1]
         self._ues: PathCollection = street_map.scatter(
             np.zeros(ues), np.zeros(ues), s=20, linewidths=0.4, edgecolors=_INK, zorder=4, animated=True

@@ -101,14 +101,9 @@ def write_report(path: Path, data: ReportData) -> None:
 def _facts(data: ReportData) -> dict[str, str]:
     scenario = data.scenario
     records = [episode.metadata for episodes in data.episodes.values() for episode in episodes]
-    programs = {record.backend for record in records}
-    ns3 = sorted({record.versions["ns3"] for record in records if "ns3" in record.versions})
     traces = _distinct([record.trace_name for record in records])
-    judged = " and ".join(
-        {"ns3": f"ns-3 {', '.join(ns3)}".strip(), "engine": "the analytic engine"}[p] for p in sorted(programs)
-    )
     return {
-        "Judged in": judged,
+        "Judged in": data.judged_in,
         "Policies": ", ".join(data.policies),
         "Traces": f"{len(traces)}: {_few(traces)}",
         "Seeds": _few(_distinct([str(record.seed) for record in records])),

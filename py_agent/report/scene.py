@@ -35,6 +35,11 @@ def cell_colors(scenario: Scenario) -> list[str]:
     return [PALETTE[color] for color in chosen]
 
 
+def shortened(name: str) -> str:
+    """Cuts a policy's name to what fits beside a picture."""
+    return name if len(name) <= 20 else name[:19] + "…"
+
+
 def best_server(scenario: Scenario, bounds_m: Bounds, columns: int = 420) -> NDArray[np.uint8]:
     """Returns the strongest cell with all CIO at 0 dB, as (rows, columns) from the north-west corner."""
     west, south, east, north = bounds_m
