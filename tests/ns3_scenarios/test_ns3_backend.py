@@ -93,7 +93,7 @@ class TestProgram:
         pid = simulators_of(os.getpid())[0]
         os.kill(pid, signal.SIGSTOP)  # so that it surely does not answer first
         threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
-        with pytest.raises(SimulatorError, match="mlb-lte ended by signal SIGKILL"):
+        with pytest.raises(SimulatorError, match="mlb-lte.* ended by signal SIGKILL"):
             backend.step(np.zeros(2))
         with pytest.raises(ConfigError, match="no episode is running"):
             backend.step(np.zeros(2))
@@ -115,7 +115,8 @@ class TestProgram:
             "backend = Ns3Backend(made_network.scenario()); backend.reset(made_network.trace(), 1);"
             "print('ready', flush=True); time.sleep(60)"
         )
-        environment = os.environ | {"PYTHONPATH": str(Path(made_network.__file__).parent)}
+        paths = [str(Path(made_network.__file__).parent), os.environ.get("PYTHONPATH", "")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"ready\n"
@@ -176,7 +177,7 @@ class TestProgram:
             arguments = command(tmp_path, server.endpoint)
             (tmp_path / "waypoints.csv").write_text("ue_id,time_s,x_m,y_m\n0,0,nan,0\n")
             server.launch(arguments)
-            with pytest.raises(SimulatorError, match=r"(?s)mlb-lte ended with exit code 2.*error: .*cure: "):
+            with pytest.raises(SimulatorError, match=r"(?s)mlb-lte.* ended with exit code 2.*error: .*cure: "):
                 server.accept()
 
 
@@ -196,9 +197,8 @@ def simulators_of(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether it is an ns-3 program that still runs."""
+    """Whether it is an ns-3 program that still runs; a zombie has no command line."""
     try:
-        name, fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)
+        return b"mlb-lte" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return name.endswith("(mlb-lte") and fields.split()[0] != "Z"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -135,3 +139,49 @@ def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> Non
     with pytest.raises(SimulatorError, match="played train-000-suicidal-1 died with exit code -9"):
         collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, workers=1, backend="engine")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.ns3
+@pytest.mark.skipif(sys.platform != "linux", reason="the system cannot bind a child's life to its parent's")
+def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; import made_network; from py_agent.collect import collect;"
+        "from py_agent.policies import POLICIES; steps = 500;"
+        "collect(made_network.scenario(steps), {'long': made_network.trace(steps)}, {'static': POLICIES['static']},"
+        f"[1, 2], Path({str(tmp_path)!r}))"
+    )
+    paths = [str(Path(made_network.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    try:
+        assert wait_for(lambda: len(simulators(command.pid)) == 2 or command.poll() is not None, within_s=60)
+        assert command.poll() is None
+        family = descendants(command.pid)
+    finally:
+        command.kill()
+        command.wait()
+    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), within_s=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return children + [below for child in children for below in descendants(child)]
+
+
+def simulators(pid: int) -> list[int]:
+    commands = {child: Path(f"/proc/{child}/cmdline") for child in descendants(pid)}
+    return [child for child, path in commands.items() if path.exists() and b"mlb-lte" in path.read_bytes()]
+
+
+def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
