@@ -107,7 +107,7 @@ def _module(name: str, needed_by: str) -> Check:
 
 def _programs() -> list[Check]:
     from ns3_scenarios.build import program
-    from sumo_mobility.tools import sumo_version
+    from sumo_mobility.sumo import sumo_version
 
     return [
         _probe("SUMO", "mobility", sumo_version, "./scripts/setup"),

@@ -2,5 +2,6 @@
 
 from py_agent.env.backends import BackendName, open_backend
 from py_agent.env.env import MlbEnv
+from py_agent.env.make import make_env
 
-__all__ = ["BackendName", "MlbEnv", "open_backend"]
+__all__ = ["BackendName", "MlbEnv", "make_env", "open_backend"]

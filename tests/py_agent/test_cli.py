@@ -1,0 +1,101 @@
+"""The command line itself: help, errors and exit codes; the stages are tried in tests/e2e."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from py_agent.cli.commands import parse
+from py_agent.rundir import RunDirectory
+from sumo_mobility.base.errors import DataError, StorageError
+
+
+def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "py_agent.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "doctor",
+        "build",
+        "quickstart",
+        "mobility",
+        "scenario",
+        "collect",
+        "augment",
+        "train",
+        "evaluate",
+        "report",
+        "bench",
+    ],
+)
+def test_every_command_has_a_help_that_describes_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        parse([command, "--help"])
+    assert done.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_unknown_command_exits_with_2_and_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        parse(["colect"])
+    assert done.value.code == 2
+    assert "collect" in capsys.readouterr().err
+
+
+def test_presets_are_listed_as_json() -> None:
+    done = mlb("scenario", "list", "--json")
+    assert done.returncode == 0
+    assert "helsinki-event-v0" in [preset["id"] for preset in json.loads(done.stdout)]
+
+
+def test_unknown_preset_exits_with_2_without_a_traceback() -> None:
+    done = mlb("scenario", "show", "helsinki-evnt-v0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown preset 'helsinki-evnt-v0' (did you mean 'helsinki-event-v0'?)")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stage_without_its_predecessor_names_the_command_to_run(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(DataError, match=r"is not a run directory\n.*'mlb mobility --run .*run' first"):
+        run.scenario()
+    with pytest.raises(DataError, match=r"has no train traces\n.*'mlb mobility"):
+        run.traces("train")
+    with pytest.raises(DataError, match=r"logged\.h5: does not exist\n.*'mlb collect --run"):
+        run.require(run.logged, "collect")
+
+
+def test_a_stage_is_begun_once_and_resumed_with_equal_options_only(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("collect", {"seed": 1}, resume=False)
+    record = (tmp_path / "collect.json").read_bytes()
+    with pytest.raises(StorageError, match=r"stage 'collect' of this run exists"):
+        run.begin("collect", {"seed": 1}, resume=False)
+    run.begin("collect", {"seed": 1}, resume=True)
+    with pytest.raises(StorageError, match=r"began with seed = 1, not 2"):
+        run.begin("collect", {"seed": 2}, resume=True)
+    assert (tmp_path / "collect.json").read_bytes() == record
+
+
+def test_an_unwritable_run_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write .*file/run/collect\.json"):
+        RunDirectory(tmp_path / "file" / "run").begin("collect", {}, resume=False)
+
+
+def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:
+    from ns3_scenarios.scenario import Preset, Scenario
+
+    scenario = Scenario.place(Preset.load("helsinki-event-v0"), [(0, 0), (700, 0)])
+    scenario.write_json(tmp_path / "scenario.json")
+    done = mlb("collect", "--run", str(tmp_path), "--policies", "integrl")
+    assert done.returncode == 2
+    assert "unknown policy 'integrl' (did you mean 'integral'?)" in done.stderr
+    assert not (tmp_path / "collect.json").exists()
