@@ -161,9 +161,9 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
         yield slots
     finally:
         for connection, process in slots.items():
-            connection.close()
             process.kill()
             process.join()
+            connection.close()
 
 
 def _work(connection: Connection) -> None:

@@ -93,7 +93,7 @@ class TestProgram:
         pid = simulators_of(os.getpid())[0]
         os.kill(pid, signal.SIGSTOP)  # so that it surely does not answer first
         threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
-        with pytest.raises(SimulatorError, match="mlb-lte.* ended by signal SIGKILL"):
+        with pytest.raises(SimulatorError, match=r"mlb-lte.* ended by signal SIGKILL"):
             backend.step(np.zeros(2))
         with pytest.raises(ConfigError, match="no episode is running"):
             backend.step(np.zeros(2))

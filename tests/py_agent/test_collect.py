@@ -111,16 +111,17 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(tmp_p
         assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-{policy}-{seed}.h5").read_bytes()
 
 
+@pytest.mark.ns3
 def test_what_was_interrupted_by_an_error_goes_on_where_it_stopped(tmp_path: Path) -> None:
     mark, directory = tmp_path / "mark", tmp_path / "episodes"
     policies = {"marked": partial(Marked, path=mark), "confused": Confused}
     with pytest.raises(ConfigError, match="value of pair 0 is nan"):
-        collect(SCENARIO, TRACES, policies, [1], directory, workers=1, backend="engine")
+        collect(SCENARIO, TRACES, policies, [1], directory, workers=1)
     finished = directory / "train-000-marked-1.h5"
     assert list(directory.iterdir()) == [finished]
     before = finished.read_bytes()
     mended = policies | {"confused": Static}
-    episodes = collect(SCENARIO, TRACES, mended, [1], directory, workers=1, backend="engine")
+    episodes = collect(SCENARIO, TRACES, mended, [1], directory, workers=1)
     assert len(episodes) == 4
     assert finished.read_bytes() == before
     assert mark.read_text() == "played\n" * 2
@@ -135,9 +136,10 @@ def test_episodes_of_another_experiment_are_not_taken(tmp_path: Path) -> None:
         collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, backend="engine")
 
 
+@pytest.mark.ns3
 def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="played train-000-suicidal-1 died with exit code -9"):
-        collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, workers=1, backend="engine")
+        collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
