@@ -4,10 +4,11 @@
 
 The cells' offsets have no arrow into any of it: mobility is exogenous to the network. The engine does the rest.
 
-A UE drives along the road graph. Its acceleration is mean + sigma x residual, given its history, the road, c and
-l_u; at each junction it takes the road with the highest score + Gumbel noise. Both are invertible, so that the
-noise of a logged trace can be recovered (for the roads, up to a draw from its posterior: Oberst and Sontag 2019)
-and kept while c or l_u are changed.
+A UE begins at the spot of the map with the highest log probability + Gumbel noise, then drives along the road graph.
+Its acceleration is mean + sigma x residual, given its history, the road, c and
+l_u; at each junction it takes the road with the highest score + Gumbel noise. All are invertible, so that the noise
+of a logged trace can be recovered (Gumbel noise up to a draw from its posterior: Oberst and Sontag 2019) and kept
+while c or l_u are changed. Under another context a UE begins elsewhere only if a place became likelier than its own.
 
 What it leaves out: UEs do not see one another, so queues, right of way and traffic lights live in the residuals,
 which then stop a UE at the logged time and not at the light; no destinations, a crowd follows a flow that is
@@ -32,7 +33,7 @@ from cf_augment.model.features import Tracks, tracks
 from cf_augment.model.network import Networks
 from cf_augment.model.roads import Floats, RoadGraph
 from cf_augment.model.rollout import Abduction, RoadNoise, roll_out
-from cf_augment.model.train import train
+from cf_augment.model.train import spot_tensors, train
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing
@@ -106,7 +107,7 @@ class CausalMobilityModel:
                 steps=steps,
             )
             networks = _networks(config)
-            train(networks, data, step_s, seed, steps, bar.advance)
+            train(networks, data, graph, step_s, seed, steps, bar.advance)
         return cls(config, graph, networks.double())
 
     def abduct(self, trace: MobilityTrace, seed: int = 0) -> Abduction:
@@ -133,12 +134,21 @@ class CausalMobilityModel:
             scores = self.networks.choice(
                 data.choice_place, data.options, context.expand(len(data.choice_ue), -1), local[data.choice_ue]
             )
+            moments, even = spot_tensors(self.graph, torch.float64)
+            places = self.networks.start(self.networks.crowd_places(moments, even, context), even, local)
+        start_noise = np.stack(
+            [
+                _gumbel(score, int(spot), stream(seed, "start-noise", ue))
+                for ue, (score, spot) in enumerate(zip(places.numpy(), data.spot[0], strict=True))
+            ]
+        )
         return Abduction(
             trace=trace,
             ways=data.ways,
             context=context[0].numpy(),
             local=local.numpy(),
             residual=residual.numpy(),
+            start_noise=start_noise,
             road_noise=_road_noise(data, scores.numpy(), seed),
             seed=seed,
         )
@@ -152,8 +162,6 @@ class CausalMobilityModel:
         abduction: Abduction,
         do_context: Floats | None = None,
         do_local: Floats | None = None,
-        settle_s: float = 0.0,
-        seed: int = 0,
     ) -> MobilityTrace:
         """Draws the trace under an intervention, with everything else as it was; do(nothing) returns the trace.
 
@@ -161,10 +169,6 @@ class CausalMobilityModel:
             abduction: Of the factual trace.
             do_context: (C,) replaces the context: another trace's, or `c + w (c' - c)` for any w.
             do_local: (U, L) replaces the local latents.
-            settle_s: Time under the intervention before the trace begins, so that a crowd has time to move.
-                It needs more noise than was recovered: that of random other UEs. The result is then a sample
-                under the intervention rather than a counterfactual of the window.
-            seed: Of that noise.
 
         Returns:
             A trace of the same length on the roads, within the limits of speed and acceleration.
@@ -177,7 +181,7 @@ class CausalMobilityModel:
         for name, given, wanted in (("do_context", context, abduction.context), ("do_local", local, abduction.local)):
             if given.shape != wanted.shape or not np.isfinite(given).all():
                 raise ConfigError(f"{name}: shape {given.shape}, must be finite of shape {wanted.shape}")
-        return roll_out(self.graph, self.networks, abduction, context, local, self.config.fastest_mps, settle_s, seed)
+        return roll_out(self.graph, self.networks, abduction, context, local, self.config.fastest_mps)
 
     def save(self, path: Path) -> None:
         """Writes weights and configuration, atomically; the same model gives the same bytes."""
@@ -224,15 +228,19 @@ def _networks(config: ModelConfig) -> Networks:
 
 
 def _road_noise(data: Tracks, scores: Floats, seed: int) -> RoadNoise:
-    """Gumbel noise of each option, given which was taken: the top-down construction (Maddison 2014)."""
     noise: RoadNoise = {}
     for index, (ue, stage) in enumerate(zip(data.choice_ue.tolist(), data.choice_stage.tolist(), strict=True)):
-        random = stream(seed, "road-noise", ue, stage)
         score = scores[index][data.option_mask[index].numpy()]
-        taken = int(data.choice_taken[index])
-        highest = np.logaddexp.reduce(score) + random.gumbel()
-        value = -np.logaddexp(-highest, -(score + random.gumbel(size=len(score))))
-        value[taken] = highest
         route = data.ways.route[ue]
-        noise[ue, route[stage], route[: stage + 1].count(route[stage])] = value - score
+        visit = route[: stage + 1].count(route[stage])
+        random = stream(seed, "road-noise", ue, stage)
+        noise[ue, route[stage], visit] = _gumbel(score, int(data.choice_taken[index]), random)
     return noise
+
+
+def _gumbel(score: Floats, taken: int, random: np.random.Generator) -> Floats:
+    """Gumbel noise of each option, given that score + noise was highest at `taken` (top-down: Maddison 2014)."""
+    highest = np.logaddexp.reduce(score) + random.gumbel()
+    value = -np.logaddexp(-highest, -(score + random.gumbel(size=len(score))))
+    value[taken] = highest
+    return value - score

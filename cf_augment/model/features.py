@@ -29,6 +29,7 @@ class Tracks:
         speed: (T-1, U) driven in the step before, over SPEED_SCALE_MPS.
         motion: (T-1, U, MOTION_SIZE) what a driver reacts to.
         acceleration: (T-1, U) m/s^2 in the step.
+        spot: (T-1, U) index of the spot of the road graph nearest to the place.
         choice_ue, choice_row, choice_stage: (E,) whose, when (T-1 if not seen), and at which stage of the route.
         choice_taken: (E,) index into the options.
         choice_place: (E, 2) of the junction, scaled to the map.
@@ -42,6 +43,7 @@ class Tracks:
     speed: Tensor
     motion: Tensor
     acceleration: Tensor
+    spot: Tensor
     choice_ue: Indices
     choice_row: Indices
     choice_stage: Indices
@@ -82,6 +84,7 @@ def tracks(graph: RoadGraph, trace: MobilityTrace, dtype: torch.dtype = torch.fl
         speed=tensor(before / SPEED_SCALE_MPS),
         motion=tensor(motion),
         acceleration=tensor((driven - before) / trace.step_s),
+        spot=torch.as_tensor(graph.spot(ways.road[:-1], ways.offset_m[:-1])),
         choice_ue=table[:, 0],
         choice_row=table[:, 1],
         choice_stage=table[:, 2],

@@ -12,7 +12,9 @@ from cf_augment.model.features import MOTION_SIZE, OPTION_SIZE
 LEAST_SIGMA = 0.3
 """m/s^2; standing UEs would otherwise draw it to 0, and the likelihood to infinity."""
 _ENCODED = 7
-_SUMMARY = 8
+_SUMMARY = 11
+_STEEPNESS = 10.0
+"""A crowd is narrow on the scale of the map."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class Networks(nn.Module):
         width = hidden + _SUMMARY
         self.attention = nn.Linear(width, 1)
         self.to_context = nn.Linear(2 * width, 2 * context_dim)
-        self.to_local = nn.Sequential(
-            nn.Linear(width + context_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * local_dim)
-        )
+        to_local = nn.Linear(hidden, 2 * local_dim)
+        self.to_local = nn.Sequential(nn.Linear(width + context_dim, hidden), nn.SiLU(), to_local)
+        # Posteriors that begin as wide as the prior drown what little the data say.
+        nn.init.constant_(self.to_context.bias[context_dim:], -1.5)
+        nn.init.constant_(to_local.bias[local_dim:], -1.5)
+        self.crowd = nn.Linear(context_dim, 5)
+        self.member = nn.Linear(local_dim, 1)
         self.field = nn.Linear(context_dim, 6)
         self.own_way = nn.Linear(local_dim, 3)
         self.bend = nn.Sequential(nn.Linear(OPTION_SIZE - 2, 16), nn.SiLU(), nn.Linear(16, 1))
@@ -67,9 +73,9 @@ class Networks(nn.Module):
         inputs = torch.cat([place, direction, velocity, speed[..., None]], dim=-1)
         batch, steps, ues, size = inputs.shape
         last = self.history(inputs.transpose(1, 2).reshape(batch * ues, steps, size))[1][0].reshape(batch, ues, -1)
-        # The moments of which the linear flow field is made, so that few traces suffice to find it.
+        # The moments of which the linear flow and the crowd are made, so that few traces suffice to find them.
         products = (velocity[..., :, None] * place[..., None, :]).flatten(-2)
-        return torch.cat([last, torch.cat([velocity, place, products], dim=-1).mean(dim=1)], dim=-1)
+        return torch.cat([last, torch.cat([velocity, products, moments(place)], dim=-1).mean(dim=1)], dim=-1)
 
     def context(self, summary: Tensor) -> Posterior:
         """q(c | window) (B, C); the order of the UEs does not matter."""
@@ -81,6 +87,28 @@ class Networks(nn.Module):
         """q(l_u | h_u, c) (B, U, L); context (B, C)."""
         shared = context[:, None].expand(-1, summary.shape[1], -1)
         return _posterior(self.to_local(torch.cat([summary, shared], dim=-1)))
+
+    def crowd_places(self, spot_moments: Tensor, log_even: Tensor, context: Tensor) -> Tensor:
+        """Log probability (B, P) of the spots where the crowd is when the window begins.
+
+        An exponential family in the moments of the place, with parameters linear in the context: a crowd around
+        any place, or along any side, of any width.
+
+        Args:
+            spot_moments: (P, 5) of all spots.
+            log_even: (P,) log probability of each spot if all metres of lane are alike.
+            context: (B, C).
+        """
+        return (_STEEPNESS * self.crowd(context) @ spot_moments.T + log_even).log_softmax(dim=-1)
+
+    def start(self, crowd: Tensor, even: Tensor, local: Tensor) -> Tensor:
+        """Log probability (..., S) of spots with these in the crowd and evenly (..., S): local (..., L).
+
+        A mixture: the local latent says how far the UE belongs to the crowd.
+        """
+        belongs = self.member(local)
+        log_sigmoid = nn.functional.logsigmoid
+        return torch.logaddexp(log_sigmoid(belongs) + crowd, log_sigmoid(-belongs) + even)
 
     def flow(self, place: Tensor, context: Tensor) -> Tensor:
         """Where the crowd is drawn (..., 2): linear in the place (..., 2) and in the context (..., C).
@@ -116,6 +144,12 @@ class Networks(nn.Module):
         hidden, memory = self.driver(torch.cat([motion, along.tanh()[..., None], constant], dim=-1), memory)
         mean, spread = self.to_acceleration(hidden).unbind(dim=-1)
         return 3 * mean, LEAST_SIGMA + nn.functional.softplus(spread), memory
+
+
+def moments(place: Tensor) -> Tensor:
+    """x, y, x^2, x y, y^2 of scaled places (..., 2); (..., 5)."""
+    x, y = place.unbind(dim=-1)
+    return torch.stack([x, y, x**2, x * y, y**2], dim=-1)
 
 
 def _posterior(values: Tensor) -> Posterior:

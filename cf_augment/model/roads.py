@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _JOIN_M, _ABREAST_M, _BUNDLED_M = 0.3, 4.0, 8.0
-_AHEAD_M, _SHORTEST_M = 120.0, 0.05
+_AHEAD_M, _SHORTEST_M, _SPACING_M = 120.0, 0.05, 5.0
 _LATERAL_MPS2, _SLOWEST_TURN_MPS = 5.5, 3.0
 """netconvert's default junctions.limit-turn-speed: lateral acceleration that bounds the speed of a turn."""
 
@@ -39,6 +39,9 @@ class RoadGraph:
         ahead: (R, 2) unit vector from its begin to the place that a driver who goes straight on reaches after 120 m.
         successors: for each road those that can follow, sorted; empty at a dead end.
         bounds_m: of the map.
+        spot_road: (P,) places all over the map, about 5 m apart: their road.
+        spot_offset_m: (P,) their offsets.
+        spot_weight: (P,) metres of lane that each stands for.
     """
 
     length_m: Floats
@@ -48,11 +51,14 @@ class RoadGraph:
     ahead: Floats
     successors: tuple[Indices, ...]
     bounds_m: tuple[float, float, float, float]
+    spot_road: Indices
+    spot_offset_m: Floats
+    spot_weight: Floats
     _knots_m: Floats
     _knot_offset: Floats
     _base: Floats
     _first_knot: Indices
-    _samples: tuple[cKDTree, Indices]
+    _spots: cKDTree
     _segments: list[list[tuple[float, ...]]]
 
     @classmethod
@@ -82,20 +88,24 @@ class RoadGraph:
         offsets = [_offsets(line) for line in roads]
         # One increasing axis for all roads, 1 m apart, so that a place of any road is one search.
         base = np.concatenate([[0.0], np.cumsum([o[-1] + 1.0 for o in offsets])])[:-1]
-        samples, owner = _sampled(roads)
+        spots, spot_road, spot_offset, spot_length = _spread(roads)
+        lanes = np.bincount(road_of)
         return cls(
             length_m=np.array([o[-1] for o in offsets]),
-            lanes=np.bincount(road_of),
+            lanes=lanes,
             speed_cap_mps=cap,
             turn_rad=turn,
             ahead=_ahead(roads, successors),
             successors=tuple(successors),
             bounds_m=streets.bounds_m,
+            spot_road=spot_road,
+            spot_offset_m=spot_offset,
+            spot_weight=spot_length * lanes[spot_road],
             _knots_m=knots,
             _knot_offset=np.concatenate([o + b for o, b in zip(offsets, base, strict=True)]),
             _base=base,
             _first_knot=np.cumsum([0, *map(len, roads)]),
-            _samples=(cKDTree(samples), owner),
+            _spots=cKDTree(spots),
             _segments=[_segments(line) for line in roads],
         )
 
@@ -114,8 +124,14 @@ class RoadGraph:
 
     def near(self, point_m: Floats, radius_m: float) -> Indices:
         """Roads with a place within about `radius_m` of one point, sorted."""
-        tree, owner = self._samples
-        return np.unique(owner[tree.query_ball_point(point_m, radius_m + 2.5)])
+        return np.unique(self.spot_road[self._spots.query_ball_point(point_m, radius_m + _SPACING_M / 2)])
+
+    def spot(self, road: Indices, offset_m: Floats) -> Indices:
+        """Index of the spot that stands for each place (...)."""
+        first = np.searchsorted(self.spot_road, np.arange(len(self) + 1))
+        parts = first[road + 1] - first[road]
+        at = (offset_m / self.length_m[road] * parts).astype(np.int64)
+        return first[road] + np.clip(at, 0, parts - 1)
 
     def nearest(self, x_m: float, y_m: float, road: int, from_m: float = 0.0) -> tuple[float, float, float, float]:
         """The place on one road, not before `from_m`, that is nearest to a point.
@@ -214,11 +230,15 @@ def _ahead(roads: list[Floats], successors: list[Indices]) -> Floats:
     return result
 
 
-def _sampled(roads: list[Floats], spacing_m: float = 5.0) -> tuple[Floats, Indices]:
-    points, owner = [], []
+def _spread(roads: list[Floats]) -> tuple[Floats, Indices, Floats, Floats]:
+    """Spots all over the roads: position, road, offset, and the length that each stands for."""
+    points, owner, offsets, lengths = [], [], [], []
     for index, line in enumerate(roads):
         offset = _offsets(line)
-        at = np.linspace(0, offset[-1], max(2, int(np.ceil(offset[-1] / spacing_m)) + 1))
+        parts = math.ceil(offset[-1] / _SPACING_M)
+        at = (np.arange(parts) + 0.5) * offset[-1] / parts
         points.append(np.column_stack([np.interp(at, offset, line[:, axis]) for axis in (0, 1)]))
-        owner.append(np.full(len(at), index))
-    return np.concatenate(points), np.concatenate(owner)
+        owner.append(np.full(parts, index))
+        offsets.append(at)
+        lengths.append(np.full(parts, offset[-1] / parts))
+    return np.concatenate(points), np.concatenate(owner), np.concatenate(offsets), np.concatenate(lengths)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.model.features import motion_features, option_features, start_speed, straight_on
 from cf_augment.model.matching import Ways
 from cf_augment.model.network import Networks
 from cf_augment.model.roads import Floats, Indices, RoadGraph
+from cf_augment.model.train import spot_tensors
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
@@ -20,7 +22,7 @@ RoadNoise = dict[tuple[int, int, int], Floats]
 
 LOWEST_MPS2, HIGHEST_MPS2 = -4.5, 2.6
 """SUMO's defaults for the Krauss model."""
-_COMFORT_MPS2 = 3.0
+_COMFORT_MPS2, _CREEP_MPS = 3.0, 0.5
 _SAME_M = 1e-4
 
 
@@ -34,6 +36,7 @@ class Abduction:
         context: (C,) global context.
         local: (U, L) local latents.
         residual: (T-1, U) noise of the accelerations, standard normal if the model is right.
+        start_noise: (U, P) Gumbel noise of the places where each UE could have begun.
         road_noise: noise of the choices of road.
         seed: of what the trace does not reveal.
     """
@@ -43,6 +46,7 @@ class Abduction:
     context: Floats
     local: Floats
     residual: Floats
+    start_noise: Floats
     road_noise: RoadNoise
     seed: int
 
@@ -57,9 +61,22 @@ class _Drivers:
         self.road: Indices = abduction.ways.road[0].copy()
         self.offset_m: Floats = abduction.ways.offset_m[0].copy()
         self.speed_mps = start_speed(abduction.trace)
+        self._begin()
         self.memory: Tensor | None = None
         self.visits: list[dict[int, int]] = [{} for _ in range(self.ues)]
         self.following = np.array([self.choose(ue, int(self.road[ue])) for ue in range(self.ues)])
+
+    def _begin(self) -> None:
+        """Puts the UEs that would have begun elsewhere there."""
+        graph = self.graph
+        with torch.no_grad():
+            moments, even = spot_tensors(graph, torch.float64)
+            crowd = self.networks.crowd_places(moments, even, self.context)
+            log_probability = self.networks.start(crowd, even, self.local).numpy()
+        spot = (log_probability + self.abduction.start_noise).argmax(axis=1)
+        moved = spot != graph.spot(self.road, self.offset_m)
+        self.road[moved], self.offset_m[moved] = graph.spot_road[spot[moved]], graph.spot_offset_m[spot[moved]]
+        self.speed_mps[moved] = np.minimum(self.speed_mps, graph.speed_cap_mps[self.road])[moved]
 
     def choose(self, ue: int, road: int) -> int:
         """The road that a UE takes at the end of the one it enters."""
@@ -99,7 +116,7 @@ class _Drivers:
         highest = np.minimum(np.minimum(cap[self.road], approach), fastest_mps)
         highest = np.minimum(highest, self.speed_mps + HIGHEST_MPS2 * step_s)
         lowest = np.maximum(self.speed_mps + LOWEST_MPS2 * step_s, 0.0)
-        return np.clip(speed_mps, lowest, np.maximum(highest, lowest))
+        return np.where(speed_mps < _CREEP_MPS, lowest, np.clip(speed_mps, lowest, np.maximum(highest, lowest)))
 
     def move(self, distance_m: Floats) -> None:
         """Drives along the roads, choosing at each junction."""
@@ -131,38 +148,31 @@ def roll_out(
     context: Floats,
     local: Floats,
     fastest_mps: float,
-    settle_s: float,
-    seed: int,
 ) -> MobilityTrace:
     """See `CausalMobilityModel.generate`."""
     factual, ways = abduction.trace, abduction.ways
     step_s, steps = factual.step_s, len(factual.time_s)
-    settle = round(settle_s / step_s)
-    residual = np.concatenate([_borrowed(abduction.residual, settle, seed), abduction.residual])
     drivers = _Drivers(graph, networks, abduction, context, local)
     # A UE is on its factual way as long as it has driven as far, by the same roads.
-    factual_way = np.full(drivers.ues, settle == 0)
+    factual_way = np.ones(drivers.ues, dtype=bool)
     road, offset = np.empty((steps, drivers.ues), np.int64), np.empty((steps, drivers.ues))
     speed, same = np.empty((steps, drivers.ues)), np.empty((steps, drivers.ues), dtype=bool)
-    for row in range(-settle, steps):
-        if row >= 0:
-            for ue in np.flatnonzero(factual_way & (drivers.road != ways.road[row])).tolist():
-                drivers.meet(ue, int(ways.road[row, ue]))
-            factual_way &= drivers.road == ways.road[row]
-            factual_way &= np.abs(drivers.offset_m - ways.offset_m[row]) < _SAME_M
-            road[row], offset[row], speed[row] = drivers.road, drivers.offset_m, drivers.speed_mps
-            same[row] = factual_way
+    for row in range(steps):
+        for ue in np.flatnonzero(factual_way & (drivers.road != ways.road[row])).tolist():
+            drivers.meet(ue, int(ways.road[row, ue]))
+        factual_way &= drivers.road == ways.road[row]
+        factual_way &= np.abs(drivers.offset_m - ways.offset_m[row]) < _SAME_M
+        road[row], offset[row], speed[row] = drivers.road, drivers.offset_m, drivers.speed_mps
+        same[row] = factual_way
         if row == steps - 1:
             break
-        free = drivers.speed_mps + drivers.accelerate(residual[row + settle]) * step_s
-        driven = drivers.limit(free, step_s, fastest_mps)
-        if row >= 0:
-            # What did happen needs no limit; and rounding must not add up.
-            happened = ways.distance_m[row] / step_s
-            driven = np.where(factual_way & (np.abs(free - happened) * step_s < _SAME_M), happened, driven)
-        drivers.move(driven * step_s)
-        drivers.speed_mps = driven
-    return _as_trace(graph, abduction, road, offset, speed, same, settle_s)
+        free = drivers.speed_mps + drivers.accelerate(abduction.residual[row]) * step_s
+        # What did happen needs no limit; and rounding must not add up.
+        happened = ways.distance_m[row] / step_s
+        keeps = factual_way & (np.abs(free - happened) * step_s < _SAME_M)
+        drivers.speed_mps = np.where(keeps, happened, drivers.limit(free, step_s, fastest_mps))
+        drivers.move(drivers.speed_mps * step_s)
+    return _as_trace(graph, abduction, road, offset, speed, same)
 
 
 def _as_trace(
@@ -171,8 +181,7 @@ def _as_trace(
     road: Indices,
     offset_m: Floats,
     speed_mps: Floats,
-    same: np.ndarray,
-    settle_s: float,
+    same: NDArray[np.bool_],
 ) -> MobilityTrace:
     factual = abduction.trace
     place, direction = graph.place(road, offset_m)
@@ -192,19 +201,10 @@ def _as_trace(
                 "provenance": {
                     "factual_context": factual.metadata.context,
                     "factual_seed": factual.metadata.seed,
-                    "settle_s": settle_s,
                 },
             }
         ),
     )
-
-
-def _borrowed(residual: Floats, steps: int, seed: int) -> Floats:
-    """(steps, U) noise: stretches of the recovered noise of random UEs, which keeps its shape over time."""
-    random = stream(seed, "settle")
-    length, ues = residual.shape
-    rows = [residual[:, random.integers(0, ues, ues)] for _ in range(-(-steps // length))]
-    return np.concatenate([*rows, np.empty((0, ues))])[:steps]
 
 
 def _fresh(seed: int, ue: int, road: int, visit: int, options: int) -> Floats:

@@ -1,9 +1,10 @@
 """Learning the networks from a handful of traces.
 
-Loss per UE-step: negative log likelihood of the accelerations and of the roads taken, Kullback-Leibler terms of
-both posteriors (an evidence lower bound), InfoNCE on the context, and a penalty on what the local latents of a
-crowd share. The UEs of a window are split at random into two halves, and each half is decoded with the context
-that was encoded from the *other*: what is particular to one UE cannot pass through the context.
+Loss per UE-step: negative log likelihood of the places at the begin of the window, of the accelerations and of
+the roads taken; Kullback-Leibler terms of both posteriors (an evidence lower bound, but with weights below 1: latents
+are to be told apart rather than to be short); InfoNCE on the context; and a penalty on what the local
+latents of a crowd share. The UEs of a window are split at random into two halves, and each half is decoded with the
+context that was encoded from the *other*: what is particular to one UE cannot pass through the context.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cf_augment.model.features import Tracks
-from cf_augment.model.network import Networks, Posterior
+from cf_augment.model.features import Tracks, scaled
+from cf_augment.model.network import Networks, Posterior, moments
+from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.seeds import derive, stream
 
 WINDOW_S = (12.0, 30.0)
 _WINDOWS, _HALF = 6, 30
 _LEARNING_RATE, _GRADIENT_NORM = 3e-3, 1.0
-_CONTRAST, _TEMPERATURE, _SHARED = 0.2, 0.5, 1.0
+_CONTRAST, _SHARED, _CONTEXT_DIVERGENCE, _LOCAL_DIVERGENCE = 0.2, 1.0, 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Batch:
     speed: Tensor
     motion: Tensor
     acceleration: Tensor
+    spot: Tensor
     source: Tensor
     """(B,) trace of each window."""
     choice_window: Tensor
@@ -45,13 +48,20 @@ class Batch:
 
 
 def train(
-    networks: Networks, data: list[Tracks], step_s: float, seed: int, steps: int, on_step: Callable[[], None]
+    networks: Networks,
+    data: list[Tracks],
+    graph: RoadGraph,
+    step_s: float,
+    seed: int,
+    steps: int,
+    on_step: Callable[[], None],
 ) -> None:
     """Fits in place with Adam and a cosine schedule; the same arguments give the same weights.
 
     Args:
         networks: To be fitted.
         data: At least one trace.
+        graph: The roads of their map.
         step_s: Time between the traces' rows.
         seed: Of windows, halves and draws.
         steps: Number of gradient steps.
@@ -61,9 +71,10 @@ def train(
     noise = torch.Generator().manual_seed(derive(seed, "model", "noise"))
     optimizer = torch.optim.Adam(networks.parameters(), lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    spots = spot_tensors(graph, torch.float32)
     networks.train()
     for _ in range(steps):
-        loss = loss_of(networks, draw_batch(data, step_s, random), noise)
+        loss = loss_of(networks, draw_batch(data, step_s, random), spots, noise)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(networks.parameters(), _GRADIENT_NORM)
@@ -81,7 +92,9 @@ def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -
     lowest, highest = (min(longest, round(limit / step_s)) for limit in WINDOW_S)
     length = int(random.integers(lowest, highest + 1))
     source = np.concatenate([random.permutation(len(data)) for _ in range(-(-_WINDOWS // len(data)))])[:_WINDOWS]
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("place", "direction", "speed", "motion", "acceleration")}
+    parts: dict[str, list[Tensor]] = {
+        name: [] for name in ("place", "direction", "speed", "motion", "acceleration", "spot")
+    }
     choices: dict[str, list[Tensor]] = {
         name: [] for name in ("window", "slot", "choice_place", "options", "option_mask", "choice_taken")
     }
@@ -110,8 +123,8 @@ def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -
     )
 
 
-def loss_of(networks: Networks, batch: Batch, noise: torch.Generator) -> Tensor:
-    """The loss per UE-step, a scalar."""
+def loss_of(networks: Networks, batch: Batch, spots: tuple[Tensor, Tensor], noise: torch.Generator) -> Tensor:
+    """The loss per UE-step, a scalar; `spots` as of `spot_tensors`."""
     windows, steps, ues, _ = batch.place.shape
     summary = networks.encode(batch.place, batch.direction, batch.speed)
     q_context = networks.context(summary)
@@ -134,17 +147,32 @@ def loss_of(networks: Networks, batch: Batch, noise: torch.Generator) -> Tensor:
         local[batch.choice_window, batch.choice_slot],
     ).masked_fill(~batch.option_mask, -1e9)
     choice_nll = nn.functional.cross_entropy(scores, batch.choice_taken, reduction="sum")
-    bound = motion_nll + choice_nll + q_local.divergence().sum() + q_context.divergence().sum()
+    spot = batch.spot[:, 0]
+    crowd = networks.crowd_places(*spots, context).gather(-1, spot)
+    start_nll = -networks.start(crowd[..., None], spots[1][spot][..., None], local).sum()
+    bound = (
+        start_nll
+        + motion_nll
+        + choice_nll
+        + q_local.divergence().sum()
+        + _CONTEXT_DIVERGENCE * q_context.divergence().sum()
+    )
     shared = (q_local.mean.mean(dim=1) ** 2).sum(dim=-1).mean()
     return bound / (windows * ues * steps) + _CONTRAST * _contrast(q_context, batch.source) + _SHARED * shared
+
+
+def spot_tensors(graph: RoadGraph, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Of all spots, the moments (P, 5), and the log probability (P,) of each if all metres of lane are alike."""
+    position, _ = graph.place(graph.spot_road, graph.spot_offset_m)
+    place = torch.as_tensor(scaled(graph, position), dtype=dtype)
+    return moments(place), torch.as_tensor(np.log(graph.spot_weight / graph.spot_weight.sum()), dtype=dtype)
 
 
 def _contrast(q_context: Posterior, source: Tensor) -> Tensor:
     """InfoNCE (van den Oord 2018): two halves of one window against windows of other traces."""
     size = q_context.mean.shape[0] // 2
     halves = q_context.mean.reshape(size, 2, -1)
-    one, other = nn.functional.normalize(halves[:, 0], dim=-1), nn.functional.normalize(halves[:, 1], dim=-1)
-    scores = one @ other.T / _TEMPERATURE
+    scores = -((halves[:, None, 0] - halves[None, :, 1]) ** 2).sum(dim=-1)
     same_trace = (source[:, None] == source[None]) & ~torch.eye(size, dtype=torch.bool)
     scores = scores.masked_fill(same_trace, -1e9)
     truth = torch.arange(size)
