@@ -68,11 +68,15 @@ def collect(
 
     Raises:
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
-        StorageError: the directory holds an episode of another experiment.
+        StorageError: the directory holds an episode of another experiment, or cannot be written.
         ConfigError: fewer than one worker.
     """
     if workers < 1:
         raise ConfigError(f"workers: {workers}, must be at least 1")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
     versions = {"mlb-testbed": version("mlb-testbed")} | ({"ns3": ns3} if backend == "ns3" else {})
     jobs = []
     for trace_name, trace in traces.items():

@@ -23,6 +23,9 @@ _AGENT_TIMEOUT_S = 3600
 class Ns3Backend:
     """The network simulated by ns-3.
 
+    The program ends with the thread that called reset() (Linux binds it to that), so that thread must outlive the
+    episode.
+
     Args:
         scenario: What to simulate.
         ns3: Version of ns-3, as `mlb doctor` lists them.

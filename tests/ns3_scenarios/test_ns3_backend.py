@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE
-from sumo_mobility.base.errors import ConfigError, SimulatorError
+from sumo_mobility.base.errors import ConfigError, DependencyError, SimulatorError, StorageError
 
 SCENARIO = made_network.scenario()
 TRACE = made_network.trace()
@@ -79,6 +80,11 @@ def test_a_foreign_observation_is_an_error(observation: dict[str, Value], change
         kpis_from_observation(SCENARIO, 3)
 
 
+def test_a_missing_program_is_an_error_with_its_cure() -> None:
+    with pytest.raises(DependencyError, match=r"(?s)ns-3 3\.99 has not been built.*cure: run 'mlb build"):
+        Ns3Backend(SCENARIO, ns3="3.99")
+
+
 @pytest.fixture
 def backend() -> Iterator[Ns3Backend]:
     backend = Ns3Backend(SCENARIO, timeout_s=60)
@@ -98,6 +104,11 @@ class TestProgram:
         with pytest.raises(ConfigError, match="no episode is running"):
             backend.step(np.zeros(2))
         assert backend.reset(TRACE, 1).time_s == 0
+
+    def test_an_unwritable_directory_is_an_error(self, backend: Ns3Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+        with pytest.raises(StorageError, match="cannot make a temporary directory"):
+            backend.reset(TRACE, 1)
 
     def test_it_is_gone_after_close_and_after_the_end(self, backend: Ns3Backend) -> None:
         backend.reset(TRACE, 1)

@@ -136,6 +136,14 @@ def test_episodes_of_another_experiment_are_not_taken(tmp_path: Path) -> None:
         collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, backend="engine")
 
 
+def test_what_cannot_work_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Not a directory"):
+        collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path / "file" / "episodes", backend="engine")
+    with pytest.raises(ConfigError, match="workers: 0"):
+        collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, workers=0, backend="engine")
+
+
 @pytest.mark.ns3
 def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="played train-000-suicidal-1 died with exit code -9"):
