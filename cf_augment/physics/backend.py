@@ -61,10 +61,14 @@ def _single(kpis: StepKpis, moves: list[Moves]) -> StepKpis:
 
 
 def _events(moves: list[Moves]) -> np.ndarray:
-    rows = []
+    rows: list[tuple[float, int, int, int, int]] = []
     for move in moves:
-        ues = (move.target[0] >= 0).nonzero()[:, 0].tolist()
-        for kind, time_s in ((EventKind.HANDOVER_START, 0.0), (EventKind.HANDOVER_OK, HANDOVER_S)):
-            at_s = round(move.time_s + time_s, 9)
-            rows += [(at_s, ue, int(move.source[0, ue]), int(move.target[0, ue]), kind) for ue in ues]
+        source, target = move.source[0].tolist(), move.target[0].tolist()
+        start_s, end_s = (round(move.time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
+        moving = (move.target[0] >= 0).nonzero()[:, 0].tolist()
+        rows += [
+            (start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in move.lost[0].nonzero()[:, 0].tolist()
+        ]
+        rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]
+        rows += [(end_s, ue, source[ue], target[ue], EventKind.HANDOVER_OK) for ue in moving]
     return np.array(rows, dtype=EVENT_DTYPE)

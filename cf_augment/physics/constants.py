@@ -28,6 +28,14 @@ L3_COEFFICIENT = 0.5
 """a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 5.5.3.2."""
 HANDOVER_S = 0.004
 """From the start of an X2 handover to its end, ideal RRC (measured in ns-3, reference/radio.md section 3)."""
+Q_OUT_DB = -5.0
+"""ns-3 LteUePhy::Qout; TS 36.133 7.6."""
+Q_IN_DB = -3.9
+"""ns-3 LteUePhy::Qin."""
+OUT_OF_SYNC_S = 6 * 0.2
+"""ns-3 LteUeRrc::N310 times LteUePhy::NumQoutEvalSf: out of sync for this long starts T310."""
+T310_S = 1.0
+"""ns-3 LteUeRrc::T310; radio link failure at its end, TS 36.331 7.3."""
 REFERENCE_DISTANCE_M = 1.0
 """ns-3 LogDistancePropagationLossModel::ReferenceDistance; nearer than this the loss stays the reference loss."""
 
@@ -65,20 +73,38 @@ class BandwidthTables(Contract):
     cqi: list[CqiRow]
 
 
+class ControlErrorRow(Contract):
+    """One step of ns-3's curve of missed control regions (LteMiErrorModel::GetPcfichPdcchError, from R4-081920)."""
+
+    sinr_db: float
+    error_rate: float = Field(ge=0, le=1)
+    """Probability that the UE misses its grant, from this SINR to that of the next row."""
+
+
 class LteTables(Contract):
     """The file that `mlb-lte-tables` writes."""
 
     amc_model: str
     bandwidth_rb: dict[int, BandwidthTables]
+    control_error: list[ControlErrorRow]
 
 
 TABLES = Path(__file__).with_name("lte_tables.json")
 
 
 @cache
+def _tables() -> LteTables:
+    return LteTables.read_json(TABLES)
+
+
 def lte_tables(bandwidth_rb: int) -> BandwidthTables:
     """Returns ns-3's tables of one bandwidth (25, 50 or 100 RB)."""
-    return LteTables.read_json(TABLES).bandwidth_rb[bandwidth_rb]
+    return _tables().bandwidth_rb[bandwidth_rb]
+
+
+def control_errors() -> list[ControlErrorRow]:
+    """Returns ns-3's curve of missed control regions, by rising SINR; the first row also holds below it."""
+    return _tables().control_error
 
 
 def granted_rb(bandwidth_rb: int) -> int:

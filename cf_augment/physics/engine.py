@@ -2,7 +2,7 @@
 
     mobility -> RSRP -> L1 mean -> L3 filter -> event A3 -> serving cell -> SINR -> CQI -> TTIs by packets -> KPIs
 
-It mirrors the ns-3 program with control-region CQI, without fading, shadowing, block errors and radio link failure.
+It mirrors the ns-3 program with control-region CQI, without fading, shadowing and block errors.
 B environments, U UEs, C cells, E neighbour pairs.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
-from cf_augment.physics.handover import EventA3, HandoverState
+from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.radio import GRID_S, Radio
 from ns3_scenarios.kpis import EVENT_DTYPE, Floats, StepKpis, check_trace, checked_cio
@@ -30,17 +30,19 @@ FARTHEST_M = 1e7
 
 @dataclass(frozen=True)
 class Moves:
-    """The handovers that start at one time.
+    """What happens at one time.
 
     Attributes:
         time_s: Trace time.
         source: (B, U) the cell that serves the UE.
-        target: (B, U) the cell that it moves to, -1 where it stays.
+        target: (B, U) the cell to which a handover starts, -1 where none does.
+        lost: (B, U) whose radio link has failed.
     """
 
     time_s: float
     source: Tensor
     target: Tensor
+    lost: Tensor
 
 
 class Engine:
@@ -55,12 +57,12 @@ class Engine:
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)
-        self.event_a3 = EventA3(scenario, self.device)
+        self.connection = Connection(scenario, self.device)
         self.load = Load(scenario, self.device)
         interval_s = scenario.episode.control_interval_s
         self.grid_steps = round(interval_s / GRID_S)
         """Positions per control interval, not counting the one at its start."""
-        starts_s = [0.0] + [i * L1_PERIOD_S + self.event_a3.phase_s for i in range(round(interval_s / L1_PERIOD_S))]
+        starts_s = [0.0] + [i * L1_PERIOD_S + self.connection.phase_s for i in range(round(interval_s / L1_PERIOD_S))]
         self._slots_s = list(zip(starts_s, [*starts_s[1:], interval_s], strict=True))
         self._handover: HandoverState | None = None
         self.moves: list[Moves] = []
@@ -113,17 +115,20 @@ class Engine:
         l1_dbm = self.radio.l1_rsrp_dbm(local)
         slot_rsrp = self.radio.rsrp_dbm(_at(local, [(start + end) / 2 for start, end in self._slots_s]))
 
-        handover, service = self._handover, self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
+        state, service = self._handover, self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
         self.moves = []
+        at_once = self.connection.phase_s == 0
         for slot, (start_s, end_s) in enumerate(self._slots_s[1:], start=1):
-            if self.event_a3.phase_s > 0:
-                self._trigger(start_s, offsets)
-            # The source's RLC UM queue is lost with the bearer.
-            self._backlog = torch.where(self.event_a3.complete(handover), 0.0, self._backlog)
+            if not at_once:
+                self.connection.trigger(state, offsets)
+            self.moves.append(Moves(self._time_s + start_s, state.serving, state.target, state.lost))
+            # The RLC UM queue is lost with the bearer.
+            self._backlog = torch.where(self.connection.complete(state), 0.0, self._backlog)
             service += self._serve(slot_rsrp[:, slot], end_s - start_s)
-            self.event_a3.measure(handover, l1_dbm[:, slot - 1], offsets)
-            if self.event_a3.phase_s == 0:
-                self._trigger(end_s, offsets)
+            self.connection.measure(state, l1_dbm[:, slot - 1], offsets)
+            self.connection.monitor(state, self._sinr_db)
+            if at_once:
+                self.connection.trigger(state, offsets)
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
         return self._kpis(service, position[:, -1], l1_dbm[:, -1], self.radio.rsrp_dbm(local[:, -1]))
 
@@ -160,16 +165,12 @@ class Engine:
             GRID_S * np.arange(self.scenario.episode.steps * self.grid_steps + 1, dtype=np.float64)
         )
 
-    def _trigger(self, time_s: float, offsets_db: Tensor) -> None:
-        assert self._handover is not None
-        self.event_a3.trigger(self._handover, offsets_db)
-        self.moves.append(Moves(self._time_s + time_s, self._handover.serving, self._handover.target))
-
     def _serve(self, rsrp_dbm: Tensor, duration_s: float) -> Service:
         assert self._handover is not None
         serving = self._handover.serving
-        cqi = self.radio.cqi(self.radio.sinr_db(rsrp_dbm, serving))
-        service = self.load.serve(serving, cqi, self._backlog, duration_s)
+        self._sinr_db = self.radio.sinr_db(rsrp_dbm, serving)
+        cqi, received = self.radio.cqi(self._sinr_db), self.radio.grant_received(self._sinr_db)
+        service = self.load.serve(serving, cqi, received, self._backlog, duration_s)
         self._backlog = service.backlog
         return service
 
@@ -188,11 +189,11 @@ class Engine:
         cio = checked_cio(self.scenario, np.asarray(cio_db, dtype=np.float64))
         if cio.shape != (batch, len(self.scenario.neighbor_pairs)):
             raise ConfigError(f"cio_db: shape {cio.shape}, expected ({batch}, {len(self.scenario.neighbor_pairs)})")
-        return self.event_a3.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=self.device))
+        return self.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=self.device))
 
     def _kpis(self, service: Service, position_m: Tensor, l1_dbm: Tensor, rsrp_dbm: Tensor) -> StepKpis:
         assert self._handover is not None
-        serving = self._handover.serving
+        serving, lost = self._handover.serving, self._handover.lost
         interval_s = self.scenario.episode.control_interval_s
         bits_per_s = self.load.packet_bits / interval_s
         handovers = sum(((move.target >= 0).sum(dim=1) for move in self.moves), torch.zeros_like(serving[:, 0]))
@@ -201,9 +202,9 @@ class Engine:
             prb_utilization=numpy_of(self.load.utilization(service.busy_ttis, interval_s)),
             offered_bps=numpy_of(service.arrived * bits_per_s),
             served_bps=numpy_of(service.delivered * bits_per_s),
-            connected_ues=numpy_of(self.load.per_cell(torch.ones_like(service.ue_delivered), serving)),
+            connected_ues=numpy_of(self.load.per_cell((~lost).float(), serving)),
             ue_position_m=numpy_of(position_m),
-            ue_serving_cell=serving.cpu().numpy(),
+            ue_serving_cell=torch.where(lost, -1, serving).cpu().numpy(),
             ue_rsrp_dbm=numpy_of(l1_dbm.mT),
             ue_sinr_db=numpy_of(self.radio.sinr_db(rsrp_dbm, serving)),
             ue_throughput_bps=numpy_of(service.ue_delivered * bits_per_s),

@@ -65,7 +65,9 @@ class Load:
         """TTIs that a packet takes when it is alone in its queue; infinite at CQI 0."""
         return self._ttis_alone[cqi]
 
-    def serve(self, serving: Tensor, cqi: Tensor, backlog: Tensor, duration_s: float) -> Service:
+    def serve(
+        self, serving: Tensor, cqi: Tensor, grant_received: Tensor, backlog: Tensor, duration_s: float
+    ) -> Service:
         """Serves all queues for `duration_s`.
 
         A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
@@ -74,6 +76,8 @@ class Load:
         Args:
             serving: (B, U) serving cells.
             cqi: (B, U).
+            grant_received: (B, U) probability that the UE decodes a grant. Nothing repeats a block whose grant was
+                missed (no HARQ feedback, RLC UM), so that the packets in it are sent but lost.
             backlog: (B, U) packets queued at the start.
             duration_s: Length of the slot.
         """
@@ -93,13 +97,16 @@ class Load:
         waiting = backlog + arriving
         level = level.gather(1, serving)
         affordable = torch.where(reachable, level / packed, 0.0)
-        served = torch.minimum(waiting, affordable)
+        sent = torch.minimum(waiting, affordable)
+        # A packet from a queue that is never empty begins and ends anywhere in a block: one block more.
+        blocks = torch.where(overloaded.gather(1, serving), packed + 1, alone)
+        delivered = sent * torch.pow(grant_received, blocks)
         return Service(
             busy_ttis=cell_need.clamp(max=capacity),
             arrived=self.per_cell(arriving, serving),
-            delivered=self.per_cell(served, serving),
-            ue_delivered=served,
-            backlog=(waiting - served).clamp(min=0.0, max=self.queue_packets),
+            delivered=self.per_cell(delivered, serving),
+            ue_delivered=delivered,
+            backlog=(waiting - sent).clamp(min=0.0, max=self.queue_packets),
         )
 
     def utilization(self, busy_ttis: Tensor, duration_s: float) -> Tensor:

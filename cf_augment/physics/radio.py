@@ -18,6 +18,7 @@ from cf_augment.physics.constants import (
     SUBCARRIER_HZ,
     SUBCARRIERS_PER_RB,
     THERMAL_NOISE_DBM_PER_HZ,
+    control_errors,
     lte_tables,
 )
 from ns3_scenarios.scenario import Scenario
@@ -59,6 +60,9 @@ class Radio:
         self._nodes = gauss_nodes(round(GRID_S / PSS_PERIOD_S))
         thresholds = [row.sinr_db for row in lte_tables(radio.dl_bandwidth_rb).cqi]
         self._cqi_threshold_db = torch.tensor(thresholds, device=device)
+        errors = control_errors()
+        self._control_step_db = torch.tensor([row.sinr_db for row in errors[1:]], device=device)
+        self._grant_received = torch.tensor([1 - row.error_rate for row in errors], device=device)
 
     def local(self, position_m: Tensor) -> Tensor:
         """Turns positions (..., U, 2) in metres into (..., 2, U) float32 kilometres from the centre of the cells."""
@@ -101,6 +105,10 @@ class Radio:
     def cqi(self, sinr_db: Tensor) -> Tensor:
         """CQI 0..15 that ns-3 reports for a SINR that is the same on all RBs."""
         return torch.bucketize(sinr_db, self._cqi_threshold_db, right=True)
+
+    def grant_received(self, sinr_db: Tensor) -> Tensor:
+        """Probability that a UE decodes the control region of a TTI, and so learns of its grant."""
+        return self._grant_received[torch.bucketize(sinr_db, self._control_step_db, right=True)]
 
     def _square_km(self, local_km: Tensor) -> Tensor:
         east, north = (axis.unsqueeze(-2) for axis in local_km.unbind(dim=-2))

@@ -49,14 +49,15 @@ class WhatIf:
         engine, scenario = self._engine, self._engine.scenario
         cio = checked_cio(scenario, np.atleast_2d(cio_db))
         rsrp, start = self._state(kpis)
-        offsets = engine.event_a3.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=engine.device))
+        offsets = engine.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=engine.device))
         serving, handovers = self._settle(rsrp, start, offsets)
 
         sinr = engine.radio.sinr_of_all_db(rsrp)
         ue = torch.arange(rsrp.shape[1], device=engine.device)
-        cqi = engine.radio.cqi(sinr)[serving, ue]
+        cqi, received = (table(sinr)[serving, ue] for table in (engine.radio.cqi, engine.radio.grant_received))
         interval_s = scenario.episode.control_interval_s
-        service = engine.load.serve(serving, cqi, torch.zeros(serving.shape, device=engine.device), interval_s)
+        empty = torch.zeros(serving.shape, device=engine.device)
+        service = engine.load.serve(serving, cqi, received, empty, interval_s)
         bits_per_s = engine.load.packet_bits / interval_s
         count = len(cio)
         return replace(

@@ -3,10 +3,12 @@
 /**
  * @file
  * Prints as JSON what a model of ns-3's LTE downlink needs from ns-3 itself: RBG sizes, transport
- * block sizes, and the SINR at which adaptive modulation and coding moves to the next CQI and MCS.
+ * block sizes, the SINR at which adaptive modulation and coding moves to the next CQI and MCS, and
+ * how often a UE misses the control region.
  */
 
 #include "ns3/lte-amc.h"
+#include "ns3/lte-mi-error-model.h"
 #include "ns3/lte-spectrum-value-helper.h"
 
 #include <cmath>
@@ -96,6 +98,30 @@ nlohmann::ordered_json BandwidthTables(LteAmc& amc, int bandwidthRb)
     return {{"rbg_size_rb", RbgSizeRb(bandwidthRb)}, {"tbs_bits", tbsBits}, {"cqi", thresholds}};
 }
 
+/**
+ * @brief How often a UE misses PCFICH and PDCCH, and with them its grant, by flat SINR.
+ * @return [{"sinr_db", "error_rate"}], the steps of the curve; each rate holds from its SINR on
+ */
+nlohmann::ordered_json ControlErrors()
+{
+    constexpr int BANDWIDTH_RB = 25;
+    constexpr uint32_t EARFCN = 100;
+    SpectrumValue sinr(LteSpectrumValueHelper::GetSpectrumModel(EARFCN, BANDWIDTH_RB));
+    nlohmann::ordered_json steps = nlohmann::ordered_json::array();
+    double last = -1;
+    for (int hundredthsDb = -2000; hundredthsDb <= 4000; ++hundredthsDb)
+    {
+        sinr = std::pow(10.0, hundredthsDb / 1000.0);
+        const double rate = LteMiErrorModel::GetPcfichPdcchError(sinr);
+        if (rate != last)
+        {
+            steps.push_back({{"sinr_db", hundredthsDb / 100.0}, {"error_rate", rate}});
+            last = rate;
+        }
+    }
+    return steps;
+}
+
 } // namespace
 
 int main()
@@ -106,8 +132,10 @@ int main()
     {
         tables[std::to_string(bandwidthRb)] = BandwidthTables(*amc, bandwidthRb);
     }
-    std::cout
-        << nlohmann::ordered_json{{"amc_model", "MiErrorModel"}, {"bandwidth_rb", tables}}.dump(1)
-        << '\n';
+    std::cout << nlohmann::ordered_json{{"amc_model", "MiErrorModel"},
+                                        {"bandwidth_rb", tables},
+                                        {"control_error", ControlErrors()}}
+                     .dump(1)
+              << '\n';
     return 0;
 }

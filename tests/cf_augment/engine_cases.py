@@ -14,9 +14,10 @@ FIVE_SITES_M = [(0.0, 0.0), (700.0, 0.0), (350.0, 606.0), (1050.0, 606.0), (-350
 
 
 def scenario(sites_m: list[tuple[float, float]] = FIVE_SITES_M, ues: int = 60, **parts: dict[str, Any]) -> Scenario:
-    """The shipped preset on given sites; parts such as handover={"hysteresis_db": 1} change its fields."""
+    """The shipped preset on given sites, with 25 packets a UE and second; parts such as handover={"hysteresis_db": 1} change its fields."""
     preset = Preset.load("helsinki-event-v0").model_dump()
     preset["mobility"]["ues"] = ues
+    preset["traffic"] = {"offered_bps": 200e3, "packet_bytes": 1000}
     for name, fields in parts.items():
         preset[name] = {**preset[name], **fields}
     return Scenario.place(Preset.model_validate(preset), sites_m)
@@ -30,8 +31,10 @@ def walk_m(environments: int, ues: int, points: int, step_s: float, seed: int, s
     heading = random.uniform(0, 2 * np.pi, (environments, 1, ues)) + random.normal(
         0, 0.4, (environments, seconds, ues)
     ).cumsum(axis=1)
-    velocity = speed_mps * random.uniform(0.4, 1.25, (environments, 1, ues, 1)) * np.stack(
-        [np.cos(heading), np.sin(heading)], axis=-1
+    velocity = (
+        speed_mps
+        * random.uniform(0.4, 1.25, (environments, 1, ues, 1))
+        * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     )
     knots = np.concatenate([start, start + velocity.cumsum(axis=1)], axis=1)
     row = np.arange(points) * step_s

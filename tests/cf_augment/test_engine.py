@@ -154,7 +154,7 @@ def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed
     serving = torch.tensor(random.integers(0, 5, (3, 20)))
     cqi = torch.tensor(random.integers(0, 16, (3, 20)))
     backlog = torch.tensor(random.uniform(0, load.queue_packets, (3, 20)), dtype=torch.float32)
-    service = load.serve(serving, cqi, backlog, 0.2)
+    service = load.serve(serving, cqi, torch.ones_like(backlog), backlog, 0.2)
     waiting = backlog + load.packets_per_s * 0.2
     assert (service.ue_delivered <= waiting * (1 + 1e-6)).all()
     assert (service.ue_delivered[cqi == 0] == 0).all()

@@ -1,6 +1,8 @@
-"""Event A3 in the engine against a plain automaton with clocks, and against cases worked by hand."""
+"""Event A3 and radio link failure in the engine against a plain automaton with clocks, and cases worked by hand."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -42,8 +44,12 @@ class Ue:
         self.serving = max(range(len(l1_dbm)), key=l1_dbm.__getitem__)
         self.started_ms: dict[int, int] = {}
         self.moving_to: tuple[int, int] | None = None
+        self.sinr_db = [_sinr_db(l1_dbm, cell) for cell in range(len(l1_dbm))]
+        self.below_since_ms: int | None = None
+        self.found_ms: int | None = None
 
     def measure(self, now_ms: int, l1_dbm: list[float], cio: dict[tuple[int, int], float]) -> None:
+        self.watch_link(now_ms)
         self.filtered = [(old + new) / 2 for old, new in zip(self.filtered, l1_dbm, strict=True)]
         for neighbor in (n for s, n in self.pairs if s == self.serving):
             mn, ms = self.filtered[neighbor] + cio[self.serving, neighbor], self.filtered[self.serving]
@@ -52,11 +58,26 @@ class Ue:
             elif mn - self.handover.hysteresis_db > ms + self.handover.a3_offset_db:
                 self.started_ms.setdefault(neighbor, now_ms)
 
+    def watch_link(self, now_ms: int) -> None:
+        """T310 starts after 1.2 s below Qout, and ends the link 1 s later unless the SINR exceeds Qin before."""
+        in_t310 = self.below_since_ms is not None and now_ms >= self.below_since_ms + 1200
+        if self.sinr_db[self.serving] >= (-3.9 if in_t310 else -5.0):
+            self.below_since_ms = None
+        elif self.below_since_ms is None:
+            self.below_since_ms = now_ms
+        elif now_ms >= self.below_since_ms + 2200:
+            self.found_ms = now_ms + (self.handover.time_to_trigger_ms % 200 or 1)
+
     def clock(self, now_ms: int, cio: dict[tuple[int, int], float]) -> tuple[int, int] | None:
         """Lets one millisecond pass; returns (source, target) if a handover starts."""
+        if self.found_ms is not None:
+            if now_ms >= self.found_ms:
+                self.serving, self.started_ms = self.filtered.index(max(self.filtered)), {}
+                self.found_ms = self.below_since_ms = None
+            return None
         if self.moving_to is not None:
             if now_ms == self.moving_to[0]:
-                self.serving, self.moving_to = self.moving_to[1], None
+                self.serving, self.moving_to, self.below_since_ms = self.moving_to[1], None, None
             return None
         due = [n for n, start in self.started_ms.items() if now_ms >= start + self.handover.time_to_trigger_ms]
         if not due:
@@ -66,23 +87,34 @@ class Ue:
         return self.serving, target
 
 
+def _sinr_db(rsrp_dbm: list[float], serving: int) -> float:
+    noise_mw = 10 ** ((-174 + 9 + 10 * math.log10(15e3)) / 10)
+    received = [10 ** (value / 10) for value in rsrp_dbm]
+    return 10 * math.log10(received[serving] / (sum(received) - received[serving] + noise_mw))
+
+
 def run_reference(
     network: Scenario, l1_dbm: Floats, cio_db: Floats
 ) -> tuple[list[list[int]], list[tuple[int, int, int, int]]]:
     """Serving cells at the end of each interval, and handovers (ms, UE, source, target)."""
     interval_ms = round(network.episode.control_interval_s * 1000)
+    phase_ms = network.handover.time_to_trigger_ms % 200
+    busy_ms = {0, 1, 4, phase_ms, phase_ms + 4}  # nothing happens at other times of a measurement period
     ues = [Ue(network, l1_dbm[0, :, u].tolist()) for u in range(l1_dbm.shape[2])]
     serving, starts = [], []
     for step, values in enumerate(cio_db):
         cio = dict(zip(network.neighbor_pairs, values.tolist(), strict=True))
         for now_ms in range(step * interval_ms + 1, (step + 1) * interval_ms + 1):
+            if now_ms % 200 not in busy_ms:
+                continue
             for u, ue in enumerate(ues):
                 if now_ms % 200 == 0:
                     ue.measure(now_ms, l1_dbm[now_ms // 200, :, u].tolist(), cio)
                 move = ue.clock(now_ms, cio)
-                if move:
+                # A handover that starts as an interval ends is the next one's.
+                if move and now_ms < len(cio_db) * interval_ms:
                     starts.append((now_ms, u, *move))
-        serving.append([ue.serving for ue in ues])
+        serving.append([-1 if ue.found_ms is not None else ue.serving for ue in ues])
     return serving, starts
 
 
@@ -114,7 +146,7 @@ def run_engine(
 def test_event_a3_is_the_automaton_of_ts_36331(
     seed: int, time_to_trigger_ms: int, hysteresis_db: float, a3_offset_db: float, interval_s: float
 ) -> None:
-    ues, steps = 4, 5
+    ues, steps = 4, round(6 / interval_s)
     network = scenario(
         SITES_M,
         ues=ues,
@@ -131,7 +163,8 @@ def test_event_a3_is_the_automaton_of_ts_36331(
     steps_dbm = random.integers(-3, 4, (round(steps * interval_s * 5) + 1, len(SITES_M), ues)).cumsum(axis=0)
     cio_db = random.integers(-6, 7, (steps, len(network.neighbor_pairs))).astype(float)
     l1_dbm = -100.0 + steps_dbm
-    assert run_engine(network, l1_dbm, cio_db) == run_reference(network, l1_dbm, cio_db)
+    serving, starts = run_engine(network, l1_dbm, cio_db)
+    assert (serving, starts) == run_reference(network, l1_dbm, cio_db)
 
 
 def one_ue(l1_dbm: list[tuple[float, float]], **handover: float) -> list[tuple[int, int, int, int]]:
@@ -153,3 +186,16 @@ def test_leaving_before_the_time_to_trigger_cancels_the_handover() -> None:
     spike = [(-100.0, -104.0), (-100.0, -90.0), (-100.0, -120.0)]
     assert one_ue(spike, hysteresis_db=2, time_to_trigger_ms=256) == []
     assert one_ue(spike, hysteresis_db=2, time_to_trigger_ms=160)[0] == (360, 0, 0, 1)
+
+
+def test_a_link_that_stays_bad_fails_and_is_taken_up_by_the_strongest_cell() -> None:
+    # Dragged to cell 1 by +6 dB while both are alike, and held there by -6 dB at 7 dB less than cell 0: SINR -7 dB.
+    network = scenario([(0, 0), (1000, 0)], ues=1, handover={"hysteresis_db": 2}, episode={"steps": 5})
+    l1_dbm = np.full((26, 2, 1), -80.0)
+    l1_dbm[[0, *range(4, 26)], 1] = -87.0
+    l1_dbm[1, 1] = -82.0
+    cio_db = np.array([[6.0, -6.0]] + [[-6.0, -6.0]] * 4)
+    serving, starts = run_engine(network, l1_dbm, cio_db)
+    # Filtered: -4.5, then -2.25 dB > -6 + 2: entered at 400 ms. Below Qout at 800, ..., 3000 ms: lost then.
+    assert starts == [(656, 0, 0, 1)]
+    assert serving == [[1], [1], [-1], [0], [0]]
