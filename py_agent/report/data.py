@@ -56,6 +56,8 @@ class ReportData:
         for policy in self.replay:
             if policy not in self.summary.index:
                 raise DataError(f"report: replay of policy '{policy}', which was not evaluated{self._known(policy)}")
+        if self.replay[0] == self.replay[1]:
+            raise DataError(f"report: replay of '{self.replay[0]}' beside itself; name two policies")
         pairs = {policy: {_key(episode) for episode in episodes} for policy, episodes in self.episodes.items()}
         reference = pairs[self.replay[0]]
         for policy, keys in pairs.items():

@@ -138,6 +138,14 @@ def test_table_shows_the_summary(path: Path, data: ReportData) -> None:
             assert float(text.replace("−", "-")) == pytest.approx(summary[key] * scale, abs=0.501 * 10**-decimals), key
 
 
+def test_one_trace_has_no_intervals(tmp_path: Path) -> None:
+    single = evaluation({"static": 0.0, "rule": 4.0}, ("static", "rule"), ues=20, steps=4, traces=1)
+    write_report(tmp_path / "report.html", single)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert " … " not in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
 def test_best_is_marked_in_the_metric_s_direction(path: Path, data: ReportData) -> None:
     text = path.read_text(encoding="utf-8")
     best = {re.sub("<.*", "", cell) for cell in re.findall(r'class="best">(.*?)</td>', text)}
@@ -211,6 +219,7 @@ def test_gif_has_a_frame_a_step_and_two_panels(gif: Path, data: ReportData) -> N
     ("change", "message"),
     [
         ({"replay": ("static", "integral")}, r"replay of policy 'integral', which was not evaluated"),
+        ({"replay": ("static", "static")}, r"replay of 'static' beside itself; name two policies"),
         ({"episodes": {}}, r"policy 'static' has no episodes\n  cure: run 'mlb evaluate'"),
         ({"summary": "none"}, r"the summary holds no policy"),
         ({"episodes": "unpaired"}, r"were not run on the same episodes \(trace 'drawn-0', seed 0 is in one only\)"),

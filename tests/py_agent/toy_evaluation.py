@@ -105,6 +105,7 @@ def evaluation(
     preset = preset.model_copy(
         update={
             "mobility": preset.mobility.model_copy(update={"ues": ues}),
+            "traffic": preset.traffic.model_copy(update={"offered_bps": 200e3}),
             "episode": preset.episode.model_copy(update={"steps": steps}),
         }
     )
