@@ -53,8 +53,8 @@ class WhatIf:
         serving, handovers = self._settle(rsrp, start, offsets)
 
         sinr = engine.radio.sinr_of_all_db(rsrp)
-        ue = torch.arange(rsrp.shape[1], device=engine.device)
-        cqi, received = (table(sinr)[serving, ue] for table in (engine.radio.cqi, engine.radio.grant_received))
+        link = serving * rsrp.shape[1] + torch.arange(rsrp.shape[1], device=engine.device)
+        cqi, received = (table(sinr).take(link) for table in (engine.radio.cqi, engine.radio.grant_received))
         interval_s = scenario.episode.control_interval_s
         empty = torch.zeros(serving.shape, device=engine.device)
         service = engine.load.serve(serving, cqi, received, empty, interval_s)
@@ -70,7 +70,7 @@ class WhatIf:
             ue_position_m=np.broadcast_to(kpis.ue_position_m, (count, *kpis.ue_position_m.shape)),
             ue_serving_cell=serving.cpu().numpy(),
             ue_rsrp_dbm=np.broadcast_to(kpis.ue_rsrp_dbm, (count, *kpis.ue_rsrp_dbm.shape)),
-            ue_sinr_db=numpy_of(sinr[serving, ue]),
+            ue_sinr_db=numpy_of(sinr.take(link)),
             ue_throughput_bps=numpy_of(service.ue_delivered * bits_per_s),
             events=kpis.events[:0],
             handovers=numpy_of(handovers),
@@ -97,7 +97,7 @@ class WhatIf:
         serving, moved = start.expand(len(offsets), -1), torch.zeros(len(offsets), device=rsrp.device)
         for hop in range(self._hops):
             if hop == 0:
-                biased = rsrp + offsets[..., start]
+                biased = rsrp + offsets.index_select(2, start)
             else:
                 biased = rsrp + offsets.gather(2, serving.unsqueeze(1).expand(-1, len(rsrp), -1))
             best, target = biased.max(dim=1)
