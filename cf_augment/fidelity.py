@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cf_augment.dataset_records import Episode, stack_kpis
+from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import EventKind, Floats, StepKpis
+from ns3_scenarios.mdp import cio_from_action
+from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError
 
 
@@ -34,9 +38,24 @@ def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, fl
     """
     if len(ns3) != len(engine) or not ns3:
         raise DataError(f"fidelity: {len(ns3)} steps of ns-3, {len(engine)} of the engine")
+    return _compare(stack_kpis(ns3)[0], stack_kpis(engine)[0])
 
+
+def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
+    """Plays an episode of ns-3 again in the engine, the same trace and CIOs, and compares; see `compare`.
+
+    Raises:
+        DataError: the episode is not of this scenario.
+    """
+    backend = EngineBackend(scenario)
+    kpis = [backend.reset(episode.trace, episode.metadata.seed)]
+    kpis += [backend.step(cio_db) for cio_db in cio_from_action(scenario, episode.actions)]
+    return _compare(episode.kpis, stack_kpis(kpis)[0])
+
+
+def _compare(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
     def both(name: str) -> tuple[Floats, Floats]:
-        truth, guess = (np.stack([getattr(kpis, name) for kpis in episode]) for episode in (ns3, engine))
+        truth, guess = getattr(ns3, name), getattr(engine, name)
         if truth.shape != guess.shape:
             raise DataError(f"fidelity: {name} is {truth.shape} in ns-3 and {guess.shape} in the engine")
         return truth, guess
@@ -50,7 +69,7 @@ def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, fl
     load = -100 * np.subtract(*both("prb_utilization"))
     throughput, guessed_throughput = both("ue_throughput_bps")
     served, guessed_served = both("served_bps")
-    starts, guessed_starts = _starts(ns3), _starts(engine)
+    starts, guessed_starts = _starts(ns3.events), _starts(engine.events)
     starts_of_either = len(starts) + len(guessed_starts)
     return {
         "rsrp_rmse_db": _rms(rsrp),
@@ -72,9 +91,8 @@ def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 
-def _starts(episode: Sequence[StepKpis]) -> set[tuple[int, int, int, int]]:
+def _starts(events: np.ndarray) -> set[tuple[int, int, int, int]]:
     """Handovers started, as (time in ms, UE, source, target)."""
-    events = np.concatenate([kpis.events for kpis in episode])
     events = events[events["kind"] == EventKind.HANDOVER_START]
     times_ms = np.rint(events["time_s"] * 1000).astype(int).tolist()
     columns = (events[name].tolist() for name in ("ue", "source_cell", "target_cell"))

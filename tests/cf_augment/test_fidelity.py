@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from engine_cases import scenario, trace, walk_m
 
-from cf_augment.fidelity import compare
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
+from cf_augment.fidelity import agreement, compare
 from cf_augment.physics import EngineBackend
 from cf_augment.physics.constants import TABLES
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import Backend, Floats, StepKpis
+from ns3_scenarios.mdp import cio_from_action
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 
@@ -80,6 +82,21 @@ def test_episodes_that_do_not_fit_are_refused(episode: list[StepKpis]) -> None:
         compare(episode[:3], episode[1:4])
     with pytest.raises(DataError, match="prb_utilization"):
         compare(episode[:1], [replace(episode[0], prb_utilization=np.zeros(4))])
+
+
+def test_an_episode_played_by_the_engine_agrees_with_the_engine() -> None:
+    network = scenario(ues=30, episode={"steps": 4})
+    walk = trace(walk_m(1, 30, 5, 1.0, seed=4, speed_mps=25.0)[0], 1.0)
+    actions = np.random.default_rng(4).uniform(-1, 1, (4, len(network.neighbor_pairs))).astype(np.float32)
+    metadata = EpisodeMetadata(
+        scenario_id=network.id, trace_name="walk", policy="random", seed=1, backend="engine",
+        provenance=Provenance(kind="logged", action_source="random"),
+    )  # fmt: skip
+    kpis = play(EngineBackend(network), walk, cio_from_action(network, actions))
+    metrics = agreement(network, Episode.from_kpis(network, walk, kpis, actions, metadata))
+    assert metrics == compare(kpis, kpis)
+    with pytest.raises(DataError, match="30 UEs"):
+        agreement(scenario(ues=31, episode={"steps": 4}), Episode.from_kpis(network, walk, kpis, actions, metadata))
 
 
 @pytest.mark.ns3
