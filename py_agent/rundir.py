@@ -23,7 +23,7 @@ class StageRecord(Contract):
     """What a stage was asked to do, with which versions."""
 
     stage: str
-    config: dict[str, str | int | float | bool | None | list[str]]
+    config: dict[str, str | int | float | bool | list[str] | None]
     versions: dict[str, str]
 
 
@@ -89,7 +89,7 @@ class RunDirectory:
             raise DataError(f"{path}: does not exist", f"run 'mlb {command} --run {self.path}' first")
         return path
 
-    def begin(self, stage: str, config: dict[str, str | int | float | bool | None | list[str]], resume: bool) -> None:
+    def begin(self, stage: str, config: dict[str, str | int | float | bool | list[str] | None], resume: bool) -> None:
         """Records what a stage is asked to do, before it does it.
 
         Raises:

@@ -35,7 +35,7 @@ Commands = (
 def parse(arguments: Sequence[str]) -> Command:
     """Returns the command that the arguments describe; exits with code 2 and a hint if they are not clear."""
     return tyro.cli(
-        Commands,  # type: ignore[arg-type]
+        Commands,
         prog="mlb",
         description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL.",
         args=list(arguments),

@@ -23,27 +23,28 @@ class Quickstart(StageCommand):
     """Id of a preset, or path of a .yaml file."""
     train_traces: int = 3
     """Traces to collect data on."""
-    test_traces: int = 3
+    test_traces: int = 4
     """Traces to judge policies on."""
     seed: int = 0
     """Seed of everything."""
 
     def execute(self) -> Result:
         """Runs the stages in order; what is done already is kept."""
-        common = {"run": self.run, "resume": self.resume}
+        run, resume, seed = self.run, self.resume, self.seed
         stages: list[StageCommand] = [
             Mobility(
-                **common,
+                run=run,
+                resume=resume,
                 preset=self.preset,
                 train_traces=self.train_traces,
                 test_traces=self.test_traces,
-                seed=self.seed,
+                seed=seed,
             ),
-            Collect(**common, seed=self.seed),
-            Augment(**common, seed=self.seed),
-            Train(**common, seed=self.seed),
-            Evaluate(**common),
-            Report(**common),
+            Collect(run=run, resume=resume, seed=seed),
+            Augment(run=run, resume=resume, seed=seed),
+            Train(run=run, resume=resume, seed=seed),
+            Evaluate(run=run, resume=resume),
+            Report(run=run),
         ]
         console = Console(stderr=True)
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The main job through the command line: real streets, real SUMO, real ns-3, at the smallest size that says something."""
+"""The main job through the command line: real streets, real SUMO, real ns-3, at the smallest size of use."""
 
 from __future__ import annotations
 
