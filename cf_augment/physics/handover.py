@@ -103,8 +103,9 @@ class Connection:
             (B, U) which UEs have another cell or another bearer now.
         """
         changed = (state.target >= 0) | state.lost
-        found = torch.where(state.lost, state.l3_dbm.argmax(dim=-2), state.target)
-        state.serving = torch.where(changed, found, state.serving)
+        if state.lost.any():
+            state.target = torch.where(state.lost, state.l3_dbm.argmax(dim=-2), state.target)
+        state.serving = torch.where(changed, state.target, state.serving)
         state.age = torch.where(changed.unsqueeze(-2), NONE, state.age)
         state.target = torch.full_like(state.target, NONE)
         state.out_of_sync = torch.where(changed, 0, state.out_of_sync)
