@@ -4,7 +4,9 @@ Loss per UE-step: negative log likelihood of the places at the begin of the wind
 the roads taken; Kullback-Leibler terms of both posteriors (an evidence lower bound, but with weights below 1: latents
 are to be told apart rather than to be short); InfoNCE on the context; and a penalty on what the local
 latents of a crowd share. The UEs of a window are split at random into two halves, and each half is decoded with the
-context that was encoded from the *other*: what is particular to one UE cannot pass through the context.
+context that was encoded from the *other*: what is particular to one UE cannot pass through the context. In most
+windows the UEs are drawn anew, so that they gather somewhere else; turning the map is no option, since its streets do
+not turn.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.seeds import derive, stream
 
 WINDOW_S = (12.0, 30.0)
-_WINDOWS, _HALF = 6, 30
+_WINDOWS, _HALF, _GATHERED = 6, 30, 0.7
+_GATHERING_WIDTH, _OTHERS_SHARE = (0.15, 0.4), (0.02, 0.2)
 _LEARNING_RATE, _GRADIENT_NORM = 3e-3, 1.0
-_CONTRAST, _SHARED, _CONTEXT_DIVERGENCE, _LOCAL_DIVERGENCE = 0.2, 1.0, 0.2, 0.1
+_CONTRAST, _SHARED, _CONTEXT_DIVERGENCE, _LOCAL_DIVERGENCE = 0.2, 0.05, 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Batch:
     acceleration: Tensor
     spot: Tensor
     source: Tensor
-    """(B,) trace of each window."""
+    """(B,) number of the context that each window is of."""
     choice_window: Tensor
     choice_slot: Tensor
     choice_place: Tensor
@@ -99,21 +102,24 @@ def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -
         name: [] for name in ("window", "slot", "choice_place", "options", "option_mask", "choice_taken")
     }
     chosen = []
-    for index in source:
+    for number, index in enumerate(source.tolist()):
         one = data[index]
         start = int(random.integers(0, one.speed.shape[0] - length + 1))
         order = random.permutation(one.speed.shape[1])[: 2 * half]
-        chosen += [(one, start, order[:half]), (one, start, order[half:] if ues > 1 else order)]
+        halves = [order[:half], order[-half:]]
+        if random.random() < _GATHERED:
+            halves = _gathered(halves, one.place[start + length - 1].numpy(), random)
+            source[number] = len(data) + number
+        chosen += [(one, start, group) for group in halves]
     for window, (one, start, group) in enumerate(chosen):
         for name, values in parts.items():
             values.append(getattr(one, name)[start : start + length, group])
-        slot = np.full(one.speed.shape[1], -1)
-        slot[group] = np.arange(len(group))
-        within = (one.choice_row >= start) & (one.choice_row < start + length) & (slot[one.choice_ue] >= 0)
-        choices["window"].append(torch.full((int(within.sum()),), window))
-        choices["slot"].append(torch.as_tensor(slot[one.choice_ue[within]]))
+        during = np.flatnonzero((one.choice_row >= start) & (one.choice_row < start + length))
+        slot, found = np.nonzero(group[:, None] == one.choice_ue[None, during])
+        choices["window"].append(torch.full((len(slot),), window))
+        choices["slot"].append(torch.as_tensor(slot))
         for name in ("choice_place", "options", "option_mask", "choice_taken"):
-            choices[name].append(getattr(one, name)[torch.as_tensor(within)])
+            choices[name].append(getattr(one, name)[torch.as_tensor(during[found])])
     return Batch(
         **{name: torch.stack(values) for name, values in parts.items()},
         source=torch.as_tensor(source),
@@ -121,6 +127,22 @@ def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -
         choice_slot=torch.cat(choices["slot"]),
         **{name: torch.cat(choices[name]) for name in ("choice_place", "options", "option_mask", "choice_taken")},
     )
+
+
+def _gathered(halves: list[np.ndarray], end: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+    """Draws from each half again, those that end up (U, 2) near one place of the map most often.
+
+    True UEs in other proportions are another context at no cost: people who go to another place.
+    """
+    weight = gathering_weight(end - random.uniform(end.min(axis=0), end.max(axis=0)), random)
+    return [random.choice(half, size=len(half), p=weight[half] / weight[half].sum()) for half in halves]
+
+
+def gathering_weight(away: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Weights (U,) of UEs by how far from a place they end up, (U, 2) on the scale of the map."""
+    square = (away**2).sum(axis=1)
+    width = random.uniform(*_GATHERING_WIDTH)
+    return np.exp(-(square - square.min()) / (2 * width**2)) + random.uniform(*_OTHERS_SHARE)
 
 
 def loss_of(networks: Networks, batch: Batch, spots: tuple[Tensor, Tensor], noise: torch.Generator) -> Tensor:
@@ -169,11 +191,11 @@ def spot_tensors(graph: RoadGraph, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def _contrast(q_context: Posterior, source: Tensor) -> Tensor:
-    """InfoNCE (van den Oord 2018): two halves of one window against windows of other traces."""
+    """InfoNCE (van den Oord 2018): two halves of one window against windows of other contexts."""
     size = q_context.mean.shape[0] // 2
     halves = q_context.mean.reshape(size, 2, -1)
     scores = -((halves[:, None, 0] - halves[None, :, 1]) ** 2).sum(dim=-1)
-    same_trace = (source[:, None] == source[None]) & ~torch.eye(size, dtype=torch.bool)
-    scores = scores.masked_fill(same_trace, -1e9)
+    alike = (source[:, None] == source[None]) & ~torch.eye(size, dtype=torch.bool)
+    scores = scores.masked_fill(alike, -1e9)
     truth = torch.arange(size)
     return (nn.functional.cross_entropy(scores, truth) + nn.functional.cross_entropy(scores.T, truth)) / 2

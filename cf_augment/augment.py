@@ -1,0 +1,204 @@
+"""Counterfactual episodes: logged traces under other actions, and generated traces under interventions.
+
+What the offsets (CIO) do, the engine says: they have no influence on mobility, so the replay of a logged trace
+under another CIO sequence is exact as far as the engine is. What the UEs might have done, the causal model says.
+Rewards and observations always come from the engine's KPIs; every episode carries its provenance.
+
+In each episode the CIO of the first steps are those of a logged episode, so that what follows begins from many
+states of the network. Then they are either uniformly random, or searched: the best of K draws by the engine's
+one-step what-if, with K from episode to episode between poor and good, since a critic needs to see both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance
+from cf_augment.dataset_records import KPI_AXES, Singles
+from cf_augment.interventions import generate_traces
+from cf_augment.model import CausalMobilityModel
+from cf_augment.physics import Engine, WhatIf
+from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.files import write_text
+from sumo_mobility.base.progress import progress
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.streets import StreetMap
+from sumo_mobility.trace import MobilityTrace
+
+ActionSource = Callable[[int, StepKpis], Singles]
+"""From the step and the KPIs before it to an action (E,) in [-1, 1]."""
+
+SEARCH_SIZES = (4, 16, 64, 256)
+"""K of the searched episodes, in turn."""
+_LEAD_IN = 0.25
+"""Largest share of an episode that begins with logged CIO."""
+_BATCH = 32
+_STEP_DB, _HANDOVER_COST = 2.0, 1e-6
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to be played in the engine.
+
+    Attributes:
+        trace_name: unique to the trace.
+        trace: what moves the UEs.
+        provenance: of the trace.
+        search: K, or 0 for random CIO.
+        seed: of its CIO.
+    """
+
+    trace_name: str
+    trace: MobilityTrace
+    provenance: Provenance
+    search: int
+    seed: int
+
+    @property
+    def action_source(self) -> str:
+        """What chooses the CIO, for people."""
+        return f"searched-{self.search}" if self.search else "random"
+
+
+def augment(
+    logged: Dataset,
+    street_map: StreetMap,
+    seed: int,
+    replays_per_trace: int,
+    generated_traces: int,
+    model_path: Path,
+    model_steps: int = 400,
+) -> list[Episode]:
+    """Makes counterfactual episodes; the same arguments give the same episodes.
+
+    Args:
+        logged: What was collected; its traces are the model's training data.
+        street_map: The map of those traces.
+        seed: Of the model, the interventions and the CIO.
+        replays_per_trace: Episodes on each logged and on each generated trace, half with random, half with
+            searched CIO.
+        generated_traces: Traces that the model draws; 0 fits no model.
+        model_path: Where the fitted model is written, and beside it, as .json, what the gates refused.
+        model_steps: Its gradient steps.
+
+    Raises:
+        ConfigError: a count is negative.
+        DataError: the traces do not fit the scenario or each other.
+        StorageError: the model cannot be written.
+    """
+    if min(replays_per_trace, generated_traces) < 0:
+        raise ConfigError(f"replays_per_trace {replays_per_trace}, generated_traces {generated_traces}: negative")
+    traces = logged_traces(logged)
+    sources = {name: Provenance(kind="replay", source=(name,), action_source="-") for name in traces}
+    if generated_traces:
+        model = CausalMobilityModel.fit(list(traces.values()), street_map, seed, model_steps)
+        model.save(model_path)
+        drawn = generate_traces(model, traces, street_map, generated_traces, seed)
+        report = {"generated": len(drawn.traces), "wanted": generated_traces, "rejected": drawn.rejected}
+        write_text(model_path.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
+        traces, sources = traces | drawn.traces, sources | drawn.provenance
+    jobs: list[Job] = []
+    for name, trace in traces.items():
+        for replay in range(replays_per_trace):
+            size = SEARCH_SIZES[replay // 2 % len(SEARCH_SIZES)] if replay % 2 else 0
+            jobs.append(Job(name, trace, sources[name], size, seed=len(jobs)))
+    return play(logged, jobs, seed)
+
+
+def logged_traces(logged: Dataset) -> dict[str, MobilityTrace]:
+    """The distinct traces of the logged episodes, by name."""
+    return {e.metadata.trace_name: e.trace for e in logged.episodes if not e.metadata.synthetic}
+
+
+def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> list[Episode]:
+    """Plays jobs in the engine, many at a time, and returns their episodes in the order of the jobs."""
+    scenario, episodes = logged.scenario, []
+    what_if = WhatIf(Engine(scenario))
+    with progress("counterfactual episodes", len(jobs)) as bar:
+        for first in range(0, len(jobs), _BATCH):
+            some = jobs[first : first + _BATCH]
+            sources = [action_source(logged, what_if, job, seed) for job in some]
+            rolled = roll_out(scenario, [job.trace for job in some], sources)
+            for job, (kpis, actions) in zip(some, rolled, strict=True):
+                metadata = EpisodeMetadata(
+                    scenario_id=scenario.id,
+                    trace_name=job.trace_name,
+                    policy=job.action_source,
+                    seed=job.seed,
+                    backend="engine",
+                    versions={"mlb-testbed": version("mlb-testbed")},
+                    provenance=job.provenance.model_copy(update={"action_source": job.action_source}),
+                )
+                episodes.append(Episode.from_kpis(scenario, job.trace, kpis, actions, metadata))
+            bar.advance(len(some))
+    return episodes
+
+
+def roll_out(
+    scenario: Scenario, traces: Sequence[MobilityTrace], sources: Sequence[ActionSource]
+) -> list[tuple[list[StepKpis], Singles]]:
+    """Plays B episodes in the engine at once.
+
+    Args:
+        scenario: The scenario.
+        traces: What moves the UEs of each.
+        sources: What chooses the actions of each; sees the KPIs without events, which batches do not have.
+
+    Returns:
+        For each episode the KPIs of its T + 1 rows and its actions (T, E).
+    """
+    engine = Engine(scenario)
+    position_m = np.stack([engine.positions(trace) for trace in traces])
+    kpis: list[list[StepKpis]] = [[one] for one in _unbatched(engine.reset(position_m[:, 0]))]
+    actions: list[Singles] = []
+    for step in range(scenario.episode.steps):
+        action = np.stack([source(step, rows[-1]) for source, rows in zip(sources, kpis, strict=True)])
+        start = step * engine.grid_steps
+        batch = engine.step(position_m[:, start : start + engine.grid_steps + 1], cio_from_action(scenario, action))
+        for rows, one in zip(kpis, _unbatched(batch), strict=True):
+            rows.append(one)
+        actions.append(action)
+    return list(zip(kpis, np.stack(actions, axis=1), strict=True))
+
+
+def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> ActionSource:
+    """Logged CIO at first, then random or searched ones; deterministic."""
+    scenario = logged.scenario
+    random = stream(seed, "augment", "actions", job.seed)
+    lead = logged.episodes[random.integers(len(logged.episodes))].actions
+    lead = lead[random.integers(len(lead)) :][: random.integers(round(_LEAD_IN * scenario.episode.steps) + 1)]
+    pairs, limit_db = len(scenario.neighbor_pairs), scenario.handover.cio_range_db
+    last_db = np.zeros(pairs)
+
+    def act(step: int, kpis: StepKpis) -> Singles:
+        nonlocal last_db
+        if step < len(lead):
+            action = lead[step]
+        elif job.search == 0:
+            action = random.uniform(-1, 1, pairs).astype(np.float32)
+        else:
+            drawn = random.uniform(-limit_db, limit_db, (job.search, pairs))
+            nearby = last_db + _STEP_DB * random.standard_normal((job.search, pairs))
+            # Half of the draws go everywhere, half stay near the CIO in force.
+            candidates = np.where(np.arange(job.search)[:, None] % 2, np.clip(nearby, -limit_db, limit_db), drawn)
+            candidates = np.concatenate([last_db[None], candidates])
+            predicted = what_if(kpis, candidates)
+            value = reward(scenario, predicted) - _HANDOVER_COST * predicted.handovers
+            action = action_from_cio(scenario, candidates[value.argmax()]).astype(np.float32)
+        last_db = cio_from_action(scenario, action)
+        return action
+
+    return act
+
+
+def _unbatched(kpis: StepKpis) -> list[StepKpis]:
+    return [replace(kpis, **{name: getattr(kpis, name)[b] for name in KPI_AXES}) for b in range(len(kpis.time_s))]
