@@ -1,0 +1,181 @@
+"""Counterfactual episodes: replay is exact, provenance is complete, gates refuse what no street allows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import made_streets as made
+import numpy as np
+import pytest
+import torch
+
+from cf_augment.augment import SEARCH_SIZES, Job, augment, play, roll_out
+from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
+from cf_augment.dataset_records import KPI_AXES
+from cf_augment.interventions import refusal
+from cf_augment.model import CausalMobilityModel
+from cf_augment.physics import EngineBackend
+from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace
+
+STREETS = made.street_map()
+STEPS = 8
+REPLAYS, GENERATED = 4, 4
+
+
+def scenario() -> Scenario:
+    preset = Preset.parse(
+        {
+            "id": "grid-v0", "description": "three cells over a grid",
+            "mobility": {
+                "ues": 24, "duration_s": 25,
+                "train_contexts": [{"name": "uniform"}], "test_contexts": [{"name": "uniform"}],
+            },
+            "sites": {}, "traffic": {"offered_bps": 400000}, "episode": {"steps": STEPS},
+        },
+        "test",
+    )  # fmt: skip
+    return Scenario.place(preset, [(150.0, 450.0), (750.0, 450.0), (450.0, 800.0)])
+
+
+def logged_episode(place: Scenario, name: str, trace: MobilityTrace, seed: int) -> Episode:
+    """Random CIO in the engine's own back end."""
+    actions = stream(seed, "test").uniform(-1, 1, (STEPS, len(place.neighbor_pairs))).astype(np.float32)
+    backend = EngineBackend(place)
+    kpis = [backend.reset(trace, 0), *(backend.step(cio_from_action(place, action)) for action in actions)]
+    metadata = EpisodeMetadata(
+        scenario_id=place.id, trace_name=name, policy="random", seed=seed, backend="engine",
+        provenance=Provenance(action_source="random"),
+    )  # fmt: skip
+    return Episode.from_kpis(place, trace, kpis, actions, metadata)
+
+
+@pytest.fixture(scope="module")
+def logged() -> Dataset:
+    torch.set_num_threads(1)
+    place = scenario()
+    traces = made.two_contexts(range(2))
+    return Dataset(
+        place, tuple(logged_episode(place, name, trace, k) for k, (name, trace) in enumerate(traces.items()))
+    )
+
+
+@pytest.fixture(scope="module")
+def made_up(logged: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Episode], Path]:
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    return augment(logged, STREETS, 0, REPLAYS, GENERATED, path, model_steps=30), path
+
+
+def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> None:
+    some = logged.episodes[:3]
+    sources = [lambda step, _kpis, actions=episode.actions: actions[step] for episode in some]
+    for episode, (kpis, actions) in zip(
+        some, roll_out(logged.scenario, [episode.trace for episode in some], sources), strict=True
+    ):
+        again = Episode.from_kpis(logged.scenario, episode.trace, kpis, actions, episode.metadata)
+        np.testing.assert_array_equal(again.actions, episode.actions)
+        for name in KPI_AXES:
+            # A batch is summed in another order than a single environment.
+            got, wanted = getattr(again.kpis, name), getattr(episode.kpis, name)
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(again.rewards, episode.rewards, atol=1e-5)
+        np.testing.assert_allclose(again.observations, episode.observations, atol=1e-4)
+
+
+def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Path]) -> None:
+    episodes, path = made_up
+    report = json.loads(path.with_suffix(".json").read_text())
+    assert report["wanted"] == GENERATED
+    traces = {episode.metadata.trace_name for episode in logged.episodes}
+    replayed = [e for e in episodes if e.metadata.provenance.kind == "replay"]
+    generated = [e for e in episodes if e.metadata.provenance.kind == "generated"]
+    assert len(replayed) == REPLAYS * len(traces)
+    assert len(generated) == REPLAYS * report["generated"] > 0
+    assert len(episodes) == len(replayed) + len(generated)
+    for episode in episodes:
+        meta, origin = episode.metadata, episode.metadata.provenance
+        assert meta.synthetic
+        assert meta.backend == "engine"
+        assert meta.versions["mlb-testbed"]
+        assert set(origin.source) <= traces
+        assert origin.source
+        assert origin.action_source == meta.policy
+        assert (origin.intervention == "") == (origin.kind == "replay")
+    for episode in replayed:
+        source = next(e for e in logged.episodes if e.metadata.trace_name == episode.metadata.trace_name)
+        np.testing.assert_array_equal(episode.trace.position_m, source.trace.position_m)
+    said = {e.metadata.provenance.intervention for e in generated}
+    assert any("of the way to" in text for text in said)
+    assert any("gather at" in text for text in said)
+    assert {e.metadata.policy for e in replayed} == {"random", *(f"searched-{k}" for k in SEARCH_SIZES[:2])}
+    assert len({e.metadata.seed for e in episodes}) == len(episodes)
+
+
+def test_rows_are_what_the_mdp_says_of_the_engine(logged: Dataset, made_up: tuple[list[Episode], Path]) -> None:
+    place = logged.scenario
+    for episode in (made_up[0][1], made_up[0][-1]):
+        for step in (0, STEPS - 1):
+            kpis, cio_db = episode.kpis_at(step + 1), cio_from_action(place, episode.actions[step])
+            np.testing.assert_array_equal(episode.observations[step + 1], observe(place, kpis, cio_db))
+            assert episode.rewards[step] == np.float32(reward(place, kpis))
+        np.testing.assert_allclose(episode.kpis.ue_position_m, episode.trace.position_m[: STEPS + 1], atol=1e-2)
+
+
+def test_search_earns_more_than_chance_and_more_with_more_draws(logged: Dataset) -> None:
+    source = Provenance(kind="replay", source=("-",), action_source="-")
+    jobs = [
+        Job(episode.metadata.trace_name, episode.trace, source, search, seed)
+        for search in (0, 64)
+        for episode in logged.episodes
+        for seed in (1, 2)
+    ]
+    mean = np.array([episode.rewards[2:].mean() for episode in play(logged, jobs, 0)])
+    assert (mean[len(jobs) // 2 :] > mean[: len(jobs) // 2]).all()
+
+
+def test_episodes_begin_with_logged_cio(logged: Dataset) -> None:
+    source = Provenance(kind="replay", source=("-",), action_source="-")
+    trace = logged.episodes[0].trace
+    begins = [e.actions[0] for e in play(logged, [Job("west-0", trace, source, 0, seed) for seed in range(24)], 0)]
+    known = np.concatenate([episode.actions for episode in logged.episodes])
+    taken = [bool((np.abs(known - action).max(axis=1) == 0).any()) for action in begins]
+    assert 0 < sum(taken) < len(taken)
+
+
+def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Path], tmp_path: Path) -> None:
+    episodes, model_path = made_up
+    again = augment(logged, STREETS, 0, REPLAYS, GENERATED, tmp_path / "model.pt", model_steps=30)
+    assert (tmp_path / "model.pt").read_bytes() == model_path.read_bytes()
+    write_dataset(tmp_path / "a.h5", logged.scenario, episodes)
+    write_dataset(tmp_path / "b.h5", logged.scenario, again)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    stored = read_dataset(tmp_path / "a.h5")
+    assert [e.metadata for e in stored.episodes] == [e.metadata for e in episodes]
+    assert stored.episodes[-1].trace.metadata.context == "generated"
+    other = augment(logged, STREETS, 1, 1, 0, tmp_path / "none.pt")
+    assert not (tmp_path / "none.pt").exists()
+    assert not np.array_equal(other[0].actions, episodes[0].actions)
+
+
+def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> None:
+    model = CausalMobilityModel.load(made_up[1], STREETS)
+    trace = logged.episodes[0].trace
+    contexts = np.stack([model.context_of(episode.trace) for episode in logged.episodes])
+    assert refusal(model, trace, STREETS, contexts) == ""
+    off = dataclasses.replace(trace, position_m=trace.position_m + 30.0)
+    assert refusal(model, off, STREETS, contexts) == "off-road"
+    fast = dataclasses.replace(trace, speed_mps=np.full_like(trace.speed_mps, 2 * model.config.fastest_mps))
+    assert refusal(model, fast, STREETS, contexts) == "unphysical"
+    jerky = dataclasses.replace(trace, speed_mps=trace.speed_mps * (np.arange(len(trace.time_s)) % 2)[:, None])
+    assert refusal(model, jerky, STREETS, contexts) == "unphysical"
+    assert refusal(model, trace, STREETS, contexts + 100.0) == "novel"
+
+
+def test_negative_counts_are_refused(logged: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="replays_per_trace -1"):
+        augment(logged, STREETS, 0, -1, 0, tmp_path / "model.pt")
