@@ -61,10 +61,6 @@ class Load:
         self.queue_packets = RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES)
         self._prb_share = granted_rb(bandwidth) / bandwidth
 
-    def ttis_alone(self, cqi: Tensor) -> Tensor:
-        """TTIs that a packet takes when it is alone in its queue; infinite at CQI 0."""
-        return self._ttis_alone[cqi]
-
     def serve(
         self, serving: Tensor, cqi: Tensor, grant_received: Tensor, backlog: Tensor, duration_s: float
     ) -> Service:
