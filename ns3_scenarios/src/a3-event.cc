@@ -26,7 +26,8 @@ A3Event::A3Event(const Handover& parameters, Ptr<LteUeRrc> ueRrc, std::vector<En
 {
 }
 
-void A3Event::ReceiveMeasurement(uint16_t, uint16_t cellId, double rsrpDbm, double, bool, uint8_t)
+void
+A3Event::ReceiveMeasurement(uint16_t, uint16_t cellId, double rsrpDbm, double, bool, uint8_t)
 {
     const auto [found, isFirst] = m_measurements.try_emplace(cellId, Measurement{rsrpDbm, rsrpDbm});
     if (!isFirst)
@@ -42,14 +43,16 @@ void A3Event::ReceiveMeasurement(uint16_t, uint16_t cellId, double rsrpDbm, doub
     }
 }
 
-double A3Event::GetRsrpDbm(uint16_t cellId) const
+double
+A3Event::GetRsrpDbm(uint16_t cellId) const
 {
     const auto found = m_measurements.find(cellId);
     return found == m_measurements.end() ? -std::numeric_limits<double>::infinity()
                                          : found->second.l1Dbm;
 }
 
-void A3Event::Evaluate()
+void
+A3Event::Evaluate()
 {
     m_evaluationPending = false;
     const uint16_t servingCellId = GetServingCellId();
@@ -96,7 +99,8 @@ void A3Event::Evaluate()
     Fire();
 }
 
-void A3Event::Fire()
+void
+A3Event::Fire()
 {
     if (m_servingCellId == 0 || GetServingCellId() != m_servingCellId)
     {
@@ -126,7 +130,8 @@ void A3Event::Fire()
     }
 }
 
-uint16_t A3Event::GetServingCellId() const
+uint16_t
+A3Event::GetServingCellId() const
 {
     if (m_ueRrc->GetState() != LteUeRrc::CONNECTED_NORMALLY)
     {

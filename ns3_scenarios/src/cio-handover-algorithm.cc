@@ -9,7 +9,8 @@ using namespace ns3;
 
 NS_OBJECT_ENSURE_REGISTERED(CioHandoverAlgorithm);
 
-TypeId CioHandoverAlgorithm::GetTypeId()
+TypeId
+CioHandoverAlgorithm::GetTypeId()
 {
     static TypeId tid = TypeId("mlb::CioHandoverAlgorithm")
                             .SetParent<LteHandoverAlgorithm>()
@@ -26,32 +27,38 @@ CioHandoverAlgorithm::CioHandoverAlgorithm()
 
 CioHandoverAlgorithm::~CioHandoverAlgorithm() = default;
 
-void CioHandoverAlgorithm::SetOcn(uint16_t cellId, double ocnDb)
+void
+CioHandoverAlgorithm::SetOcn(uint16_t cellId, double ocnDb)
 {
     m_ocnDb[cellId] = ocnDb;
 }
 
-const std::map<uint16_t, double>& CioHandoverAlgorithm::GetOcn() const
+const std::map<uint16_t, double>&
+CioHandoverAlgorithm::GetOcn() const
 {
     return m_ocnDb;
 }
 
-void CioHandoverAlgorithm::RequestHandover(uint16_t rnti, uint16_t targetCellId)
+void
+CioHandoverAlgorithm::RequestHandover(uint16_t rnti, uint16_t targetCellId)
 {
     m_sapUser->TriggerHandover(rnti, targetCellId);
 }
 
-void CioHandoverAlgorithm::SetLteHandoverManagementSapUser(LteHandoverManagementSapUser* user)
+void
+CioHandoverAlgorithm::SetLteHandoverManagementSapUser(LteHandoverManagementSapUser* user)
 {
     m_sapUser = user;
 }
 
-LteHandoverManagementSapProvider* CioHandoverAlgorithm::GetLteHandoverManagementSapProvider()
+LteHandoverManagementSapProvider*
+CioHandoverAlgorithm::GetLteHandoverManagementSapProvider()
 {
     return m_sapProvider.get();
 }
 
-void CioHandoverAlgorithm::DoReportUeMeas(uint16_t, LteRrcSap::MeasResults)
+void
+CioHandoverAlgorithm::DoReportUeMeas(uint16_t, LteRrcSap::MeasResults)
 {
     // No report is configured: A3Event works on the unquantised measurements in the UE.
 }

@@ -15,7 +15,8 @@ namespace mlb
  * @param seconds time in s
  * @return the time
  */
-inline ns3::Time ExactSeconds(double seconds)
+inline ns3::Time
+ExactSeconds(double seconds)
 {
     return ns3::NanoSeconds(std::llround(seconds * 1e9));
 }

@@ -26,7 +26,8 @@ const std::string ACTION_CURE = "send one CIO in dB for each neighbour pair";
  * @param limit greatest absolute value of an element
  * @return a Box space of doubles
  */
-ns3opengym::SpaceDescription BoxSpace(const std::vector<uint32_t>& shape, double limit)
+ns3opengym::SpaceDescription
+BoxSpace(const std::vector<uint32_t>& shape, double limit)
 {
     ns3opengym::BoxSpace box;
     box.set_low(static_cast<float>(-limit));
@@ -43,7 +44,8 @@ ns3opengym::SpaceDescription BoxSpace(const std::vector<uint32_t>& shape, double
  * @param observation the arrays
  * @return them as a Dict of Boxes
  */
-ns3opengym::DataContainer Pack(const std::vector<Box>& observation)
+ns3opengym::DataContainer
+Pack(const std::vector<Box>& observation)
 {
     ns3opengym::DictDataContainer dict;
     for (const Box& box : observation)
@@ -67,7 +69,8 @@ ns3opengym::DataContainer Pack(const std::vector<Box>& observation)
  * @param container an action as it came
  * @return its values; other clients send a Box declared as double in single precision
  */
-std::vector<double> Unpack(const ns3opengym::DataContainer& container)
+std::vector<double>
+Unpack(const ns3opengym::DataContainer& container)
 {
     ns3opengym::BoxDataContainer box;
     if (container.type() != ns3opengym::Box || !container.data().UnpackTo(&box))
@@ -87,7 +90,8 @@ std::vector<double> Unpack(const ns3opengym::DataContainer& container)
  * @param length its length
  * @param limit greatest absolute value of a component
  */
-void Check(const std::vector<double>& action, uint32_t length, double limit)
+void
+Check(const std::vector<double>& action, uint32_t length, double limit)
 {
     constexpr double FLOAT_ROUNDING = 1e-6;
     if (action.size() != length)
@@ -132,7 +136,8 @@ GymBridge::GymBridge(const std::string& endpoint, double timeoutS)
 
 GymBridge::~GymBridge() = default;
 
-bool GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, double limit)
+bool
+GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, double limit)
 {
     m_actions = actions;
     m_limit = limit;
@@ -155,10 +160,11 @@ bool GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions
     return ack.done() && !ack.stopsimreq();
 }
 
-std::optional<std::vector<double>> GymBridge::Step(const std::vector<Box>& observation,
-                                                   double reward,
-                                                   bool isOver,
-                                                   const std::string& info)
+std::optional<std::vector<double>>
+GymBridge::Step(const std::vector<Box>& observation,
+                double reward,
+                bool isOver,
+                const std::string& info)
 {
     ns3opengym::EnvStateMsg state;
     *state.mutable_obsdata() = Pack(observation);
@@ -178,7 +184,8 @@ std::optional<std::vector<double>> GymBridge::Step(const std::vector<Box>& obser
     return action;
 }
 
-void GymBridge::Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply)
+void
+GymBridge::Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply)
 {
     const std::string bytes = request.SerializeAsString();
     if (zmq_send(m_socket.get(), bytes.data(), bytes.size(), 0) < 0)

@@ -24,7 +24,8 @@ KpiCollector::KpiCollector(const Scenario& scenario, const LteNetwork& network)
     ConnectTraces();
 }
 
-void KpiCollector::ConnectTraces()
+void
+KpiCollector::ConnectTraces()
 {
     for (uint32_t ue = 0; ue < m_scenario.ues; ++ue)
     {
@@ -60,7 +61,8 @@ void KpiCollector::ConnectTraces()
     }
 }
 
-Kpis KpiCollector::Take(double timeS)
+Kpis
+KpiCollector::Take(double timeS)
 {
     const double lengthS = (Simulator::Now() - m_start).GetSeconds();
     const double perSecond = 1.0 / lengthS;
@@ -100,12 +102,14 @@ Kpis KpiCollector::Take(double timeS)
     return kpis;
 }
 
-void KpiCollector::ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t)
+void
+KpiCollector::ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t)
 {
     m_ueSinrDb[ue] = 10.0 * std::log10(sinr);
 }
 
-void KpiCollector::ReceiveArrival(uint32_t ue, Ptr<const Packet> packet)
+void
+KpiCollector::ReceiveArrival(uint32_t ue, Ptr<const Packet> packet)
 {
     const int serving = m_network.GetServingCell(ue);
     if (serving >= 0)
@@ -114,7 +118,8 @@ void KpiCollector::ReceiveArrival(uint32_t ue, Ptr<const Packet> packet)
     }
 }
 
-void KpiCollector::ReceiveDelivery(uint32_t ue, Ptr<const Packet> packet, const Address&)
+void
+KpiCollector::ReceiveDelivery(uint32_t ue, Ptr<const Packet> packet, const Address&)
 {
     const double bits = 8.0 * packet->GetSize();
     m_ueDeliveredBits[ue] += bits;
@@ -125,17 +130,16 @@ void KpiCollector::ReceiveDelivery(uint32_t ue, Ptr<const Packet> packet, const 
     }
 }
 
-void KpiCollector::ReceiveHandoverStart(uint64_t imsi,
-                                        uint16_t sourceId,
-                                        uint16_t,
-                                        uint16_t targetId)
+void
+KpiCollector::ReceiveHandoverStart(uint64_t imsi, uint16_t sourceId, uint16_t, uint16_t targetId)
 {
     const uint32_t ue = m_network.GetUe(imsi);
     m_ongoing[ue] = {sourceId - 1, targetId - 1};
     AddEvent(ue, sourceId - 1, targetId - 1, EventKind::HANDOVER_START);
 }
 
-void KpiCollector::ReceiveHandoverOk(uint64_t imsi, uint16_t, uint16_t)
+void
+KpiCollector::ReceiveHandoverOk(uint64_t imsi, uint16_t, uint16_t)
 {
     const uint32_t ue = m_network.GetUe(imsi);
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
@@ -144,13 +148,15 @@ void KpiCollector::ReceiveHandoverOk(uint64_t imsi, uint16_t, uint16_t)
     }
 }
 
-void KpiCollector::ReceiveHandoverRefusal(uint64_t imsi, uint16_t, uint16_t targetId)
+void
+KpiCollector::ReceiveHandoverRefusal(uint64_t imsi, uint16_t, uint16_t targetId)
 {
     const uint32_t ue = m_network.GetUe(imsi);
     AddEvent(ue, m_network.GetServingCell(ue), targetId - 1, EventKind::HANDOVER_FAILED);
 }
 
-void KpiCollector::ReceiveHandoverFailure(uint64_t imsi, uint16_t, uint16_t)
+void
+KpiCollector::ReceiveHandoverFailure(uint64_t imsi, uint16_t, uint16_t)
 {
     // Source and target may both report the same failure: the first one counts.
     const uint32_t ue = m_network.GetUe(imsi);
@@ -160,14 +166,16 @@ void KpiCollector::ReceiveHandoverFailure(uint64_t imsi, uint16_t, uint16_t)
     }
 }
 
-void KpiCollector::ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t)
+void
+KpiCollector::ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t)
 {
     const uint32_t ue = m_network.GetUe(imsi);
     m_ongoing[ue].reset();
     AddEvent(ue, cellId - 1, -1, EventKind::RADIO_LINK_FAILURE);
 }
 
-void KpiCollector::AddEvent(uint32_t ue, int sourceCell, int targetCell, EventKind kind)
+void
+KpiCollector::AddEvent(uint32_t ue, int sourceCell, int targetCell, EventKind kind)
 {
     const double timeS = Simulator::Now().GetSeconds() - m_scenario.episode.warmupS;
     m_events.push_back({timeS, ue, sourceCell, targetCell, kind});

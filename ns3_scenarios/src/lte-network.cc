@@ -37,6 +37,10 @@ namespace
 const Time ATTACHMENT = MilliSeconds(300);
 /// Start of the first packet interval, when all UEs are connected.
 const Time TRAFFIC_START = MilliSeconds(500);
+/// Period of CQI reports, TS 36.213 table 7.2.2-1A; at 14 m/s a UE moves 0.6 m.
+const Time CQI_PERIOD = MilliSeconds(40);
+/// A UE that has connected reports at once for so long.
+const Time CQI_REQUEST = MilliSeconds(10);
 /// UDP port of the sinks.
 constexpr uint16_t PORT = 4000;
 
@@ -44,11 +48,16 @@ constexpr uint16_t PORT = 4000;
  * @brief Sets ns-3's defaults; each choice that is not plain has its reason here.
  * @param scenario the scenario
  */
-void SetDefaults(const Scenario& scenario)
+void
+SetDefaults(const Scenario& scenario)
 {
     // CQI from the control region: deterministic, and no needless retransmissions.
     Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration", BooleanValue(false));
-    Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(MilliSeconds(10)));
+    Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
+    // LteSpectrumChannel lets a UE that is not addressed see 1 control frame in 5, and a UE below
+    // Qout is not: ns-3's defaults of 200 and 100 ms.
+    Config::SetDefault("ns3::LteUePhy::NumQoutEvalSf", UintegerValue(200 / 5));
+    Config::SetDefault("ns3::LteUePhy::NumQinEvalSf", UintegerValue(100 / 5));
     // Ideal RRC is the default; with ANR a handover to a neighbour not yet measured is dropped.
     Config::SetDefault("ns3::LteHelper::AnrEnabled", BooleanValue(false));
     Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
@@ -69,6 +78,7 @@ LteNetwork::LteNetwork(const Scenario& scenario, const std::vector<Track>& track
     m_lteHelper = CreateObject<LteHelper>();
     m_epcHelper = CreateObject<PointToPointEpcHelper>();
     m_lteHelper->SetEpcHelper(m_epcHelper);
+    m_lteHelper->SetSpectrumChannelType("mlb::LteSpectrumChannel");
     m_lteHelper->SetSchedulerType("mlb::PrbCountingScheduler");
     m_lteHelper->SetHandoverAlgorithmType("mlb::CioHandoverAlgorithm");
     m_lteHelper->SetPathlossModelType(LogDistancePropagationLossModel::GetTypeId());
@@ -84,7 +94,8 @@ LteNetwork::LteNetwork(const Scenario& scenario, const std::vector<Track>& track
     SetCio(std::vector<double>(m_neighborPairs.size(), 0.0));
 }
 
-void LteNetwork::InstallCells(const Scenario& scenario)
+void
+LteNetwork::InstallCells(const Scenario& scenario)
 {
     m_enbNodes.Create(scenario.cells.size());
     for (uint32_t i = 0; i < scenario.cells.size(); ++i)
@@ -120,7 +131,8 @@ void LteNetwork::InstallCells(const Scenario& scenario)
     }
 }
 
-void LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& tracks)
+void
+LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& tracks)
 {
     m_ueNodes.Create(scenario.ues);
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
@@ -142,10 +154,17 @@ void LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& 
         GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportUeMeasurements",
             MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
+        for (const auto* trace : {"ConnectionEstablished", "HandoverEndOk"})
+        {
+            GetUeRrc(ue)->TraceConnectWithoutContext(
+                trace,
+                MakeCallback(&LteNetwork::ReceiveConnected, this));
+        }
     }
 }
 
-void LteNetwork::InstallTraffic(const Scenario& scenario)
+void
+LteNetwork::InstallTraffic(const Scenario& scenario)
 {
     InternetStackHelper internet;
     internet.Install(m_ueNodes);
@@ -178,7 +197,8 @@ void LteNetwork::InstallTraffic(const Scenario& scenario)
     }
 }
 
-void LteNetwork::ScheduleAttachment(const Scenario& scenario)
+void
+LteNetwork::ScheduleAttachment(const Scenario& scenario)
 {
     LogDistancePropagationLossModel pathLoss;
     pathLoss.SetPathLossExponent(scenario.radio.pathLossExponent);
@@ -208,7 +228,20 @@ void LteNetwork::ScheduleAttachment(const Scenario& scenario)
     }
 }
 
-void LteNetwork::SetCio(const std::vector<double>& cioDb)
+void
+LteNetwork::ReceiveConnected(uint64_t imsi, uint16_t, uint16_t)
+{
+    // The random access response requests a CQI (TS 36.213 clause 6.2); ns-3 knows only periods,
+    // and until the first report it sends everything with MCS 0.
+    auto phy = GetUePhy(GetUe(imsi));
+    phy->SetAttribute("DownlinkCqiPeriodicity", TimeValue(MilliSeconds(1)));
+    Simulator::Schedule(CQI_REQUEST, [phy]() {
+        phy->SetAttribute("DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
+    });
+}
+
+void
+LteNetwork::SetCio(const std::vector<double>& cioDb)
 {
     for (std::size_t pair = 0; pair < m_neighborPairs.size(); ++pair)
     {
@@ -217,7 +250,8 @@ void LteNetwork::SetCio(const std::vector<double>& cioDb)
     }
 }
 
-int LteNetwork::GetServingCell(uint32_t ue) const
+int
+LteNetwork::GetServingCell(uint32_t ue) const
 {
     const auto rrc = GetUeRrc(ue);
     const LteUeRrc::State state = rrc->GetState();
@@ -226,49 +260,58 @@ int LteNetwork::GetServingCell(uint32_t ue) const
     return isConnected ? rrc->GetCellId() - 1 : -1;
 }
 
-Vector LteNetwork::GetPosition(uint32_t ue) const
+Vector
+LteNetwork::GetPosition(uint32_t ue) const
 {
     return m_ueNodes.Get(ue)->GetObject<MobilityModel>()->GetPosition();
 }
 
-const A3Event& LteNetwork::GetA3Event(uint32_t ue) const
+const A3Event&
+LteNetwork::GetA3Event(uint32_t ue) const
 {
     return *m_a3Events.at(ue);
 }
 
-Ptr<LteUePhy> LteNetwork::GetUePhy(uint32_t ue) const
+Ptr<LteUePhy>
+LteNetwork::GetUePhy(uint32_t ue) const
 {
     return DynamicCast<LteUeNetDevice>(m_ueDevices.Get(ue))->GetPhy();
 }
 
-Ptr<LteUeRrc> LteNetwork::GetUeRrc(uint32_t ue) const
+Ptr<LteUeRrc>
+LteNetwork::GetUeRrc(uint32_t ue) const
 {
     return DynamicCast<LteUeNetDevice>(m_ueDevices.Get(ue))->GetRrc();
 }
 
-Ptr<LteEnbRrc> LteNetwork::GetEnbRrc(uint32_t cell) const
+Ptr<LteEnbRrc>
+LteNetwork::GetEnbRrc(uint32_t cell) const
 {
     return m_enbs.at(cell).rrc;
 }
 
-Ptr<PrbCountingScheduler> LteNetwork::GetScheduler(uint32_t cell) const
+Ptr<PrbCountingScheduler>
+LteNetwork::GetScheduler(uint32_t cell) const
 {
     auto device = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(cell));
     auto carrier = DynamicCast<ComponentCarrierEnb>(device->GetCcMap().at(0));
     return DynamicCast<PrbCountingScheduler>(carrier->GetFfMacScheduler());
 }
 
-Ptr<Application> LteNetwork::GetSource(uint32_t ue) const
+Ptr<Application>
+LteNetwork::GetSource(uint32_t ue) const
 {
     return m_sources.Get(ue);
 }
 
-Ptr<Application> LteNetwork::GetSink(uint32_t ue) const
+Ptr<Application>
+LteNetwork::GetSink(uint32_t ue) const
 {
     return m_sinks.Get(ue);
 }
 
-uint32_t LteNetwork::GetUe(uint64_t imsi) const
+uint32_t
+LteNetwork::GetUe(uint64_t imsi) const
 {
     // LteHelper counts IMSIs from 1 in the order of installation.
     return static_cast<uint32_t>(imsi - 1);

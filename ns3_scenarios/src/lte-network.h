@@ -119,6 +119,9 @@ class LteNetwork
      */
     void ScheduleAttachment(const Scenario& scenario);
 
+    /// Sink of the traces of a UE that has connected or handed over: requests a CQI report.
+    void ReceiveConnected(uint64_t imsi, uint16_t cellId, uint16_t rnti);
+
     std::vector<std::pair<uint32_t, uint32_t>> m_neighborPairs; ///< as in the scenario
     ns3::Ptr<ns3::LteHelper> m_lteHelper;                       ///< keeps the channels alive
     ns3::Ptr<ns3::PointToPointEpcHelper> m_epcHelper;           ///< the core network

@@ -30,7 +30,8 @@ constexpr int MAX_CQI = 15;
  * @param bandwidthRb downlink bandwidth in RBs
  * @return RBs in one RBG
  */
-int RbgSizeRb(int bandwidthRb)
+int
+RbgSizeRb(int bandwidthRb)
 {
     return bandwidthRb <= 10 ? 1 : bandwidthRb <= 26 ? 2 : bandwidthRb <= 63 ? 3 : 4;
 }
@@ -43,7 +44,8 @@ int RbgSizeRb(int bandwidthRb)
  * @param sinrDb SINR in dB
  * @return CQI, 0 to 15
  */
-int FlatCqi(LteAmc& amc, int bandwidthRb, double sinrDb)
+int
+FlatCqi(LteAmc& amc, int bandwidthRb, double sinrDb)
 {
     constexpr uint32_t EARFCN = 100;
     SpectrumValue sinr(LteSpectrumValueHelper::GetSpectrumModel(EARFCN, bandwidthRb));
@@ -59,7 +61,8 @@ int FlatCqi(LteAmc& amc, int bandwidthRb, double sinrDb)
  * @param cqi the CQI, at least 1
  * @return SINR in dB
  */
-double ThresholdDb(LteAmc& amc, int bandwidthRb, int cqi)
+double
+ThresholdDb(LteAmc& amc, int bandwidthRb, int cqi)
 {
     double belowDb = -20.0;
     double aboveDb = 40.0;
@@ -78,7 +81,8 @@ double ThresholdDb(LteAmc& amc, int bandwidthRb, int cqi)
  * @param bandwidthRb downlink bandwidth in RBs
  * @return {"rbg_size_rb", "tbs_bits": [mcs][rb - 1], "cqi": [{"cqi", "mcs", "sinr_db"}]}
  */
-nlohmann::ordered_json BandwidthTables(LteAmc& amc, int bandwidthRb)
+nlohmann::ordered_json
+BandwidthTables(LteAmc& amc, int bandwidthRb)
 {
     std::vector<std::vector<int>> tbsBits(MAX_MCS + 1);
     for (int mcs = 0; mcs <= MAX_MCS; ++mcs)
@@ -102,7 +106,8 @@ nlohmann::ordered_json BandwidthTables(LteAmc& amc, int bandwidthRb)
  * @brief How often a UE misses PCFICH and PDCCH, and with them its grant, by flat SINR.
  * @return [{"sinr_db", "error_rate"}], the steps of the curve; each rate holds from its SINR on
  */
-nlohmann::ordered_json ControlErrors()
+nlohmann::ordered_json
+ControlErrors()
 {
     constexpr int BANDWIDTH_RB = 25;
     constexpr uint32_t EARFCN = 100;
@@ -124,7 +129,8 @@ nlohmann::ordered_json ControlErrors()
 
 } // namespace
 
-int main()
+int
+main()
 {
     auto amc = CreateObject<LteAmc>();
     nlohmann::ordered_json tables;

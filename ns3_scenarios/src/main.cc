@@ -45,7 +45,8 @@ struct Options
  * @param argv as main has it
  * @return the options
  */
-Options ParseCommandLine(int argc, char* argv[])
+Options
+ParseCommandLine(int argc, char* argv[])
 {
     Options options;
     ns3::CommandLine commandLine(__FILE__);
@@ -63,7 +64,8 @@ Options ParseCommandLine(int argc, char* argv[])
  * @param scenario the scenario
  * @return the observation before anything has been observed: it has the right names and shapes
  */
-Kpis EmptyKpis(const Scenario& scenario)
+Kpis
+EmptyKpis(const Scenario& scenario)
 {
     const std::vector<double> cells(scenario.cells.size());
     const std::vector<double> ues(scenario.ues);
@@ -76,7 +78,8 @@ Kpis EmptyKpis(const Scenario& scenario)
  * @param kpis KPIs of an interval
  * @return the observation, named as the fields of the Python class StepKpis
  */
-std::vector<Box> Observation(const Kpis& kpis)
+std::vector<Box>
+Observation(const Kpis& kpis)
 {
     const auto cells = static_cast<uint32_t>(kpis.prbUtilization.size());
     const auto ues = static_cast<uint32_t>(kpis.ueServingCell.size());
@@ -108,7 +111,8 @@ std::vector<Box> Observation(const Kpis& kpis)
  * @param values some values
  * @return their standard deviation, as of a whole population
  */
-double StandardDeviation(const std::vector<double>& values)
+double
+StandardDeviation(const std::vector<double>& values)
 {
     const double mean = std::accumulate(values.begin(), values.end(), 0.0) / values.size();
     double squares = 0;
@@ -123,7 +127,8 @@ double StandardDeviation(const std::vector<double>& values)
  * @brief Simulates until just after an instant: all that happens at the instant is part of it.
  * @param instant simulation time
  */
-void RunThrough(ns3::Time instant)
+void
+RunThrough(ns3::Time instant)
 {
     ns3::Simulator::Stop(instant + ns3::NanoSeconds(1) - ns3::Simulator::Now());
     ns3::Simulator::Run();
@@ -133,7 +138,8 @@ void RunThrough(ns3::Time instant)
  * @brief Simulates the episode.
  * @param options the command line
  */
-void RunEpisode(const Options& options)
+void
+RunEpisode(const Options& options)
 {
     const Scenario scenario = Scenario::Read(options.scenario);
     const Episode& episode = scenario.episode;
@@ -172,7 +178,8 @@ void RunEpisode(const Options& options)
 
 } // namespace
 
-int main(int argc, char* argv[])
+int
+main(int argc, char* argv[])
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const Options options = ParseCommandLine(argc, argv);

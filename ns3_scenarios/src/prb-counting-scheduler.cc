@@ -22,7 +22,8 @@ namespace
  * @param bandwidthRb downlink bandwidth, in RBs
  * @return RBs in one RBG
  */
-uint32_t RbgSizeRb(uint32_t bandwidthRb)
+uint32_t
+RbgSizeRb(uint32_t bandwidthRb)
 {
     return bandwidthRb <= 10 ? 1 : bandwidthRb <= 26 ? 2 : bandwidthRb <= 63 ? 3 : 4;
 }
@@ -33,7 +34,8 @@ uint32_t RbgSizeRb(uint32_t bandwidthRb)
  * @param rntis RNTIs that are configured
  */
 template <typename T>
-void DropReleased(std::vector<T>& elements, const std::set<uint16_t>& rntis)
+void
+DropReleased(std::vector<T>& elements, const std::set<uint16_t>& rntis)
 {
     std::erase_if(elements, [&rntis](const T& element) { return !rntis.count(element.m_rnti); });
 }
@@ -208,7 +210,8 @@ class PrbCountingScheduler::SchedUserTap : public FfMacSchedSapUser
     FfMacSchedSapUser& m_next;     ///< where calls go on to
 };
 
-TypeId PrbCountingScheduler::GetTypeId()
+TypeId
+PrbCountingScheduler::GetTypeId()
 {
     static TypeId tid = TypeId("mlb::PrbCountingScheduler")
                             .SetParent<FfMacScheduler>()
@@ -226,18 +229,21 @@ PrbCountingScheduler::PrbCountingScheduler()
 
 PrbCountingScheduler::~PrbCountingScheduler() = default;
 
-void PrbCountingScheduler::DoDispose()
+void
+PrbCountingScheduler::DoDispose()
 {
     m_scheduler->Dispose();
     FfMacScheduler::DoDispose();
 }
 
-uint64_t PrbCountingScheduler::TakeAllocatedPrbs()
+uint64_t
+PrbCountingScheduler::TakeAllocatedPrbs()
 {
     return std::exchange(m_allocatedPrbs, 0);
 }
 
-uint32_t PrbCountingScheduler::PrbsOf(uint32_t rbgBitmap) const
+uint32_t
+PrbCountingScheduler::PrbsOf(uint32_t rbgBitmap) const
 {
     // The last RBG is smaller if the bandwidth is not a multiple of the RBG size.
     const uint32_t rbgSizeRb = RbgSizeRb(m_dlBandwidthRb);
@@ -247,33 +253,39 @@ uint32_t PrbCountingScheduler::PrbsOf(uint32_t rbgBitmap) const
     return std::popcount(rbgBitmap) * rbgSizeRb - (hasLast ? missingRb : 0);
 }
 
-void PrbCountingScheduler::SetFfMacCschedSapUser(FfMacCschedSapUser* user)
+void
+PrbCountingScheduler::SetFfMacCschedSapUser(FfMacCschedSapUser* user)
 {
     m_scheduler->SetFfMacCschedSapUser(user);
 }
 
-void PrbCountingScheduler::SetFfMacSchedSapUser(FfMacSchedSapUser* user)
+void
+PrbCountingScheduler::SetFfMacSchedSapUser(FfMacSchedSapUser* user)
 {
     m_schedUserTap = std::make_unique<SchedUserTap>(*this, *user);
     m_scheduler->SetFfMacSchedSapUser(m_schedUserTap.get());
 }
 
-FfMacCschedSapProvider* PrbCountingScheduler::GetFfMacCschedSapProvider()
+FfMacCschedSapProvider*
+PrbCountingScheduler::GetFfMacCschedSapProvider()
 {
     return m_cschedTap.get();
 }
 
-FfMacSchedSapProvider* PrbCountingScheduler::GetFfMacSchedSapProvider()
+FfMacSchedSapProvider*
+PrbCountingScheduler::GetFfMacSchedSapProvider()
 {
     return m_schedTap.get();
 }
 
-void PrbCountingScheduler::SetLteFfrSapProvider(LteFfrSapProvider* provider)
+void
+PrbCountingScheduler::SetLteFfrSapProvider(LteFfrSapProvider* provider)
 {
     m_scheduler->SetLteFfrSapProvider(provider);
 }
 
-LteFfrSapUser* PrbCountingScheduler::GetLteFfrSapUser()
+LteFfrSapUser*
+PrbCountingScheduler::GetLteFfrSapUser()
 {
     return m_scheduler->GetLteFfrSapUser();
 }

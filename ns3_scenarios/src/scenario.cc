@@ -113,7 +113,8 @@ class FieldReader
  * @param path a JSON file
  * @return the document
  */
-json ReadJson(const std::string& path)
+json
+ReadJson(const std::string& path)
 {
     std::ifstream file(path);
     if (!file)
@@ -130,7 +131,8 @@ json ReadJson(const std::string& path)
 
 } // namespace
 
-Scenario Scenario::Read(const std::string& path)
+Scenario
+Scenario::Read(const std::string& path)
 {
     constexpr double FAR_M = 1e7;
     const json document = ReadJson(path);

@@ -23,7 +23,8 @@ const std::string CURE = "make the trace anew with 'mlb mobility'";
  * @param knot set to the knot
  * @return whether the line holds four numbers, all finite
  */
-bool ParseLine(const std::string& line, uint32_t& ue, Knot& knot)
+bool
+ParseLine(const std::string& line, uint32_t& ue, Knot& knot)
 {
     char rest = 0;
     const int fields =
@@ -34,7 +35,8 @@ bool ParseLine(const std::string& line, uint32_t& ue, Knot& knot)
 
 } // namespace
 
-std::vector<Track> ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
+std::vector<Track>
+ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
 {
     constexpr double TOLERANCE_S = 1e-6;
     std::ifstream file(path);
