@@ -7,10 +7,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from cf_augment.dataset import Dataset
+from ns3_scenarios.mdp import reward
+from py_agent.algorithms.networks import Layout
 from py_agent.algorithms.sac import Sac, SacConfig, Transitions
 from py_agent.rundir import versions
 from sumo_mobility.base.contract import Contract
@@ -71,10 +74,7 @@ def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, 
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
     datasets = [logged] if counterfactual is None else [logged, counterfactual]
     share = 0.0 if counterfactual is None else config.counterfactual_share
-    sources = [
-        Transitions.of(data.observations, data.actions, data.rewards, data.next_observations, data.terminals)
-        for data in datasets
-    ]
+    sources = [shaped(data, config.sac.gamma) for data in datasets]
     record = TrainRecord(
         config=config,
         scenario_id=logged.scenario.id,
@@ -84,7 +84,7 @@ def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, 
         versions=versions(),
     )
     _begin(record, out_dir, resume)
-    sac = Sac(config.sac, sources, [1 - share, share][: len(sources)], config.seed)
+    sac = Sac(config.sac, sources, [1 - share, share][: len(sources)], config.seed, Layout.of(logged.scenario).pairs)
     last, metrics_path = last_checkpoint(out_dir), out_dir / "metrics.parquet"
     rows: list[dict[str, float]] = []
     if last.is_file():
@@ -108,6 +108,18 @@ def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, 
                 line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
                 print(f"step {sac.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
     return last
+
+
+def shaped(data: Dataset, gamma: float) -> Transitions:
+    """Returns a dataset's transitions with the reward of the interval before as a potential.
+
+    r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
+    what the action improved: most of the reward's variance, which is that of the traffic, is gone.
+    """
+    earned = [reward(data.scenario, episode.kpis) for episode in data.episodes]
+    before, after = (np.concatenate([row[part] for row in earned]) for part in (slice(None, -1), slice(1, None)))
+    rewards = data.rewards + gamma * after - before
+    return Transitions.of(data.observations, data.actions, rewards, data.next_observations, data.terminals)
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:

@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.mdp import observation_size
 from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.networks import Actor, Layout, TwinCritic
 from py_agent.policies.base import Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -33,17 +32,14 @@ from sumo_mobility.base.seeds import derive
 RECORD = "sac.json"
 """Name of the JSON file beside the checkpoints."""
 _CURE = "train the policy anew with 'mlb train'"
-_LOG_STD_RANGE = (-5.0, 2.0)
-_OBSERVATION_CLIP = 5.0
-_MIN_STD = 1e-2
 
 
 class SacConfig(Contract):
     """Hyper-parameters of SAC."""
 
-    hidden: int = Field(128, ge=1, le=4096)
-    """Units in each of the two hidden layers of actor and critics."""
-    batch_size: int = Field(256, ge=1)
+    hidden: int = Field(32, ge=1, le=4096)
+    """Units in each of the two hidden layers of every perceptron in actor and critics."""
+    batch_size: int = Field(128, ge=1)
     """Transitions a gradient step."""
     learning_rate: float = Field(3e-4, gt=0, le=1)
     """Step of Adam for actor, critics and temperature."""
@@ -51,9 +47,11 @@ class SacConfig(Contract):
     """Discount a control interval. With 0 this is a contextual bandit, which MLB at 1 s control nearly is."""
     tau: float = Field(0.005, gt=0, le=1)
     """Share of the critics that moves into their targets each step."""
-    gradient_steps: int = Field(5000, ge=1)
+    gradient_steps: int = Field(2000, ge=1)
     """Updates of actor and critics; the cost of a training."""
-    target_entropy_per_action: float = -1.0
+    initial_alpha: float = Field(0.01, gt=0)
+    """Temperature at the start; small, because nothing is explored offline."""
+    target_entropy_per_action: float = 0.0
     """Entropy, in nats a component of the action, that the temperature is steered to."""
     bc_weight: float = Field(0.0, ge=0)
     """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
@@ -100,90 +98,10 @@ class Transitions(NamedTuple):
         return cls(*(torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32) for array in arrays))
 
 
-class Actor(nn.Module):
-    """Squashed Gaussian policy; `forward` takes normalised observations."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, observation_size: int, action_size: int, hidden: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(observation_size))
-        self.register_buffer("std", torch.ones(observation_size))
-        self.net = nn.Sequential(
-            nn.Linear(observation_size, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, 2 * action_size),
-        )
-
-    def normalize(self, observations: Tensor) -> Tensor:
-        """Centres and scales raw observations, and clips what lies far outside the training data."""
-        return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
-
-    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns mean and log standard deviation before squashing, each (..., A)."""
-        mean, log_std = self.net(observations).chunk(2, dim=-1)
-        low, high = _LOG_STD_RANGE
-        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
-
-    @torch.no_grad()
-    def mode(self, observations: Singles) -> Singles:
-        """Returns the deterministic actions (..., A) for raw observations (..., O)."""
-        mean, _ = self(self.normalize(torch.as_tensor(observations)))
-        actions: Singles = torch.tanh(mean).numpy()
-        return actions
-
-    def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draws reparametrised actions (..., A) and their log-density (...)."""
-        mean, log_std = self(observations)
-        noise = torch.randn(mean.shape, generator=generator)
-        raw = mean + log_std.exp() * noise
-        gaussian = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
-        # log(1 - tanh(x)^2) in a form that does not underflow
-        squash = 2 * (math.log(2) - raw - functional.softplus(-2 * raw))
-        return torch.tanh(raw), (gaussian - squash).sum(-1)
-
-
-class _PairedLinear(nn.Module):
-    """Two linear layers side by side, (2, N, inputs) to (2, N, outputs), as one batched product."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(2, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(2, 1, outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-class TwinCritic(nn.Module):
-    """Two independent Q-functions."""
-
-    def __init__(self, observation_size: int, action_size: int, hidden: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            _PairedLinear(observation_size + action_size, hidden),
-            nn.ReLU(),
-            _PairedLinear(hidden, hidden),
-            nn.ReLU(),
-            _PairedLinear(hidden, 1),
-        )
-
-    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Returns both values, (2, N)."""
-        inputs = torch.cat([observations, actions], dim=-1)
-        values: Tensor = self.net(inputs.expand(2, -1, -1))
-        return values.squeeze(-1)
-
-
 class _Record(Contract):
     algorithm: str = "sac"
     config: SacConfig
-    observation_size: int
-    action_size: int
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -205,13 +123,21 @@ class Sac:
         sources: Datasets that are mixed in every batch.
         shares: Share of the batch that each source gives; they add up to 1.
         seed: Fixes weights, batches and noise.
+        pairs: See `Layout.pairs`.
 
     Raises:
         DataError: the sources do not fit each other.
         ConfigError: the shares do not fit the sources.
     """
 
-    def __init__(self, config: SacConfig, sources: Sequence[Transitions], shares: Sequence[float], seed: int) -> None:
+    def __init__(
+        self,
+        config: SacConfig,
+        sources: Sequence[Transitions],
+        shares: Sequence[float],
+        seed: int,
+        pairs: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
         self.config = config
         self.step = 0
@@ -220,15 +146,15 @@ class Sac:
             raise DataError(f"datasets: (observation, action) sizes {sorted(sizes)} differ, so they cannot be mixed")
         if len(shares) != len(sources) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
             raise ConfigError(f"shares {list(shares)} must be one a dataset, none negative, with the sum 1")
-        self.observation_size, self.action_size = sizes.pop()
+        self.layout = Layout(*sizes.pop(), pairs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "sac", "weights"))
-            self.actor = Actor(self.observation_size, self.action_size, config.hidden)
-            self.critic = TwinCritic(self.observation_size, self.action_size, config.hidden)
-            self.target = TwinCritic(self.observation_size, self.action_size, config.hidden)
+            self.actor = Actor(self.layout, config.hidden)
+            self.critic = TwinCritic(self.layout, config.hidden)
+            self.target = TwinCritic(self.layout, config.hidden)
         self.target.load_state_dict(self.critic.state_dict())
-        self.log_alpha = torch.zeros((), requires_grad=True)
-        self.target_entropy = config.target_entropy_per_action * self.action_size
+        self.log_alpha = torch.tensor(math.log(config.initial_alpha), requires_grad=True)
+        self.target_entropy = config.target_entropy_per_action * self.layout.action_size
         self._optimizers = {
             name: torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
             for name, parameters in (
@@ -240,9 +166,7 @@ class Sac:
         self._generator = torch.Generator().manual_seed(derive(seed, "sac", "batches"))
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
         self._rows = [int(rows) for rows in np.diff(bounds)]
-        mean, std = _moments([source.observations for source in sources], shares)
-        self.actor.mean.copy_(mean)
-        self.actor.std.copy_(std.clamp_min(_MIN_STD))
+        self.actor.fit_normalizer(*_moments([source.observations for source in sources], shares))
         # A scale of the reward changes no optimal policy, but it sets what entropy and bc_weight are weighed against.
         scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
         self._sources = [
@@ -279,7 +203,7 @@ class Sac:
 
     def save(self, path: Path) -> None:
         """Writes the whole state to `path` and the configuration beside it, atomically; same state, same bytes."""
-        record = _Record(config=self.config, observation_size=self.observation_size, action_size=self.action_size)
+        record = _Record(config=self.config, layout=self.layout)
         record.write_json(path.parent / RECORD)
         buffer = io.BytesIO()  # torch names the archive's members after the file, which is a random name here
         torch.save(self._tensors(), buffer)
@@ -366,17 +290,15 @@ class SacPolicy:
 
     def __init__(self, scenario: Scenario, checkpoint: Path) -> None:
         record = _Record.read_json(checkpoint.parent / RECORD)
-        trained, needed = (
-            (record.observation_size, record.action_size),
-            (observation_size(scenario), len(scenario.neighbor_pairs)),
-        )
-        if trained != needed:
+        layout = Layout.of(scenario)
+        if record.layout != layout:
             raise DataError(
-                f"{checkpoint}: maps {trained[0]} observations to {trained[1]} actions, but scenario {scenario.id} "
-                f"has {needed[0]} and {needed[1]}",
+                f"{checkpoint}: was trained for {record.layout.observation_size} observations, "
+                f"{record.layout.action_size} actions and its neighbour pairs; scenario {scenario.id} has "
+                f"{layout.observation_size} and {layout.action_size}, or other pairs",
                 "evaluate the policy in the scenario it was trained for",
             )
-        self._actor = Actor(*trained, record.config.hidden)
+        self._actor = Actor(layout, record.config.hidden)
         try:
             self._actor.load_state_dict(_below(_load(checkpoint), "actor"))
         except RuntimeError as error:
@@ -388,7 +310,7 @@ class SacPolicy:
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the action for an observation."""
-        return self._actor.mode(observation)
+        return self._actor.mode(observation[None])[0]
 
 
 def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from ns3_scenarios.mdp import observation_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.sac import Actor, Sac, SacConfig, SacPolicy, Transitions, TwinCritic
+from py_agent.algorithms.networks import Actor, Layout, TwinCritic
+from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy, Transitions
 from sumo_mobility.base.errors import ConfigError, DataError
 
 SMALL = SacConfig(hidden=32, batch_size=64, learning_rate=3e-3, gradient_steps=600, target_entropy_per_action=-2)
@@ -50,7 +51,7 @@ def test_quadratic_bandit_is_solved_from_random_data() -> None:
 
 @pytest.mark.parametrize(("shares", "sign"), [([1.0, 0.0], 1), ([0.0, 1.0], -1)])
 def test_each_batch_holds_the_sources_in_their_shares(shares: list[float], sign: int) -> None:
-    sac = trained(SMALL.model_copy(update={"gradient_steps": 250}), [bandit(0.8), bandit(-0.8)], shares)
+    sac = trained(SMALL.model_copy(update={"gradient_steps": 200}), [bandit(0.8), bandit(-0.8)], shares)
     states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
     assert np.corrcoef(actions_of(sac, states).ravel(), sign * states.ravel())[0, 1] > 0.9
 
@@ -92,7 +93,7 @@ def test_behaviour_regularisation_pulls_towards_the_data() -> None:
 
 def test_log_prob_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
-    actor = Actor(7, 3, 16)
+    actor = Actor(Layout(7, 3), 16)
     observations = torch.randn(50, 7)
     actions, log_prob = actor.sample(observations, torch.Generator().manual_seed(1))
     mean, log_std = actor(observations)
@@ -105,12 +106,12 @@ def test_log_prob_is_that_of_torch_distributions() -> None:
 
 def test_twin_critic_is_two_networks() -> None:
     torch.manual_seed(0)
-    critic = TwinCritic(3, 2, 8)
+    critic = TwinCritic(Layout(3, 2), 8)
     observations, actions = torch.randn(5, 3), torch.randn(5, 2)
     values = critic(observations, actions)
     for k in range(2):
         x = torch.cat([observations, actions], -1)
-        for depth, layer in enumerate([critic.net[0], critic.net[2], critic.net[4]]):
+        for depth, layer in enumerate([critic.head[0], critic.head[2], critic.head[4]]):
             x = functional.linear(x.relu() if depth else x, layer.weight[k].T, layer.bias[k, 0])
         torch.testing.assert_close(values[k], x[:, 0])
     assert not torch.allclose(values[0], values[1])
@@ -152,7 +153,7 @@ def test_resume_equals_uninterrupted_byte_for_byte(tmp_path: Path) -> None:
     rest.save(tmp_path / "rest" / "last.pt")
     assert (tmp_path / "whole" / "last.pt").read_bytes() == (tmp_path / "rest" / "last.pt").read_bytes()
     other = Sac(config, sources, shares, 6)
-    assert not torch.equal(other.actor.net[0].weight, Sac(config, sources, shares, 5).actor.net[0].weight)
+    assert not torch.equal(other.actor.head[0].weight, Sac(config, sources, shares, 5).actor.head[0].weight)
 
 
 def random_rows(scenario: Scenario) -> Transitions:
@@ -164,13 +165,49 @@ def random_rows(scenario: Scenario) -> Transitions:
 def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
-    sac = trained(SMALL.model_copy(update={"gradient_steps": 5}), [data], [1.0])
+    sac = Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs)
+    for _ in range(5):
+        sac.train_step()
     sac.save(tmp_path / "last.pt")
-    state = data.observations[3].numpy()
-    standard = (data.observations - data.observations.mean(0)) / data.observations.std(0, correction=0)
-    mean, _ = sac.actor(standard[3])
-    action = SacPolicy(scenario, tmp_path / "last.pt").act(state, small_episode(scenario, 0).kpis_at(0), np.zeros(6))
-    np.testing.assert_allclose(action, np.tanh(mean.detach().numpy()), rtol=1e-4)
+    state = data.observations[3:4]
+    mean, _ = sac.actor(sac.actor.normalize(state))
+    action = SacPolicy(scenario, tmp_path / "last.pt").act(
+        state[0].numpy(), small_episode(scenario, 0).kpis_at(0), np.zeros(6)
+    )
+    np.testing.assert_allclose(action, np.tanh(mean[0].detach().numpy()), rtol=1e-5)
+    assert action.dtype == np.float32
+
+
+def test_the_normaliser_shares_moments_over_cells_and_pairs() -> None:
+    scenario = small_scenario()
+    data = random_rows(scenario)
+    sac = Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs)
+    loads, cio = data.observations[:, :3], data.observations[:, -6:]
+    for columns, values in ((slice(0, 3), loads), (slice(-6, None), cio)):
+        torch.testing.assert_close(sac.actor.mean[columns], values.mean().expand(values.shape[1]))
+        torch.testing.assert_close(sac.actor.std[columns], values.std(correction=0).expand(values.shape[1]))
+
+
+def test_the_networks_do_not_care_how_cells_are_numbered() -> None:
+    """Cells renumbered: the actions follow their pairs, and the values stay."""
+    torch.manual_seed(0)
+    pairs = ((0, 1), (0, 2), (1, 0), (2, 0), (2, 3), (3, 2))
+    renumbered = [2, 0, 3, 1]
+    moved = sorted((renumbered[i], renumbered[j]) for i, j in pairs)
+    order = [moved.index((renumbered[i], renumbered[j])) for i, j in pairs]
+    cell, pair, actions = torch.randn(5, 3, 4), torch.randn(5, 6, 6), torch.rand(5, 6)
+    new_cell, new_pair, new_actions = torch.empty_like(cell), torch.empty_like(pair), torch.empty_like(actions)
+    new_cell[..., renumbered], new_pair[..., order], new_actions[..., order] = cell, pair, actions
+    before, after = (torch.cat([c.flatten(1), p.flatten(1)], -1) for c, p in ((cell, pair), (new_cell, new_pair)))
+    results = []
+    for given, observations, chosen in ((pairs, before, actions), (tuple(moved), after, new_actions)):
+        torch.manual_seed(1)
+        layout = Layout(observations.shape[1], 6, given)
+        actor, critic = Actor(layout, 8), TwinCritic(layout, 8)
+        results.append((actor(observations)[0], critic(observations, chosen)))
+    torch.testing.assert_close(results[0][0], results[1][0][:, order])
+    torch.testing.assert_close(results[0][1], results[1][1])
+    assert results[0][0].std() > 1e-3
 
 
 def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
@@ -178,10 +215,10 @@ def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     data, path = random_rows(scenario), tmp_path / "last.pt"
     with pytest.raises(DataError, match=r"sac\.json"):
         SacPolicy(scenario, path)
-    Sac(SMALL, [data], [1.0], 0).save(path)
+    Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs).save(path)
     good = path.read_bytes()
     torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
-    wrong = {f"actor.{key}": value for key, value in Actor(2, 5, 32).state_dict().items()}
+    wrong = {f"actor.{key}": value for key, value in Actor(Layout(2, 5), 32).state_dict().items()}
     torch.save(wrong, tmp_path / "shape.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Path, protocol=2))
@@ -190,9 +227,9 @@ def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"{name}\.pt.*checkpoint[\s\S]*cure: train the policy anew"):
             SacPolicy(scenario, tmp_path / f"{name}.pt")
         with pytest.raises(DataError, match="checkpoint"):
-            Sac(SMALL, [data], [1.0], 0).restore(tmp_path / f"{name}.pt")
+            Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs).restore(tmp_path / f"{name}.pt")
     with pytest.raises(DataError, match="another configuration"):
-        Sac(SMALL.model_copy(update={"gamma": 0.5}), [data], [1.0], 0).restore(path)
+        Sac(SMALL.model_copy(update={"gamma": 0.5}), [data], [1.0], 0, scenario.neighbor_pairs).restore(path)
     assert path.read_bytes() == good
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from small_world import small_dataset, small_scenario
@@ -65,6 +66,13 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     assert results(tmp_path / "part") == results(tmp_path / "whole")
 
 
+def test_shaping_subtracts_the_reward_before() -> None:
+    for gamma in (0.0, 0.5):
+        rewards = train_module.shaped(LOGGED, gamma).rewards.numpy()[:6]
+        earned = -LOGGED.episodes[0].kpis.prb_utilization.std(axis=-1)
+        np.testing.assert_allclose(rewards, earned[1:] + gamma * earned[1:] - earned[:-1], atol=1e-6)
+
+
 def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> None:
     train(CONFIG, LOGGED, None, tmp_path / "a", resume=False)
     before = results(tmp_path / "a")
@@ -104,5 +112,5 @@ def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> No
         train(CONFIG, LOGGED, small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
     assert not (tmp_path / "new").exists()
     wider = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
-    with pytest.raises(DataError, match=r"maps 45 observations to 6 actions.* has 36 and 6"):
+    with pytest.raises(DataError, match=r"for 45 observations, 6 actions .* has 36 and 6"):
         SacPolicy(wider, tmp_path / "checkpoints" / "step-0000025.pt")
