@@ -24,10 +24,10 @@ from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.seeds import derive, stream
 
 WINDOW_S = (12.0, 30.0)
-_WINDOWS, _HALF, _GATHERED = 6, 30, 0.7
-_GATHERING_WIDTH, _OTHERS_SHARE = (0.15, 0.4), (0.02, 0.2)
-_LEARNING_RATE, _GRADIENT_NORM = 3e-3, 1.0
-_CONTRAST, _SHARED, _CONTEXT_DIVERGENCE, _LOCAL_DIVERGENCE = 0.2, 0.05, 0.2, 0.1
+_WINDOWS, _HALF, _GATHERED = 6, 30, 0.75
+_GATHERING_WIDTH, _OTHERS_SHARE = (0.08, 0.3), (0.01, 0.15)
+_LEARNING_RATE, _GRADIENT_NORM = 6e-3, 1.0
+_CONTRAST, _SHARED, _CONTEXT_DIVERGENCE, _LOCAL_DIVERGENCE, _WARM_UP = 0.2, 0.05, 0.1, 0.2, 0.6
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     spots = spot_tensors(graph, torch.float32)
     networks.train()
-    for _ in range(steps):
-        loss = loss_of(networks, draw_batch(data, step_s, random), spots, noise)
+    for step in range(steps):
+        # Posteriors that must look like the prior before they are of use never become so.
+        warm = min(1.0, step / (_WARM_UP * steps))
+        loss = loss_of(networks, draw_batch(data, step_s, random), spots, warm, noise)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(networks.parameters(), _GRADIENT_NORM)
@@ -145,8 +147,18 @@ def gathering_weight(away: np.ndarray, random: np.random.Generator) -> np.ndarra
     return np.exp(-(square - square.min()) / (2 * width**2)) + random.uniform(*_OTHERS_SHARE)
 
 
-def loss_of(networks: Networks, batch: Batch, spots: tuple[Tensor, Tensor], noise: torch.Generator) -> Tensor:
-    """The loss per UE-step, a scalar; `spots` as of `spot_tensors`."""
+def loss_of(
+    networks: Networks, batch: Batch, spots: tuple[Tensor, Tensor], warm: float, noise: torch.Generator
+) -> Tensor:
+    """The loss per UE-step, a scalar.
+
+    Args:
+        networks: The functions to be learned.
+        batch: Windows.
+        spots: As of `spot_tensors`.
+        warm: How much of the divergences counts, from 0 to 1.
+        noise: For the draws from the posteriors.
+    """
     windows, steps, ues, _ = batch.place.shape
     summary = networks.encode(batch.place, batch.direction, batch.speed)
     q_context = networks.context(summary)
@@ -176,8 +188,8 @@ def loss_of(networks: Networks, batch: Batch, spots: tuple[Tensor, Tensor], nois
         start_nll
         + motion_nll
         + choice_nll
-        + q_local.divergence().sum()
-        + _CONTEXT_DIVERGENCE * q_context.divergence().sum()
+        + warm * _LOCAL_DIVERGENCE * q_local.divergence().sum()
+        + warm * _CONTEXT_DIVERGENCE * q_context.divergence().sum()
     )
     shared = (q_local.mean.mean(dim=1) ** 2).sum(dim=-1).mean()
     return bound / (windows * ues * steps) + _CONTRAST * _contrast(q_context, batch.source) + _SHARED * shared
