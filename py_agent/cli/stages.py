@@ -89,7 +89,7 @@ class Augment(StageCommand):
 class Train(StageCommand):
     """Train Soft Actor-Critic twice: on the logged data, and on logged and counterfactual data."""
 
-    gradient_steps: int = 5000
+    gradient_steps: int = 2000
     """Updates of each training."""
     counterfactual_share: float = 0.5
     """Share of each batch that is counterfactual."""
