@@ -1,0 +1,96 @@
+"""Bad input ends the ns-3 program with exit code 2 and one line that names the field and the cure."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import three_cells
+
+from ns3_scenarios.build import program
+
+pytestmark = pytest.mark.ns3
+
+HEADER = "ue_id,time_s,x_m,y_m"
+
+
+def refusal(folder: Path, fields: dict[str, Any] | None = None, waypoints: str | None = None) -> str:
+    """What the program says about a scenario with other fields, or about another waypoint file."""
+    scenario = three_cells.scenario(steps=2, ues=2)
+    document = json.loads(scenario.model_dump_json())
+    for path, value in (fields or {}).items():
+        *parents, last = path.split(".")
+        part = document
+        for parent in parents:
+            part = part[int(parent)] if isinstance(part, list) else part[parent]
+        if value is None:
+            del part[last]
+        else:
+            part[int(last) if isinstance(part, list) else last] = value
+    (folder / "scenario.json").write_text(json.dumps(document))
+    three_cells.trace(scenario).write_waypoints(folder / "waypoints.csv")
+    if waypoints is not None:
+        (folder / "waypoints.csv").write_text(waypoints)
+    return run(f"--scenario={folder}/scenario.json", f"--waypoints={folder}/waypoints.csv", "--endpoint=ipc:///none")
+
+
+def run(*arguments: str) -> str:
+    """The one line of a program that ends with exit code 2."""
+    done = subprocess.run([program(), *arguments], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"error: .*; cure: .*\n", done.stderr), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("radio.dl_bandwidth_rb", 30, "radio.dl_bandwidth_rb: 30 is not 25, 50 or 100"),
+        ("radio.path_loss_exponent", "steep", 'radio.path_loss_exponent: not a number but "steep"'),
+        ("traffic.packet_bytes", 9000, "traffic.packet_bytes: 9000 is not within 20 to 1472"),
+        ("episode.steps", 2.5, "episode.steps: not an integer but 2.5"),
+        ("episode.warmup_s", 1.5, "episode.warmup_s: shorter than episode.control_interval_s + 1 s"),
+        ("handover.hysteresis_db", None, "handover.hysteresis_db: missing"),
+        ("cells.1.tx_power_dbm", 1e3, "cells.1.tx_power_dbm: 1000 is not within -30 to 80"),
+        ("neighbor_pairs.0", [0, 3], "neighbor_pairs.0.1: 3 is not within 0 to 2"),
+        ("neighbor_pairs.0", [1, 1], "neighbor_pairs.0: a cell cannot be its own neighbour"),
+        ("cells", {}, "cells: not an array"),
+    ],
+)
+def test_a_bad_field_is_named(tmp_path: Path, field: str, value: Any, message: str) -> None:
+    assert message in refusal(tmp_path, {field: value})
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["0,0,1,1", "0,2,1,1"], "waypoints ue_id 1: missing"),
+        (["0,0,1,1", "0,2,1,1", "1,0,1,1", "1,1.5,1,1"], "waypoints ue_id 1: ends at 1.5 s, but the episode lasts 2 s"),
+        (["0,0,1,1", "0,2,nan,1"], "waypoints line 3: '0,2,nan,1' is not four finite numbers"),
+        (["0,0,1"], "waypoints line 2: '0,0,1' is not four finite numbers"),
+        (["0,0,1,1", "0,2,1,1", "0,1,1,1"], "waypoints line 4: time_s must start at 0 and rise"),
+        (["0,1,1,1"], "waypoints line 2: time_s must start at 0"),
+        (["7,0,1,1"], "waypoints line 2: ue_id 7, but mobility.ues is 2"),
+    ],
+)
+def test_a_bad_waypoint_is_named(tmp_path: Path, rows: list[str], message: str) -> None:
+    assert message in refusal(tmp_path, waypoints="\n".join([HEADER, *rows, ""]))
+
+
+def test_foreign_files_are_named(tmp_path: Path) -> None:
+    assert "line 1" in refusal(tmp_path, waypoints="1 2 3\n")
+    (tmp_path / "scenario.json").write_text('{"id": ')
+    assert "is not a JSON object" in run(f"--scenario={tmp_path}/scenario.json")
+    assert "cannot read '/nowhere.json'" in run("--scenario=/nowhere.json")
+
+
+def test_an_endpoint_that_is_none_is_named(tmp_path: Path) -> None:
+    refusal_of_files = refusal(tmp_path, waypoints=HEADER)
+    assert "missing" in refusal_of_files
+    three_cells.trace(three_cells.scenario(steps=2, ues=2)).write_waypoints(tmp_path / "waypoints.csv")
+    files = [f"--scenario={tmp_path}/scenario.json", f"--waypoints={tmp_path}/waypoints.csv"]
+    assert "--endpoint: 'nothing'" in run(*files, "--endpoint=nothing")
