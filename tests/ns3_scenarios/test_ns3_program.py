@@ -160,6 +160,26 @@ def test_sixty_ues_bear_offsets_that_flip() -> None:
     assert min(kpis.connected_ues.sum() for kpis in played) >= 58
 
 
+def test_a_link_fails_when_an_offset_forbids_the_handover() -> None:
+    """TS 36.331 5.3.11: out of sync, T310 of 1 s, failure; then the UE selects the strongest cell by itself."""
+    scenario = three_cells.scenario(steps=8, ues=20, handover={"cio_range_db": 20.0})
+    trace = three_cells.trace(scenario)
+    played = three_cells.play(scenario, trace, np.full((8, 6), -20.0))
+    events = np.concatenate([kpis.events for kpis in played])
+    assert len(events) > 2
+    assert set(events["kind"]) == {EventKind.RADIO_LINK_FAILURE}
+    for event in events[events["time_s"] < 7]:
+        own, *others = (
+            10
+            ** (re_dbm(trace.position_at(event["time_s"] - 1)[event["ue"]]) / 10)[
+                np.roll(np.arange(3), -event["source_cell"])
+            ]
+        )
+        assert 10 * np.log10(own / sum(others)) < -5
+        after = played[int(event["time_s"]) + 2]
+        assert after.ue_serving_cell[event["ue"]] not in (-1, event["source_cell"])
+
+
 def messages(folder: Path, scenario: Scenario, seed: int) -> list[bytes]:
     """All states of an episode without CIO, as they came over the wire."""
     folder.mkdir()
