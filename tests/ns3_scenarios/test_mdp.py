@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from ns3_scenarios import mdp
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis, checked_cio
-from ns3_scenarios.scenario import Preset, Scenario
+from ns3_scenarios.scenario import Preset, Scenario, Traffic
 from sumo_mobility.base.errors import ConfigError
 
 
 @pytest.fixture
 def scenario() -> Scenario:
     preset = Preset.load("helsinki-event-v0")
-    small = preset.model_copy(update={"mobility": preset.mobility.model_copy(update={"ues": 3})})
+    mobility = preset.mobility.model_copy(update={"ues": 3})
+    small = preset.model_copy(update={"mobility": mobility, "traffic": Traffic(offered_bps=200e3)})
     return Scenario.place(small, [(0, 0), (700, 0)])
 
 
