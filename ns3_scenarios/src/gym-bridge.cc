@@ -121,6 +121,11 @@ GymBridge::GymBridge(const std::string& endpoint, double timeoutS)
       m_context(zmq_ctx_new(), [](void* context) { zmq_ctx_term(context); }),
       m_socket(zmq_socket(m_context.get(), ZMQ_REQ), [](void* socket) { zmq_close(socket); })
 {
+    constexpr double LONGEST_S = 1e6;
+    if (!(timeoutS > 0 && timeoutS <= LONGEST_S))
+    {
+        throw InputError("--timeout-s", "not within 0 to 1e6 s", "give seconds, such as 60");
+    }
     const int timeoutMs = static_cast<int>(timeoutS * 1e3);
     const int lingerMs = 0;
     zmq_setsockopt(m_socket.get(), ZMQ_RCVTIMEO, &timeoutMs, sizeof timeoutMs);

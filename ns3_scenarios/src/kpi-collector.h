@@ -78,6 +78,7 @@ class KpiCollector
         int targetCell; ///< index of the target cell
     };
 
+    /// Connects the sinks below to the traces of all UEs and cells.
     void ConnectTraces();
 
     // Trace sinks; those of a UE are bound to its index.
@@ -90,6 +91,7 @@ class KpiCollector
     void ReceiveHandoverFailure(uint64_t imsi, uint16_t rnti, uint16_t cellId);
     void ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
+    /// Records an event that happens now.
     void AddEvent(uint32_t ue, int sourceCell, int targetCell, EventKind kind);
 
     const Scenario& m_scenario;                            ///< the scenario

@@ -109,8 +109,13 @@ class LteNetwork
     uint32_t GetUe(uint64_t imsi) const;
 
   private:
+    /// Creates the eNBs, their handover algorithms, and X2 between neighbours.
     void InstallCells(const Scenario& scenario);
+
+    /// Creates the UEs, lets them move, and connects their measurements to event A3.
     void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks);
+
+    /// Creates the remote host and one flow from it to each UE.
     void InstallTraffic(const Scenario& scenario);
 
     /**

@@ -35,8 +35,7 @@ namespace
 
 /// Cell ID of a sum of signals, which no cell has: nobody synchronises with it.
 constexpr uint16_t NO_CELL_ID = std::numeric_limits<uint16_t>::max();
-/// Half a frame: the period of the synchronization signals, TS 36.211
-/// clause 6.11.1.2.
+/// Half a frame, the period of the synchronization signals: TS 36.211 clause 6.11.1.2.
 constexpr int64_t GAIN_PERIOD_MS = 5;
 
 using DataFrame = LteSpectrumSignalParametersDataFrame;
@@ -126,10 +125,9 @@ LteSpectrumChannel::AddRx(Ptr<SpectrumPhy> phy)
 }
 
 void
-LteSpectrumChannel::RemoveRx(Ptr<SpectrumPhy> phy)
+LteSpectrumChannel::RemoveRx(Ptr<SpectrumPhy>)
 {
-    m_gains.clear();
-    std::erase_if(m_receivers, [&phy](const Receiver& known) { return known.phy == phy; });
+    NS_FATAL_ERROR("receivers cannot be removed");
 }
 
 std::size_t

@@ -23,8 +23,7 @@ namespace mlb
 {
 
 /**
- * @brief A spectrum channel for synchronised LTE cells that delivers only what
- * can have an effect.
+ * @brief A spectrum channel for synchronised LTE cells that delivers only what has an effect.
  *
  * ns3::MultiModelSpectrumChannel computes a path gain and schedules a reception for each signal and
  * each receiver: 600 a ms in the downlink of 5 cells and 60 UEs. Frames of LTE start and end

@@ -7,6 +7,8 @@
  * how often a UE misses the control region.
  */
 
+#include "rbg-size.h"
+
 #include "ns3/lte-amc.h"
 #include "ns3/lte-mi-error-model.h"
 #include "ns3/lte-spectrum-value-helper.h"
@@ -17,24 +19,13 @@
 #include <vector>
 
 using namespace ns3;
+using mlb::RbgSizeRb;
 
 namespace
 {
 
 constexpr int MAX_MCS = 28;
 constexpr int MAX_CQI = 15;
-
-/**
- * Size of a resource block group, TS 36.213 table 7.1.6.1-1.
- *
- * @param bandwidthRb downlink bandwidth in RBs
- * @return RBs in one RBG
- */
-int
-RbgSizeRb(int bandwidthRb)
-{
-    return bandwidthRb <= 10 ? 1 : bandwidthRb <= 26 ? 2 : bandwidthRb <= 63 ? 3 : 4;
-}
 
 /**
  * CQI of the first RBG for the same SINR on all RBs, as a UE reports it in an A30 report.

@@ -2,6 +2,8 @@
 
 #include "prb-counting-scheduler.h"
 
+#include "rbg-size.h"
+
 #include "ns3/pf-ff-mac-scheduler.h"
 
 #include <algorithm>
@@ -16,17 +18,6 @@ NS_OBJECT_ENSURE_REGISTERED(PrbCountingScheduler);
 
 namespace
 {
-
-/**
- * @brief Size of a resource block group, TS 36.213 table 7.1.6.1-1.
- * @param bandwidthRb downlink bandwidth, in RBs
- * @return RBs in one RBG
- */
-uint32_t
-RbgSizeRb(uint32_t bandwidthRb)
-{
-    return bandwidthRb <= 10 ? 1 : bandwidthRb <= 26 ? 2 : bandwidthRb <= 63 ? 3 : 4;
-}
 
 /**
  * @brief Removes the elements of RNTIs that are not configured.
