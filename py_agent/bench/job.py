@@ -88,7 +88,7 @@ def _pytest_s(markers: str) -> float:
     """Wall-clock time of the tests that the expression selects; they must pass."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", markers, "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "-m", markers, "-p", "no:cacheprovider"],
         cwd=_REPOSITORY, capture_output=True, text=True, timeout=_TEST_LIMIT_S, check=False,
     )  # fmt: skip
     if done.returncode:
