@@ -103,31 +103,42 @@ LteSpectrumChannel::DoDispose()
 void
 LteSpectrumChannel::AddRx(Ptr<SpectrumPhy> phy)
 {
-    const bool isKnown = std::any_of(m_receivers.begin(),
-                                     m_receivers.end(),
-                                     [&phy](const Receiver& known) { return known.phy == phy; });
-    if (isKnown)
+    if (Receiver* known = Find(phy))
     {
+        known->isListening = true;
         return;
     }
     auto device = phy->GetDevice();
     const uint32_t nodeId = device->GetNode()->GetId();
     if (auto ue = DynamicCast<LteUeNetDevice>(device))
     {
-        m_receivers.push_back({phy, nodeId, ue->GetPhy(), ue->GetRrc(), 0});
+        m_receivers.push_back({phy, true, nodeId, ue->GetPhy(), ue->GetRrc(), 0});
     }
     else
     {
         auto enb = DynamicCast<LteEnbNetDevice>(device);
         NS_ABORT_MSG_UNLESS(enb, "not a device of LTE");
-        m_receivers.push_back({phy, nodeId, nullptr, nullptr, enb->GetCellId()});
+        m_receivers.push_back({phy, true, nodeId, nullptr, nullptr, enb->GetCellId()});
     }
 }
 
 void
-LteSpectrumChannel::RemoveRx(Ptr<SpectrumPhy>)
+LteSpectrumChannel::RemoveRx(Ptr<SpectrumPhy> phy)
 {
-    NS_FATAL_ERROR("receivers cannot be removed");
+    // A UE leaves and comes back at each handover: its index stays.
+    if (Receiver* known = Find(phy))
+    {
+        known->isListening = false;
+    }
+}
+
+LteSpectrumChannel::Receiver*
+LteSpectrumChannel::Find(Ptr<SpectrumPhy> phy)
+{
+    const auto found = std::find_if(m_receivers.begin(),
+                                    m_receivers.end(),
+                                    [&phy](const Receiver& known) { return known.phy == phy; });
+    return found == m_receivers.end() ? nullptr : &*found;
 }
 
 std::size_t
@@ -197,8 +208,7 @@ LteSpectrumChannel::Deliver()
     for (std::size_t index = 0; index < m_receivers.size(); ++index)
     {
         const Receiver& receiver = m_receivers[index];
-        const bool isReceiving = IsReceiving(receiver, *signals);
-        if (isReceiving || signals->front().hasPss)
+        if (signals->front().hasPss || IsReceiving(receiver, *signals))
         {
             // What a node does runs in its context.
             Simulator::ScheduleWithContext(receiver.nodeId,
@@ -215,6 +225,10 @@ void
 LteSpectrumChannel::DeliverTo(std::shared_ptr<const std::vector<Signal>> signals, std::size_t index)
 {
     const Receiver& receiver = m_receivers[index];
+    if (!receiver.isListening)
+    {
+        return;
+    }
     const uint16_t cellId = GetCellId(receiver);
     Ptr<SpectrumValue> othersPsd;
     for (const Signal& signal : *signals)

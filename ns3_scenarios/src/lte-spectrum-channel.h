@@ -94,11 +94,18 @@ class LteSpectrumChannel : public ns3::SpectrumChannel
     struct Receiver
     {
         ns3::Ptr<ns3::SpectrumPhy> phy; ///< the physical layer
+        bool isListening;               ///< between AddRx and RemoveRx
         uint32_t nodeId;                ///< its node
         ns3::Ptr<ns3::LteUePhy> uePhy;  ///< knows the UE's cell; null for an eNB
         ns3::Ptr<ns3::LteUeRrc> ueRrc;  ///< knows the UE's RNTI; null for an eNB
         uint16_t enbCellId;             ///< cell of the eNB; 0 for a UE
     };
+
+    /**
+     * @param phy a physical layer
+     * @return the receiver, or null if it has never been added
+     */
+    Receiver* Find(ns3::Ptr<ns3::SpectrumPhy> phy);
 
     /**
      * @param params a signal
