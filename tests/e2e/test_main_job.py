@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,8 +109,8 @@ def test_augmented_rows_say_where_they_come_from(result: dict[str, Any], folder:
     assert kinds == {"replay", "generated"}
     logged = {"train-000", "train-001"}
     assert all(set(episode.metadata.provenance.source) <= logged for episode in dataset.episodes)
-    assert all(episode.metadata.provenance.intervention for e in [dataset] for episode in e.episodes
-               if episode.metadata.provenance.kind == "generated")  # fmt: skip
+    generated = [e.metadata.provenance for e in dataset.episodes if e.metadata.provenance.kind == "generated"]
+    assert all(provenance.intervention for provenance in generated)
 
 
 def test_a_second_run_resumes_at_no_cost_and_changes_nothing(result: dict[str, Any], folder: Path) -> None:
@@ -164,9 +165,9 @@ def test_an_interrupted_collect_goes_on_where_it_stopped(result: dict[str, Any],
 def test_a_missing_ns3_program_says_how_to_build_it(result: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     """The program is missing in a checkout that has not been built; a copy of the sources is such a checkout."""
     root = Path(__file__).parents[2]
-    for package in ("sumo_mobility", "ns3_scenarios", "cf_augment", "py_agent"):
-        (tmp_path / package).symlink_to(root / package) if package != "ns3_scenarios" else None
-    subprocess.run(["cp", "-r", root / "ns3_scenarios", tmp_path / "ns3_scenarios"], check=True, timeout=60)
+    for package in ("sumo_mobility", "cf_augment", "py_agent"):
+        (tmp_path / package).symlink_to(root / package)
+    shutil.copytree(root / "ns3_scenarios", tmp_path / "ns3_scenarios")
     run = tmp_path / "run"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     make = [
@@ -190,3 +191,15 @@ def test_a_missing_ns3_program_says_how_to_build_it(result: dict[str, Any], fold
     assert "cure: run 'mlb build'" in done.stderr
     assert (run / "traces" / "train-000.parquet").is_file()
     assert not (run / "logged.h5").exists()
+    doctor = subprocess.run(
+        [sys.executable, "-m", "py_agent.cli", "doctor", "--json"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert doctor.returncode == 1
+    assert [(check["name"], check["cure"]) for check in json.loads(doctor.stdout) if not check["ok"]] == [
+        ("ns-3 LTE program", "run 'mlb build'")
+    ]
+
+
+def test_the_doctor_finds_all_that_the_quickstart_needs() -> None:
+    assert all(check["ok"] for check in json.loads(mlb("doctor", "--json")))
