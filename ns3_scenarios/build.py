@@ -20,9 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
-import tyro
-
-from sumo_mobility.base.errors import DependencyError, MlbError, StorageError
+from sumo_mobility.base.errors import DependencyError, StorageError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
 
@@ -241,10 +239,3 @@ def _run(command: list[str], log: IO[str], title: str = "") -> None:
 
 def _tail(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()[-_LOG_LINES:])
-
-
-if __name__ == "__main__":
-    try:
-        print(tyro.cli(build))
-    except MlbError as error:
-        sys.exit(f"error: {error}")

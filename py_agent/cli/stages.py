@@ -69,7 +69,6 @@ class Augment(StageCommand):
     def execute(self) -> Result:
         """Fits the model, draws, replays and writes augmented.h5."""
         from cf_augment.augment import augment
-
         from cf_augment.dataset import read_dataset, write_dataset
         from py_agent.rundir import RunDirectory
         from sumo_mobility.pipeline import load_map
