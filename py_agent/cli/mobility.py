@@ -19,7 +19,7 @@ class Mobility(StageCommand):
     """Id of a preset ('mlb scenario list'), or path of a .yaml file."""
     train_traces: int = 3
     """Traces to collect data on; they take the preset's train contexts in turn."""
-    test_traces: int = 4
+    test_traces: int = 3
     """Traces to judge policies on; they take the preset's test contexts in turn."""
     seed: int = 0
     """Seed of all traces."""

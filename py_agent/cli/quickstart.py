@@ -23,7 +23,7 @@ class Quickstart(StageCommand):
     """Id of a preset, or path of a .yaml file."""
     train_traces: int = 3
     """Traces to collect data on."""
-    test_traces: int = 4
+    test_traces: int = 3
     """Traces to judge policies on."""
     seed: int = 0
     """Seed of everything."""
