@@ -41,6 +41,7 @@ class Report(StageCommand):
         from py_agent.report import ReportData, write_gif, write_report
         from py_agent.rundir import RunDirectory, StageRecord
         from py_agent.statistics import summarize
+        from sumo_mobility.base.progress import progress
         from sumo_mobility.pipeline import load_map
 
         run = RunDirectory(self.run)
@@ -69,8 +70,11 @@ class Report(StageCommand):
             commands=[*(_command(record, self.run) for record in records), f"mlb report --run {self.run}"],
             notes=_NOTES,
         )
-        write_report(run.report, data)
-        write_gif(run.gif, data)
+        with progress("report and replay", 2) as bar:
+            write_report(run.report, data)
+            bar.advance()
+            write_gif(run.gif, data)
+            bar.advance()
         table = summary_result(run)
         paths = {"report": str(run.report), "replay": str(run.gif)}
         return Result(
