@@ -43,8 +43,8 @@ class SacConfig(Contract):
     """Transitions a gradient step."""
     learning_rate: float = Field(3e-4, gt=0, le=1)
     """Step of Adam for actor, critics and temperature."""
-    gamma: float = Field(0.0, ge=0, lt=1)
-    """Discount a control interval. With 0 this is a contextual bandit, which MLB at 1 s control nearly is."""
+    gamma: float = Field(0.5, ge=0, lt=1)
+    """Discount a control interval; 0 makes it a contextual bandit, which chatters more."""
     tau: float = Field(0.005, gt=0, le=1)
     """Share of the critics that moves into their targets each step."""
     gradient_steps: int = Field(2000, ge=1)

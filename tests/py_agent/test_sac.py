@@ -21,7 +21,9 @@ from py_agent.algorithms.networks import Actor, Layout, TwinCritic
 from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy, Transitions
 from sumo_mobility.base.errors import ConfigError, DataError
 
-SMALL = SacConfig(hidden=32, batch_size=64, learning_rate=3e-3, gradient_steps=400, target_entropy_per_action=-2)
+SMALL = SacConfig(
+    hidden=32, batch_size=64, learning_rate=3e-3, gamma=0.0, gradient_steps=400, target_entropy_per_action=-2
+)
 
 
 def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
