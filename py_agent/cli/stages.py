@@ -157,13 +157,15 @@ def summary_result(run: RunDirectory) -> Result:
     from py_agent.statistics import summarize
 
     summary = summarize(pd.read_parquet(run.require(run.evaluation, "evaluate")))
-    table = Table("policy", "load std", "", "below static", "", "Jain", "p5 kbit/s", "HO", "ping-pong", "failures")
+    table = Table(box=None, padding=(0, 1, 0, 0), caption_justify="left")
+    for title in ("policy", "load std", "95 %", "gain", "95 %", "Jain", "p5", "HO", "ping-pong", "fail"):
+        table.add_column(title, no_wrap=True)
     for name, row in summary.iterrows():
         table.add_row(
             str(name),
             f"{row['load_std']:.3f}",
             f"[dim]{row['load_std_low']:.3f}..{row['load_std_high']:.3f}[/dim]",
-            f"{row['improvement_percent']:+.0f} %",
+            f"{row['improvement_percent']:+.0f}",
             f"[dim]{row['improvement_percent_low']:+.0f}..{row['improvement_percent_high']:+.0f}[/dim]",
             f"{row['jain']:.2f}",
             f"{row['p5_throughput_bps'] / 1e3:.0f}",
@@ -172,8 +174,9 @@ def summary_result(run: RunDirectory) -> Result:
             f"{row['failures_per_ue_minute'] + row['rlf_per_ue_minute']:.2f}",
         )
     table.caption = (
-        f"Means over {summary['traces'].iloc[0]} traces, paired; dim: 95 % intervals. HO: handovers a UE and minute; "
-        "ping-pong: share of them; failures: failed handovers and radio link failures a UE and minute."
+        f"Means over {summary['traces'].iloc[0]} traces, paired. gain: load std below static, %; p5: 5th percentile UE "
+        "throughput, kbit/s; HO: handovers a UE and minute; ping-pong: share of them; fail: failed handovers and radio "
+        "link failures a UE and minute."
     )
     data = summary.reset_index().to_dict("records")
     return Result(data, table)
