@@ -66,7 +66,7 @@ class Report(StageCommand):
             summary=summary,
             episodes={str(policy): evaluation.of(str(policy)) for policy in summary.index},
             replay=self.replay,
-            tables={} if engine_only else {"How the engine agrees with ns-3 on these episodes": agreements},
+            tables={} if engine_only else {f"How the engine agrees with ns-3 on trace {first_trace}": agreements},
             commands=[*(_command(record, self.run) for record in records), f"mlb report --run {self.run}"],
             notes=_NOTES,
         )
@@ -94,7 +94,7 @@ def _command(record: StageRecord, run: Path) -> str:
 def _agreement_row(policy: str, metrics: dict[str, float]) -> dict[str, object]:
     return {
         "policy": policy,
-        "RSRP RMSE, dB": f"{metrics['rsrp_rmse_db']:.5f}",
+        "RSRP RMSE, dB": f"{metrics['rsrp_rmse_db']:.1e}",
         "serving cell equal": f"{100 * metrics['serving_agreement']:.2f} %",
         "handovers in ns-3": f"{metrics['handovers_ns3']:.0f}",
         "in the engine": f"{metrics['handovers_engine']:.0f}",
