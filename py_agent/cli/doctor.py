@@ -7,16 +7,19 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from py_agent.cli.command import Command, Result
-from sumo_mobility.base.errors import MlbError
+from sumo_mobility.base.errors import DependencyError, MlbError
 
 _MODULES = {
     "numpy": "all stages", "pandas": "all stages", "pyarrow": "mobility", "pydantic": "all stages",
@@ -100,9 +103,22 @@ def _python() -> Check:
 def _module(name: str, needed_by: str) -> Check:
     def find() -> str:
         importlib.import_module(name)
-        return version(_DISTRIBUTIONS.get(name, name))
+        distribution = _DISTRIBUTIONS.get(name, name)
+        found, needed = version(distribution), _needed_versions().get(distribution, SpecifierSet())
+        if not needed.contains(found, prereleases=True):
+            raise DependencyError(
+                f"{distribution} {found}", f".venv/bin/pip install '{distribution}{needed}'  (found {found})"
+            )
+        return found
 
     return _probe(name, needed_by, find, "./scripts/setup")
+
+
+@cache
+def _needed_versions() -> dict[str, SpecifierSet]:
+    """The versions that this project declares, by distribution."""
+    declared = [Requirement(line) for line in requires("mlb-testbed") or []]
+    return {item.name: item.specifier for item in declared if item.marker is None}
 
 
 def _programs() -> list[Check]:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
+from py_agent.cli import doctor
 from py_agent.cli.commands import parse
 from py_agent.rundir import RunDirectory
 from sumo_mobility.base.errors import DataError, StorageError
@@ -99,3 +101,12 @@ def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "unknown policy 'integrl' (did you mean 'integral'?)" in done.stderr
     assert not (tmp_path / "collect.json").exists()
+
+
+def test_the_doctor_refuses_a_version_that_the_project_does_not_declare(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"numpy", "torch", "pyzmq"} <= doctor._needed_versions().keys()
+    assert doctor._module("numpy", "all stages").ok
+    monkeypatch.setattr(doctor, "_needed_versions", lambda: {"numpy": SpecifierSet(">=99")})
+    check = doctor._module("numpy", "all stages")
+    assert not check.ok
+    assert "pip install 'numpy>=99'" in check.cure
