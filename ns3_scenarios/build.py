@@ -68,27 +68,32 @@ def build(ns3: Ns3 = "3.44") -> Path:
     with _locked():
         if _is_current(ns3):
             return _path("mlb-lte", ns3)
-        missing = missing_packages(ns3)
-        if missing:
-            raise DependencyError(
-                f"the build for ns-3 {ns3} lacks {', '.join(missing)}", f"apt-get install {' '.join(missing)}"
-            )
         log = _BUILD / f"mlb-lte-{ns3}.log"
-        cmake, ninja = _tool("cmake"), _tool("ninja")
-        folder = _BUILD / f"cmake-{ns3}"
-        configure = [str(cmake), "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
-        configure.append(f"-DCMAKE_MAKE_PROGRAM={ninja}")
-        if ns3 == "3.44":
-            configure.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
         with log.open("w", encoding="utf-8") as file:
-            _run([*configure, "--fresh"] if _knows_fresh(cmake) else configure, file)
-            _run([str(ninja), "-C", str(folder)], file, f"building for ns-3 {ns3}")
+            folder = _configure(ns3, file)
+            _ninja(folder, "all", file, f"building for ns-3 {ns3}")
         for name in PROGRAMS:
             temporary = _path(f".{name}", ns3)
             shutil.copy2(folder / name, temporary)
             temporary.replace(_path(name, ns3))
         write_text(_stamp(ns3), _fingerprint(ns3))
         return _path("mlb-lte", ns3)
+
+
+def build_tests(ns3: Ns3 = "3.44") -> Path:
+    """Builds the tests of the C++ classes.
+
+    Returns:
+        The folder to run `ctest` in.
+
+    Raises:
+        DependencyError: a compiler or library is missing, or the build failed; the last lines of the log say why.
+        StorageError: build/ is not writable.
+    """
+    with _locked(), (_BUILD / f"mlb-lte-test-{ns3}.log").open("w", encoding="utf-8") as file:
+        folder = _configure(ns3, file)
+        _ninja(folder, "mlb-lte-test", file, f"building the tests for ns-3 {ns3}")
+        return folder
 
 
 def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
@@ -123,6 +128,26 @@ def missing_packages(ns3: str = "3.44") -> list[str]:
     if done.returncode != 0:
         return sorted({"g++"} | missing)
     return sorted(missing | set(re.findall(r"^lacks (\S+)$", done.stdout, re.MULTILINE)))
+
+
+def _configure(ns3: Ns3, log: IO[str]) -> Path:
+    """Runs CMake; returns its folder."""
+    missing = missing_packages(ns3)
+    if missing:
+        raise DependencyError(
+            f"the build for ns-3 {ns3} lacks {', '.join(missing)}", f"apt-get install {' '.join(missing)}"
+        )
+    cmake, folder = _tool("cmake"), _BUILD / f"cmake-{ns3}"
+    command = [str(cmake), "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
+    command.append(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}")
+    if ns3 == "3.44":
+        command.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
+    _run([*command, "--fresh"] if _knows_fresh(cmake) else command, log, "configuring")
+    return folder
+
+
+def _ninja(folder: Path, target: str, log: IO[str], title: str) -> None:
+    _run([str(_tool("ninja")), "-C", str(folder), target], log, title)
 
 
 def _path(name: str, ns3: str) -> Path:
@@ -208,11 +233,11 @@ def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:
         Path(temporary, "sdk").replace(target)
 
 
-def _run(command: list[str], log: IO[str], title: str = "") -> None:
+def _run(command: list[str], log: IO[str], title: str) -> None:
     """Runs one step of the build, logs what it says, and shows ninja's own count as a bar."""
     environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
     with (
-        progress(title or "configuring", 100) as bar,
+        progress(title, 100) as bar,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         ) as process,

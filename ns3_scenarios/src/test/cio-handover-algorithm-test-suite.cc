@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+#include "cio-handover-algorithm.h"
+
+#include "ns3/object-factory.h"
+#include "ns3/test.h"
+
+#include <utility>
+#include <vector>
+
+using namespace mlb;
+
+namespace
+{
+
+/// An eNB's RRC that only notes what it is asked for.
+class HandoverRecorder : public ns3::LteHandoverManagementSapUser
+{
+  public:
+    std::vector<uint8_t> AddUeMeasReportConfigForHandover(
+        ns3::LteRrcSap::ReportConfigEutra) override
+    {
+        return {};
+    }
+
+    void TriggerHandover(uint16_t rnti, uint16_t targetCellId) override
+    {
+        m_requests.emplace_back(rnti, targetCellId);
+    }
+
+    std::vector<std::pair<uint16_t, uint16_t>> m_requests; ///< (RNTI, cell ID of the target)
+};
+
+/// It is made by its name, keeps the last offset of each neighbour, and passes requests on.
+class CioTestCase : public ns3::TestCase
+{
+  public:
+    CioTestCase()
+        : TestCase("offsets and requests")
+    {
+    }
+
+  private:
+    void DoRun() override
+    {
+        ns3::ObjectFactory factory("mlb::CioHandoverAlgorithm");
+        const auto algorithm = factory.Create<CioHandoverAlgorithm>();
+        algorithm->SetOcn(2, 3.5);
+        algorithm->SetOcn(7, -6);
+        algorithm->SetOcn(2, 1.25);
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetOcn().size(), 2U, "neighbours");
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetOcn().at(2), 1.25, "the last offset counts");
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetOcn().at(7), -6, "offset of the other neighbour");
+
+        HandoverRecorder recorder;
+        algorithm->SetLteHandoverManagementSapUser(&recorder);
+        algorithm->RequestHandover(4, 7);
+        NS_TEST_ASSERT_MSG_EQ(recorder.m_requests.size(), 1U, "requests");
+        NS_TEST_EXPECT_MSG_EQ(recorder.m_requests[0].first, 4, "RNTI");
+        NS_TEST_EXPECT_MSG_EQ(recorder.m_requests[0].second, 7, "target");
+        algorithm->Dispose();
+    }
+};
+
+/// CioHandoverAlgorithm.
+class CioHandoverAlgorithmTestSuite : public ns3::TestSuite
+{
+  public:
+    CioHandoverAlgorithmTestSuite()
+        : TestSuite("mlb-cio-handover-algorithm")
+    {
+        AddTestCase(new CioTestCase);
+    }
+};
+
+CioHandoverAlgorithmTestSuite g_cioHandoverAlgorithmTestSuite; ///< the suite
+
+} // namespace

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+
+#include "scenario.h"
+#include "test-file.h"
+
+#include "ns3/test.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+using namespace mlb;
+using nlohmann::json;
+
+namespace
+{
+
+/// @return a scenario in which every number is another
+json
+Document()
+{
+    return json::parse(R"({
+        "mobility": {"ues": 7},
+        "radio": {"dl_bandwidth_rb": 50, "ue_height_m": 1.5, "path_loss_exponent": 3.76,
+                  "reference_loss_db": 15.3, "ue_noise_figure_db": 9},
+        "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
+                     "cio_range_db": 6},
+        "traffic": {"offered_bps": 2e5, "packet_bytes": 1000},
+        "episode": {"steps": 40, "control_interval_s": 0.6, "warmup_s": 3},
+        "cells": [{"x_m": -10, "y_m": 20, "height_m": 30, "tx_power_dbm": 40},
+                  {"x_m": 500, "y_m": 600, "height_m": 25, "tx_power_dbm": 43}],
+        "neighbor_pairs": [[0, 1], [1, 0]]})");
+}
+
+/// Every field arrives where it belongs.
+class ReadTestCase : public ns3::TestCase
+{
+  public:
+    ReadTestCase()
+        : TestCase("all fields")
+    {
+    }
+
+  private:
+    void DoRun() override
+    {
+        const std::string path = CreateTempDirFilename("scenario.json");
+        const Scenario scenario = Scenario::Read(WriteFile(path, Document().dump()));
+        NS_TEST_EXPECT_MSG_EQ(scenario.ues, 7U, "mobility.ues");
+        NS_TEST_EXPECT_MSG_EQ(+scenario.radio.dlBandwidthRb, 50, "radio.dl_bandwidth_rb");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueHeightM, 1.5, "radio.ue_height_m");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueNoiseFigureDb, 9, "radio.ue_noise_figure_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.a3OffsetDb, -1, "handover.a3_offset_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.hysteresisDb, 2, "handover.hysteresis_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.timeToTriggerMs,
+                              256,
+                              "handover.time_to_trigger_ms");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.cioRangeDb, 6, "handover.cio_range_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.traffic.offeredBps, 2e5, "traffic.offered_bps");
+        NS_TEST_EXPECT_MSG_EQ(scenario.traffic.packetBytes, 1000U, "traffic.packet_bytes");
+        NS_TEST_EXPECT_MSG_EQ(scenario.episode.steps, 40U, "episode.steps");
+        NS_TEST_EXPECT_MSG_EQ(scenario.episode.controlIntervalS, 0.6, "episode.control_interval_s");
+        NS_TEST_EXPECT_MSG_EQ(scenario.episode.warmupS, 3, "episode.warmup_s");
+        NS_TEST_ASSERT_MSG_EQ(scenario.cells.size(), 2U, "cells");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].xM, 500, "cells.1.x_m");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].yM, 600, "cells.1.y_m");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].heightM, 25, "cells.1.height_m");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].txPowerDbm, 43, "cells.1.tx_power_dbm");
+        NS_TEST_ASSERT_MSG_EQ(scenario.neighborPairs.size(), 2U, "neighbor_pairs");
+        NS_TEST_EXPECT_MSG_EQ(scenario.neighborPairs[1].first, 1U, "neighbor_pairs.1.0");
+        NS_TEST_EXPECT_MSG_EQ(scenario.neighborPairs[1].second, 0U, "neighbor_pairs.1.1");
+    }
+};
+
+/// Whatever field is taken away or becomes something else, it is the one that is named.
+class RefusalTestCase : public ns3::TestCase
+{
+  public:
+    /**
+     * @param pointer a JSON pointer
+     * @param value what is there instead; null: nothing
+     * @param field the field that is to be named
+     */
+    RefusalTestCase(const std::string& pointer, const json& value, const std::string& field)
+        : TestCase(field),
+          m_document(Document()),
+          m_field(field)
+    {
+        const json::json_pointer where(pointer);
+        if (value.is_null())
+        {
+            m_document.at(where.parent_pointer()).erase(where.back());
+        }
+        else
+        {
+            m_document[where] = value;
+        }
+    }
+
+  private:
+    void DoRun() override
+    {
+        const std::string path =
+            WriteFile(CreateTempDirFilename("scenario.json"), m_document.dump());
+        const std::string said = RefusalOf([&path] { Scenario::Read(path); });
+        NS_TEST_EXPECT_MSG_EQ(said.substr(0, said.find(": ")),
+                              m_field,
+                              m_document.dump() << " gave " << said);
+        NS_TEST_EXPECT_MSG_NE(said.find("; cure: "), std::string::npos, "no cure in " << said);
+    }
+
+    json m_document;     ///< the scenario
+    std::string m_field; ///< the field that is to be named
+};
+
+/// Scenario::Read.
+class ScenarioTestSuite : public ns3::TestSuite
+{
+  public:
+    ScenarioTestSuite()
+        : TestSuite("mlb-scenario")
+    {
+        AddTestCase(new ReadTestCase);
+        for (const std::string section : {"radio", "handover", "traffic", "episode"})
+        {
+            for (const auto& [name, value] : Document().at(section).items())
+            {
+                const std::string pointer = "/" + section + "/" + name;
+                const std::string field = section + "." + name;
+                AddTestCase(new RefusalTestCase(pointer, nullptr, field));
+                AddTestCase(new RefusalTestCase(pointer, "x", field));
+                AddTestCase(new RefusalTestCase(pointer, -1e9, field));
+                AddTestCase(new RefusalTestCase(pointer, 1e12, field));
+            }
+        }
+        AddTestCase(new RefusalTestCase("/radio", 3, "radio.dl_bandwidth_rb"));
+        AddTestCase(new RefusalTestCase("/radio/dl_bandwidth_rb", 75, "radio.dl_bandwidth_rb"));
+        AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
+        AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
+        AddTestCase(new RefusalTestCase("/cells", json::array(), "cells"));
+        AddTestCase(new RefusalTestCase("/cells/1/x_m", 1e9, "cells.1.x_m"));
+        AddTestCase(new RefusalTestCase("/neighbor_pairs", 4, "neighbor_pairs"));
+        AddTestCase(new RefusalTestCase("/neighbor_pairs/0/1", 2, "neighbor_pairs.0.1"));
+        AddTestCase(new RefusalTestCase("/neighbor_pairs/0/1", 0, "neighbor_pairs.0"));
+    }
+};
+
+ScenarioTestSuite g_scenarioTestSuite; ///< the suite
+
+} // namespace
