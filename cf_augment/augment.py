@@ -25,7 +25,7 @@ from cf_augment.interventions import generate_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import StepKpis
-from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
+from ns3_scenarios.mdp import action_size, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
@@ -35,14 +35,16 @@ from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
 ActionSource = Callable[[int, StepKpis], Singles]
-"""From the step and the KPIs before it to an action (E,) in [-1, 1]."""
+"""From the step and the KPIs before it to an action (A,) in [-1, 1]."""
 
 SEARCH_SIZES = (4, 16, 64, 256)
 """K of the searched episodes, in turn."""
 _LEAD_IN = 0.25
 """Largest share of an episode that begins with logged CIO."""
 _BATCH = 32
-_STEP_DB, _HANDOVER_COST = 2.0, 1e-6
+_SEARCH_STEP = 1 / 3
+"""Standard deviation of the draws near the action in force: 2 dB of 6."""
+_HANDOVER_COST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def roll_out(
         sources: What chooses the actions of each; sees the KPIs without events, which batches do not have.
 
     Returns:
-        For each episode the KPIs of its T + 1 rows and its actions (T, E).
+        For each episode the KPIs of its T + 1 rows and its actions (T, A).
     """
     engine = Engine(scenario)
     position_m = np.stack([engine.positions(trace) for trace in traces])
@@ -176,25 +178,25 @@ def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> Acti
     random = stream(seed, "augment", "actions", job.seed)
     lead = logged.episodes[random.integers(len(logged.episodes))].actions
     lead = lead[random.integers(len(lead)) :][: random.integers(round(_LEAD_IN * scenario.episode.steps) + 1)]
-    pairs, limit_db = len(scenario.neighbor_pairs), scenario.handover.cio_range_db
-    last_db = np.zeros(pairs)
+    size = action_size(scenario)
+    last = np.zeros(size)
 
     def act(step: int, kpis: StepKpis) -> Singles:
-        nonlocal last_db
+        nonlocal last
         if step < len(lead):
             action = lead[step]
         elif job.search == 0:
-            action = random.uniform(-1, 1, pairs).astype(np.float32)
+            action = random.uniform(-1, 1, size).astype(np.float32)
         else:
-            drawn = random.uniform(-limit_db, limit_db, (job.search, pairs))
-            nearby = last_db + _STEP_DB * random.standard_normal((job.search, pairs))
-            # Half of the draws go everywhere, half stay near the CIO in force.
-            candidates = np.where(np.arange(job.search)[:, None] % 2, np.clip(nearby, -limit_db, limit_db), drawn)
-            candidates = np.concatenate([last_db[None], candidates])
-            predicted = what_if(kpis, candidates)
+            drawn = random.uniform(-1, 1, (job.search, size))
+            nearby = np.clip(last + _SEARCH_STEP * random.standard_normal((job.search, size)), -1, 1)
+            # Half of the draws go everywhere, half stay near the action in force.
+            candidates = np.where(np.arange(job.search)[:, None] % 2, nearby, drawn)
+            candidates = np.concatenate([last[None], candidates])
+            predicted = what_if(kpis, cio_from_action(scenario, candidates))
             value = reward(scenario, predicted) - _HANDOVER_COST * predicted.handovers
-            action = action_from_cio(scenario, candidates[value.argmax()]).astype(np.float32)
-        last_db = cio_from_action(scenario, action)
+            action = candidates[value.argmax()].astype(np.float32)
+        last = np.asarray(action, dtype=np.float64)
         return action
 
     return act

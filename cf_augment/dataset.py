@@ -44,8 +44,13 @@ REWARD_FORMULAS = {
     "p5-throughput": "5th percentile over the UEs of ue_throughput_bps / traffic.offered_bps",
     "jain": "Jain's index over the cells of prb_utilization",
 }
+ACTIONS = {
+    "pair": "CIO / handover.cio_range_db, a value per ordered neighbour pair (TS 36.331 5.5.4.4)",
+    "cell": "offset / (handover.cio_range_db / 2), a value per cell; CIO is the neighbour's less the serving cell's",
+    "edge": "CIO / handover.cio_range_db from the lower to the higher cell index, a value per unordered pair; "
+    "its negative in return",
+}
 UNITS = {
-    "actions": "CIO / handover.cio_range_db, a value per ordered neighbour pair (TS 36.331 5.5.4.4)",
     "rewards": "as named by the attribute 'reward'",
     "kpis": "the suffix of each name; prb_utilization is a share",
     "traces": "m, m/s, degrees clockwise from north, s",
@@ -98,7 +103,7 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Sequence[Episode]) -
     attributes = {
         "scenario": scenario.model_dump_json(),
         "reward": f"{scenario.reward}: {REWARD_FORMULAS[scenario.reward]}",
-        "units": json.dumps(UNITS),
+        "units": json.dumps({"actions": ACTIONS[scenario.handover.action], **UNITS}),
         "licence": "; ".join(licences),
         "attribution": "; ".join(credits_),
         "versions": json.dumps(versions, sort_keys=True),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
-from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.mdp import action_size, cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
@@ -163,7 +163,7 @@ class Dataset:
         for index, episode in enumerate(self.episodes):
             same = (
                 episode.observations.shape[1] == first.observations.shape[1]
-                and episode.actions.shape[1] == len(self.scenario.neighbor_pairs)
+                and episode.actions.shape[1] == action_size(self.scenario)
                 and episode.kpis.prb_utilization.shape[1] == len(self.scenario.cells)
                 and episode.trace.ues == first.trace.ues
             )

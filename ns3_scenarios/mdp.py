@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ns3_scenarios.kpis import Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
@@ -19,14 +20,64 @@ MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 _RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
 
 
+def action_size(scenario: Scenario) -> int:
+    """Length A of the action: a value a neighbour pair, cell or edge, as handover.action says."""
+    return {
+        "pair": len(scenario.neighbor_pairs),
+        "cell": len(scenario.cells),
+        "edge": len(_edges(scenario)),
+    }[scenario.handover.action]
+
+
 def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
-    """Scales an action in [-1, 1] (..., E) to CIO in dB."""
-    return np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0) * scenario.handover.cio_range_db
+    """Returns the CIO of each neighbour pair in dB, (..., E), within handover.cio_range_db.
+
+    Args:
+        scenario: The scenario; its handover.action names the form.
+        action: (..., A) in [-1, 1], values beyond are clipped. `pair`: the CIO over its range. `cell`: an offset o of
+            each cell over half that range; TS 36.331 5.5.4.4 with Ocn = o of the neighbour and Ocp = o of the serving
+            cell, which is a CIO of o_n - o_s. `edge`: the CIO from the cell of lower index to the other one over its
+            range, and its negative the other way; edges in the order of their cells.
+    """
+    clipped: Floats = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+    return _cio_share(scenario, clipped) * scenario.handover.cio_range_db
 
 
 def action_from_cio(scenario: Scenario, cio_db: Floats) -> Floats:
-    """Inverse of cio_from_action."""
-    return np.asarray(cio_db, dtype=np.float64) / scenario.handover.cio_range_db
+    """Returns the action (..., A) in [-1, 1] whose CIO is `cio_db` (..., E), or is nearest to it in least squares.
+
+    Of the offsets of cells, which are defined but for a common constant, it returns those that are centred.
+    """
+    share = np.asarray(cio_db, dtype=np.float64) / scenario.handover.cio_range_db
+    if scenario.handover.action == "pair":
+        return np.clip(share, -1.0, 1.0)
+    forward = _cio_share(scenario, np.eye(action_size(scenario))).T
+    action = share @ np.linalg.pinv(forward).T
+    if scenario.handover.action == "cell":
+        links = np.ones(len(scenario.neighbor_pairs)), np.transpose(scenario.neighbor_pairs)
+        graph = sparse.coo_array(links, (action.shape[-1],) * 2)
+        count, part = sparse.csgraph.connected_components(graph, directed=False)
+        for cells in (part == index for index in range(count)):
+            middle = action[..., cells].max(-1, keepdims=True) + action[..., cells].min(-1, keepdims=True)
+            action[..., cells] -= middle / 2
+    return np.clip(action, -1.0, 1.0)
+
+
+def _cio_share(scenario: Scenario, action: Floats) -> Floats:
+    """CIO over its range (..., E), linear in the action (..., A)."""
+    serving, neighbor = np.transpose(scenario.neighbor_pairs)
+    if scenario.handover.action == "cell":
+        return (action[..., neighbor] - action[..., serving]) / 2
+    if scenario.handover.action == "edge":
+        index = {edge: k for k, edge in enumerate(_edges(scenario))}
+        edge = [index[min(pair), max(pair)] for pair in scenario.neighbor_pairs]
+        return action[..., edge] * np.where(serving < neighbor, 1.0, -1.0)
+    return action
+
+
+def _edges(scenario: Scenario) -> list[tuple[int, int]]:
+    """Unordered neighbour pairs, sorted."""
+    return sorted({(min(pair), max(pair)) for pair in scenario.neighbor_pairs})
 
 
 def observe(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> NDArray[np.float32]:
@@ -92,7 +143,7 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
             kpis.connected_ues / ues,
             kpis.served_bps / offered,
             *moving,
-            np.broadcast_to(action_from_cio(scenario, cio_db), moving[0].shape),
+            np.broadcast_to(cio_db / scenario.handover.cio_range_db, moving[0].shape),
         ],
         axis=-1,
     )

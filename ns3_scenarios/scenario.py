@@ -6,12 +6,15 @@ the streets, so that its cells and neighbour pairs are explicit. Python and the 
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ns3_scenarios.neighbors import NeighborGraph, NeighborsByDistance, neighbor_pairs
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
@@ -59,14 +62,22 @@ class Radio(Contract):
 
 
 class Handover(Contract):
-    """Event A3 (TS 36.331 5.5.4.4) with a cell individual offset per ordered neighbour pair."""
+    """Event A3 (TS 36.331 5.5.4.4) with a cell individual offset (CIO) per ordered neighbour pair.
+
+    Entering Mn + CIO - hysteresis > Ms + a3_offset for the time to trigger, leaving Mn + CIO + hysteresis < Ms +
+    a3_offset. M is the UE's L3-filtered RSRP (5.5.3.2, k = 4), unquantised, since the UE evaluates the event; the index
+    of 1 dB steps (TS 36.133 9.1.4) is made only for the report. Both back ends do so every 200 ms.
+    """
 
     a3_offset_db: float = Field(0.0, ge=-15, le=15)
     hysteresis_db: float = Field(2.0, ge=0, le=15)
     time_to_trigger_ms: Annotated[int, AfterValidator(_valid_time_to_trigger)] = 256
     cio_range_db: float = Field(6.0, gt=0, le=24)
-    neighbor_distance_m: float = Field(1500.0, gt=0)
-    """Cells at most this far apart are neighbours."""
+    neighbors: NeighborGraph = NeighborsByDistance()
+    """Between which cells UEs hand over."""
+    action: Literal["pair", "cell", "edge"] = "pair"
+    """What an action sets: a CIO for each ordered pair; an offset for each cell, whose difference is the pair's CIO;
+    or a value for each edge, the CIO one way and its negative the other way (see `ns3_scenarios.mdp`)."""
     ping_pong_window_s: float = Field(5.0, gt=0)
 
 
@@ -147,7 +158,7 @@ class Scenario(Preset):
 
     cells: tuple[Cell, ...] = Field(min_length=2)
     neighbor_pairs: tuple[tuple[int, int], ...] = Field(min_length=1)
-    """(serving, neighbour) cell indices, sorted; component k of the action is the CIO of pair k."""
+    """(serving, neighbour) cell indices, sorted; component k of a CIO vector is that of pair k."""
 
     @model_validator(mode="after")
     def _pairs_name_cells(self) -> Self:
@@ -160,30 +171,25 @@ class Scenario(Preset):
 
     @classmethod
     def place(cls, preset: Preset, sites_m: list[tuple[float, float]]) -> Self:
-        """Puts one omnidirectional cell on each site and pairs the cells that are near enough.
+        """Puts one omnidirectional cell on each site and pairs the cells as handover.neighbors says.
 
         Raises:
-            ConfigError: a cell has no neighbour, or two cells stand on one spot.
+            ConfigError: two sites stand on one spot, or the neighbour graph does not fit the cells.
         """
-        radio, reach_m = preset.radio, preset.handover.neighbor_distance_m
-        pairs = []
-        for i, (xi, yi) in enumerate(sites_m):
-            near = 0
-            for j, (xj, yj) in enumerate(sites_m):
-                distance_m = ((xi - xj) ** 2 + (yi - yj) ** 2) ** 0.5
-                if i != j and distance_m < 1:
-                    raise ConfigError(f"{preset.id}: cells {i} and {j} stand on one spot ({xi:.0f}, {yi:.0f}) m")
-                if i != j and distance_m <= reach_m:
-                    pairs.append((i, j))
-                    near += 1
-            if near == 0:
+        radio = preset.radio
+        for (i, one), (j, other) in combinations(enumerate(sites_m), 2):
+            if math.dist(one, other) < 1:
                 raise ConfigError(
-                    f"{preset.id}: cell {i} has no neighbour within {reach_m:.0f} m",
-                    "raise handover.neighbor_distance_m or lower sites.inter_site_distance_m",
+                    f"{preset.id}: sites {i} and {j} stand on one spot ({one[0]:.0f}, {one[1]:.0f}) m",
+                    "remove one of them",
                 )
+        try:
+            pairs = neighbor_pairs(preset.handover.neighbors, sites_m)
+        except ConfigError as error:
+            raise ConfigError(f"{preset.id}: {error.message}", error.cure) from None
         cells = [Cell(x_m=x, y_m=y, height_m=radio.cell_height_m, tx_power_dbm=radio.tx_power_dbm) for x, y in sites_m]
         fields = {name: getattr(preset, name) for name in Preset.model_fields}
-        return cls(**fields, cells=tuple(cells), neighbor_pairs=tuple(pairs))
+        return cls(**fields, cells=tuple(cells), neighbor_pairs=pairs)
 
 
 def preset_ids() -> list[str]:

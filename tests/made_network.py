@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ns3_scenarios.scenario import Preset, Scenario
@@ -15,7 +17,7 @@ STARTS_M = [(280.0, 0.0), (280.0, 40.0), (100.0, 50.0), (150.0, -80.0), (50.0, 0
 VELOCITY_MPS = [(0.0, 5.0), (0.0, -5.0), (10.0, 0.0), (0.0, 8.0), (3.0, 4.0), (-10.0, 0.0)]
 
 
-def scenario(steps: int = STEPS, **fields: str) -> Scenario:
+def scenario(steps: int = STEPS, **fields: Any) -> Scenario:
     """The network; `fields` of the preset may be replaced."""
     preset = {
         "id": "two-cells-v0",

@@ -1,6 +1,6 @@
 """Who is served by which cell: event A3 with cell individual offsets, and radio link failure.
 
-Both follow the ns-3 program on the grid of its L1 measurements.
+Both follow the ns-3 program on the grid of its L1 measurements: the event decides on L3-filtered, unquantised RSRP.
 """
 
 from __future__ import annotations

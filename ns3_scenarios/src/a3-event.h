@@ -20,8 +20,11 @@ namespace mlb
 /**
  * @brief Event A3 of one UE, "neighbour becomes offset better than PCell", with live CIOs.
  *
- * TS 36.331 clause 5.5.4.4 on L3-filtered (clause 5.5.3.2, k = 4), unquantised RSRP. Evaluated at
- * each L1 measurement instant, after the measurements of all cells are in:
+ * TS 36.331 clause 5.5.4.4 on L3-filtered (clause 5.5.3.2, k = 4), unquantised RSRP: it is the UE
+ * that evaluates the event, before it maps anything to the reported index of 1 dB steps (TS 36.133
+ * clause 9.1.4), which only the measurement report would carry. Ofn = Ofp = 0, since there is one
+ * carrier; the CIO of the pair stands for Ocn - Ocp, Ocp = 0. Evaluated at each L1 measurement
+ * instant, after the measurements of all cells are in:
  *
  *     entering:  Mn + Ocn - Hys > Ms + Off
  *     leaving:   Mn + Ocn + Hys < Ms + Off

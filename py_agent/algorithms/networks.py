@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns3_scenarios.mdp import observation_size
+from ns3_scenarios.mdp import action_size, observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.policies.base import Singles
 
@@ -30,8 +30,8 @@ class Layout:
     Attributes:
         observation_size: O.
         action_size: A.
-        pairs: (serving, neighbour) cells of each pair for "cell-kpi" observations; empty if the observation has no
-            such order, and the networks are plain perceptrons.
+        pairs: (serving, neighbour) cells of each pair, if the observation is ordered by cells and pairs ("cell-kpi")
+            and the action by pairs; empty if not, and the networks are plain perceptrons.
     """
 
     observation_size: int
@@ -41,8 +41,8 @@ class Layout:
     @classmethod
     def of(cls, scenario: Scenario) -> Layout:
         """The layout of a scenario."""
-        pairs = scenario.neighbor_pairs
-        return cls(observation_size(scenario), len(pairs), pairs if scenario.observation == "cell-kpi" else ())
+        by_pairs = scenario.observation == "cell-kpi" and scenario.handover.action == "pair"
+        return cls(observation_size(scenario), action_size(scenario), scenario.neighbor_pairs if by_pairs else ())
 
     @property
     def cells(self) -> int:

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import Backend, Floats, StepKpis
-from ns3_scenarios.mdp import cio_from_action, observation_size, observe, reward
+from ns3_scenarios.mdp import action_size, cio_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -22,8 +22,9 @@ Singles = NDArray[np.float32]
 class MlbEnv(gymnasium.Env[Singles, Singles]):
     """One network whose CIOs are steered; an episode is one mobility trace and is truncated at its end.
 
-    The action (E,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db; values
-    beyond are clipped. Observation (O,) float32 and reward are those that the scenario names (ns3_scenarios.mdp).
+    The action (A,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db, or another
+    form that handover.action names; values beyond are clipped. Observation (O,) float32 and reward are those that the
+    scenario names. All three are functions of ns3_scenarios.mdp.
     `info` holds `kpis` (StepKpis of the last interval) and `cio_db` (E,) that was in force during it.
 
     Args:
@@ -40,7 +41,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
             raise ConfigError("MlbEnv: at least one trace is needed")
         self.scenario = scenario
         self.traces = tuple(traces)
-        self.action_space = spaces.Box(-1.0, 1.0, (len(scenario.neighbor_pairs),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (action_size(scenario),), np.float32)
         self.observation_space = spaces.Box(-np.inf, np.inf, (observation_size(scenario),), np.float32)
         self._backend = backend
         self._first_seed: int | None = seed
@@ -94,12 +95,12 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     def _checked(self, action: Singles) -> Singles:
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.action_space.shape:
-            raise ConfigError(
-                f"action: shape {action.shape}, but one value a neighbour pair, {self.action_space.shape}"
-            )
+            form = self.scenario.handover.action
+            raise ConfigError(f"action: shape {action.shape}, but one value a {form}, {self.action_space.shape}")
         if not np.isfinite(action).all():
-            pair = int(np.flatnonzero(~np.isfinite(action))[0])
-            raise ConfigError(f"action: value of pair {pair} is {action[pair]}, not a number in [-1, 1]")
+            index = int(np.flatnonzero(~np.isfinite(action))[0])
+            what = f"{self.scenario.handover.action} {index}"
+            raise ConfigError(f"action: value of {what} is {action[index]}, not a number in [-1, 1]")
         return action
 
     def _trace_option(self, options: dict[str, Any], drawn: int) -> int:

@@ -22,7 +22,7 @@ class Policy(Protocol):
         ...
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
-        """Returns the next action, (E,) float32 in [-1, 1].
+        """Returns the next action, (A,) float32 in [-1, 1].
 
         Args:
             observation: (O,) what the environment returned last.

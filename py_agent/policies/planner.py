@@ -6,7 +6,7 @@ import numpy as np
 
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.mdp import action_from_cio, reward
+from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from py_agent.policies.base import Singles
 from sumo_mobility.base.seeds import stream
@@ -18,15 +18,15 @@ _OFFSET_COST = 1e-9
 class GreedyPlanner:
     """Maximises the reward that the engine predicts for the settled network, one step ahead.
 
-    The cross-entropy method from the CIO in force, then a coordinate search from the best; ties go to fewer
+    The cross-entropy method from the action in force, then a coordinate search from the best; ties go to fewer
     handovers, then to smaller offsets.
 
     Args:
         scenario: The scenario.
-        samples: CIO vectors drawn in each round.
+        samples: Actions drawn in each round.
         rounds: Rounds of the cross-entropy method.
-        sweeps: Rounds of the coordinate search; each tries `levels` values of every pair and keeps the best one.
-        levels: Values of one CIO, evenly over its range.
+        sweeps: Rounds of the coordinate search; each tries `levels` values of every component and keeps the best one.
+        levels: Values of one component, evenly over its range.
     """
 
     def __init__(
@@ -35,8 +35,7 @@ class GreedyPlanner:
         self._scenario = scenario
         self._what_if = WhatIf(Engine(scenario))
         self._samples, self._rounds, self._sweeps = samples, rounds, sweeps
-        limit_db = scenario.handover.cio_range_db
-        self._levels_db = np.linspace(-limit_db, limit_db, levels)
+        self._levels = np.linspace(-1, 1, levels)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -44,26 +43,26 @@ class GreedyPlanner:
         self._random = stream(seed, "greedy-planner")
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
-        """Returns the best CIO found, scaled."""
-        return action_from_cio(self._scenario, self.search(kpis, np.asarray(cio_db))).astype(np.float32)
+        """Returns the best action found."""
+        return self.search(kpis, action_from_cio(self._scenario, np.asarray(cio_db))).astype(np.float32)
 
-    def search(self, kpis: StepKpis, cio_db: Floats) -> Floats:
-        """Returns the CIO (E,) of the greatest predicted reward, never worse than `cio_db` or no offsets."""
-        limit_db, pairs = self._scenario.handover.cio_range_db, len(cio_db)
-        best, best_value = self._best(kpis, np.stack([cio_db, np.zeros(pairs)]), cio_db, -np.inf)
-        mean_db, spread_db = best, np.full(pairs, limit_db / 2)
+    def search(self, kpis: StepKpis, action: Floats) -> Floats:
+        """Returns the action (A,) of the greatest predicted reward, never worse than `action` or no offsets."""
+        size = len(action)
+        best, best_value = self._best(kpis, np.stack([action, np.zeros(size)]), action, -np.inf)
+        mean, spread = best, np.full(size, 0.5)
         for _ in range(self._rounds):
-            draws = mean_db + spread_db * self._random.standard_normal((self._samples, pairs))
-            candidates = np.clip(draws, -limit_db, limit_db)
+            draws = mean + spread * self._random.standard_normal((self._samples, size))
+            candidates = np.clip(draws, -1, 1)
             values = self._values(kpis, candidates)
             elite = candidates[np.argsort(-values, kind="stable")[: max(2, self._samples // 20)]]
             if values.max() > best_value:
                 best, best_value = elite[0], values.max()
-            mean_db, spread_db = elite.mean(axis=0), elite.std(axis=0)
+            mean, spread = elite.mean(axis=0), elite.std(axis=0)
         for _ in range(self._sweeps):
-            candidates = np.repeat(best[None], pairs * len(self._levels_db), axis=0)
-            candidates[np.arange(len(candidates)), np.repeat(np.arange(pairs), len(self._levels_db))] = np.tile(
-                self._levels_db, pairs
+            candidates = np.repeat(best[None], size * len(self._levels), axis=0)
+            candidates[np.arange(len(candidates)), np.repeat(np.arange(size), len(self._levels))] = np.tile(
+                self._levels, size
             )
             found, value = self._best(kpis, candidates, best, best_value)
             if value <= best_value:
@@ -76,7 +75,8 @@ class GreedyPlanner:
         top = int(values.argmax())
         return (candidates[top], float(values[top])) if values[top] > best_value else (best, best_value)
 
-    def _values(self, kpis: StepKpis, cio_db: Floats) -> Floats:
+    def _values(self, kpis: StepKpis, actions: Floats) -> Floats:
+        cio_db = cio_from_action(self._scenario, actions)
         predicted = self._what_if(kpis, cio_db)
         cost = _HANDOVER_COST * predicted.handovers + _OFFSET_COST * np.abs(cio_db).sum(axis=-1)
         return reward(self._scenario, predicted) - cost

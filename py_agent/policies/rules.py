@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.mdp import action_from_cio
+from ns3_scenarios.mdp import action_from_cio, action_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.policies.base import PolicyFactory, Singles
 from sumo_mobility.base.seeds import stream
@@ -15,7 +15,7 @@ class Static:
     """CIO 0 dB for ever: event A3 alone."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._action = np.zeros(len(scenario.neighbor_pairs), dtype=np.float32)
+        self._action = np.zeros(action_size(scenario), dtype=np.float32)
 
     def reset(self, seed: int) -> None:
         """Nothing to begin."""
@@ -26,10 +26,10 @@ class Static:
 
 
 class Random:
-    """A new uniform CIO for each pair at each step."""
+    """A new uniform action at each step."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._pairs = len(scenario.neighbor_pairs)
+        self._size = action_size(scenario)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -38,14 +38,14 @@ class Random:
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns a draw from [-1, 1)."""
-        return self._random.uniform(-1.0, 1.0, self._pairs).astype(np.float32)
+        return self._random.uniform(-1.0, 1.0, self._size).astype(np.float32)
 
 
 class IntegralRule:
     """Integral control of the load: CIO_ij += gain_db x (load_i - load_j) at each step, clipped to the range.
 
     While cell i carries more than its neighbour j, the offset of j grows and UEs at the border leave i. Load is
-    the PRB utilisation.
+    the PRB utilisation. What it asks for is the difference of two cells, which every form of the action can express.
 
     Args:
         scenario: The scenario.

@@ -25,6 +25,11 @@ _HOW_TO_READ = (
     "the price. Small print: 95 % confidence interval of the mean over the traces. Bold: best mean of the column; "
     "where intervals overlap widely, the order may be chance."
 )
+_FORMS = {
+    "pair": "",
+    "cell": ", the difference of two cells' offsets",
+    "edge": ", its negative in return",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def _facts(data: ReportData) -> dict[str, str]:
         f"{scenario.radio.dl_bandwidth_rb} PRBs",
         "UEs": f"{scenario.mobility.ues}, {scenario.traffic.offered_bps / 1e3:g} kbit/s offered to each",
         "Episode": f"{scenario.episode.steps} steps of {scenario.episode.control_interval_s:g} s",
-        "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB",
+        "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB{_FORMS[scenario.handover.action]}",
     }
 
 

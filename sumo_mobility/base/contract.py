@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,17 +59,37 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def _describe(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
+    owner, path = _resolve(model, detail["loc"])
+    where = ".".join(path)
     if detail["type"] == "extra_forbidden":
-        known = list(_model_at(model, detail["loc"][:-1]).model_fields)
-        return f"{path}: unknown key{nearest(str(detail['loc'][-1]), known)}"
-    return f"{path}: {detail['msg']}, got {detail['input']!r:.80}"
+        return f"{where}: unknown key{nearest(path[-1], list(owner.model_fields))}"
+    return f"{where}: {detail['msg']}, got {detail['input']!r:.80}"
 
 
-def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
-    """Follows a field path to the model that holds it; stays at the last model it can name."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return model
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
+    """Follows a location of pydantic's to the model that holds its last part, as far as it can be named.
+
+    Returns:
+        That model, and the path as people write it: pydantic puts the tags of discriminated unions into it.
+    """
+    path: list[str] = []
+    members: dict[str, type[BaseModel]] = {}
+    inner = model
+    for part in map(str, location):
+        if part in members:
+            inner, members = members[part], {}
+            continue
+        path.append(part)
+        model, members = inner, {}
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = field.annotation
+        elif isinstance(field.discriminator, str):
+            members = {
+                tag: member
+                for member in get_args(field.annotation)
+                for tag in get_args(member.model_fields[field.discriminator].annotation)
+            }
+    return model, path

@@ -154,7 +154,7 @@ def test_event_a3_is_the_automaton_of_ts_36331(
             "time_to_trigger_ms": time_to_trigger_ms,
             "hysteresis_db": hysteresis_db,
             "a3_offset_db": a3_offset_db,
-            "neighbor_distance_m": 1400.0,
+            "neighbors": {"by": "distance", "within_m": 1400.0},
         },
         episode={"control_interval_s": interval_s, "steps": steps},
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ns3_scenarios import mdp
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis, checked_cio
+from ns3_scenarios.neighbors import NeighborsListed
 from ns3_scenarios.scenario import Preset, Scenario, Traffic
 from sumo_mobility.base.errors import ConfigError
 
@@ -67,12 +68,69 @@ def test_cell_kpi_by_hand(scenario: Scenario, kpis: StepKpis) -> None:
     assert seen[16:] == pytest.approx([1.0, -0.5])
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=2))
-def test_action_and_cio_are_inverse(action: list[float]) -> None:
-    scenario = Scenario.place(Preset.load("helsinki-event-v0"), [(0, 0), (700, 0)])
-    cio_db = mdp.cio_from_action(scenario, np.array(action))
-    assert np.abs(cio_db).max() <= scenario.handover.cio_range_db
-    assert mdp.action_from_cio(scenario, cio_db) == pytest.approx(action)
+def with_form(form: str, pairs: list[tuple[int, int]], cells: int) -> Scenario:
+    preset = Preset.load("helsinki-event-v0")
+    handover = preset.handover.model_copy(update={"action": form, "neighbors": NeighborsListed(by="list", pairs=pairs)})
+    sites_m = [(700.0 * cell, 0.0) for cell in range(cells)]
+    return Scenario.place(preset.model_copy(update={"handover": handover}), sites_m)
+
+
+TRIANGLE = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+ONE_WAY = [(0, 1), (1, 2), (2, 0)]
+TWO_PARTS = [(0, 1), (1, 0), (2, 3), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("form", "pairs", "action", "cio_db"),
+    [
+        ("pair", TRIANGLE, [1, 0.5, -0.5, -1, 0, 2], [6, 3, -3, -6, 0, 6]),
+        # offsets 3, -3 and 1.5 dB: o[n] - o[s]
+        ("cell", TRIANGLE, [1, -1, 0.5], [-6, -1.5, 6, 4.5, 1.5, -4.5]),
+        ("cell", ONE_WAY, [1, -1, 0.5], [-6, 4.5, 1.5]),
+        # edges 0-1, 0-2, 1-2
+        ("edge", TRIANGLE, [1, -0.5, 0.25], [6, -3, -6, 1.5, 3, -1.5]),
+        ("edge", ONE_WAY, [1, -0.5, 0.25], [6, 1.5, 3]),
+    ],
+)
+def test_forms_of_the_action_by_hand(
+    form: str, pairs: list[tuple[int, int]], action: list[float], cio_db: list[float]
+) -> None:
+    scenario = with_form(form, pairs, 3)
+    assert mdp.action_size(scenario) == len(action)
+    assert mdp.cio_from_action(scenario, np.array(action)) == pytest.approx(cio_db)
+    batch = np.stack([action, np.zeros(len(action))])[:, None]
+    assert mdp.cio_from_action(scenario, batch)[:, 0] == pytest.approx(np.stack([cio_db, np.zeros(len(cio_db))]))
+
+
+@pytest.mark.parametrize("form", ["pair", "cell", "edge"])
+@pytest.mark.parametrize(("pairs", "cells"), [(TRIANGLE, 3), (ONE_WAY, 3), (TWO_PARTS, 4)])
+@given(st.data())
+def test_the_cio_of_an_action_fits_and_leads_back_to_it(
+    form: str, pairs: list[tuple[int, int]], cells: int, data: st.DataObject
+) -> None:
+    """Offsets of cells are defined but for a constant, so that what returns is an action of the same CIO."""
+    scenario = with_form(form, pairs, cells)
+    size = mdp.action_size(scenario)
+    action = np.array(data.draw(st.lists(st.floats(-1, 1), min_size=size, max_size=size)))
+    cio_db = mdp.cio_from_action(scenario, action)
+    assert np.array_equal(checked_cio(scenario, cio_db), cio_db)
+    back = mdp.action_from_cio(scenario, cio_db)
+    assert np.abs(back).max() <= 1
+    assert mdp.cio_from_action(scenario, back) == pytest.approx(cio_db, abs=1e-9)
+    if form != "cell":
+        assert back == pytest.approx(action, abs=1e-9)
+    if form == "edge":
+        of = dict(zip(scenario.neighbor_pairs, cio_db, strict=True))
+        assert all(of[j, i] == -of[i, j] for i, j in of if (j, i) in of)
+
+
+def test_the_nearest_action_to_a_cio_that_no_action_has() -> None:
+    """Two cells that both push: least squares makes the best of it, which is nothing; else the antisymmetric part."""
+    for form in ("cell", "edge"):
+        scenario = with_form(form, [(0, 1), (1, 0)], 2)
+        assert mdp.action_from_cio(scenario, np.array([4.0, 4.0])) == pytest.approx(0, abs=1e-12)
+        nearest = mdp.action_from_cio(scenario, np.array([[4.0, 0.0], [6.0, 6.0]]))
+        assert mdp.cio_from_action(scenario, nearest) == pytest.approx(np.array([[2.0, -2.0], [0, 0]]), abs=1e-12)
 
 
 @pytest.mark.parametrize("observation", ["cell-kpi", "rsrp-matrix"])

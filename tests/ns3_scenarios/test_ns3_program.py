@@ -230,3 +230,16 @@ def test_tables_are_those_of_the_standard() -> None:
     assert [row["mcs"] for row in cqi] == list(range(0, 30, 2))
     known_db = [-4.42, -3.0, -1.34, 0.47, 2.04, 4.32, 6.02, 7.71, 10.23, 11.5, 13.57, 15.46, 16.94, 18.89, 19.81]
     assert [row["sinr_db"] for row in cqi] == pytest.approx(known_db, abs=0.011)
+
+
+def test_a_one_way_graph_lets_ues_go_round_one_way_only() -> None:
+    """X2 joins both cells of a pair, but only pairs that are listed hand over."""
+    pairs = [(0, 1), (1, 2), (2, 0)]
+    scenario = three_cells.scenario(
+        steps=4, handover={"hysteresis_db": 0, "neighbors": {"by": "list", "pairs": pairs}, "time_to_trigger_ms": 0}
+    )
+    played = three_cells.play(scenario, three_cells.trace(scenario), np.full((4, 3), 6.0))
+    events = np.concatenate([kpis.events for kpis in played])
+    done = events[events["kind"] == EventKind.HANDOVER_OK]
+    assert len(done) > 3
+    assert set(zip(done["source_cell"].tolist(), done["target_cell"].tolist(), strict=True)) == set(pairs)

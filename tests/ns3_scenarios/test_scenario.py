@@ -55,19 +55,60 @@ def test_bad_value_is_refused_with_field_path(tmp_path: Path, path: tuple[str, .
         Preset.load(str(file))
 
 
-def place(sites_m: list[tuple[float, float]], **handover: float) -> Scenario:
+def place(sites_m: list[tuple[float, float]], **neighbors: Any) -> Scenario:
+    handover = {"neighbors": neighbors} if neighbors else {}
     return Scenario.place(Preset.parse({**preset_data(), "handover": handover}, "test"), sites_m)
 
 
-def test_neighbors_are_the_ordered_pairs_within_reach() -> None:
-    scenario = place([(0, 0), (700, 0), (1400, 0)], neighbor_distance_m=1000)
-    assert scenario.neighbor_pairs == ((0, 1), (1, 0), (1, 2), (2, 1))
+ROW = [(0.0, 0.0), (700.0, 0.0), (1400.0, 0.0), (2600.0, 0.0)]
 
 
-def test_cell_without_neighbor_and_two_cells_on_one_spot_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"cell 2 has no neighbour within 1000 m"):
-        place([(0, 0), (700, 0), (5000, 0)], neighbor_distance_m=1000)
-    with pytest.raises(ConfigError, match=r"cells 0 and 1 stand on one spot"):
+@pytest.mark.parametrize(
+    ("neighbors", "pairs"),
+    [
+        ({"by": "distance", "within_m": 1200}, [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2)]),
+        ({"by": "distance", "within_m": 1400}, [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 3), (3, 2)]),
+        # 3 chose 2, though 2 did not choose 3; of the two as near to 1, 0 has the lower index.
+        ({"by": "count", "count": 1}, [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2)]),
+        ({"by": "count", "count": 3}, [(i, j) for i in range(4) for j in range(4) if i != j]),
+        ({"by": "list", "pairs": [(3, 0), (0, 1), (2, 1), (1, 0)]}, [(0, 1), (1, 0), (2, 1), (3, 0)]),
+    ],
+)
+def test_neighbors_by_rule(neighbors: dict[str, Any], pairs: list[tuple[int, int]]) -> None:
+    assert place(ROW, **neighbors).neighbor_pairs == tuple(pairs)
+
+
+def test_the_default_graph_is_all_within_1500_m() -> None:
+    assert set(place(ROW).neighbor_pairs) == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1), (2, 3), (3, 2)}
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "message"),
+    [
+        (
+            {"by": "distance", "within_m": 1000},
+            r"cell 3 has no neighbour.*\n.*raise handover\.neighbors\.within_m = 1000",
+        ),
+        ({"by": "count", "count": 4}, r"handover\.neighbors\.count: 4 .* there are 4 cells\n.*lower it to 3"),
+        ({"by": "count", "count": 0}, r"handover\.neighbors\.count: .*greater than or equal to 1"),
+        ({"by": "count", "counts": 2}, r"handover\.neighbors\.counts: unknown key \(did you mean 'count'\?\)"),
+        ({"by": "sight"}, r"handover\.neighbors: .*'sight'.*'distance', 'count', 'list'"),
+        ({"by": "list", "pairs": [(0, 1), (1, 4)]}, r"handover\.neighbors\.pairs\.1: \[1, 4\] .*\n.*use cells 0 to 3"),
+        ({"by": "list", "pairs": [(0, 1), (1, 1)]}, r"handover\.neighbors\.pairs\.1: .*its own neighbour"),
+        ({"by": "list", "pairs": [(0, 1), (1, 0), (0, 1)]}, r"handover\.neighbors\.pairs\.2: \[0, 1\] is listed twice"),
+        (
+            {"by": "list", "pairs": [(0, 1), (1, 2), (2, 3)]},
+            r"cell 3 has no neighbour.*\n.*list a pair that begins with",
+        ),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused(neighbors: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        place(ROW, **neighbors)
+
+
+def test_two_sites_on_one_spot_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sites 0 and 1 stand on one spot \(10, 10\) m\n"):
         place([(10, 10), (10, 10.5), (400, 0)])
 
 

@@ -68,7 +68,7 @@ def test_actions_beyond_the_range_are_clipped(env: MlbEnv) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (np.zeros(3), r"shape \(3,\), but one value a neighbour pair, \(2,\)"),
+        (np.zeros(3), r"shape \(3,\), but one value a pair, \(2,\)"),
         (np.zeros((1, 2)), "shape"),
         (np.array([0.0, np.nan]), "value of pair 1 is nan"),
         (np.array([np.inf, 0.0]), "value of pair 0 is inf"),

@@ -79,15 +79,16 @@ def test_it_finds_the_best_offsets_of_two_cells() -> None:
     grid = np.array(list(itertools.product(np.linspace(-6, 6, 49), repeat=2)))
     best = predicted(scenario, kpis, grid).max()
     found = GreedyPlanner(scenario).search(kpis, np.zeros(2))
-    assert predicted(scenario, kpis, found)[0] == pytest.approx(best, abs=1e-4)
+    assert predicted(scenario, kpis, cio_from_action(scenario, found))[0] == pytest.approx(best, abs=1e-4)
 
 
 def test_its_choice_is_never_predicted_worse_than_staying_or_than_no_offsets() -> None:
     scenario = network()
     kpis = EngineBackend(scenario).reset(crowd(), seed=1)
-    in_force = np.random.default_rng(0).uniform(-6, 6, len(scenario.neighbor_pairs))
+    in_force = np.random.default_rng(0).uniform(-1, 1, len(scenario.neighbor_pairs))
     found = GreedyPlanner(scenario, samples=20, rounds=1, sweeps=0).search(kpis, in_force)
-    values = predicted(scenario, kpis, np.stack([found, in_force, np.zeros_like(in_force)]))
+    actions = np.stack([found, in_force, np.zeros_like(in_force)])
+    values = predicted(scenario, kpis, cio_from_action(scenario, actions))
     assert values[0] >= values[1:].max() - 1e-3  # less the price of handovers, which breaks ties
 
 
