@@ -86,6 +86,17 @@ class Backend(Protocol):
         """Sets the CIO of every neighbour pair, (E,) in dB, and runs one control interval."""
         ...
 
+    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
+        """Returns what the next steps would yield under other CIOs, without taking any of them.
+
+        Args:
+            cio_db: (K, H, E) in dB, the CIO of every neighbour pair at each of the next H steps, for K branches.
+
+        Returns:
+            The KPIs of the H steps of each branch, equal to those that step() would return.
+        """
+        ...
+
     def close(self) -> None:
         """Ends the episode and frees its processes; may be called twice."""
         ...
@@ -110,6 +121,20 @@ def checked_cio(scenario: Scenario, cio_db: Floats) -> Floats:
             f"more than handover.cio_range_db = {limit_db:g} dB"
         )
     return np.clip(cio_db, -limit_db, limit_db)
+
+
+def checked_branches(scenario: Scenario, cio_db: Floats, steps_left: int) -> Floats:
+    """Returns the CIO of branches as float64 (K, H, E).
+
+    Raises:
+        ConfigError: wrong shape, more steps than the episode has left, or what checked_cio refuses.
+    """
+    shape = np.shape(cio_db)
+    if len(shape) != 3 or 0 in shape:
+        raise ConfigError(f"branch: CIO of shape {shape}, but (branches, steps, neighbour pairs) is needed")
+    if shape[1] > steps_left:
+        raise ConfigError(f"branch: a horizon of {shape[1]} steps, but the episode has only {steps_left} left")
+    return checked_cio(scenario, cio_db)
 
 
 def check_trace(scenario: Scenario, trace: MobilityTrace) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, checked_branches, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -47,6 +48,18 @@ class EngineBackend:
         kpis = self._engine.step(self._position_m[:, start : start + self._engine.grid_steps + 1], cio_db[None])
         self._step += 1
         return _single(kpis, self._engine.moves)
+
+    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
+        """See `ns3_scenarios.kpis.Backend.branch`.
+
+        Raises:
+            ConfigError: the episode has ended or not begun, or the CIO or the horizon does not fit.
+        """
+        if self._position_m is None:
+            raise ConfigError("engine: branch() before reset()")
+        cio_db = checked_branches(self.scenario, cio_db, self.scenario.episode.steps - self._step)
+        futures = [copy.deepcopy(self) for _ in cio_db]
+        return [[future.step(step_db) for step_db in steps] for future, steps in zip(futures, cio_db, strict=True)]
 
     def close(self) -> None:
         """Ends the episode."""

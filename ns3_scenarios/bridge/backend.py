@@ -10,7 +10,7 @@ import numpy as np
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, check_trace, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, check_trace, checked_branches, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, SimulatorError, StorageError
 from sumo_mobility.base.files import write_text
@@ -30,13 +30,17 @@ class Ns3Backend:
         scenario: What to simulate.
         ns3: Version of ns-3, as `mlb doctor` lists them.
         timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time.
+        branch_workers: How many branches are simulated at once; one a core if None.
 
     Raises:
         DependencyError: the ns-3 program has not been built.
     """
 
-    def __init__(self, scenario: Scenario, ns3: str = "3.44", timeout_s: float = 300.0) -> None:
+    def __init__(
+        self, scenario: Scenario, ns3: str = "3.44", timeout_s: float = 300.0, branch_workers: int | None = None
+    ) -> None:
         self.scenario = scenario
+        self._branch_workers = branch_workers
         self._program = program(ns3)
         self._timeout_s = timeout_s
         self._server: AgentServer | None = None
@@ -70,6 +74,7 @@ class Ns3Backend:
                     f"--seed={seed}",
                     f"--endpoint={self._server.endpoint}",
                     f"--timeout-s={_AGENT_TIMEOUT_S}",
+                    *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
                 ]
             )
             self._server.accept()
@@ -96,6 +101,20 @@ class Ns3Backend:
         except BaseException:
             self.close()
             raise
+
+    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
+        """Simulates futures in forked copies of the program; see Backend.
+
+        Raises:
+            ConfigError: the CIO or the horizon is refused (the episode can go on), or no episode is running.
+            SimulatorError: a branch failed or took longer than timeout_s a step, and the episode can go on; or the
+                program itself failed, and the episode is lost.
+        """
+        if self._server is None:
+            raise ConfigError("no episode is running", "call reset() first")
+        cio_db = checked_branches(self.scenario, cio_db, self._steps_left)
+        futures = self._server.branch([list(branch) for branch in cio_db], self._timeout_s * cio_db.shape[1])
+        return [[kpis_from_observation(self.scenario, state.observation) for state in states] for states in futures]
 
     def close(self) -> None:
         """Ends the program, if one runs, and removes its files; may be called twice."""

@@ -55,6 +55,12 @@ class BoxSpace(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class Branch(_message.Message):
+    __slots__ = ["actData"]
+    ACTDATA_FIELD_NUMBER: _ClassVar[int]
+    actData: _containers.RepeatedCompositeFieldContainer[DataContainer]
+    def __init__(self, actData: _Optional[_Iterable[_Union[DataContainer, _Mapping]]] = ...) -> None: ...
+
 class DataContainer(_message.Message):
     __slots__ = ["data", "name", "type"]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -90,17 +96,22 @@ class DiscreteSpace(_message.Message):
     def __init__(self, n: _Optional[int] = ...) -> None: ...
 
 class EnvActMsg(_message.Message):
-    __slots__ = ["actData", "stopSimReq"]
+    __slots__ = ["actData", "branch", "branchTimeoutS", "stopSimReq"]
     ACTDATA_FIELD_NUMBER: _ClassVar[int]
+    BRANCHTIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
     STOPSIMREQ_FIELD_NUMBER: _ClassVar[int]
     actData: DataContainer
+    branch: _containers.RepeatedCompositeFieldContainer[Branch]
+    branchTimeoutS: float
     stopSimReq: bool
-    def __init__(self, actData: _Optional[_Union[DataContainer, _Mapping]] = ..., stopSimReq: bool = ...) -> None: ...
+    def __init__(self, actData: _Optional[_Union[DataContainer, _Mapping]] = ..., stopSimReq: bool = ..., branch: _Optional[_Iterable[_Union[Branch, _Mapping]]] = ..., branchTimeoutS: _Optional[float] = ...) -> None: ...
 
 class EnvStateMsg(_message.Message):
-    __slots__ = ["info", "isGameOver", "obsData", "reason", "reward"]
+    __slots__ = ["future", "info", "isGameOver", "obsData", "reason", "reward"]
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
+    FUTURE_FIELD_NUMBER: _ClassVar[int]
     GameOver: EnvStateMsg.Reason
     INFO_FIELD_NUMBER: _ClassVar[int]
     ISGAMEOVER_FIELD_NUMBER: _ClassVar[int]
@@ -108,12 +119,21 @@ class EnvStateMsg(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     REWARD_FIELD_NUMBER: _ClassVar[int]
     SimulationEnd: EnvStateMsg.Reason
+    future: _containers.RepeatedCompositeFieldContainer[Future]
     info: str
     isGameOver: bool
     obsData: DataContainer
     reason: EnvStateMsg.Reason
     reward: float
-    def __init__(self, obsData: _Optional[_Union[DataContainer, _Mapping]] = ..., reward: _Optional[float] = ..., isGameOver: bool = ..., reason: _Optional[_Union[EnvStateMsg.Reason, str]] = ..., info: _Optional[str] = ...) -> None: ...
+    def __init__(self, obsData: _Optional[_Union[DataContainer, _Mapping]] = ..., reward: _Optional[float] = ..., isGameOver: bool = ..., reason: _Optional[_Union[EnvStateMsg.Reason, str]] = ..., info: _Optional[str] = ..., future: _Optional[_Iterable[_Union[Future, _Mapping]]] = ...) -> None: ...
+
+class Future(_message.Message):
+    __slots__ = ["error", "state"]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    state: _containers.RepeatedCompositeFieldContainer[EnvStateMsg]
+    def __init__(self, state: _Optional[_Iterable[_Union[EnvStateMsg, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
 
 class SimInitAck(_message.Message):
     __slots__ = ["done", "stopSimReq"]
@@ -124,16 +144,18 @@ class SimInitAck(_message.Message):
     def __init__(self, done: bool = ..., stopSimReq: bool = ...) -> None: ...
 
 class SimInitMsg(_message.Message):
-    __slots__ = ["actSpace", "obsSpace", "simProcessId", "wafShellProcessId"]
+    __slots__ = ["actSpace", "canBranch", "obsSpace", "simProcessId", "wafShellProcessId"]
     ACTSPACE_FIELD_NUMBER: _ClassVar[int]
+    CANBRANCH_FIELD_NUMBER: _ClassVar[int]
     OBSSPACE_FIELD_NUMBER: _ClassVar[int]
     SIMPROCESSID_FIELD_NUMBER: _ClassVar[int]
     WAFSHELLPROCESSID_FIELD_NUMBER: _ClassVar[int]
     actSpace: SpaceDescription
+    canBranch: bool
     obsSpace: SpaceDescription
     simProcessId: int
     wafShellProcessId: int
-    def __init__(self, simProcessId: _Optional[int] = ..., wafShellProcessId: _Optional[int] = ..., obsSpace: _Optional[_Union[SpaceDescription, _Mapping]] = ..., actSpace: _Optional[_Union[SpaceDescription, _Mapping]] = ...) -> None: ...
+    def __init__(self, simProcessId: _Optional[int] = ..., wafShellProcessId: _Optional[int] = ..., obsSpace: _Optional[_Union[SpaceDescription, _Mapping]] = ..., actSpace: _Optional[_Union[SpaceDescription, _Mapping]] = ..., canBranch: bool = ...) -> None: ...
 
 class SpaceDescription(_message.Message):
     __slots__ = ["name", "space", "type"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -53,6 +54,8 @@ class AgentServer:
 
     observation_space: Space
     action_space: Space
+    can_branch: bool
+    """Whether the simulator knows branch(), which the protocol does not ask of it."""
 
     def __init__(self, endpoint: str, timeout_s: float) -> None:
         if not endpoint.startswith(("ipc://", "tcp://127.0.0.1:")):
@@ -82,9 +85,10 @@ class AgentServer:
             SimulatorError: it died, stayed away or sent something else.
         """
         message = pb.SimInitMsg()
-        self._receive(message)
+        self._receive(message, self.timeout_s)
         self.observation_space = unpack_space(message.obsSpace)
         self.action_space = unpack_space(message.actSpace)
+        self.can_branch = message.canBranch
         self._send(pb.SimInitAck(done=True))
 
     def receive(self) -> State:
@@ -94,14 +98,40 @@ class AgentServer:
             SimulatorError: the simulator died, took longer than timeout_s, or sent something else.
         """
         message = pb.EnvStateMsg()
-        self._receive(message)
-        return State(
-            observation=unpack(self.observation_space, message.obsData),
-            reward=message.reward,
-            over=message.isGameOver,
-            game_over=message.isGameOver and message.reason == pb.EnvStateMsg.GameOver,
-            info=message.info,
-        )
+        self._receive(message, self.timeout_s)
+        return self._state(message)
+
+    def branch(self, actions: Sequence[Sequence[Value]], timeout_s: float) -> list[list[State]]:
+        """Asks what would follow from the last state under each of several sequences of actions.
+
+        The simulation stays where it is, and act() is still due.
+
+        Args:
+            actions: For each branch, an action for each of its steps.
+            timeout_s: How long the simulation of one branch may take.
+
+        Returns:
+            The states of each branch after each of its steps.
+
+        Raises:
+            ConfigError: an action does not fit the action space, or the simulator knows no branches; the
+                simulation can go on.
+            SimulatorError: a branch failed, and the simulation can go on; or the simulator itself did.
+        """
+        if not self.can_branch:
+            raise ConfigError("branch: the simulator does not know how to")
+        request = pb.EnvActMsg(branchTimeoutS=timeout_s)
+        for sequence in actions:
+            request.branch.add(actData=[pack(self.action_space, action) for action in sequence])
+        self._send(request)
+        message = pb.EnvStateMsg()
+        self._receive(message, self.timeout_s + timeout_s * len(actions))
+        if len(message.future) != len(actions):
+            raise SimulatorError(f"the simulator sent {len(message.future)} futures of {len(actions)} branches")
+        for index, future in enumerate(message.future):
+            if future.error:
+                raise self._error(f"branch {index}: its simulation {future.error}", "")
+        return [[self._state(state) for state in future.state] for future in message.future]
 
     def act(self, action: Value) -> None:
         """Answers the last state with an action, and lets the simulation go on.
@@ -136,13 +166,22 @@ class AgentServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _receive(self, message: Message) -> None:
-        deadline = time.monotonic() + self.timeout_s
+    def _state(self, message: pb.EnvStateMsg) -> State:
+        return State(
+            observation=unpack(self.observation_space, message.obsData),
+            reward=message.reward,
+            over=message.isGameOver,
+            game_over=message.isGameOver and message.reason == pb.EnvStateMsg.GameOver,
+            info=message.info,
+        )
+
+    def _receive(self, message: Message, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         while not self._socket.poll(_SLICE_MS):
             if self._process is not None:
                 self._process.check()
             if time.monotonic() > deadline:
-                what = f"the simulator sent no {message.DESCRIPTOR.name} within {self.timeout_s:g} s"
+                what = f"the simulator sent no {message.DESCRIPTOR.name} within {timeout_s:g} s"
                 raise self._error(what, "raise the time-out if the machine is slow or busy")
         data = self._socket.recv()
         parse(message, data)

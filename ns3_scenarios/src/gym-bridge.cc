@@ -113,11 +113,28 @@ Check(const std::vector<double>& action, uint32_t length, double limit)
     }
 }
 
+/**
+ * @param state a state
+ * @return it as a message
+ */
+ns3opengym::EnvStateMsg
+Pack(const State& state)
+{
+    ns3opengym::EnvStateMsg message;
+    *message.mutable_obsdata() = Pack(state.observation);
+    message.set_reward(static_cast<float>(state.reward));
+    message.set_isgameover(state.isOver);
+    message.set_reason(ns3opengym::EnvStateMsg::SimulationEnd);
+    message.set_info(state.info);
+    return message;
+}
+
 } // namespace
 
-GymBridge::GymBridge(const std::string& endpoint, double timeoutS)
+GymBridge::GymBridge(const std::string& endpoint, double timeoutS, const ForkPool& branches)
     : m_endpoint(endpoint),
       m_timeoutS(timeoutS),
+      m_branches(branches),
       m_context(zmq_ctx_new(), [](void* context) { zmq_ctx_term(context); }),
       m_socket(zmq_socket(m_context.get(), ZMQ_REQ), [](void* socket) { zmq_close(socket); })
 {
@@ -159,6 +176,7 @@ GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, dou
     init.mutable_obsspace()->set_type(ns3opengym::Dict);
     init.mutable_obsspace()->mutable_space()->PackFrom(dict);
     *init.mutable_actspace() = BoxSpace({actions}, limit);
+    init.set_canbranch(true);
 
     ns3opengym::SimInitAck ack;
     Exchange(init, ack);
@@ -166,27 +184,60 @@ GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, dou
 }
 
 std::optional<std::vector<double>>
-GymBridge::Step(const std::vector<Box>& observation,
-                double reward,
-                bool isOver,
-                const std::string& info)
+GymBridge::Step(const State& state, const Stepper& step)
 {
-    ns3opengym::EnvStateMsg state;
-    *state.mutable_obsdata() = Pack(observation);
-    state.set_reward(static_cast<float>(reward));
-    state.set_isgameover(isOver);
-    state.set_reason(ns3opengym::EnvStateMsg::SimulationEnd);
-    state.set_info(info);
-
     ns3opengym::EnvActMsg act;
-    Exchange(state, act);
-    if (isOver || act.stopsimreq())
+    Exchange(Pack(state), act);
+    while (!state.isOver && !act.stopsimreq() && act.branch_size() > 0)
+    {
+        Exchange(Branch(act, step), act);
+    }
+    if (state.isOver || act.stopsimreq())
     {
         return std::nullopt;
     }
     std::vector<double> action = Unpack(act.actdata());
     Check(action, m_actions, m_limit);
     return action;
+}
+
+ns3opengym::EnvStateMsg
+GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const
+{
+    std::vector<std::vector<std::vector<double>>> actions;
+    for (const ns3opengym::Branch& branch : request.branch())
+    {
+        actions.emplace_back();
+        for (const ns3opengym::DataContainer& container : branch.actdata())
+        {
+            actions.back().push_back(Unpack(container));
+            Check(actions.back().back(), m_actions, m_limit);
+        }
+    }
+    const auto simulate = [&actions, &step](uint32_t branch) {
+        ns3opengym::Future future;
+        for (const std::vector<double>& action : actions[branch])
+        {
+            const State state = step(action);
+            *future.add_state() = Pack(state);
+            if (state.isOver)
+            {
+                break;
+            }
+        }
+        return future.SerializeAsString();
+    };
+    ns3opengym::EnvStateMsg reply;
+    const auto count = static_cast<uint32_t>(actions.size());
+    for (const auto& [output, error] : m_branches.Run(count, request.branchtimeouts(), simulate))
+    {
+        ns3opengym::Future* future = reply.add_future();
+        if (!error.empty() || !future->ParseFromString(output))
+        {
+            future->set_error(error.empty() ? "wrote what is no Future" : error);
+        }
+    }
+    return reply;
 }
 
 void

@@ -3,7 +3,10 @@
 #ifndef GYM_BRIDGE_H
 #define GYM_BRIDGE_H
 
+#include "fork-pool.h"
+
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -14,6 +17,12 @@ namespace google::protobuf
 {
 class Message;
 }
+
+namespace ns3opengym
+{
+class EnvActMsg;
+class EnvStateMsg;
+} // namespace ns3opengym
 
 namespace mlb
 {
@@ -33,8 +42,23 @@ struct Box
     std::vector<double> values;  ///< row by row
 };
 
+/// What the agent learns after a step.
+struct State
+{
+    std::vector<Box> observation; ///< names, shapes and values
+    double reward;                ///< the reward
+    bool isOver;                  ///< whether this is the last state
+    std::string info;             ///< extra information, JSON
+};
+
+/// Simulates one step with an action and returns the state after it.
+using Stepper = std::function<State(const std::vector<double>& action)>;
+
 /**
  * @brief The simulator's end of the ns3-gym protocol: ZeroMQ REQ, one message for one answer.
+ *
+ * Beyond the protocol, an agent may ask for branches instead of acting: the futures of the state
+ * it has just received, one for each sequence of actions it names.
  */
 class GymBridge
 {
@@ -43,8 +67,9 @@ class GymBridge
      * @brief Connects to the agent; it need not be there yet.
      * @param endpoint ZeroMQ endpoint that the agent binds, ipc:// or tcp://127.0.0.1
      * @param timeoutS how long to wait for any answer, in s
+     * @param branches runs the branches
      */
-    GymBridge(const std::string& endpoint, double timeoutS);
+    GymBridge(const std::string& endpoint, double timeoutS, const ForkPool& branches);
     ~GymBridge();
 
     GymBridge(const GymBridge&) = delete;
@@ -61,21 +86,25 @@ class GymBridge
     bool Initialize(const std::vector<Box>& observation, uint32_t actions, double limit);
 
     /**
-     * @brief Sends a state and waits for the action.
-     * @param observation names, shapes and values
-     * @param reward the reward
-     * @param isOver whether this is the last state; the answer to it counts for nothing
-     * @param info extra information, JSON
+     * @brief Sends a state and waits for the action; serves requests for branches until it comes.
+     * @param state the state; the answer to the last one counts for nothing
+     * @param step simulates a step; only called in forked copies of the process
      * @return the action, or nothing if the agent asks to stop or the episode is over
      * @throws AgentError no answer in time
      * @throws InputError the action has the wrong length or a value beyond the limit
      */
-    std::optional<std::vector<double>> Step(const std::vector<Box>& observation,
-                                            double reward,
-                                            bool isOver,
-                                            const std::string& info);
+    std::optional<std::vector<double>> Step(const State& state, const Stepper& step);
 
   private:
+    /**
+     * @brief Simulates the branches that an agent asks for.
+     * @param request their actions
+     * @param step simulates a step
+     * @return what became of each
+     * @throws InputError an action has the wrong length or a value beyond the limit
+     */
+    ns3opengym::EnvStateMsg Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const;
+
     /**
      * @brief Sends a message and waits for the answer.
      * @param request the message
@@ -87,6 +116,7 @@ class GymBridge
     double m_timeoutS;                                ///< for any answer, in s
     uint32_t m_actions{0};                            ///< length of an action
     double m_limit{0};                                ///< of an action's components
+    ForkPool m_branches;                              ///< runs the branches
     std::unique_ptr<void, void (*)(void*)> m_context; ///< ZeroMQ context
     std::unique_ptr<void, void (*)(void*)> m_socket;  ///< ZeroMQ socket, of type REQ
 };

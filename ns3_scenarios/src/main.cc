@@ -7,23 +7,24 @@
  * Exit code 0: the episode ended, or the agent stopped it. 1: the agent went away. 2: bad input.
  */
 
-#include "exact-time.h"
+#include "fork-pool.h"
 #include "gym-bridge.h"
 #include "input-error.h"
 #include "kpi-collector.h"
-#include "lte-network.h"
 #include "scenario.h"
+#include "simulation.h"
 #include "waypoints.h"
 
 #include "ns3/command-line.h"
 #include "ns3/rng-seed-manager.h"
-#include "ns3/simulator.h"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <iostream>
 #include <numeric>
 #include <sys/prctl.h>
+#include <thread>
 
 using namespace mlb;
 
@@ -38,6 +39,8 @@ struct Options
     std::string endpoint;  ///< ZeroMQ endpoint that the agent binds
     uint64_t seed{1};      ///< run number of ns-3's random streams
     double timeoutS{60};   ///< how long to wait for the agent, in s
+    /// how many branches are simulated at once
+    uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
 };
 
 /**
@@ -56,6 +59,9 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.AddValue("endpoint", "ZeroMQ endpoint that the agent binds", options.endpoint);
     commandLine.AddValue("seed", "run number of the random streams", options.seed);
     commandLine.AddValue("timeout-s", "how long to wait for the agent, in s", options.timeoutS);
+    commandLine.AddValue("branch-workers",
+                         "how many branches are simulated at once (default: one a core)",
+                         options.branchWorkers);
     commandLine.Parse(argc, argv);
     return options;
 }
@@ -124,17 +130,6 @@ StandardDeviation(const std::vector<double>& values)
 }
 
 /**
- * @brief Simulates until just after an instant: all that happens at the instant is part of it.
- * @param instant simulation time
- */
-void
-RunThrough(ns3::Time instant)
-{
-    ns3::Simulator::Stop(instant + ns3::NanoSeconds(1) - ns3::Simulator::Now());
-    ns3::Simulator::Run();
-}
-
-/**
  * @brief Simulates the episode.
  * @param options the command line
  */
@@ -146,7 +141,7 @@ RunEpisode(const Options& options)
     const std::vector<Track> tracks =
         ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
     ns3::RngSeedManager::SetRun(options.seed);
-    GymBridge bridge(options.endpoint, options.timeoutS);
+    GymBridge bridge(options.endpoint, options.timeoutS, ForkPool(options.branchWorkers));
     if (!bridge.Initialize(Observation(EmptyKpis(scenario)),
                            static_cast<uint32_t>(scenario.neighborPairs.size()),
                            scenario.handover.cioRangeDb))
@@ -154,26 +149,21 @@ RunEpisode(const Options& options)
         return;
     }
 
-    LteNetwork network(scenario, tracks);
-    KpiCollector collector(scenario, network);
-    RunThrough(ExactSeconds(episode.warmupS - episode.controlIntervalS));
-    collector.Take(-episode.controlIntervalS);
-    for (uint32_t step = 0; step <= episode.steps; ++step)
+    Simulation simulation(scenario, tracks);
+    const auto stateOf = [&simulation](const Kpis& kpis) {
+        return State{Observation(kpis),
+                     -StandardDeviation(kpis.prbUtilization),
+                     simulation.IsOver(),
+                     R"({"ns3_version": ")" NS3_VERSION R"("})"};
+    };
+    const auto step = [&simulation, &stateOf](const std::vector<double>& cioDb) {
+        return stateOf(simulation.Step(cioDb));
+    };
+    State state = stateOf(simulation.WarmUp());
+    while (const auto cioDb = bridge.Step(state, step))
     {
-        const double timeS = step * episode.controlIntervalS;
-        RunThrough(ExactSeconds(episode.warmupS + timeS));
-        const Kpis kpis = collector.Take(timeS);
-        const auto cioDb = bridge.Step(Observation(kpis),
-                                       -StandardDeviation(kpis.prbUtilization),
-                                       step == episode.steps,
-                                       R"({"ns3_version": ")" NS3_VERSION R"("})");
-        if (!cioDb)
-        {
-            break;
-        }
-        network.SetCio(*cioDb);
+        state = step(*cioDb);
     }
-    ns3::Simulator::Destroy();
 }
 
 } // namespace

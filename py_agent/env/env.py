@@ -84,6 +84,39 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         observation, info = self._observe(kpis, cio_db)
         return observation, float(reward(self.scenario, kpis)), False, self._steps_left == 0, info
 
+    def branch(self, actions: Floats, horizon: int | None = None) -> list[list[StepKpis]]:
+        """Returns what the next steps would yield under other actions, without taking any of them.
+
+        With ns-3 these are futures of the running simulation itself, simulated in forked copies of it; the future
+        under the actions that are then taken is what step() returns, bit for bit.
+
+        Args:
+            actions: (K, H, A) in [-1, 1], the actions of K branches of H steps; or (K, A), each held all the time.
+            horizon: Number H of steps; needed for (K, A) only.
+
+        Returns:
+            The KPIs of the H steps of each branch; rewards are `reward(scenario, kpis)` of ns3_scenarios.mdp.
+
+        Raises:
+            ConfigError: an action does not fit, the episode has fewer than H steps left, or none is on; the episode
+                can go on.
+            SimulatorError: a branch failed, and the episode can go on; or the back end itself did.
+        """
+        if self._steps_left == 0:
+            raise ConfigError("MlbEnv: no episode is on, or it is over", "call reset() first")
+        if horizon is not None and not 1 <= horizon <= self._steps_left:
+            raise ConfigError(f"branch: horizon {horizon}, but the episode has only {self._steps_left} steps left")
+        actions = np.asarray(actions, dtype=np.float32)
+        if actions.ndim == 2 and horizon is not None:
+            actions = np.repeat(actions[:, None], horizon, axis=1)
+        if actions.ndim != 3 or horizon not in (None, actions.shape[1]):
+            raise ConfigError(
+                f"branch: actions of shape {actions.shape} and horizon {horizon}, but (branches, horizon, values) "
+                "or (branches, values) with a horizon is needed"
+            )
+        checked = [[self._checked(action) for action in branch] for branch in actions]
+        return self._backend.branch(cio_from_action(self.scenario, np.array(checked)))
+
     def close(self) -> None:
         """Ends the back end; may be called twice."""
         self._steps_left = 0

@@ -174,6 +174,36 @@ def test_reset_in_the_middle_and_after_close_begins_anew(backend: Backend) -> No
     assert backend.reset(TRACE, 1).ue_serving_cell.tolist() == [0, 0, 0, 0, 0, 1]
 
 
+def test_a_branch_is_the_future_and_leaves_the_present(name: BackendName, backend: Backend) -> None:
+    cio_db = np.tile([NO_CIO, OPEN_DOOR], (2, 1, 1)).transpose(1, 0, 2)  # each held for two steps
+    first = backend.reset(TRACE, 1)
+    stay, leave = backend.branch(cio_db)
+    assert [first, *stay] == played(name)[:3]
+    assert [first, *leave] == played(name, OPEN_DOOR)[:3]
+    assert [backend.step(np.array(OPEN_DOOR)) for _ in range(2)] == leave
+    [last] = backend.branch(cio_db[1:, :1])
+    assert last == [backend.step(np.array(OPEN_DOOR))] == played(name, OPEN_DOOR)[3:]
+
+
+def test_refused_branches_leave_the_episode_usable(backend: Backend) -> None:
+    with pytest.raises(ConfigError):
+        backend.branch(np.zeros((1, 1, PAIRS)))
+    backend.reset(TRACE, 1)
+    backend.step(np.zeros(PAIRS))
+    for cio_db, message in [
+        (np.zeros((1, 3, PAIRS)), "horizon of 3 steps, but the episode has only 2 left"),
+        (np.zeros((1, 1, PAIRS + 1)), f"has {PAIRS} neighbour pairs"),
+        (np.zeros((0, 1, PAIRS)), "branches, steps, neighbour pairs"),
+        (np.zeros((1, PAIRS)), "branches, steps, neighbour pairs"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            backend.branch(cio_db)
+    for _ in range(2):
+        backend.step(np.zeros(PAIRS))
+    with pytest.raises(ConfigError):
+        backend.branch(np.zeros((1, 1, PAIRS)))
+
+
 @pytest.mark.parametrize(
     ("trace", "message"),
     [

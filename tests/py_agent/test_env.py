@@ -83,6 +83,36 @@ def test_a_bad_action_is_refused_and_the_episode_goes_on(env: MlbEnv, action: np
     assert np.array_equal(env.step(STAY)[0], expected)
 
 
+def test_branches_tell_what_step_would(env: MlbEnv) -> None:
+    env.reset(seed=1)
+    first, second = np.array([[0.3, -0.7], [2.0, -1.0]], np.float32)
+    held = env.branch(np.stack([first, second]), horizon=2)
+    mixed = env.branch(np.stack([[first, second]]))
+    assert [len(branch) for branch in held + mixed] == [2, 2, 2]
+    taken = [env.step(action)[4]["kpis"] for action in (first, second)]
+    assert mixed == [taken]
+    assert held[0][0] == taken[0]
+    assert env.branch(second[None], 1) == [[env.step(second)[4]["kpis"]]]
+
+
+def test_branches_that_do_not_fit_are_refused_and_the_episode_goes_on(env: MlbEnv) -> None:
+    with pytest.raises(ConfigError, match="no episode is on"):
+        env.branch(np.zeros((1, 2)), 1)
+    env.reset(seed=1)
+    for actions, horizon, message in [
+        (np.zeros((1, 2)), None, "with a horizon is needed"),
+        (np.zeros((1, 2)), made_network.STEPS + 1, f"has only {made_network.STEPS} steps left"),
+        (np.zeros((1, 2)), 0, "horizon 0"),
+        (np.zeros((1, 2, 2)), 3, "with a horizon is needed"),
+        (np.zeros((1, 2, 3)), None, r"shape \(3,\)"),
+        (np.full((1, 2, 2), np.nan), None, "is nan"),
+        (np.zeros((0, 2, 2)), None, "branches, steps"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            env.branch(actions, horizon)
+    env.step(STAY)
+
+
 def test_options_pick_the_trace(env: MlbEnv) -> None:
     for index, trace in enumerate(TRACES):
         _, info = env.reset(options={"trace": index})

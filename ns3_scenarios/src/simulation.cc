@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+#include "simulation.h"
+
+#include "exact-time.h"
+
+#include "ns3/simulator.h"
+
+namespace mlb
+{
+
+namespace
+{
+
+/**
+ * @brief Simulates until just after an instant: all that happens at the instant is part of it.
+ * @param instant simulation time
+ */
+void
+RunThrough(ns3::Time instant)
+{
+    ns3::Simulator::Stop(instant + ns3::NanoSeconds(1) - ns3::Simulator::Now());
+    ns3::Simulator::Run();
+}
+
+} // namespace
+
+Simulation::Simulation(const Scenario& scenario, const std::vector<Track>& tracks)
+    : m_scenario(scenario),
+      m_network(scenario, tracks),
+      m_collector(scenario, m_network)
+{
+}
+
+Simulation::~Simulation()
+{
+    ns3::Simulator::Destroy();
+}
+
+Kpis
+Simulation::WarmUp()
+{
+    const Episode& episode = m_scenario.episode;
+    RunThrough(ExactSeconds(episode.warmupS - episode.controlIntervalS));
+    m_collector.Take(-episode.controlIntervalS);
+    RunThrough(ExactSeconds(episode.warmupS));
+    return m_collector.Take(0);
+}
+
+Kpis
+Simulation::Step(const std::vector<double>& cioDb)
+{
+    m_network.SetCio(cioDb);
+    const double timeS = ++m_step * m_scenario.episode.controlIntervalS;
+    RunThrough(ExactSeconds(m_scenario.episode.warmupS + timeS));
+    return m_collector.Take(timeS);
+}
+
+bool
+Simulation::IsOver() const
+{
+    return m_step == m_scenario.episode.steps;
+}
+
+} // namespace mlb

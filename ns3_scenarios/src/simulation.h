@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef SIMULATION_H
+#define SIMULATION_H
+
+#include "kpi-collector.h"
+#include "lte-network.h"
+#include "scenario.h"
+#include "waypoints.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace mlb
+{
+
+/**
+ * @brief One episode: the network of a scenario, simulated from control step to control step.
+ *
+ * A process can hold one at a time, since ns-3 has one simulator.
+ */
+class Simulation
+{
+  public:
+    /**
+     * @brief Builds the network.
+     * @param scenario the scenario, which must outlive the simulation
+     * @param tracks the knots of each UE, in trace time
+     */
+    Simulation(const Scenario& scenario, const std::vector<Track>& tracks);
+    ~Simulation();
+
+    Simulation(const Simulation&) = delete;
+    Simulation& operator=(const Simulation&) = delete;
+
+    /**
+     * @brief Simulates up to trace time 0.
+     * @return KPIs of the last control interval of the warm-up
+     */
+    Kpis WarmUp();
+
+    /**
+     * @brief Simulates one control interval.
+     * @param cioDb CIO in dB, in the order of Scenario::neighborPairs
+     * @return its KPIs
+     */
+    Kpis Step(const std::vector<double>& cioDb);
+
+    /**
+     * @return whether all steps of the episode have been simulated
+     */
+    bool IsOver() const;
+
+  private:
+    const Scenario& m_scenario; ///< the scenario
+    LteNetwork m_network;       ///< its network
+    KpiCollector m_collector;   ///< of the network
+    uint32_t m_step{0};         ///< control steps simulated
+};
+
+} // namespace mlb
+
+#endif // SIMULATION_H
