@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ns3_scenarios.neighbors import NeighborGraph, NeighborsByDistance, neighbor_pairs
+from ns3_scenarios.radio import Radio
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
@@ -46,19 +47,6 @@ class Cell(Contract):
     y_m: float
     height_m: float = Field(gt=0, le=200)
     tx_power_dbm: float = Field(ge=0, le=60)
-
-
-class Radio(Contract):
-    """Carrier, path loss and noise; the defaults are a macro network at 2 GHz."""
-
-    dl_bandwidth_rb: Literal[25, 50, 100] = 25
-    tx_power_dbm: float = Field(40.0, ge=0, le=60)
-    cell_height_m: float = Field(30.0, gt=0, le=200)
-    ue_height_m: float = Field(1.5, gt=0, le=30)
-    path_loss_exponent: float = Field(3.76, ge=1.5, le=6)
-    reference_loss_db: float = Field(15.3, ge=0, le=100)
-    """Log-distance loss at 1 m; with 3.76 this is 128.1 + 37.6 log10(d/km), TR 36.942."""
-    ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
 
 
 class Handover(Contract):
@@ -159,6 +147,16 @@ class Scenario(Preset):
     cells: tuple[Cell, ...] = Field(min_length=2)
     neighbor_pairs: tuple[tuple[int, int], ...] = Field(min_length=1)
     """(serving, neighbour) cell indices, sorted; component k of a CIO vector is that of pair k."""
+
+    @model_validator(mode="after")
+    def _heights_fit_path_loss(self) -> Self:
+        model, ue_height_m = self.radio.path_loss.model, self.radio.ue_height_m
+        for index, cell in enumerate(self.cells):
+            if model != "log-distance" and cell.height_m < ue_height_m + 1:
+                raise ValueError(f"cells.{index}.height_m must be radio.ue_height_m + 1 m at least for '{model}'")
+            if model == "cost231-hata" and cell.height_m != self.radio.cell_height_m:
+                raise ValueError(f"cells.{index}.height_m must be radio.cell_height_m: '{model}' knows one height")
+        return self
 
     @model_validator(mode="after")
     def _pairs_name_cells(self) -> Self:

@@ -14,13 +14,13 @@ from torch import Tensor
 from cf_augment.physics.constants import (
     L1_PERIOD_S,
     PSS_PERIOD_S,
-    REFERENCE_DISTANCE_M,
     SUBCARRIER_HZ,
     SUBCARRIERS_PER_RB,
     THERMAL_NOISE_DBM_PER_HZ,
     control_errors,
     lte_tables,
 )
+from cf_augment.physics.path_loss import PathLoss
 from ns3_scenarios.scenario import Scenario
 
 GRID_S = 0.1
@@ -46,14 +46,10 @@ class Radio:
         site = torch.tensor([(cell.x_m, cell.y_m) for cell in cells], dtype=torch.float64, device=device)
         self._centre_m = site.mean(dim=0)
         self._east_km, self._north_km = ((site - self._centre_m) / 1000).float().T.unsqueeze(-1)
-        height_m = torch.tensor([[cell.height_m - radio.ue_height_m] for cell in cells], device=device)
-        self._height_square = (height_m / 1000) ** 2
-        self._nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
+        self._path_loss = PathLoss(scenario, device)
         power_dbm = torch.tensor([[cell.tx_power_dbm] for cell in cells], dtype=torch.float64, device=device)
         per_re_dbm = power_dbm - 10 * math.log10(SUBCARRIERS_PER_RB * radio.dl_bandwidth_rb)
-        loss_at_1_km_db = radio.reference_loss_db + 10 * radio.path_loss_exponent * math.log10(1000)
-        self._rsrp_at_1_km_dbm = (per_re_dbm - loss_at_1_km_db).float()
-        self._slope_db = 5 * radio.path_loss_exponent
+        self._per_re_dbm = per_re_dbm.float()
         noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
         self._noise_mw = 10 ** (noise_dbm / 10)
         self._segments = round(L1_PERIOD_S / GRID_S)
@@ -70,7 +66,7 @@ class Radio:
 
     def rsrp_dbm(self, local_km: Tensor) -> Tensor:
         """RSRP at points (..., 2, U), TS 36.214 5.1.1: the power of one resource element; (..., C, U)."""
-        return self._rsrp_at_1_km_dbm - self._slope_db * torch.log10(self._square_km(local_km))
+        return self._per_re_dbm - self._path_loss.loss_db(self._flat_square_km(local_km))
 
     def l1_rsrp_dbm(self, local_km: Tensor) -> Tensor:
         """L1 measurements: the mean in dB of ns-3's 5 ms samples over each measurement period.
@@ -82,11 +78,8 @@ class Radio:
             (B, K, C, U).
         """
         start, move = local_km[:, :-1], local_km.diff(dim=1)
-        squares = [self._square_km(start + move * node) for node in self._nodes]
-        per_segment = (squares[0] * squares[1]).unflatten(1, (-1, self._segments))
-        product = per_segment.prod(dim=2)
-        points = len(self._nodes) * self._segments
-        return self._rsrp_at_1_km_dbm - self._slope_db / points * torch.log10(product)
+        squares = [self._flat_square_km(start + move * node) for node in self._nodes]
+        return self._per_re_dbm - self._path_loss.mean_db(squares, self._segments)
 
     def sinr_db(self, rsrp_dbm: Tensor, serving: Tensor) -> Tensor:
         """SINR of the control region, in which every cell transmits; (B, U) for serving cells (B, U)."""
@@ -110,7 +103,6 @@ class Radio:
         """Probability that a UE decodes the control region of a TTI, and so learns of its grant."""
         return self._grant_received[torch.bucketize(sinr_db, self._control_step_db, right=True)]
 
-    def _square_km(self, local_km: Tensor) -> Tensor:
+    def _flat_square_km(self, local_km: Tensor) -> Tensor:
         east, north = (axis.unsqueeze(-2) for axis in local_km.unbind(dim=-2))
-        square = (east - self._east_km).square() + (north - self._north_km).square()
-        return (square + self._height_square).clamp(min=self._nearest_square)
+        return (east - self._east_km).square() + (north - self._north_km).square()

@@ -4,6 +4,7 @@
 
 #include "cio-handover-algorithm.h"
 #include "exact-time.h"
+#include "path-loss.h"
 
 #include "ns3/config.h"
 #include "ns3/constant-position-mobility-model.h"
@@ -41,6 +42,8 @@ const Time TRAFFIC_START = MilliSeconds(500);
 const Time CQI_PERIOD = MilliSeconds(40);
 /// A UE that has connected reports at once for so long.
 const Time CQI_REQUEST = MilliSeconds(10);
+/// From the downlink EARFCN of an FDD carrier to its uplink, TS 36.101 table 5.7.3-1.
+constexpr uint32_t FDD_EARFCN_OFFSET = 18000;
 /// UDP port of the sinks.
 constexpr uint16_t PORT = 4000;
 
@@ -66,6 +69,11 @@ SetDefaults(const Scenario& scenario)
     // A3 fires in many UEs at one instant: leave most preambles, soon free again, to handovers.
     Config::SetDefault("ns3::LteEnbMac::NumberOfRaPreambles", UintegerValue(8));
     Config::SetDefault("ns3::LteEnbMac::PreambleTransMax", UintegerValue(10));
+    const UintegerValue dlEarfcn(scenario.radio.dlEarfcn);
+    const UintegerValue ulEarfcn(scenario.radio.dlEarfcn + FDD_EARFCN_OFFSET);
+    Config::SetDefault("ns3::LteEnbNetDevice::DlEarfcn", dlEarfcn);
+    Config::SetDefault("ns3::LteEnbNetDevice::UlEarfcn", ulEarfcn);
+    Config::SetDefault("ns3::LteUeNetDevice::DlEarfcn", dlEarfcn);
     Config::SetDefault("ns3::LteUePhy::NoiseFigure", DoubleValue(scenario.radio.ueNoiseFigureDb));
 }
 
@@ -81,11 +89,7 @@ LteNetwork::LteNetwork(const Scenario& scenario, const std::vector<Track>& track
     m_lteHelper->SetSpectrumChannelType("mlb::LteSpectrumChannel");
     m_lteHelper->SetSchedulerType("mlb::PrbCountingScheduler");
     m_lteHelper->SetHandoverAlgorithmType("mlb::CioHandoverAlgorithm");
-    m_lteHelper->SetPathlossModelType(LogDistancePropagationLossModel::GetTypeId());
-    m_lteHelper->SetPathlossModelAttribute("Exponent",
-                                           DoubleValue(scenario.radio.pathLossExponent));
-    m_lteHelper->SetPathlossModelAttribute("ReferenceLoss",
-                                           DoubleValue(scenario.radio.referenceLossDb));
+    SetPathLoss(*m_lteHelper, scenario.radio);
 
     InstallCells(scenario);
     InstallUes(scenario, tracks);
@@ -200,9 +204,7 @@ LteNetwork::InstallTraffic(const Scenario& scenario)
 void
 LteNetwork::ScheduleAttachment(const Scenario& scenario)
 {
-    LogDistancePropagationLossModel pathLoss;
-    pathLoss.SetPathLossExponent(scenario.radio.pathLossExponent);
-    pathLoss.SetReference(1.0, scenario.radio.referenceLossDb);
+    const auto pathLoss = m_lteHelper->GetDownlinkSpectrumChannel()->GetPropagationLossModel();
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
     {
         auto ueMobility = m_ueNodes.Get(ue)->GetObject<MobilityModel>();
@@ -211,9 +213,9 @@ LteNetwork::ScheduleAttachment(const Scenario& scenario)
         for (uint32_t cell = 0; cell < scenario.cells.size(); ++cell)
         {
             const double rxPowerDbm =
-                pathLoss.CalcRxPower(scenario.cells[cell].txPowerDbm,
-                                     m_enbNodes.Get(cell)->GetObject<MobilityModel>(),
-                                     ueMobility);
+                pathLoss->CalcRxPower(scenario.cells[cell].txPowerDbm,
+                                      m_enbNodes.Get(cell)->GetObject<MobilityModel>(),
+                                      ueMobility);
             if (rxPowerDbm > strongestDbm)
             {
                 strongest = cell;

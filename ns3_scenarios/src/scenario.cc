@@ -4,6 +4,8 @@
 
 #include "input-error.h"
 
+#include "ns3/lte-spectrum-value-helper.h"
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -74,6 +76,26 @@ class FieldReader
 
     /**
      * @param path dotted path
+     * @param choices values allowed
+     * @return the value, one of them
+     */
+    std::string Choice(const std::string& path, const std::vector<std::string>& choices) const
+    {
+        const json& value = At(path);
+        if (!value.is_string() || std::count(choices.begin(), choices.end(), value) == 0)
+        {
+            std::string what = value.dump() + " is not one of";
+            for (const std::string& choice : choices)
+            {
+                what += " " + choice;
+            }
+            throw InputError(path, what, CURE);
+        }
+        return value.get<std::string>();
+    }
+
+    /**
+     * @param path dotted path
      * @param least fewest elements allowed
      * @return number of elements of the array
      */
@@ -129,6 +151,62 @@ ReadJson(const std::string& path)
     return document;
 }
 
+/**
+ * @param fields the scenario
+ * @return its path loss model
+ */
+PathLoss
+ReadPathLoss(const FieldReader& fields)
+{
+    const std::string path = "radio.path_loss.";
+    PathLoss loss{};
+    loss.model = fields.Choice(path + "model",
+                               {"log-distance", "okumura-hata", "cost231-hata", "uma", "umi"});
+    if (loss.model == "log-distance")
+    {
+        loss.exponent = fields.Number(path + "exponent", 0.1, 10);
+        loss.referenceLossDb = fields.Number(path + "reference_loss_db", 0, 200);
+    }
+    else if (loss.model == "okumura-hata")
+    {
+        loss.environment = fields.Choice(path + "environment", {"urban", "suburban", "open"});
+        loss.citySize = fields.Choice(path + "city_size", {"small", "large"});
+    }
+    else if (loss.model == "uma" || loss.model == "umi")
+    {
+        loss.condition = fields.Choice(path + "condition", {"los", "nlos"});
+    }
+    return loss;
+}
+
+/**
+ * @param fields the scenario
+ * @return its carrier, path loss and noise
+ */
+Radio
+ReadRadio(const FieldReader& fields)
+{
+    // Downlink EARFCNs are below 7000 in ns-3, whose table TS 36.101 5.7.3-1 has gaps.
+    const uint32_t earfcn = fields.Integer("radio.dl_earfcn", 0, 6999);
+    if (ns3::LteSpectrumValueHelper::GetDownlinkCarrierFrequency(earfcn) <= 0)
+    {
+        throw InputError("radio.dl_earfcn", std::to_string(earfcn) + " is in no band", CURE);
+    }
+    const uint32_t bandwidthRb = fields.Integer("radio.dl_bandwidth_rb", 25, 100);
+    if (bandwidthRb != 25 && bandwidthRb != 50 && bandwidthRb != 100)
+    {
+        throw InputError("radio.dl_bandwidth_rb",
+                         std::to_string(bandwidthRb) + " is not 25, 50 or 100",
+                         CURE);
+    }
+    return {earfcn,
+            static_cast<uint8_t>(bandwidthRb),
+            fields.Number("radio.ue_height_m", 0, 1000),
+            fields.Number("radio.cell_height_m", 0, 1000),
+            ReadPathLoss(fields),
+            fields.Number("radio.ue_noise_figure_db", 0, 50)};
+}
+
 } // namespace
 
 Scenario
@@ -141,18 +219,7 @@ Scenario::Read(const std::string& path)
     Scenario scenario{};
     scenario.ues = fields.Integer("mobility.ues", 1, 10000);
 
-    const uint32_t bandwidthRb = fields.Integer("radio.dl_bandwidth_rb", 25, 100);
-    if (bandwidthRb != 25 && bandwidthRb != 50 && bandwidthRb != 100)
-    {
-        throw InputError("radio.dl_bandwidth_rb",
-                         std::to_string(bandwidthRb) + " is not 25, 50 or 100",
-                         CURE);
-    }
-    scenario.radio = {static_cast<uint8_t>(bandwidthRb),
-                      fields.Number("radio.ue_height_m", 0, 1000),
-                      fields.Number("radio.path_loss_exponent", 0.1, 10),
-                      fields.Number("radio.reference_loss_db", 0, 200),
-                      fields.Number("radio.ue_noise_figure_db", 0, 50)};
+    scenario.radio = ReadRadio(fields);
     scenario.handover = {fields.Number("handover.a3_offset_db", -30, 30),
                          fields.Number("handover.hysteresis_db", 0, 30),
                          fields.Integer("handover.time_to_trigger_ms", 0, 10000),

@@ -20,14 +20,26 @@ struct Cell
     double txPowerDbm; ///< total power of the downlink carrier, in dBm
 };
 
+/// A path loss model and its parameters; those of other models are unset.
+struct PathLoss
+{
+    std::string model;       ///< log-distance, okumura-hata, cost231-hata, uma or umi
+    double exponent;         ///< of log-distance
+    double referenceLossDb;  ///< of log-distance: at 1 m, in dB
+    std::string environment; ///< of okumura-hata: urban, suburban or open
+    std::string citySize;    ///< of okumura-hata: small or large
+    std::string condition;   ///< of uma and umi: los or nlos
+};
+
 /// Carrier, path loss and noise.
 struct Radio
 {
-    uint8_t dlBandwidthRb;   ///< 25, 50 or 100 RBs
-    double ueHeightM;        ///< above ground, in m
-    double pathLossExponent; ///< of the log-distance model
-    double referenceLossDb;  ///< at 1 m, in dB
-    double ueNoiseFigureDb;  ///< in dB
+    uint32_t dlEarfcn;      ///< downlink carrier, TS 36.101 clause 5.7.3
+    uint8_t dlBandwidthRb;  ///< 25, 50 or 100 RBs
+    double ueHeightM;       ///< above ground, in m
+    double cellHeightM;     ///< above ground, in m, of all cells for models that know only one
+    PathLoss pathLoss;      ///< between cells and UEs
+    double ueNoiseFigureDb; ///< in dB
 };
 
 /// Event A3, TS 36.331 clause 5.5.4.4.

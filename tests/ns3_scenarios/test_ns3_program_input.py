@@ -50,7 +50,11 @@ def run(*arguments: str) -> str:
     ("field", "value", "message"),
     [
         ("radio.dl_bandwidth_rb", 30, "radio.dl_bandwidth_rb: 30 is not 25, 50 or 100"),
-        ("radio.path_loss_exponent", "steep", 'radio.path_loss_exponent: not a number but "steep"'),
+        ("radio.dl_earfcn", 4949.5, "radio.dl_earfcn: not an integer but 4949.5"),
+        ("radio.dl_earfcn", 4990, "radio.dl_earfcn: 4990 is in no band"),
+        ("radio.path_loss.exponent", "steep", 'radio.path_loss.exponent: not a number but "steep"'),
+        ("radio.path_loss.model", "itu", 'radio.path_loss.model: "itu" is not one of log-distance okumura-hata'),
+        ("radio.path_loss", {"model": "uma"}, "radio.path_loss.condition: missing"),
         ("traffic.packet_bytes", 9000, "traffic.packet_bytes: 9000 is not within 20 to 1472"),
         ("episode.steps", 2.5, "episode.steps: not an integer but 2.5"),
         ("episode.warmup_s", 1.5, "episode.warmup_s: shorter than episode.control_interval_s + 1 s"),

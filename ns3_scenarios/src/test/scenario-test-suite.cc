@@ -5,6 +5,7 @@
 
 #include "ns3/test.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -20,8 +21,10 @@ Document()
 {
     return json::parse(R"({
         "mobility": {"ues": 7},
-        "radio": {"dl_bandwidth_rb": 50, "ue_height_m": 1.5, "path_loss_exponent": 3.76,
-                  "reference_loss_db": 15.3, "ue_noise_figure_db": 9},
+        "radio": {"dl_earfcn": 800, "dl_bandwidth_rb": 50, "ue_height_m": 1.5, "cell_height_m": 28,
+                  "path_loss": {"model": "log-distance", "exponent": 3.76,
+                                "reference_loss_db": 15.3},
+                  "ue_noise_figure_db": 9},
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
                      "cio_range_db": 6},
         "traffic": {"offered_bps": 2e5, "packet_bytes": 1000},
@@ -47,7 +50,13 @@ class ReadTestCase : public ns3::TestCase
         const Scenario scenario = Scenario::Read(WriteFile(path, Document().dump()));
         NS_TEST_EXPECT_MSG_EQ(scenario.ues, 7U, "mobility.ues");
         NS_TEST_EXPECT_MSG_EQ(+scenario.radio.dlBandwidthRb, 50, "radio.dl_bandwidth_rb");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.dlEarfcn, 800U, "radio.dl_earfcn");
         NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueHeightM, 1.5, "radio.ue_height_m");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.cellHeightM, 28, "radio.cell_height_m");
+        const PathLoss& loss = scenario.radio.pathLoss;
+        NS_TEST_EXPECT_MSG_EQ(loss.model, "log-distance", "radio.path_loss.model");
+        NS_TEST_EXPECT_MSG_EQ(loss.exponent, 3.76, "radio.path_loss.exponent");
+        NS_TEST_EXPECT_MSG_EQ(loss.referenceLossDb, 15.3, "radio.path_loss.reference_loss_db");
         NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueNoiseFigureDb, 9, "radio.ue_noise_figure_db");
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.a3OffsetDb, -1, "handover.a3_offset_db");
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.hysteresisDb, 2, "handover.hysteresis_db");
@@ -120,11 +129,19 @@ class ScenarioTestSuite : public ns3::TestSuite
         : TestSuite("mlb-scenario")
     {
         AddTestCase(new ReadTestCase);
-        for (const std::string section : {"radio", "handover", "traffic", "episode"})
+        const json document = Document();
+        for (const std::string section :
+             {"radio", "radio.path_loss", "handover", "traffic", "episode"})
         {
-            for (const auto& [name, value] : Document().at(section).items())
+            std::string parent = "/" + section;
+            std::replace(parent.begin(), parent.end(), '.', '/');
+            for (const auto& [name, value] : document.at(json::json_pointer(parent)).items())
             {
-                const std::string pointer = "/" + section + "/" + name;
+                if (value.is_object())
+                {
+                    continue;
+                }
+                const std::string pointer = parent + "/" + name;
                 const std::string field = section + "." + name;
                 AddTestCase(new RefusalTestCase(pointer, nullptr, field));
                 AddTestCase(new RefusalTestCase(pointer, "x", field));
@@ -132,8 +149,15 @@ class ScenarioTestSuite : public ns3::TestSuite
                 AddTestCase(new RefusalTestCase(pointer, 1e12, field));
             }
         }
-        AddTestCase(new RefusalTestCase("/radio", 3, "radio.dl_bandwidth_rb"));
+        AddTestCase(new RefusalTestCase("/radio", 3, "radio.dl_earfcn"));
         AddTestCase(new RefusalTestCase("/radio/dl_bandwidth_rb", 75, "radio.dl_bandwidth_rb"));
+        AddTestCase(new RefusalTestCase("/radio/dl_earfcn", 4990, "radio.dl_earfcn"));
+        AddTestCase(new RefusalTestCase("/radio/path_loss",
+                                        {{"model", "okumura-hata"}},
+                                        "radio.path_loss.environment"));
+        AddTestCase(new RefusalTestCase("/radio/path_loss",
+                                        {{"model", "umi"}},
+                                        "radio.path_loss.condition"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
         AddTestCase(new RefusalTestCase("/cells", json::array(), "cells"));

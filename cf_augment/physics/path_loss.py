@@ -1,0 +1,126 @@
+"""Path loss as ns-3 computes it: one or two straight lines over the logarithm of the distance, by cell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from cf_augment.physics.constants import REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S
+from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
+from ns3_scenarios.scenario import Scenario
+
+_3GPP = {"uma": ((28.0, 22.0, 9.0), (13.54, 39.08, 20.0, 0.6)), "umi": ((32.4, 21.0, 9.5), (22.4, 35.3, 21.3, 0.3))}
+"""TR 38.901 table 7.4.1-1. Line of sight: intercept, slope to the break point, factor of its term beyond; without:
+intercept, slope, factor of log10(f / GHz), loss less per metre of UE height above 1.5 m."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Loss = at_1_km_db + decade_db log10(d / 1 km); both (C, 1)."""
+
+    at_1_km_db: Tensor
+    decade_db: Tensor
+
+    @classmethod
+    def at_1_m(cls, intercept_db: Tensor, decade_db: Tensor | float) -> _Line:
+        decade = torch.zeros_like(intercept_db) + decade_db
+        return cls((intercept_db + 3 * decade).float(), decade.float())
+
+    def loss_db(self, log_square: Tensor) -> Tensor:
+        return self.at_1_km_db + self.decade_db / 2 * log_square
+
+
+class PathLoss:
+    """The path loss between the cells and the UEs of a scenario.
+
+    Args:
+        scenario: The scenario.
+        device: Any torch device.
+    """
+
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+        radio, loss = scenario.radio, scenario.radio.path_loss
+        height_m = torch.tensor([[cell.height_m] for cell in scenario.cells], dtype=torch.float64, device=device)
+        rise_m = height_m - radio.ue_height_m
+        self._height_square = (rise_m / 1000).square().float()
+        self._nearest_square = 0.0
+        self._far: _Line | None = None
+        self._obstructed: _Line | None = None
+        match loss:
+            case LogDistance():
+                self._near = _Line.at_1_m(torch.zeros_like(height_m) + loss.reference_loss_db, 10 * loss.exponent)
+                self._nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
+            case OkumuraHata() | Cost231Hata():
+                intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m)
+                log_height = torch.log10(height_m)
+                decade_db = 44.9 - 6.55 * log_height
+                self._near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())
+            case Uma() | Umi():
+                (base_db, decade, factor), (shadow_db, shadow_decade, carrier, per_m) = _3GPP[loss.model]
+                carrier_db = math.log10(radio.carrier_hz / 1e9)
+                break_m = 4 * (height_m - 1) * (radio.ue_height_m - 1) * radio.carrier_hz / SPEED_OF_LIGHT_M_PER_S
+                base = torch.zeros_like(height_m) + base_db + 20 * carrier_db
+                self._near = _Line.at_1_m(base, decade)
+                self._far = _Line.at_1_m(base - factor * torch.log10(break_m.square() + rise_m.square()), 40.0)
+                self._break_square = (break_m / 1000).square().float()
+                if loss.condition == "nlos":
+                    height_db = per_m * (radio.ue_height_m - 1.5)
+                    base = torch.zeros_like(height_m) + shadow_db + carrier * carrier_db - height_db
+                    self._obstructed = _Line.at_1_m(base, shadow_decade)
+
+    def loss_db(self, flat_square_km: Tensor) -> Tensor:
+        """Loss at squared horizontal distances (..., C, U)."""
+        log_square = torch.log10(self._square(flat_square_km))
+        loss_db = self._near.loss_db(log_square)
+        if self._far is not None:
+            loss_db = torch.where(flat_square_km <= self._break_square, loss_db, self._far.loss_db(log_square))
+        if self._obstructed is not None:
+            loss_db = torch.maximum(loss_db, self._obstructed.loss_db(log_square))
+        return loss_db
+
+    def mean_db(self, flat_squares_km: list[Tensor], segments: int) -> Tensor:
+        """Mean in dB over points of each segment, and over every `segments` segments.
+
+        Args:
+            flat_squares_km: Squared horizontal distances, one tensor (B, K * segments, C, U) a point.
+            segments: How many segments share a mean.
+
+        Returns:
+            (B, K, C, U).
+        """
+        if self._far is not None:
+            losses = reduce(torch.add, map(self.loss_db, flat_squares_km)) / len(flat_squares_km)
+            return losses.unflatten(1, (-1, segments)).mean(dim=2)
+        # The mean of the logarithms is the logarithm of the product: one instead of many.
+        per_segment = reduce(torch.mul, map(self._square, flat_squares_km))
+        product = per_segment.unflatten(1, (-1, segments)).prod(dim=2)
+        return self._near.loss_db(torch.log10(product) / (len(flat_squares_km) * segments))
+
+    def _square(self, flat_square_km: Tensor) -> Tensor:
+        return (flat_square_km + self._height_square).clamp(min=self._nearest_square)
+
+
+def _hata_db(loss: OkumuraHata | Cost231Hata, carrier_mhz: float, ue_height_m: float) -> float:
+    """Loss at 1 km under a cell of 1 m height: ns-3's code, which the contracts' docstrings compare with the papers."""
+    log_mhz = math.log10(carrier_mhz)
+    if isinstance(loss, Cost231Hata):
+        ue_gain_db = (1.11 * log_mhz - 0.7) * ue_height_m - 1.56 * log_mhz + 0.8
+        return 46.3 + 33.9 * log_mhz - ue_gain_db + 10
+    ue_gain_db = (1.1 * log_mhz - 0.7) * ue_height_m - 1.56 * log_mhz + 0.8
+    if carrier_mhz > 1500:
+        if loss.city_size == "large":
+            return 46.3 + 33.9 * log_mhz - 3.2 * math.log10(11.75 * ue_height_m) ** 2 + 3
+        return 46.3 + 33.9 * log_mhz - ue_gain_db
+    if loss.city_size == "large":
+        # Hata's formula below 200 MHz is out of LTE's reach.
+        ue_gain_db = 3.2 * math.log10(11.75 * ue_height_m) ** 2 - 4.97
+    environment_db = {
+        "urban": 0.0,
+        "suburban": -2 * math.log10(carrier_mhz / 28) ** 2 - 5.4,
+        "open": -4.78 * log_mhz**2 + 18.33 * log_mhz - 40.94,
+    }
+    return 69.55 + 26.16 * log_mhz - ue_gain_db + environment_db[loss.environment]

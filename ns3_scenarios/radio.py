@@ -1,0 +1,120 @@
+"""Radio: carrier, path loss and noise of a scenario. ns-3 and the analytic engine compute the same from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from sumo_mobility.base.contract import Contract
+
+_DOWNLINK_BANDS = (
+    (0, 599, 2110.0), (600, 1199, 1930.0), (1200, 1949, 1805.0), (1950, 2399, 2110.0), (2400, 2649, 869.0),
+    (2650, 2749, 875.0), (2750, 3449, 2620.0), (3450, 3799, 925.0), (3800, 4149, 1844.9), (4150, 4749, 2110.0),
+    (4750, 4949, 1475.9), (5000, 5179, 728.0), (5180, 5279, 746.0), (5280, 5379, 758.0), (5730, 5849, 734.0),
+    (5850, 5999, 860.0), (6000, 6149, 875.0), (6150, 6449, 791.0), (6450, 6599, 1495.9),
+)  # fmt: skip
+"""First and last downlink EARFCN and MHz at the first, of the FDD bands that ns-3 knows: TS 36.101 table 5.7.3-1."""
+
+
+def carrier_hz(dl_earfcn: int) -> float:
+    """Downlink carrier frequency, TS 36.101 5.7.3.
+
+    Raises:
+        ValueError: the EARFCN is in no downlink band that ns-3 knows.
+    """
+    for first, last, lowest_mhz in _DOWNLINK_BANDS:
+        if first <= dl_earfcn <= last:
+            return (lowest_mhz + 0.1 * (dl_earfcn - first)) * 1e6
+    raise ValueError("is not a downlink EARFCN of bands 1-14 and 17-21 (TS 36.101 5.7.3); 100 is 2120 MHz")
+
+
+def _valid_earfcn(value: int) -> int:
+    carrier_hz(value)
+    return value
+
+
+class LogDistance(Contract):
+    """reference_loss_db + 10 exponent log10(d / 1 m), and never less than the reference loss."""
+
+    model: Literal["log-distance"] = "log-distance"
+    exponent: float = Field(3.76, ge=1.5, le=6)
+    reference_loss_db: float = Field(15.3, ge=0, le=100)
+    """At 1 m; with 3.76 this is 128.1 + 37.6 log10(d/km), TR 36.942."""
+
+
+class OkumuraHata(Contract):
+    """Hata's formulas to 1500 MHz and their extension by COST 231 (eq. 4.4.3) above, as ns-3 has them.
+
+    ns-3 computes large cities above 1500 MHz with a(h) = 3.2 (log10 11.75 h)^2, without Hata's 4.97 dB. ns-3 3.37, but
+    not 3.44, has 4.70 (log10 f)^2 for Hata's 4.78 in open areas, 0.7 dB more.
+    """
+
+    model: Literal["okumura-hata"] = "okumura-hata"
+    environment: Literal["urban", "suburban", "open"] = "urban"
+    """Other than urban only to 1500 MHz: ns-3's extension has none."""
+    city_size: Literal["small", "large"] = "small"
+    """Small stands for small and medium-sized."""
+
+
+class Cost231Hata(Contract):
+    """COST 231 eq. 4.4.3 for small cities as in ns-3: 1.11 for 1.1 in a(h), and 10 dB more as a mean of shadowing."""
+
+    model: Literal["cost231-hata"] = "cost231-hata"
+
+
+class Uma(Contract):
+    """Urban macrocell, TR 38.901 table 7.4.1-1; outdoors, without its shadow fading."""
+
+    model: Literal["uma"] = "uma"
+    condition: Literal["los", "nlos"] = "nlos"
+    """Whether all links have line of sight or none has."""
+
+
+class Umi(Contract):
+    """Urban microcell, street canyon, TR 38.901 table 7.4.1-1; outdoors, without its shadow fading."""
+
+    model: Literal["umi"] = "umi"
+    condition: Literal["los", "nlos"] = "nlos"
+    """Whether all links have line of sight or none has."""
+
+
+PathLoss = LogDistance | OkumuraHata | Cost231Hata | Uma | Umi
+
+_UE_HEIGHTS_M = {"uma": (1.5, 13), "umi": (1.5, 10)}
+"""From, and less than: TR 38.901 table 7.4.1-1; higher UEs in UMa have a random effective environment height."""
+
+
+class Radio(Contract):
+    """Carrier, path loss and noise; the defaults are a macro network at 2 GHz."""
+
+    dl_earfcn: Annotated[int, AfterValidator(_valid_earfcn)] = 100
+    """Downlink carrier; 100 is 2120 MHz."""
+    dl_bandwidth_rb: Literal[25, 50, 100] = 25
+    tx_power_dbm: float = Field(40.0, ge=0, le=60)
+    cell_height_m: float = Field(30.0, gt=0, le=200)
+    ue_height_m: float = Field(1.5, gt=0, le=30)
+    path_loss: PathLoss = Field(LogDistance(), discriminator="model")
+    ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
+
+    @property
+    def carrier_hz(self) -> float:
+        """Downlink carrier frequency."""
+        return carrier_hz(self.dl_earfcn)
+
+    @model_validator(mode="after")
+    def _path_loss_is_defined(self) -> Self:
+        loss = self.path_loss
+        if isinstance(loss, OkumuraHata) and loss.environment != "urban" and self.carrier_hz > 1500e6:
+            raise ValueError(
+                f"path_loss.environment '{loss.environment}' is for carriers to 1500 MHz, but dl_earfcn "
+                f"{self.dl_earfcn} is {self.carrier_hz / 1e6:g} MHz"
+            )
+        low_m, high_m = _UE_HEIGHTS_M.get(loss.model, (0, float("inf")))
+        if not low_m <= self.ue_height_m < high_m:
+            raise ValueError(
+                f"ue_height_m {self.ue_height_m:g} is not from {low_m:g} to {high_m:g} m, where '{loss.model}' holds"
+            )
+        if loss.model != "log-distance" and self.cell_height_m < self.ue_height_m + 1:
+            raise ValueError(f"cell_height_m must be ue_height_m + 1 m at least for '{loss.model}'")
+        return self
