@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import sumolib.net
 from sumo_mobility import osm
 from sumo_mobility.base.errors import DataError, SimulatorError
 from sumo_mobility.base.files import replacing, sha256
+from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.maps import MapSource
 from sumo_mobility.streets import Floats, StreetMap
 from sumo_mobility.sumo import run_sumo, sumo_home, sumo_version
@@ -83,8 +83,8 @@ def build_net(source: MapSource, cache: Path | None = None) -> Path:
     if net.is_file():
         return net
     typemap = sumo_home() / "data" / "typemap"
-    with replacing(net) as temporary, tempfile.TemporaryDirectory(prefix="mlb-net-") as folder:
-        cleaned, raw = Path(folder) / "cleaned.osm", Path(folder) / "raw.net.xml"
+    with replacing(net) as temporary, ScratchDirectory() as scratch:
+        cleaned, raw = scratch.path / "cleaned.osm", scratch.path / "raw.net.xml"
         osm.clean(source.file, cleaned)
         types = ",".join(str(typemap / name) for name in _TYPES)
         try:

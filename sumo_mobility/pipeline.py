@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
-from pathlib import Path
 
 from sumo_mobility import demand
 from sumo_mobility.base.progress import progress
+from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.contexts import Context, MobilityConfig
 from sumo_mobility.maps import MapSource, find_map
 from sumo_mobility.net import RoadNetwork, build_net, read_network
@@ -89,8 +88,8 @@ def _make_trace(
 ) -> MobilityTrace:
     network = _network(find_map(config.map))
     plans = demand.itineraries(network, context, config.ues, seed, config.settle_s + config.duration_s)
-    with tempfile.TemporaryDirectory(prefix="mlb-sumo-") as folder:
-        trips, routes = Path(folder) / "trips.xml", Path(folder) / "routes.xml"
+    with ScratchDirectory() as scratch:
+        trips, routes = scratch.path / "trips.xml", scratch.path / "routes.xml"
         demand.write_trips(trips, network, plans)
         demand.route(trips, routes, network, seed)
         return simulate(routes, network, config, context, seed, on_step)

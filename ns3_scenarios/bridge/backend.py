@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
 from ns3_scenarios.bridge.server import AgentServer
@@ -12,12 +9,15 @@ from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, check_trace, checked_branches, checked_cio
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.errors import ConfigError, SimulatorError, StorageError
+from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
+from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.trace import MobilityTrace
 
 _AGENT_TIMEOUT_S = 3600
 """How long the program waits for an action; it ends with its parent anyway."""
+_CONNECT_TIMEOUT_S = 5
+"""The agent is there before the program starts, or gone already."""
 
 
 class Ns3Backend:
@@ -44,7 +44,7 @@ class Ns3Backend:
         self._program = program(ns3)
         self._timeout_s = timeout_s
         self._server: AgentServer | None = None
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: ScratchDirectory | None = None
         self._steps_left = 0
 
     def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
@@ -56,13 +56,9 @@ class Ns3Backend:
         """
         self.close()
         check_trace(self.scenario, trace)
+        self._scratch = ScratchDirectory()
         try:
-            self._directory = tempfile.TemporaryDirectory(prefix="mlb-")
-        except OSError as error:
-            cure = "free some space or set TMPDIR"
-            raise StorageError(f"cannot make a temporary directory: {error.strerror}", cure) from None
-        try:
-            folder = Path(self._directory.name)
+            folder = self._scratch.path
             write_text(folder / "scenario.json", self.scenario.model_dump_json())
             trace.write_waypoints(folder / "waypoints.csv")
             self._server = AgentServer(f"ipc://{folder}/wire", self._timeout_s)
@@ -74,6 +70,7 @@ class Ns3Backend:
                     f"--seed={seed}",
                     f"--endpoint={self._server.endpoint}",
                     f"--timeout-s={_AGENT_TIMEOUT_S}",
+                    f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
                     *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
                 ]
             )
@@ -119,13 +116,13 @@ class Ns3Backend:
     def close(self) -> None:
         """Ends the program, if one runs, and removes its files; may be called twice."""
         server, self._server = self._server, None
-        directory, self._directory = self._directory, None
+        scratch, self._scratch = self._scratch, None
         try:
             if server is not None:
                 server.close()
         finally:
-            if directory is not None:
-                directory.cleanup()
+            if scratch is not None:
+                scratch.close()
 
     def _receive(self) -> StepKpis:
         assert self._server is not None

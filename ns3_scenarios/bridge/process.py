@@ -8,38 +8,51 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
+_SLICE_S = 0.005
 _STDERR_LINES = 12
 _STDERR_BYTES = 8192
 _PR_SET_PDEATHSIG = 1
 
 
 class ChildProcess:
-    """A running program. It is killed by close(), when this object is dropped, and when Python ends.
+    """A running program. It is killed, with all that it started, by close(), when this is dropped, and at Python's end.
 
     Args:
         command: Program and arguments.
+        directory: Where it runs; here if None.
 
     Raises:
         DependencyError: the program cannot be started.
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], directory: Path | None = None) -> None:
         self.name = Path(command[0]).name
         self._stderr: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
+            # A session of its own, so that what it starts can be killed with it.
             self._popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                cwd=directory,
+                start_new_session=True,
             )
         except OSError as error:
             self._stderr.close()
-            raise DependencyError(f"cannot start {command[0]}: {error.strerror}", "'mlb doctor' says more") from None
-        self._end = weakref.finalize(self, _end, self._popen, self._stderr)
+            where = f" in {directory}" if directory else ""
+            raise DependencyError(
+                f"cannot start {command[0]}{where}: {error.strerror}", "'mlb doctor' says more"
+            ) from None
+        self._end = weakref.finalize(self, _end, self._popen, self._stderr, os.getpid())
 
     @property
     def pid(self) -> int:
@@ -48,7 +61,7 @@ class ChildProcess:
 
     def check(self) -> None:
         """Raises SimulatorError if the process has ended."""
-        code = self._popen.poll()
+        code = self._code()
         if code is not None:
             raise self.error(f"{self.name} ended {_ending(code)}")
 
@@ -69,14 +82,23 @@ class ChildProcess:
 
     def wait(self, timeout_s: float) -> int | None:
         """Waits for the process to end by itself; returns its exit code, or None if it goes on."""
-        try:
-            return self._popen.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+        deadline = time.monotonic() + timeout_s
+        while (code := self._code()) is None and time.monotonic() < deadline:
+            time.sleep(_SLICE_S)
+        return code
 
     def close(self) -> None:
-        """Kills the process if it still runs; may be called twice."""
+        """Kills the process, and all that it started; may be called twice."""
         self._end()
+
+    def _code(self) -> int | None:
+        """Its exit code, or None if it runs. It stays a zombie, whose id no other process can take."""
+        if self._popen.returncode is None:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return None
+            return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return self._popen.returncode
 
 
 def die_with_parent() -> None:
@@ -85,9 +107,11 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end(popen: subprocess.Popen[bytes], stderr: BinaryIO) -> None:
-    if popen.poll() is None:
-        popen.kill()
+def _end(popen: subprocess.Popen[bytes], stderr: BinaryIO, owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a forked copy of the owner must not end what is not its own
+    with suppress(ProcessLookupError):
+        os.killpg(popen.pid, signal.SIGKILL)
     popen.wait()
     stderr.close()
 

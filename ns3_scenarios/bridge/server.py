@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import zmq
@@ -62,6 +66,7 @@ class AgentServer:
             raise ConfigError(f"endpoint {endpoint}: must begin with ipc:// or tcp://127.0.0.1:")
         self.timeout_s = timeout_s
         self._process: ChildProcess | None = None
+        self._foreign: int | None = None
         self._owes_reply = False
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.REP)
@@ -73,9 +78,9 @@ class AgentServer:
             raise ConfigError(f"endpoint {endpoint}: {error}", cure) from None
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def launch(self, command: list[str]) -> ChildProcess:
-        """Starts the simulator; it is watched in every wait and killed by close()."""
-        self._process = ChildProcess(command)
+    def launch(self, command: list[str], directory: Path | None = None) -> ChildProcess:
+        """Starts the simulator in a directory (here if None); it is watched in every wait and killed by close()."""
+        self._process = ChildProcess(command, directory)
         return self._process
 
     def accept(self) -> None:
@@ -89,6 +94,8 @@ class AgentServer:
         self.observation_space = unpack_space(message.obsSpace)
         self.action_space = unpack_space(message.actSpace)
         self.can_branch = message.canBranch
+        if self._process is None:
+            self._watch(message.simProcessId)
         self._send(pb.SimInitAck(done=True))
 
     def receive(self) -> State:
@@ -157,6 +164,8 @@ class AgentServer:
         finally:
             if self._process is not None:
                 self._process.close()
+            if self._foreign is not None:
+                os.close(self._foreign)
             # A simulator that we did not start may still have to fetch the request to stop.
             self._context.destroy(linger=0 if self._process is not None else 1000)
 
@@ -178,14 +187,25 @@ class AgentServer:
     def _receive(self, message: Message, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not self._socket.poll(_SLICE_MS):
-            if self._process is not None:
-                self._process.check()
+            self._check()
             if time.monotonic() > deadline:
                 what = f"the simulator sent no {message.DESCRIPTOR.name} within {timeout_s:g} s"
                 raise self._error(what, "raise the time-out if the machine is slow or busy")
         data = self._socket.recv()
         parse(message, data)
         self._owes_reply = True
+
+    def _watch(self, pid: int) -> None:
+        """Watches a simulator that we did not start, if the system can and it is no stranger here (a container's)."""
+        with suppress(AttributeError, OSError, OverflowError):
+            self._foreign = os.pidfd_open(pid)
+
+    def _check(self) -> None:
+        """Raises SimulatorError if the simulator has ended."""
+        if self._process is not None:
+            self._process.check()
+        elif self._foreign is not None and select.select([self._foreign], [], [], 0)[0]:
+            raise SimulatorError("the simulator ended", "look what it says where it was started")
 
     def _send(self, message: Message) -> None:
         self._socket.send(message.SerializeToString())

@@ -10,7 +10,6 @@
 #include <limits>
 #include <sstream>
 #include <unistd.h>
-#include <zmq.h>
 
 namespace mlb
 {
@@ -18,7 +17,6 @@ namespace mlb
 namespace
 {
 
-const std::string AGENT_CURE = "start the agent first, or raise --timeout-s";
 const std::string ACTION_CURE = "send one CIO in dB for each neighbour pair";
 
 /**
@@ -131,32 +129,11 @@ Pack(const State& state)
 
 } // namespace
 
-GymBridge::GymBridge(const std::string& endpoint, double timeoutS, const ForkPool& branches)
-    : m_endpoint(endpoint),
-      m_timeoutS(timeoutS),
-      m_branches(branches),
-      m_context(zmq_ctx_new(), [](void* context) { zmq_ctx_term(context); }),
-      m_socket(zmq_socket(m_context.get(), ZMQ_REQ), [](void* socket) { zmq_close(socket); })
+GymBridge::GymBridge(AgentLink& link, const ForkPool& branches)
+    : m_link(link),
+      m_branches(branches)
 {
-    constexpr double LONGEST_S = 1e6;
-    if (!(timeoutS > 0 && timeoutS <= LONGEST_S))
-    {
-        throw InputError("--timeout-s", "not within 0 to 1e6 s", "give seconds, such as 60");
-    }
-    const int timeoutMs = static_cast<int>(timeoutS * 1e3);
-    const int lingerMs = 0;
-    zmq_setsockopt(m_socket.get(), ZMQ_RCVTIMEO, &timeoutMs, sizeof timeoutMs);
-    zmq_setsockopt(m_socket.get(), ZMQ_SNDTIMEO, &timeoutMs, sizeof timeoutMs);
-    zmq_setsockopt(m_socket.get(), ZMQ_LINGER, &lingerMs, sizeof lingerMs);
-    if (zmq_connect(m_socket.get(), endpoint.c_str()) != 0)
-    {
-        throw InputError("--endpoint",
-                         "'" + endpoint + "': " + zmq_strerror(zmq_errno()),
-                         "give ipc:///path or tcp://127.0.0.1:PORT");
-    }
 }
-
-GymBridge::~GymBridge() = default;
 
 bool
 GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, double limit)
@@ -243,24 +220,7 @@ GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) con
 void
 GymBridge::Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply)
 {
-    const std::string bytes = request.SerializeAsString();
-    if (zmq_send(m_socket.get(), bytes.data(), bytes.size(), 0) < 0)
-    {
-        throw AgentError("agent: cannot send to " + m_endpoint + " (" + zmq_strerror(zmq_errno()) +
-                         "); cure: " + AGENT_CURE);
-    }
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    const std::unique_ptr<zmq_msg_t, void (*)(zmq_msg_t*)> closer(
-        &message,
-        [](zmq_msg_t* received) { zmq_msg_close(received); });
-    if (zmq_msg_recv(&message, m_socket.get(), 0) < 0)
-    {
-        std::ostringstream what;
-        what << "agent: no answer from " << m_endpoint << " within " << m_timeoutS << " s";
-        throw AgentError(what.str() + "; cure: " + AGENT_CURE);
-    }
-    if (!reply.ParseFromArray(zmq_msg_data(&message), static_cast<int>(zmq_msg_size(&message))))
+    if (!reply.ParseFromString(m_link.Exchange(request.SerializeAsString())))
     {
         throw AgentError("agent: the answer is not a " + reply.GetTypeName() +
                          "; cure: use a client of the ns3-gym protocol");

@@ -3,13 +3,12 @@
 #ifndef GYM_BRIDGE_H
 #define GYM_BRIDGE_H
 
+#include "agent-link.h"
 #include "fork-pool.h"
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -26,13 +25,6 @@ class EnvStateMsg;
 
 namespace mlb
 {
-
-/// The agent does not answer, or not in the language of the protocol. Ends the program with code 1.
-class AgentError : public std::runtime_error
-{
-  public:
-    using std::runtime_error::runtime_error;
-};
 
 /// A named array of numbers, one entry of the observation.
 struct Box
@@ -55,7 +47,7 @@ struct State
 using Stepper = std::function<State(const std::vector<double>& action)>;
 
 /**
- * @brief The simulator's end of the ns3-gym protocol: ZeroMQ REQ, one message for one answer.
+ * @brief The simulator's end of the ns3-gym protocol.
  *
  * Beyond the protocol, an agent may ask for branches instead of acting: the futures of the state
  * it has just received, one for each sequence of actions it names.
@@ -64,16 +56,10 @@ class GymBridge
 {
   public:
     /**
-     * @brief Connects to the agent; it need not be there yet.
-     * @param endpoint ZeroMQ endpoint that the agent binds, ipc:// or tcp://127.0.0.1
-     * @param timeoutS how long to wait for any answer, in s
+     * @param link the connection to the agent, which must outlive this
      * @param branches runs the branches
      */
-    GymBridge(const std::string& endpoint, double timeoutS, const ForkPool& branches);
-    ~GymBridge();
-
-    GymBridge(const GymBridge&) = delete;
-    GymBridge& operator=(const GymBridge&) = delete;
+    GymBridge(AgentLink& link, const ForkPool& branches);
 
     /**
      * @brief Announces the spaces.
@@ -112,13 +98,10 @@ class GymBridge
      */
     void Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply);
 
-    std::string m_endpoint;                           ///< where the agent is
-    double m_timeoutS;                                ///< for any answer, in s
-    uint32_t m_actions{0};                            ///< length of an action
-    double m_limit{0};                                ///< of an action's components
-    ForkPool m_branches;                              ///< runs the branches
-    std::unique_ptr<void, void (*)(void*)> m_context; ///< ZeroMQ context
-    std::unique_ptr<void, void (*)(void*)> m_socket;  ///< ZeroMQ socket, of type REQ
+    AgentLink& m_link;     ///< the connection to the agent
+    ForkPool m_branches;   ///< runs the branches
+    uint32_t m_actions{0}; ///< length of an action
+    double m_limit{0};     ///< of an action's components
 };
 
 } // namespace mlb

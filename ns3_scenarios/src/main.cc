@@ -7,6 +7,7 @@
  * Exit code 0: the episode ended, or the agent stopped it. 1: the agent went away. 2: bad input.
  */
 
+#include "agent-link.h"
 #include "fork-pool.h"
 #include "gym-bridge.h"
 #include "input-error.h"
@@ -34,11 +35,12 @@ namespace
 /// Command line of the program.
 struct Options
 {
-    std::string scenario;  ///< path of the scenario file
-    std::string waypoints; ///< path of the waypoint file
-    std::string endpoint;  ///< ZeroMQ endpoint that the agent binds
-    uint64_t seed{1};      ///< run number of ns-3's random streams
-    double timeoutS{60};   ///< how long to wait for the agent, in s
+    std::string scenario;       ///< path of the scenario file
+    std::string waypoints;      ///< path of the waypoint file
+    std::string endpoint;       ///< ZeroMQ endpoint that the agent binds
+    uint64_t seed{1};           ///< run number of ns-3's random streams
+    double timeoutS{60};        ///< how long to wait for an answer of the agent, in s
+    double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
     /// how many branches are simulated at once
     uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
 };
@@ -56,9 +58,17 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.Usage("Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.");
     commandLine.AddValue("scenario", "scenario file, JSON", options.scenario);
     commandLine.AddValue("waypoints", "waypoint file, CSV", options.waypoints);
-    commandLine.AddValue("endpoint", "ZeroMQ endpoint that the agent binds", options.endpoint);
+    commandLine.AddValue(
+        "endpoint",
+        "ZeroMQ endpoint that the agent binds, ipc:///path or tcp://127.0.0.1:PORT",
+        options.endpoint);
     commandLine.AddValue("seed", "run number of the random streams", options.seed);
-    commandLine.AddValue("timeout-s", "how long to wait for the agent, in s", options.timeoutS);
+    commandLine.AddValue("timeout-s",
+                         "how long to wait for an answer of the agent, in s",
+                         options.timeoutS);
+    commandLine.AddValue("connect-timeout-s",
+                         "how long to wait for the agent to be there, in s",
+                         options.connectTimeoutS);
     commandLine.AddValue("branch-workers",
                          "how many branches are simulated at once (default: one a core)",
                          options.branchWorkers);
@@ -141,7 +151,8 @@ RunEpisode(const Options& options)
     const std::vector<Track> tracks =
         ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
     ns3::RngSeedManager::SetRun(options.seed);
-    GymBridge bridge(options.endpoint, options.timeoutS, ForkPool(options.branchWorkers));
+    AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
+    GymBridge bridge(link, ForkPool(options.branchWorkers));
     if (!bridge.Initialize(Observation(EmptyKpis(scenario)),
                            static_cast<uint32_t>(scenario.neighborPairs.size()),
                            scenario.handover.cioRangeDb))

@@ -7,7 +7,6 @@ left is the wire: checking and packing the action, two messages through the sock
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ns3_scenarios.bridge.wire import Value, pack, pack_space
 from ns3_scenarios.kpis import EventKind, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import write_text
+from sumo_mobility.base.scratch import ScratchDirectory
 
 _EVENTS = 10
 """Rows of the events of each step."""
@@ -41,9 +41,10 @@ def bridge_overhead(scenario: Scenario, steps: int = 500) -> np.ndarray:
     """
     warmup = steps // 10
     cio_db = np.linspace(-1, 1, len(scenario.neighbor_pairs)) * scenario.handover.cio_range_db
-    with tempfile.TemporaryDirectory(prefix="mlb-") as folder, AgentServer(f"ipc://{folder}/wire", _START_S) as server:
-        write_text(Path(folder) / "scenario.json", scenario.model_dump_json())
-        server.launch([sys.executable, "-m", "py_agent.bench.bridge", server.endpoint, f"{folder}/scenario.json"])
+    with ScratchDirectory() as scratch, AgentServer(f"ipc://{scratch.path}/wire", _START_S) as server:
+        path = scratch.path / "scenario.json"
+        write_text(path, scenario.model_dump_json())
+        server.launch([sys.executable, "-m", "py_agent.bench.bridge", server.endpoint, str(path)])
         server.accept()
         server.receive()
         spent_ms = np.empty(warmup + steps)

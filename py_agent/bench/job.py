@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from py_agent.bench.bridge import bridge_overhead
 from py_agent.collect import collect
 from py_agent.policies import Random
 from sumo_mobility.base.errors import DataError, SimulatorError
+from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.pipeline import load_map, make_trace
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -63,10 +63,10 @@ def measure(preset_id: str, seed: int) -> Iterator[Measurement]:
 
 def _same_bytes_and_agreement(scenario: Scenario, seed: int) -> Iterator[Measurement]:
     mobility = scenario.mobility
-    with tempfile.TemporaryDirectory(prefix="mlb-bench-") as name:
+    with ScratchDirectory() as scratch:
         files: dict[str, list[bytes]] = {"trace": [], "ns-3 episode": [], "dataset": []}
         for attempt in range(2):
-            folder = Path(name) / str(attempt)
+            folder = scratch.path / str(attempt)
             trace = make_trace(mobility, mobility.train_contexts[-1], seed)
             trace.write(folder / "trace.parquet")
             episodes = collect(scenario, {"trace": trace}, {"random": Random}, [seed], folder / "episodes", workers=1)
