@@ -50,17 +50,21 @@ constexpr uint16_t PORT = 4000;
 /**
  * @brief Sets ns-3's defaults; each choice that is not plain has its reason here.
  * @param scenario the scenario
+ * @param fidelity what to spend time on
  */
 void
-SetDefaults(const Scenario& scenario)
+SetDefaults(const Scenario& scenario, Fidelity fidelity)
 {
     // CQI from the control region: deterministic, and no needless retransmissions.
     Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration", BooleanValue(false));
-    Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
-    // LteSpectrumChannel lets a UE that is not addressed see 1 control frame in 5, and a UE below
-    // Qout is not: ns-3's defaults of 200 and 100 ms.
-    Config::SetDefault("ns3::LteUePhy::NumQoutEvalSf", UintegerValue(200 / 5));
-    Config::SetDefault("ns3::LteUePhy::NumQinEvalSf", UintegerValue(100 / 5));
+    if (fidelity == Fidelity::FAST)
+    {
+        Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
+        // LteSpectrumChannel lets a UE that is not addressed see 1 control frame in 5, and a UE
+        // below Qout is not: ns-3's defaults of 200 and 100 ms.
+        Config::SetDefault("ns3::LteUePhy::NumQoutEvalSf", UintegerValue(200 / 5));
+        Config::SetDefault("ns3::LteUePhy::NumQinEvalSf", UintegerValue(100 / 5));
+    }
     // Ideal RRC is the default; with ANR a handover to a neighbour not yet measured is dropped.
     Config::SetDefault("ns3::LteHelper::AnrEnabled", BooleanValue(false));
     Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
@@ -79,20 +83,25 @@ SetDefaults(const Scenario& scenario)
 
 } // namespace
 
-LteNetwork::LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks)
+LteNetwork::LteNetwork(const Scenario& scenario,
+                       const std::vector<Track>& tracks,
+                       Fidelity fidelity)
     : m_neighborPairs(scenario.neighborPairs)
 {
-    SetDefaults(scenario);
+    SetDefaults(scenario, fidelity);
     m_lteHelper = CreateObject<LteHelper>();
     m_epcHelper = CreateObject<PointToPointEpcHelper>();
     m_lteHelper->SetEpcHelper(m_epcHelper);
-    m_lteHelper->SetSpectrumChannelType("mlb::LteSpectrumChannel");
+    if (fidelity == Fidelity::FAST)
+    {
+        m_lteHelper->SetSpectrumChannelType("mlb::LteSpectrumChannel");
+    }
     m_lteHelper->SetSchedulerType("mlb::PrbCountingScheduler");
     m_lteHelper->SetHandoverAlgorithmType("mlb::CioHandoverAlgorithm");
     SetPathLoss(*m_lteHelper, scenario.radio);
 
     InstallCells(scenario);
-    InstallUes(scenario, tracks);
+    InstallUes(scenario, tracks, fidelity);
     InstallTraffic(scenario);
     ScheduleAttachment(scenario);
     SetCio(std::vector<double>(m_neighborPairs.size(), 0.0));
@@ -136,7 +145,9 @@ LteNetwork::InstallCells(const Scenario& scenario)
 }
 
 void
-LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& tracks)
+LteNetwork::InstallUes(const Scenario& scenario,
+                       const std::vector<Track>& tracks,
+                       Fidelity fidelity)
 {
     m_ueNodes.Create(scenario.ues);
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
@@ -158,6 +169,10 @@ LteNetwork::InstallUes(const Scenario& scenario, const std::vector<Track>& track
         GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportUeMeasurements",
             MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
+        if (fidelity == Fidelity::STOCK)
+        {
+            continue;
+        }
         for (const auto* trace : {"ConnectionEstablished", "HandoverEndOk"})
         {
             GetUeRrc(ue)->TraceConnectWithoutContext(

@@ -24,6 +24,13 @@
 namespace mlb
 {
 
+/// How much of ns-3's work to do that cannot be seen in the KPIs.
+enum class Fidelity
+{
+    FAST,  ///< own spectrum channel, CQI each 40 ms
+    STOCK, ///< ns-3's spectrum channel, CQI each ms: slower, to compare with
+};
+
 /**
  * @brief The LTE network of a scenario, ready to run: cells, EPC, UEs that move, and their traffic.
  *
@@ -39,8 +46,9 @@ class LteNetwork
      * @brief Builds the network; the simulation must not have started.
      * @param scenario the scenario
      * @param tracks the knots of each UE, in trace time
+     * @param fidelity what to spend time on
      */
-    LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks);
+    LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
 
     /**
      * @brief Sets the CIO of every neighbour pair.
@@ -113,7 +121,7 @@ class LteNetwork
     void InstallCells(const Scenario& scenario);
 
     /// Creates the UEs, lets them move, and connects their measurements to event A3.
-    void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks);
+    void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
 
     /// Creates the remote host and one flow from it to each UE.
     void InstallTraffic(const Scenario& scenario);

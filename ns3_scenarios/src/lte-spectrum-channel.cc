@@ -4,6 +4,7 @@
 
 #include "ns3/angles.h"
 #include "ns3/antenna-model.h"
+#include "ns3/isotropic-antenna-model.h"
 #include "ns3/lte-control-messages.h"
 #include "ns3/lte-enb-net-device.h"
 #include "ns3/lte-spectrum-signal-parameters.h"
@@ -56,6 +57,23 @@ AddScaled(SpectrumValue& sum, const SpectrumValue& psd, double gain)
                    sum.ConstValuesBegin(),
                    sum.ValuesBegin(),
                    [gain](double sent, double before) { return before + sent * gain; });
+}
+
+/**
+ * @param antenna an antenna
+ * @param at where it is
+ * @param towards where the other end of the link is
+ * @return its gain in that direction, in dB
+ */
+double
+AntennaGainDb(AntennaModel& antenna, const MobilityModel& at, const MobilityModel& towards)
+{
+    // Angles cost more than the rest of a path gain, and UEs are isotropic.
+    if (antenna.GetInstanceTypeId() == IsotropicAntennaModel::GetTypeId())
+    {
+        return antenna.GetGainDb({0, 0});
+    }
+    return antenna.GetGainDb({towards.GetPosition(), at.GetPosition()});
 }
 
 /**
@@ -234,19 +252,26 @@ LteSpectrumChannel::DeliverTo(std::shared_ptr<const std::vector<Signal>> signals
     for (const Signal& signal : *signals)
     {
         const Ptr<const SpectrumValue> txPsd = GetTxPsd(signal, *receiver.phy);
-        const double gain = GetGain(signal, index);
-        if (signal.cellId == cellId || signal.hasPss)
+        auto psd = Create<SpectrumValue>(txPsd->GetSpectrumModel());
+        AddScaled(*psd, *txPsd, GetGain(signal, index));
+        if (signal.cellId == cellId)
         {
-            auto psd = Create<SpectrumValue>(txPsd->GetSpectrumModel());
-            AddScaled(*psd, *txPsd, gain);
             receiver.phy->StartRx(MakeOwn(signal, psd));
             continue;
         }
-        if (!othersPsd)
+        if (signal.hasPss && receiver.uePhy)
         {
-            othersPsd = Create<SpectrumValue>(txPsd->GetSpectrumModel());
+            // All that LteSpectrumPhy does with the synchronization signal of another cell.
+            receiver.uePhy->ReceivePss(signal.cellId, psd);
         }
-        AddScaled(*othersPsd, *txPsd, gain);
+        if (othersPsd)
+        {
+            *othersPsd += *psd;
+        }
+        else
+        {
+            othersPsd = psd;
+        }
     }
     if (othersPsd)
     {
@@ -339,9 +364,8 @@ LteSpectrumChannel::GetGain(const Signal& signal, std::size_t index) const
         auto from = signal.params->txPhy->GetMobility();
         auto to = phy.GetMobility();
         double gainDb = m_propagationLoss->CalcRxPower(0, from, to);
-        gainDb += signal.params->txAntenna->GetGainDb({to->GetPosition(), from->GetPosition()});
-        const auto antenna = DynamicCast<AntennaModel>(phy.GetAntenna());
-        gainDb += antenna->GetGainDb({from->GetPosition(), to->GetPosition()});
+        gainDb += AntennaGainDb(*signal.params->txAntenna, *from, *to);
+        gainDb += AntennaGainDb(*DynamicCast<AntennaModel>(phy.GetAntenna()), *to, *from);
         gain = {period, std::pow(10.0, gainDb / 10.0)};
     }
     return gain.linear;

@@ -43,6 +43,7 @@ struct Options
     double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
     /// how many branches are simulated at once
     uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
+    bool stock{false}; ///< whether to do all that ns-3 does by default
 };
 
 /**
@@ -72,6 +73,9 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.AddValue("branch-workers",
                          "how many branches are simulated at once (default: one a core)",
                          options.branchWorkers);
+    commandLine.AddValue("stock",
+                         "use ns-3's own spectrum channel and CQI period: slower, to compare with",
+                         options.stock);
     commandLine.Parse(argc, argv);
     return options;
 }
@@ -160,7 +164,7 @@ RunEpisode(const Options& options)
         return;
     }
 
-    Simulation simulation(scenario, tracks);
+    Simulation simulation(scenario, tracks, options.stock ? Fidelity::STOCK : Fidelity::FAST);
     const auto stateOf = [&simulation](const Kpis& kpis) {
         return State{Observation(kpis),
                      -StandardDeviation(kpis.prbUtilization),

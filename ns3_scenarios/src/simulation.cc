@@ -25,9 +25,11 @@ RunThrough(ns3::Time instant)
 
 } // namespace
 
-Simulation::Simulation(const Scenario& scenario, const std::vector<Track>& tracks)
+Simulation::Simulation(const Scenario& scenario,
+                       const std::vector<Track>& tracks,
+                       Fidelity fidelity)
     : m_scenario(scenario),
-      m_network(scenario, tracks),
+      m_network(scenario, tracks, fidelity),
       m_collector(scenario, m_network)
 {
 }

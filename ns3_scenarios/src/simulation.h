@@ -26,8 +26,9 @@ class Simulation
      * @brief Builds the network.
      * @param scenario the scenario, which must outlive the simulation
      * @param tracks the knots of each UE, in trace time
+     * @param fidelity what to spend time on
      */
-    Simulation(const Scenario& scenario, const std::vector<Track>& tracks);
+    Simulation(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
     ~Simulation();
 
     Simulation(const Simulation&) = delete;
