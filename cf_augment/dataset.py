@@ -27,8 +27,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.dataset_records import KPI_AXES, Dataset, Episode, EpisodeMetadata, Provenance, stack_kpis
-from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
+from cf_augment.dataset_records import Dataset, Episode, EpisodeMetadata, Provenance, stack_kpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError, MlbError
 from sumo_mobility.base.files import replacing

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.contract import Contract
@@ -18,13 +18,6 @@ from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 
 Singles = NDArray[np.float32]
-
-KPI_AXES = {
-    "time_s": "", "prb_utilization": "C", "offered_bps": "C", "served_bps": "C", "connected_ues": "C",
-    "ue_position_m": "U2", "ue_serving_cell": "U", "ue_rsrp_dbm": "UC", "ue_sinr_db": "U",
-    "ue_throughput_bps": "U", "handovers": "",
-}  # fmt: skip
-"""The fields of StepKpis besides the events, and their axes: C cells, U UEs."""
 
 
 class Provenance(Contract):

@@ -31,9 +31,11 @@ NS3_WHEEL = "ns3==3.44.post0"
 
 _SOURCES = Path(__file__).parent / "src"
 _PROTO = Path(__file__).parent / "bridge" / "ns3gym.proto"
+_KPIS = Path(__file__).parent / "kpis.json"
 _BUILD = Path(__file__).parents[1] / "build"
 _SDK = _BUILD / "ns3-sdk-3.44"
 _TOOLS = _BUILD / "build-tools"
+_OLDEST = {"cmake": (3, 24)}
 _LOG_LINES = 15
 _COMPILE_TIMEOUT_S = 1800
 _PIP_TIMEOUT_S = 900
@@ -142,7 +144,8 @@ def _configure(ns3: Ns3, log: IO[str]) -> Path:
     command.append(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}")
     if ns3 == "3.44":
         command.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
-    _run([*command, "--fresh"] if _knows_fresh(cmake) else command, log, "configuring")
+    # --fresh forgets what an earlier configuration found.
+    _run([*command, "--fresh"], log, "configuring")
     return folder
 
 
@@ -166,8 +169,8 @@ def _is_current(ns3: str) -> bool:
 def _fingerprint(ns3: str) -> str:
     """Hash of all that a build depends on and that may change under it."""
     digest = hashlib.sha256(f"{ns3} {NS3_WHEEL} {_SDK}".encode())
-    for path in sorted([*_SOURCES.iterdir(), _PROTO]):
-        if path.suffix in (".cc", ".h", ".txt", ".proto"):
+    for path in sorted([*_SOURCES.iterdir(), _PROTO, _KPIS]):
+        if path.suffix in (".cc", ".h", ".in", ".txt", ".proto", ".json"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -193,10 +196,10 @@ def _sdk() -> Path:
 
 
 def _tool(name: str) -> Path:
-    """cmake or ninja from the system, or from its wheel."""
+    """cmake or ninja from the system if it is new enough, else from its wheel."""
     places = os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")])
     found = shutil.which(name, path=places)
-    if found:
+    if found and _is_new_enough(found):
         return Path(found)
     folder = _TOOLS / name
     if not folder.is_dir():
@@ -207,11 +210,11 @@ def _tool(name: str) -> Path:
     return binaries[0]
 
 
-def _knows_fresh(cmake: Path) -> bool:
-    """Whether --fresh is known (CMake 3.24), which forgets what an earlier configuration found."""
-    said = subprocess.run([str(cmake), "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+def _is_new_enough(tool: str) -> bool:
+    """Whether a tool is of the version that CMakeLists.txt and --fresh need, if they need one."""
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     version = re.search(r"(\d+)\.(\d+)", said)
-    return version is not None and (int(version[1]), int(version[2])) >= (3, 24)
+    return version is not None and (int(version[1]), int(version[2])) >= _OLDEST.get(Path(tool).name, (0, 0))
 
 
 def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:

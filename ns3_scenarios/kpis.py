@@ -7,48 +7,101 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
 Floats = NDArray[np.float64]
 
 
+class KpiField(Contract):
+    """One KPI.
+
+    Attributes:
+        name: Field of StepKpis.
+        axes: Its axes, a letter each: C cells, U UEs, 2 coordinates.
+        unit: Its unit.
+        definition: What it is.
+        derived: Whether it follows from others, so that a simulator need not send it.
+    """
+
+    name: str
+    axes: str
+    unit: str
+    definition: str
+    derived: bool = False
+
+
+class EventColumn(Contract):
+    """One column of the events, with its NumPy type."""
+
+    name: str
+    dtype: str
+    definition: str
+
+
+class EventDefinition(Contract):
+    """One kind of event."""
+
+    name: str
+    number: int
+    definition: str
+
+
+class KpiTable(Contract):
+    """The definitions of all KPIs and events; the ns-3 program is built from the same file, kpis.json."""
+
+    step: tuple[KpiField, ...]
+    event: tuple[EventColumn, ...]
+    event_kinds: tuple[EventDefinition, ...]
+
+
+KPI_TABLE = KpiTable.read_json(Path(__file__).with_name("kpis.json"))
+"""What each field of StepKpis and each EventKind means, with units."""
+
+KPI_AXES = {field.name: field.axes for field in KPI_TABLE.step}
+"""The fields of StepKpis besides the events, and their axes: C cells, U UEs."""
+
+EVENT_DTYPE = np.dtype([(column.name, column.dtype) for column in KPI_TABLE.event])
+"""One event; time_s in trace time, target_cell is -1 where there is none."""
+
+
 class EventKind(IntEnum):
-    """What happened to a UE."""
+    """What happened to a UE; defined in KPI_TABLE.event_kinds."""
 
     HANDOVER_START = 0
     HANDOVER_OK = 1
-    HANDOVER_FAILED = 2
+    HANDOVER_FAILED_NO_PREAMBLE = 2
     RADIO_LINK_FAILURE = 3
+    HANDOVER_FAILED_MAX_RACH = 4
+    HANDOVER_FAILED_LEAVING = 5
+    HANDOVER_FAILED_JOINING = 6
 
 
-EVENT_DTYPE = np.dtype([("time_s", "f8"), ("ue", "i4"), ("source_cell", "i4"), ("target_cell", "i4"), ("kind", "i4")])
-"""One event; time_s in trace time, target_cell is -1 where there is none."""
+HANDOVER_FAILURES = tuple(kind for kind in EventKind if kind.name.startswith("HANDOVER_FAILED"))
+"""The causes of a failed handover."""
 
 
 @dataclass(frozen=True)
 class StepKpis:
     """KPIs over one control interval, and the state of the UEs at its end.
 
+    Every field but `events` is defined, with its unit, by KPI_TABLE.step.
+
     Attributes:
-        time_s: (...) end of the interval in trace time; 0 after the warm-up.
-        prb_utilization: (..., C) share of the downlink PRBs x TTIs that carried data, from the DCIs.
-        offered_bps: (..., C) application bits that arrived for the UEs served by the cell, a second.
-        served_bps: (..., C) application bits delivered by the cell, a second.
-        connected_ues: (..., C) UEs served at the end of the interval.
-        ue_position_m: (..., U, 2) at the end of the interval.
-        ue_serving_cell: (..., U) index of the serving cell at the end, -1 if not connected.
-        ue_rsrp_dbm: (..., U, C) last L1 measurement (TS 36.214 5.1.1; mean in dB over 200 ms), unquantised.
-        ue_sinr_db: (..., U) wideband SINR of the control region, all cells transmitting.
-        ue_throughput_bps: (..., U) application bits delivered to the UE, a second.
+        time_s, handovers: (...).
+        prb_utilization, offered_bps, served_bps, connected_ues: (..., C).
+        ue_serving_cell, ue_sinr_db, ue_throughput_bps: (..., U).
+        ue_position_m: (..., U, 2).
+        ue_rsrp_dbm: (..., U, C).
         events: structured EVENT_DTYPE array of this interval, in order of time; empty for batched KPIs.
-        handovers: (...) handovers started in the interval.
     """
 
     time_s: Floats
@@ -145,3 +198,19 @@ def check_trace(scenario: Scenario, trace: MobilityTrace) -> None:
         raise DataError(
             f"trace: {trace.duration_s:g} s long, but an episode of {scenario.id} has {scenario.episode.duration_s:g} s"
         )
+
+
+def ping_pongs(events: np.ndarray, window_s: float) -> int:
+    """Counts the handovers that return a UE to the cell it came from, soon (TR 36.839 5.3.1).
+
+    Args:
+        events: EVENT_DTYPE in order of time; only completed handovers are looked at.
+        window_s: The longest time from the completion of a handover to that of the return that undoes it,
+            handover.ping_pong_window_s of a scenario.
+    """
+    done = events[events["kind"] == EventKind.HANDOVER_OK]
+    done = done[np.argsort(done["ue"], kind="stable")]
+    before, after = done[:-1], done[1:]
+    back = (before["source_cell"] == after["target_cell"]) & (before["target_cell"] == after["source_cell"])
+    soon = after["time_s"] - before["time_s"] <= window_s
+    return int((back & soon & (before["ue"] == after["ue"])).sum())

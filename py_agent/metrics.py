@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cf_augment.dataset import Episode
-from ns3_scenarios.kpis import EventKind
+from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind, ping_pongs
 from ns3_scenarios.mdp import jain, load_std, p5_throughput_bps
 from ns3_scenarios.scenario import Scenario
 
@@ -30,7 +30,8 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
     p5_throughput_bps, mean_throughput_bps: 5th percentile and mean over the UEs of each UE's mean over the episode,
     so that a UE counts by what it got in all, not by its worst second.
     handovers, failures, rlf: completed handovers, failed handovers and radio link failures, each a UE and minute.
-    ping_pong_share: share of the completed handovers that are ping-pongs (see `ping_pongs`), 0 if there are none.
+    ping_pong_share: share of the completed handovers that are ping-pongs (see `ping_pongs` of ns3_scenarios.kpis), 0 if
+    there are none.
     """
     kpis, events = episode.kpis, episode.kpis.events[episode.event_start[1] :]
     ue_minutes = episode.trace.ues * episode.steps * scenario.episode.control_interval_s / 60
@@ -44,7 +45,7 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
         "mean_throughput_bps": float(throughput_bps.mean()),
         "handovers_per_ue_minute": handovers / ue_minutes,
         "ping_pong_share": ping_pongs(events, scenario.handover.ping_pong_window_s) / max(handovers, 1),
-        "failures_per_ue_minute": count[EventKind.HANDOVER_FAILED] / ue_minutes,
+        "failures_per_ue_minute": sum(count[kind] for kind in HANDOVER_FAILURES) / ue_minutes,
         "rlf_per_ue_minute": count[EventKind.RADIO_LINK_FAILURE] / ue_minutes,
     }
 
@@ -63,18 +64,3 @@ def step_metrics(episode: Episode) -> pd.DataFrame:
             "handovers": kpis.handovers[1:],
         }
     )
-
-
-def ping_pongs(events: np.ndarray, window_s: float) -> int:
-    """Counts the handovers that undo the UE's previous one at most `window_s` after it (TR 36.839).
-
-    Args:
-        events: EVENT_DTYPE in order of time; only completed handovers are looked at.
-        window_s: The longest time of stay that counts.
-    """
-    done = events[events["kind"] == EventKind.HANDOVER_OK]
-    done = done[np.argsort(done["ue"], kind="stable")]
-    before, after = done[:-1], done[1:]
-    back = (before["source_cell"] == after["target_cell"]) & (before["target_cell"] == after["source_cell"])
-    soon = after["time_s"] - before["time_s"] <= window_s
-    return int((back & soon & (before["ue"] == after["ue"])).sum())

@@ -9,7 +9,7 @@ import numpy as np
 
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, checked_branches, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -68,9 +68,7 @@ class EngineBackend:
 
 def _single(kpis: StepKpis, moves: list[Moves]) -> StepKpis:
     """Drops the batch dimension of one environment and adds its events."""
-    names = ("time_s", "prb_utilization", "offered_bps", "served_bps", "connected_ues", "ue_position_m",
-             "ue_serving_cell", "ue_rsrp_dbm", "ue_sinr_db", "ue_throughput_bps", "handovers")  # fmt: skip
-    return replace(kpis, **{name: getattr(kpis, name)[0] for name in names}, events=_events(moves))
+    return replace(kpis, **{name: getattr(kpis, name)[0] for name in KPI_AXES}, events=_events(moves))
 
 
 def _events(moves: list[Moves]) -> np.ndarray:

@@ -8,7 +8,7 @@ B environments, U UEs, C cells, E neighbour pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.radio import GRID_S, Radio
-from ns3_scenarios.kpis import EVENT_DTYPE, Floats, StepKpis, check_trace, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
@@ -215,8 +215,7 @@ class Engine:
 
 def stack(kpis: list[StepKpis]) -> StepKpis:
     """Joins batched KPIs of successive times along a new second axis, (B, K, ...)."""
-    names = [field.name for field in fields(StepKpis) if field.name != "events"]
-    arrays = {name: np.stack([getattr(one, name) for one in kpis], axis=1) for name in names}
+    arrays = {name: np.stack([getattr(one, name) for one in kpis], axis=1) for name in KPI_AXES}
     return StepKpis(**arrays, events=np.empty(0, EVENT_DTYPE))
 
 

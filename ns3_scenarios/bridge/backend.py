@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats, StepKpis, check_trace, checked_branches, checked_cio
+from ns3_scenarios.kpis import (
+    EVENT_DTYPE,
+    KPI_TABLE,
+    EventKind,
+    Floats,
+    StepKpis,
+    check_trace,
+    checked_branches,
+    checked_cio,
+)
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
@@ -147,7 +158,7 @@ def kpis_from_observation(scenario: Scenario, observation: Value) -> StepKpis:
     """
     if not isinstance(observation, dict):
         raise SimulatorError("ns-3 sent an observation that is not a Dict")
-    cells, ues = len(scenario.cells), scenario.mobility.ues
+    sizes = {"C": len(scenario.cells), "U": scenario.mobility.ues, "2": 2}
 
     def field(name: str, *shape: int) -> Floats:
         values = observation.get(name)
@@ -165,17 +176,12 @@ def kpis_from_observation(scenario: Scenario, observation: Value) -> StepKpis:
     events = np.empty(len(rows), dtype=EVENT_DTYPE)
     for column, name in enumerate(columns):
         events[name] = rows[:, column]
-    return StepKpis(
-        time_s=field("time_s", 1).reshape(()),
-        prb_utilization=field("prb_utilization", cells),
-        offered_bps=field("offered_bps", cells),
-        served_bps=field("served_bps", cells),
-        connected_ues=field("connected_ues", cells),
-        ue_position_m=field("ue_position_m", ues, 2),
-        ue_serving_cell=field("ue_serving_cell", ues).astype(np.int64),
-        ue_rsrp_dbm=field("ue_rsrp_dbm", ues, cells),
-        ue_sinr_db=field("ue_sinr_db", ues),
-        ue_throughput_bps=field("ue_throughput_bps", ues),
-        events=events,
-        handovers=np.asarray((events["kind"] == EventKind.HANDOVER_START).sum(), dtype=np.float64),
-    )
+    handovers = (events["kind"] == EventKind.HANDOVER_START).sum()
+    values: dict[str, Any] = {"events": events, "handovers": np.asarray(handovers, dtype=np.float64)}
+    for kpi in KPI_TABLE.step:
+        if not kpi.derived:
+            shape = [sizes[axis] for axis in kpi.axes]
+            # On the wire a scalar is a vector of one.
+            values[kpi.name] = field(kpi.name, *shape or [1]).reshape(shape)
+    values["ue_serving_cell"] = values["ue_serving_cell"].astype(np.int64)
+    return StepKpis(**values)

@@ -51,12 +51,14 @@ KpiCollector::ConnectTraces()
                                         MakeCallback(&KpiCollector::ReceiveHandoverOk, this));
         rrc->TraceConnectWithoutContext("HandoverFailureNoPreamble",
                                         MakeCallback(&KpiCollector::ReceiveHandoverRefusal, this));
-        for (const auto* cause :
-             {"HandoverFailureMaxRach", "HandoverFailureLeaving", "HandoverFailureJoining"})
+        for (const auto& [trace, cause] :
+             {std::pair("HandoverFailureMaxRach", EventKind::HANDOVER_FAILED_MAX_RACH),
+              std::pair("HandoverFailureLeaving", EventKind::HANDOVER_FAILED_LEAVING),
+              std::pair("HandoverFailureJoining", EventKind::HANDOVER_FAILED_JOINING)})
         {
             rrc->TraceConnectWithoutContext(
-                cause,
-                MakeCallback(&KpiCollector::ReceiveHandoverFailure, this));
+                trace,
+                MakeCallback(&KpiCollector::ReceiveHandoverFailure, this).Bind(cause));
         }
     }
 }
@@ -152,17 +154,20 @@ void
 KpiCollector::ReceiveHandoverRefusal(uint64_t imsi, uint16_t, uint16_t targetId)
 {
     const uint32_t ue = m_network.GetUe(imsi);
-    AddEvent(ue, m_network.GetServingCell(ue), targetId - 1, EventKind::HANDOVER_FAILED);
+    AddEvent(ue,
+             m_network.GetServingCell(ue),
+             targetId - 1,
+             EventKind::HANDOVER_FAILED_NO_PREAMBLE);
 }
 
 void
-KpiCollector::ReceiveHandoverFailure(uint64_t imsi, uint16_t, uint16_t)
+KpiCollector::ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t, uint16_t)
 {
     // Source and target may both report the same failure: the first one counts.
     const uint32_t ue = m_network.GetUe(imsi);
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
     {
-        AddEvent(ue, ended->sourceCell, ended->targetCell, EventKind::HANDOVER_FAILED);
+        AddEvent(ue, ended->sourceCell, ended->targetCell, cause);
     }
 }
 

@@ -3,6 +3,7 @@
 #ifndef KPI_COLLECTOR_H
 #define KPI_COLLECTOR_H
 
+#include "kpi-table.h"
 #include "lte-network.h"
 #include "scenario.h"
 
@@ -16,15 +17,6 @@
 namespace mlb
 {
 
-/// What happened to a UE; the numbers are those of the Python enum EventKind.
-enum class EventKind
-{
-    HANDOVER_START = 0,
-    HANDOVER_OK = 1,
-    HANDOVER_FAILED = 2,
-    RADIO_LINK_FAILURE = 3,
-};
-
 /// One event of a UE.
 struct Event
 {
@@ -35,7 +27,7 @@ struct Event
     EventKind kind; ///< what happened
 };
 
-/// What one control interval yields; the definitions are those of the Python class StepKpis.
+/// What one control interval yields; kpis.json has the definitions.
 struct Kpis
 {
     double timeS;                        ///< end of the interval in trace time, in s
@@ -81,14 +73,14 @@ class KpiCollector
     /// Connects the sinks below to the traces of all UEs and cells.
     void ConnectTraces();
 
-    // Trace sinks; those of a UE are bound to its index.
+    // Trace sinks; those of a UE are bound to its index, those of a failure to its cause.
     void ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t);
     void ReceiveArrival(uint32_t ue, ns3::Ptr<const ns3::Packet> packet);
     void ReceiveDelivery(uint32_t ue, ns3::Ptr<const ns3::Packet> packet, const ns3::Address& from);
     void ReceiveHandoverStart(uint64_t imsi, uint16_t sourceId, uint16_t, uint16_t targetId);
     void ReceiveHandoverOk(uint64_t imsi, uint16_t cellId, uint16_t rnti);
     void ReceiveHandoverRefusal(uint64_t imsi, uint16_t rnti, uint16_t targetId);
-    void ReceiveHandoverFailure(uint64_t imsi, uint16_t rnti, uint16_t cellId);
+    void ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t rnti, uint16_t cellId);
     void ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
     /// Records an event that happens now.

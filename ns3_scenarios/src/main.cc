@@ -12,6 +12,7 @@
 #include "gym-bridge.h"
 #include "input-error.h"
 #include "kpi-collector.h"
+#include "kpi-observation.h"
 #include "scenario.h"
 #include "simulation.h"
 #include "waypoints.h"
@@ -81,53 +82,6 @@ ParseCommandLine(int argc, char* argv[])
 }
 
 /**
- * @param scenario the scenario
- * @return the observation before anything has been observed: it has the right names and shapes
- */
-Kpis
-EmptyKpis(const Scenario& scenario)
-{
-    const std::vector<double> cells(scenario.cells.size());
-    const std::vector<double> ues(scenario.ues);
-    const std::vector<double> positions(2 * scenario.ues);
-    const std::vector<double> links(scenario.ues * scenario.cells.size());
-    return {0, cells, cells, cells, cells, positions, ues, links, ues, ues, {}};
-}
-
-/**
- * @param kpis KPIs of an interval
- * @return the observation, named as the fields of the Python class StepKpis
- */
-std::vector<Box>
-Observation(const Kpis& kpis)
-{
-    const auto cells = static_cast<uint32_t>(kpis.prbUtilization.size());
-    const auto ues = static_cast<uint32_t>(kpis.ueServingCell.size());
-    const auto rows = static_cast<uint32_t>(kpis.events.size());
-    std::vector<double> events;
-    for (const Event& event : kpis.events)
-    {
-        events.insert(events.end(),
-                      {event.timeS,
-                       static_cast<double>(event.ue),
-                       static_cast<double>(event.sourceCell),
-                       static_cast<double>(event.targetCell),
-                       static_cast<double>(event.kind)});
-    }
-    return {{"time_s", {1}, {kpis.timeS}},
-            {"prb_utilization", {cells}, kpis.prbUtilization},
-            {"offered_bps", {cells}, kpis.offeredBps},
-            {"served_bps", {cells}, kpis.servedBps},
-            {"connected_ues", {cells}, kpis.connectedUes},
-            {"ue_position_m", {ues, 2}, kpis.uePositionM},
-            {"ue_serving_cell", {ues}, kpis.ueServingCell},
-            {"ue_rsrp_dbm", {ues, cells}, kpis.ueRsrpDbm},
-            {"ue_sinr_db", {ues}, kpis.ueSinrDb},
-            {"ue_throughput_bps", {ues}, kpis.ueThroughputBps},
-            {"events", {rows, 5}, events}};
-}
-
-/**
  * @param values some values
  * @return their standard deviation, as of a whole population
  */
@@ -157,7 +111,7 @@ RunEpisode(const Options& options)
     ns3::RngSeedManager::SetRun(options.seed);
     AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
     GymBridge bridge(link, ForkPool(options.branchWorkers));
-    if (!bridge.Initialize(Observation(EmptyKpis(scenario)),
+    if (!bridge.Initialize(EmptyObservation(scenario),
                            static_cast<uint32_t>(scenario.neighborPairs.size()),
                            scenario.handover.cioRangeDb))
     {

@@ -19,7 +19,7 @@ from ns3_scenarios.bridge.backend import kpis_from_observation
 from ns3_scenarios.bridge.process import die_with_parent
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
-from ns3_scenarios.kpis import EventKind, checked_cio
+from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_cio
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
@@ -58,14 +58,11 @@ def bridge_overhead(scenario: Scenario, steps: int = 500) -> np.ndarray:
 
 def made_up_state(scenario: Scenario) -> tuple[spaces.Dict, dict[str, Value]]:
     """An observation space and a value of it as large as the ns-3 program's."""
-    cells, ues = len(scenario.cells), scenario.mobility.ues
-    shapes = {
-        "time_s": (1,), "prb_utilization": (cells,), "offered_bps": (cells,), "served_bps": (cells,),
-        "connected_ues": (cells,), "ue_position_m": (ues, 2), "ue_serving_cell": (ues,), "ue_rsrp_dbm": (ues, cells),
-        "ue_sinr_db": (ues,), "ue_throughput_bps": (ues,), "events": (_EVENTS, 5),
-    }  # fmt: skip
+    sizes = {"C": len(scenario.cells), "U": scenario.mobility.ues, "2": 2}
+    shapes = {kpi.name: tuple(sizes[axis] for axis in kpi.axes) or (1,) for kpi in KPI_TABLE.step if not kpi.derived}
+    shapes["events"] = (_EVENTS, len(KPI_TABLE.event))
     values: dict[str, Value] = {name: np.full(shape, 1 / 3) for name, shape in shapes.items()}
-    values["ue_serving_cell"] = np.zeros(ues)
+    values["ue_serving_cell"] = np.zeros(scenario.mobility.ues)
     values["events"] = np.tile([0.5, 0.0, 0.0, 1.0, float(EventKind.HANDOVER_START)], (_EVENTS, 1))
     space = spaces.Dict([(name, spaces.Box(-np.inf, np.inf, shape, np.float64)) for name, shape in shapes.items()])
     return space, values

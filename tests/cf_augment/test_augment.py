@@ -13,10 +13,10 @@ import torch
 
 from cf_augment.augment import SEARCH_SIZES, Job, augment, play, roll_out
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
-from cf_augment.dataset_records import KPI_AXES
 from cf_augment.interventions import refusal
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import EngineBackend
+from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.errors import ConfigError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import zmq
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import EventKind, Floats
+from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind, Floats
 from ns3_scenarios.scenario import Scenario
 
 pytestmark = pytest.mark.ns3
@@ -243,3 +244,25 @@ def test_a_one_way_graph_lets_ues_go_round_one_way_only() -> None:
     done = events[events["kind"] == EventKind.HANDOVER_OK]
     assert len(done) > 3
     assert set(zip(done["source_cell"].tolist(), done["target_cell"].tolist(), strict=True)) == set(pairs)
+
+
+def test_failures_by_cause_when_a_crowd_hands_over_at_one_instant() -> None:
+    """64 - 8 preambles are dedicated to handovers (TS 36.321 5.1.2): of 62 UEs at one border 6 are refused at first."""
+    scenario = three_cells.scenario(
+        steps=1, ues=62, sites_m=three_cells.SITES_M[:2], traffic={"offered_bps": 8e3, "packet_bytes": 200},
+        handover={"time_to_trigger_ms": 0, "hysteresis_db": 0},
+    )  # fmt: skip
+    trace = three_cells.trace(scenario, speed_mps=0.0)
+    crowd_m = np.array([340.0, 0.0]) + np.random.default_rng(0).uniform(-1, 1, (62, 2))
+    standing = replace(trace, position_m=np.broadcast_to(crowd_m, trace.position_m.shape).copy())
+    events = three_cells.play(scenario, standing, np.array([[6.0, -6.0]]))[-1].events
+    count = {kind: int((events["kind"] == kind).sum()) for kind in EventKind}
+    refused = events[events["kind"] == EventKind.HANDOVER_FAILED_NO_PREAMBLE]
+    at_first = refused[refused["time_s"] < 0.201]
+    assert at_first["ue"].tolist() == list(range(56, 62))
+    assert set(zip(refused["source_cell"].tolist(), refused["target_cell"].tolist(), strict=True)) == {(0, 1)}
+    # Each command ends well or in a failure; who was refused has got none, and asks again.
+    commanded = sum(count[kind] for kind in HANDOVER_FAILURES) - count[EventKind.HANDOVER_FAILED_NO_PREAMBLE]
+    assert count[EventKind.HANDOVER_START] == count[EventKind.HANDOVER_OK] + commanded
+    assert count[EventKind.HANDOVER_OK] == 62
+    assert count[EventKind.HANDOVER_FAILED_MAX_RACH] > 0
