@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ns3_scenarios.bridge import leash as leash_program
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
 _SLICE_S = 0.005
@@ -28,18 +29,20 @@ class ChildProcess:
     Args:
         command: Program and arguments.
         directory: Where it runs; here if None.
+        leashed: Whether to end it when we are killed; a program that sees to that itself needs no leash.
 
     Raises:
         DependencyError: the program cannot be started.
     """
 
-    def __init__(self, command: list[str], directory: Path | None = None) -> None:
+    def __init__(self, command: list[str], directory: Path | None = None, leashed: bool = False) -> None:
         self.name = Path(command[0]).name
         self._stderr: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        leash = [sys.executable, "-I", "-S", leash_program.__file__, str(os.getpid())] if leashed else []
         try:
             # A session of its own, so that what it starts can be killed with it.
             self._popen = subprocess.Popen(
-                command,
+                [*leash, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,

@@ -45,7 +45,9 @@ class State:
 
 
 class AgentServer:
-    """Serves one simulation: launch(), accept(), then receive() and act() in turn, stop() or close().
+    """Serves a simulation: launch(), accept(), then receive() and act() in turn, stop() or close().
+
+    After stop(), another simulation can be accepted, if both are started by others.
 
     Args:
         endpoint: Where to bind, "ipc://PATH" or "tcp://127.0.0.1:PORT" ("*" takes a free port): nothing outside
@@ -78,9 +80,9 @@ class AgentServer:
             raise ConfigError(f"endpoint {endpoint}: {error}", cure) from None
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def launch(self, command: list[str], directory: Path | None = None) -> ChildProcess:
-        """Starts the simulator in a directory (here if None); it is watched in every wait and killed by close()."""
-        self._process = ChildProcess(command, directory)
+    def launch(self, command: list[str], directory: Path | None = None, leashed: bool = False) -> ChildProcess:
+        """Starts the simulator, see ChildProcess; it is watched in every wait and killed by close()."""
+        self._process = ChildProcess(command, directory, leashed)
         return self._process
 
     def accept(self) -> None:
@@ -89,6 +91,7 @@ class AgentServer:
         Raises:
             SimulatorError: it died, stayed away or sent something else.
         """
+        self._watch(None)
         message = pb.SimInitMsg()
         self._receive(message, self.timeout_s)
         self.observation_space = unpack_space(message.obsSpace)
@@ -164,8 +167,7 @@ class AgentServer:
         finally:
             if self._process is not None:
                 self._process.close()
-            if self._foreign is not None:
-                os.close(self._foreign)
+            self._watch(None)
             # A simulator that we did not start may still have to fetch the request to stop.
             self._context.destroy(linger=0 if self._process is not None else 1000)
 
@@ -190,13 +192,23 @@ class AgentServer:
             self._check()
             if time.monotonic() > deadline:
                 what = f"the simulator sent no {message.DESCRIPTOR.name} within {timeout_s:g} s"
-                raise self._error(what, "raise the time-out if the machine is slow or busy")
+                raise self._error(what, self._late_cure(message))
         data = self._socket.recv()
         parse(message, data)
         self._owes_reply = True
 
-    def _watch(self, pid: int) -> None:
+    def _late_cure(self, message: Message) -> str:
+        if self._process is None and isinstance(message, pb.SimInitMsg):
+            return f"start the simulation, so that it connects to {self.endpoint}"
+        return "raise the time-out if the machine is slow or busy"
+
+    def _watch(self, pid: int | None) -> None:
         """Watches a simulator that we did not start, if the system can and it is no stranger here (a container's)."""
+        if self._foreign is not None:
+            os.close(self._foreign)
+            self._foreign = None
+        if pid is None:
+            return
         with suppress(AttributeError, OSError, OverflowError):
             self._foreign = os.pidfd_open(pid)
 

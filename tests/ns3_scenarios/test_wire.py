@@ -90,6 +90,8 @@ def test_states_are_read() -> None:
     assert_same(unpack(COLUMN_DICT, message.obsData), {"load": NUMBERS, "inner": {"cell": 2}})
     parse(message, recorded("EnvStateMsg over"))
     assert (message.isGameOver, message.reason) == (True, pb.EnvStateMsg.GameOver)
+    parse(message, recorded("EnvStateMsg end"))
+    assert (message.isGameOver, message.reason) == (True, pb.EnvStateMsg.SimulationEnd)
 
 
 def test_answers_are_the_recorded_bytes() -> None:
@@ -97,6 +99,8 @@ def test_answers_are_the_recorded_bytes() -> None:
     assert pb.SimInitAck(stopSimReq=True).SerializeToString() == recorded("SimInitAck stop")
     action = pb.EnvActMsg(actData=pack(BOX, np.array([1.5, -6.0])))
     assert action.SerializeToString() == recorded("EnvActMsg")
+    singles = pb.EnvActMsg(actData=pack(spaces.Box(-6.0, 6.0, (2,), np.float32), np.array([1.5, -6.0], np.float32)))
+    assert singles.SerializeToString() == recorded("EnvActMsg FLOAT")
     assert pb.EnvActMsg(stopSimReq=True).SerializeToString() == recorded("EnvActMsg stop")
 
 
