@@ -1,4 +1,4 @@
-"""Radio: carrier, path loss and noise of a scenario. ns-3 and the analytic engine compute the same from it."""
+"""Radio: carrier, path loss, antennas, noise. ns-3 and the analytic engine compute the same from it."""
 
 from __future__ import annotations
 
@@ -81,12 +81,38 @@ class Umi(Contract):
 
 PathLoss = LogDistance | OkumuraHata | Cost231Hata | Uma | Umi
 
+
+class Omni(Contract):
+    """Isotropic, 0 dBi."""
+
+    pattern: Literal["omni"] = "omni"
+
+
+class Sector(Contract):
+    """TR 36.814 table A.2.1.1-2, in azimuth and elevation: attenuations add up, to no more than max_attenuation_db."""
+
+    pattern: Literal["sector"] = "sector"
+    horizontal_beamwidth_deg: float = Field(70.0, ge=1, le=360)
+    """Between the points 3 dB down."""
+    vertical_beamwidth_deg: float = Field(10.0, ge=1, le=180)
+    """Between the points 3 dB down."""
+    max_attenuation_db: float = Field(25.0, ge=0, le=100)
+    """Front-to-back ratio, A_m."""
+    side_lobe_limit_db: float = Field(20.0, ge=0, le=100)
+    """Greatest attenuation in elevation, SLA_v."""
+    gain_dbi: float = Field(14.0, ge=-50, le=50)
+    tilt_deg: float = Field(6.0, ge=-90, le=90)
+    """Of the main lobe below the horizon; TR 36.814 calibrates with 15 for sites 500 m apart and 6 for 1732 m."""
+
+
+Antenna = Omni | Sector
+
 _UE_HEIGHTS_M = {"uma": (1.5, 13), "umi": (1.5, 10)}
 """From, and less than: TR 38.901 table 7.4.1-1; higher UEs in UMa have a random effective environment height."""
 
 
 class Radio(Contract):
-    """Carrier, path loss and noise; the defaults are a macro network at 2 GHz."""
+    """Carrier, propagation, noise and scheduling; the defaults are a macro network at 2 GHz."""
 
     dl_earfcn: Annotated[int, AfterValidator(_valid_earfcn)] = 100
     """Downlink carrier; 100 is 2120 MHz."""
@@ -95,7 +121,15 @@ class Radio(Contract):
     cell_height_m: float = Field(30.0, gt=0, le=200)
     ue_height_m: float = Field(1.5, gt=0, le=30)
     path_loss: PathLoss = Field(LogDistance(), discriminator="model")
+    antenna: Antenna = Field(Omni(), discriminator="pattern")
+    """Of all cells; where each one looks is the cell's own."""
     ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
+    scheduler: Literal["pf", "rr"] = "pf"
+    """Proportional fair or round robin, both ns-3's."""
+    cqi: Literal["control", "pdsch"] = "control"
+    """What the CQI is measured on. The control region, in which every cell always sends: deterministic, and load does
+    not change rates. Or the data region (PDSCH), ns-3's default: the CQI sees the other cells' load, but also an idle
+    cell as free of interference, so that more than a quarter of the blocks are sent twice; simulation takes longer."""
 
     @property
     def carrier_hz(self) -> float:

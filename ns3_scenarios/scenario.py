@@ -41,12 +41,16 @@ def _valid_time_to_trigger(value: int) -> int:
 
 
 class Cell(Contract):
-    """One cell with an isotropic antenna."""
+    """One cell."""
 
     x_m: float
     y_m: float
     height_m: float = Field(gt=0, le=200)
     tx_power_dbm: float = Field(ge=0, le=60)
+    azimuth_deg: float = Field(0.0, ge=0, lt=360)
+    """Where a sector antenna looks, clockwise from north."""
+    tilt_deg: float = Field(0.0, ge=-90, le=90)
+    """How far below the horizon a sector antenna looks."""
 
 
 class Handover(Contract):
@@ -115,6 +119,12 @@ class Preset(Contract):
     reward: Literal["load-std", "p5-throughput", "jain"] = "load-std"
 
     @model_validator(mode="after")
+    def _sectors_have_antennas(self) -> Self:
+        if self.sites.sectors > 1 and self.radio.antenna.pattern == "omni":
+            raise ValueError(f"sites.sectors = {self.sites.sectors} need radio.antenna.pattern = sector")
+        return self
+
+    @model_validator(mode="after")
     def _trace_covers_episode(self) -> Self:
         if self.mobility.duration_s < self.episode.duration_s:
             raise ValueError(
@@ -149,6 +159,18 @@ class Scenario(Preset):
     """(serving, neighbour) cell indices, sorted; component k of a CIO vector is that of pair k."""
 
     @model_validator(mode="after")
+    def _cells_differ(self) -> Self:
+        is_sector = self.radio.antenna.pattern == "sector"
+        known: dict[tuple[float, float, float], int] = {}
+        for index, cell in enumerate(self.cells):
+            here = (cell.x_m, cell.y_m, cell.azimuth_deg if is_sector else 0.0)
+            first = known.setdefault(here, index)
+            if first != index:
+                look = f" and look to {cell.azimuth_deg:g} degrees" if is_sector else ""
+                raise ValueError(f"cells {first} and {index} stand on one spot ({cell.x_m:g}, {cell.y_m:g}) m{look}")
+        return self
+
+    @model_validator(mode="after")
     def _heights_fit_path_loss(self) -> Self:
         model, ue_height_m = self.radio.path_loss.model, self.radio.ue_height_m
         for index, cell in enumerate(self.cells):
@@ -169,7 +191,7 @@ class Scenario(Preset):
 
     @classmethod
     def place(cls, preset: Preset, sites_m: list[tuple[float, float]]) -> Self:
-        """Puts one omnidirectional cell on each site and pairs the cells as handover.neighbors says.
+        """Puts the cells on the sites, sector by sector, and pairs the cells as handover.neighbors says.
 
         Raises:
             ConfigError: two sites stand on one spot, or the neighbour graph does not fit the cells.
@@ -181,11 +203,19 @@ class Scenario(Preset):
                     f"{preset.id}: sites {i} and {j} stand on one spot ({one[0]:.0f}, {one[1]:.0f}) m",
                     "remove one of them",
                 )
+        tilt_deg = radio.antenna.tilt_deg if radio.antenna.pattern == "sector" else 0.0
+        cells = [
+            Cell(
+                x_m=x, y_m=y, height_m=radio.cell_height_m, tx_power_dbm=radio.tx_power_dbm, azimuth_deg=azimuth_deg,
+                tilt_deg=tilt_deg,
+            )
+            for x, y in sites_m
+            for azimuth_deg in preset.sites.azimuths_deg()
+        ]  # fmt: skip
         try:
-            pairs = neighbor_pairs(preset.handover.neighbors, sites_m)
+            pairs = neighbor_pairs(preset.handover.neighbors, [(cell.x_m, cell.y_m) for cell in cells])
         except ConfigError as error:
             raise ConfigError(f"{preset.id}: {error.message}", error.cure) from None
-        cells = [Cell(x_m=x, y_m=y, height_m=radio.cell_height_m, tx_power_dbm=radio.tx_power_dbm) for x, y in sites_m]
         fields = {name: getattr(preset, name) for name in Preset.model_fields}
         return cls(**fields, cells=tuple(cells), neighbor_pairs=pairs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +18,15 @@ class HexagonalGrid(Contract):
     inter_site_distance_m: float = Field(700.0, ge=100, le=5000)
     street_reach: float = Field(0.6, gt=0, le=2)
     """A site is kept if a street lies within this share of the inter-site distance."""
+
+    sectors: Literal[1, 3] = 1
+    """Cells of a site."""
+    first_azimuth_deg: float = Field(0.0, ge=0, lt=360)
+    """Where the first sector looks, clockwise from north; 0 makes all sectors look between their neighbour sites."""
+
+    def azimuths_deg(self) -> list[float]:
+        """Returns the azimuths of a site's cells, at equal angles."""
+        return [(self.first_azimuth_deg + 360 * sector / self.sectors) % 360 for sector in range(self.sectors)]
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites in trace coordinates, from south to north, west to east in each row."""

@@ -51,9 +51,16 @@ class Engine:
     Args:
         scenario: The scenario.
         device: Any torch device.
+
+    Raises:
+        ConfigError: the scenario's scheduler or CQI mode is one that the engine does not mirror.
     """
 
     def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
+        for field, mirrored in (("scheduler", "pf"), ("cqi", "control")):
+            value = getattr(scenario.radio, field)
+            if value != mirrored:
+                raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", "use backend ns3")
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)

@@ -6,6 +6,7 @@
 #include "exact-time.h"
 #include "path-loss.h"
 
+#include "ns3/antenna-model.h"
 #include "ns3/config.h"
 #include "ns3/constant-position-mobility-model.h"
 #include "ns3/inet-socket-address.h"
@@ -16,10 +17,12 @@
 #include "ns3/lte-enb-phy.h"
 #include "ns3/on-off-helper.h"
 #include "ns3/packet-sink-helper.h"
+#include "ns3/pf-ff-mac-scheduler.h"
 #include "ns3/point-to-point-helper.h"
 #include "ns3/pointer.h"
 #include "ns3/propagation-loss-model.h"
 #include "ns3/random-variable-stream.h"
+#include "ns3/rr-ff-mac-scheduler.h"
 #include "ns3/simulator.h"
 #include "ns3/string.h"
 #include "ns3/waypoint-mobility-model.h"
@@ -55,8 +58,9 @@ constexpr uint16_t PORT = 4000;
 void
 SetDefaults(const Scenario& scenario, Fidelity fidelity)
 {
-    // CQI from the control region: deterministic, and no needless retransmissions.
-    Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration", BooleanValue(false));
+    // CQI from the control region is deterministic and brings no needless retransmissions.
+    Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration",
+                       BooleanValue(scenario.radio.cqi == "pdsch"));
     if (fidelity == Fidelity::FAST)
     {
         Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
@@ -97,6 +101,10 @@ LteNetwork::LteNetwork(const Scenario& scenario,
         m_lteHelper->SetSpectrumChannelType("mlb::LteSpectrumChannel");
     }
     m_lteHelper->SetSchedulerType("mlb::PrbCountingScheduler");
+    m_lteHelper->SetSchedulerAttribute("Scheduler",
+                                       TypeIdValue(scenario.radio.scheduler == "rr"
+                                                       ? RrFfMacScheduler::GetTypeId()
+                                                       : PfFfMacScheduler::GetTypeId()));
     m_lteHelper->SetHandoverAlgorithmType("mlb::CioHandoverAlgorithm");
     SetPathLoss(*m_lteHelper, scenario.radio);
 
@@ -110,27 +118,9 @@ LteNetwork::LteNetwork(const Scenario& scenario,
 void
 LteNetwork::InstallCells(const Scenario& scenario)
 {
-    m_enbNodes.Create(scenario.cells.size());
-    for (uint32_t i = 0; i < scenario.cells.size(); ++i)
+    for (const Cell& cell : scenario.cells)
     {
-        const Cell& cell = scenario.cells[i];
-        auto mobility = CreateObject<ConstantPositionMobilityModel>();
-        mobility->SetPosition(Vector(cell.xM, cell.yM, cell.heightM));
-        m_enbNodes.Get(i)->AggregateObject(mobility);
-    }
-
-    const UintegerValue bandwidthRb(scenario.radio.dlBandwidthRb);
-    m_lteHelper->SetEnbDeviceAttribute("DlBandwidth", bandwidthRb);
-    m_lteHelper->SetEnbDeviceAttribute("UlBandwidth", bandwidthRb);
-    m_enbDevices = m_lteHelper->InstallEnbDevice(m_enbNodes);
-    for (uint32_t i = 0; i < scenario.cells.size(); ++i)
-    {
-        auto device = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(i));
-        NS_ABORT_MSG_UNLESS(device->GetCellId() == i + 1, "cell IDs are not the indices + 1");
-        device->GetPhy()->SetTxPower(scenario.cells[i].txPowerDbm);
-        PointerValue algorithm;
-        device->GetAttribute("LteHandoverAlgorithm", algorithm);
-        m_enbs.push_back({device->GetRrc(), algorithm.Get<CioHandoverAlgorithm>()});
+        InstallCell(scenario.radio, cell);
     }
     for (const auto& [serving, neighbor] : m_neighborPairs)
     {
@@ -142,6 +132,42 @@ LteNetwork::InstallCells(const Scenario& scenario)
             m_lteHelper->AddX2Interface(m_enbNodes.Get(serving), m_enbNodes.Get(neighbor));
         }
     }
+}
+
+void
+LteNetwork::InstallCell(const Radio& radio, const Cell& cell)
+{
+    auto node = CreateObject<Node>();
+    auto mobility = CreateObject<ConstantPositionMobilityModel>();
+    mobility->SetPosition(Vector(cell.xM, cell.yM, cell.heightM));
+    node->AggregateObject(mobility);
+    m_enbNodes.Add(node);
+
+    if (radio.antenna.pattern == "sector")
+    {
+        const Antenna& antenna = radio.antenna;
+        m_lteHelper->SetEnbAntennaModelType("mlb::SectorAntennaModel");
+        for (const auto& [name, value] : {std::pair("Azimuth", cell.azimuthDeg),
+                                          {"Tilt", cell.tiltDeg},
+                                          {"HorizontalBeamwidth", antenna.horizontalBeamwidthDeg},
+                                          {"VerticalBeamwidth", antenna.verticalBeamwidthDeg},
+                                          {"MaxAttenuation", antenna.maxAttenuationDb},
+                                          {"SideLobeLimit", antenna.sideLobeLimitDb},
+                                          {"Gain", antenna.gainDbi}})
+        {
+            m_lteHelper->SetEnbAntennaModelAttribute(name, DoubleValue(value));
+        }
+    }
+    m_lteHelper->SetEnbDeviceAttribute("DlBandwidth", UintegerValue(radio.dlBandwidthRb));
+    m_lteHelper->SetEnbDeviceAttribute("UlBandwidth", UintegerValue(radio.dlBandwidthRb));
+    auto device = DynamicCast<LteEnbNetDevice>(m_lteHelper->InstallEnbDevice(node).Get(0));
+    m_enbDevices.Add(device);
+    NS_ABORT_MSG_UNLESS(device->GetCellId() == m_enbDevices.GetN(),
+                        "cell IDs are not the indices + 1");
+    device->GetPhy()->SetTxPower(cell.txPowerDbm);
+    PointerValue algorithm;
+    device->GetAttribute("LteHandoverAlgorithm", algorithm);
+    m_enbs.push_back({device->GetRrc(), algorithm.Get<CioHandoverAlgorithm>()});
 }
 
 void
@@ -219,7 +245,6 @@ LteNetwork::InstallTraffic(const Scenario& scenario)
 void
 LteNetwork::ScheduleAttachment(const Scenario& scenario)
 {
-    const auto pathLoss = m_lteHelper->GetDownlinkSpectrumChannel()->GetPropagationLossModel();
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
     {
         auto ueMobility = m_ueNodes.Get(ue)->GetObject<MobilityModel>();
@@ -228,9 +253,7 @@ LteNetwork::ScheduleAttachment(const Scenario& scenario)
         for (uint32_t cell = 0; cell < scenario.cells.size(); ++cell)
         {
             const double rxPowerDbm =
-                pathLoss->CalcRxPower(scenario.cells[cell].txPowerDbm,
-                                      m_enbNodes.Get(cell)->GetObject<MobilityModel>(),
-                                      ueMobility);
+                GetRxPowerDbm(cell, scenario.cells[cell].txPowerDbm, ueMobility);
             if (rxPowerDbm > strongestDbm)
             {
                 strongest = cell;
@@ -243,6 +266,17 @@ LteNetwork::ScheduleAttachment(const Scenario& scenario)
                                                     m_enbDevices.Get(strongest));
                             });
     }
+}
+
+double
+LteNetwork::GetRxPowerDbm(uint32_t cell, double txPowerDbm, Ptr<MobilityModel> ueMobility) const
+{
+    const auto loss = m_lteHelper->GetDownlinkSpectrumChannel()->GetPropagationLossModel();
+    const auto phy = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(cell))->GetPhy();
+    const auto antenna = DynamicCast<AntennaModel>(phy->GetDlSpectrumPhy()->GetAntenna());
+    auto cellMobility = m_enbNodes.Get(cell)->GetObject<MobilityModel>();
+    const Angles angles(ueMobility->GetPosition(), cellMobility->GetPosition());
+    return loss->CalcRxPower(txPowerDbm, cellMobility, ueMobility) + antenna->GetGainDb(angles);
 }
 
 void

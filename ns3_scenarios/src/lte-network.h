@@ -120,6 +120,13 @@ class LteNetwork
     /// Creates the eNBs, their handover algorithms, and X2 between neighbours.
     void InstallCells(const Scenario& scenario);
 
+    /**
+     * @brief Creates the eNB of a cell.
+     * @param radio bandwidth and antenna
+     * @param cell the cell
+     */
+    void InstallCell(const Radio& radio, const Cell& cell);
+
     /// Creates the UEs, lets them move, and connects their measurements to event A3.
     void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
 
@@ -131,6 +138,16 @@ class LteNetwork
      * @param scenario the scenario
      */
     void ScheduleAttachment(const Scenario& scenario);
+
+    /**
+     * @param cell index of the cell
+     * @param txPowerDbm its power, in dBm
+     * @param ueMobility where a UE is
+     * @return the power that the UE receives, in dBm
+     */
+    double GetRxPowerDbm(uint32_t cell,
+                         double txPowerDbm,
+                         ns3::Ptr<ns3::MobilityModel> ueMobility) const;
 
     /// Sink of the traces of a UE that has connected or handed over: requests a CQI report.
     void ReceiveConnected(uint64_t imsi, uint16_t cellId, uint16_t rnti);

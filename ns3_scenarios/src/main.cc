@@ -118,7 +118,10 @@ RunEpisode(const Options& options)
         return;
     }
 
-    Simulation simulation(scenario, tracks, options.stock ? Fidelity::STOCK : Fidelity::FAST);
+    // LteSpectrumChannel withholds from a UE the data frames of others, which a CQI from PDSCH
+    // measures.
+    const bool isStock = options.stock || scenario.radio.cqi == "pdsch";
+    Simulation simulation(scenario, tracks, isStock ? Fidelity::STOCK : Fidelity::FAST);
     const auto stateOf = [&simulation](const Kpis& kpis) {
         return State{Observation(kpis),
                      -StandardDeviation(kpis.prbUtilization),

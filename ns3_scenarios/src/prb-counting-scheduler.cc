@@ -4,7 +4,9 @@
 
 #include "rbg-size.h"
 
+#include "ns3/object-factory.h"
 #include "ns3/pf-ff-mac-scheduler.h"
+#include "ns3/type-id.h"
 
 #include <algorithm>
 #include <bit>
@@ -207,18 +209,31 @@ PrbCountingScheduler::GetTypeId()
     static TypeId tid = TypeId("mlb::PrbCountingScheduler")
                             .SetParent<FfMacScheduler>()
                             .SetGroupName("Lte")
-                            .AddConstructor<PrbCountingScheduler>();
+                            .AddConstructor<PrbCountingScheduler>()
+                            .AddAttribute("Scheduler",
+                                          "Type of the scheduler that decides",
+                                          TypeId::ATTR_CONSTRUCT | TypeId::ATTR_SET,
+                                          TypeIdValue(PfFfMacScheduler::GetTypeId()),
+                                          MakeTypeIdAccessor(&PrbCountingScheduler::SetScheduler),
+                                          MakeTypeIdChecker());
     return tid;
 }
 
 PrbCountingScheduler::PrbCountingScheduler()
-    : m_scheduler(CreateObject<PfFfMacScheduler>()),
-      m_cschedTap(std::make_unique<CschedTap>(*this)),
+    : m_cschedTap(std::make_unique<CschedTap>(*this)),
       m_schedTap(std::make_unique<SchedTap>(*this))
 {
 }
 
 PrbCountingScheduler::~PrbCountingScheduler() = default;
+
+void
+PrbCountingScheduler::SetScheduler(TypeId scheduler)
+{
+    ObjectFactory factory;
+    factory.SetTypeId(scheduler);
+    m_scheduler = factory.Create<FfMacScheduler>();
+}
 
 void
 PrbCountingScheduler::DoDispose()

@@ -15,10 +15,10 @@ namespace mlb
 {
 
 /**
- * @brief A proportional fair scheduler that tells how many downlink PRBs it has allocated.
+ * @brief A scheduler that tells how many downlink PRBs it has allocated.
  *
- * It wraps ns3::PfFfMacScheduler. No trace of ns-3 carries RB counts; the resource allocation
- * bitmap of each downlink DCI does (type 0, TS 36.213 clause 7.1.6.1).
+ * It wraps one of ns-3's, ns3::PfFfMacScheduler by default. No trace of ns-3 carries RB counts; the
+ * resource allocation bitmap of each downlink DCI does (type 0, TS 36.213 clause 7.1.6.1).
  *
  * It also keeps feedback of UEs that the cell has already released from the scheduler, which would
  * end the simulation with "No info find in HARQ buffer".
@@ -56,6 +56,11 @@ class PrbCountingScheduler : public ns3::FfMacScheduler
     class CschedTap;
     class SchedTap;
     class SchedUserTap;
+
+    /**
+     * @param scheduler type of the scheduler that decides
+     */
+    void SetScheduler(ns3::TypeId scheduler);
 
     /**
      * @brief Counts the PRBs of one downlink DCI.

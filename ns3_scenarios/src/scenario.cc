@@ -181,7 +181,28 @@ ReadPathLoss(const FieldReader& fields)
 
 /**
  * @param fields the scenario
- * @return its carrier, path loss and noise
+ * @return the antenna pattern of its cells
+ */
+Antenna
+ReadAntenna(const FieldReader& fields)
+{
+    const std::string path = "radio.antenna.";
+    Antenna antenna{};
+    antenna.pattern = fields.Choice(path + "pattern", {"omni", "sector"});
+    if (antenna.pattern == "sector")
+    {
+        antenna.horizontalBeamwidthDeg = fields.Number(path + "horizontal_beamwidth_deg", 1, 360);
+        antenna.verticalBeamwidthDeg = fields.Number(path + "vertical_beamwidth_deg", 1, 180);
+        antenna.maxAttenuationDb = fields.Number(path + "max_attenuation_db", 0, 100);
+        antenna.sideLobeLimitDb = fields.Number(path + "side_lobe_limit_db", 0, 100);
+        antenna.gainDbi = fields.Number(path + "gain_dbi", -50, 50);
+    }
+    return antenna;
+}
+
+/**
+ * @param fields the scenario
+ * @return its carrier, propagation, noise, and how cells are scheduled
  */
 Radio
 ReadRadio(const FieldReader& fields)
@@ -204,7 +225,10 @@ ReadRadio(const FieldReader& fields)
             fields.Number("radio.ue_height_m", 0, 1000),
             fields.Number("radio.cell_height_m", 0, 1000),
             ReadPathLoss(fields),
-            fields.Number("radio.ue_noise_figure_db", 0, 50)};
+            ReadAntenna(fields),
+            fields.Number("radio.ue_noise_figure_db", 0, 50),
+            fields.Choice("radio.scheduler", {"pf", "rr"}),
+            fields.Choice("radio.cqi", {"control", "pdsch"})};
 }
 
 } // namespace
@@ -240,7 +264,9 @@ Scenario::Read(const std::string& path)
         scenario.cells.push_back({fields.Number(cell + ".x_m", -FAR_M, FAR_M),
                                   fields.Number(cell + ".y_m", -FAR_M, FAR_M),
                                   fields.Number(cell + ".height_m", 0, 1000),
-                                  fields.Number(cell + ".tx_power_dbm", -30, 80)});
+                                  fields.Number(cell + ".tx_power_dbm", -30, 80),
+                                  fields.Number(cell + ".azimuth_deg", 0, 360),
+                                  fields.Number(cell + ".tilt_deg", -90, 90)});
     }
     const auto last = static_cast<uint32_t>(scenario.cells.size()) - 1;
     for (uint32_t i = 0; i < fields.Length("neighbor_pairs", 1); ++i)

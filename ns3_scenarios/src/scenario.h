@@ -11,13 +11,15 @@
 namespace mlb
 {
 
-/// One cell with an isotropic antenna.
+/// One cell.
 struct Cell
 {
     double xM;         ///< east, in m
     double yM;         ///< north, in m
     double heightM;    ///< above ground, in m
     double txPowerDbm; ///< total power of the downlink carrier, in dBm
+    double azimuthDeg; ///< of a sector's main lobe, clockwise from north, in degrees
+    double tiltDeg;    ///< of a sector's main lobe, below the horizon, in degrees
 };
 
 /// A path loss model and its parameters; those of other models are unset.
@@ -31,7 +33,18 @@ struct PathLoss
     std::string condition;   ///< of uma and umi: los or nlos
 };
 
-/// Carrier, path loss and noise.
+/// Antenna pattern of all cells; that of an omnidirectional one is unset but for the first field.
+struct Antenna
+{
+    std::string pattern;           ///< omni or sector
+    double horizontalBeamwidthDeg; ///< between the points 3 dB down, in degrees
+    double verticalBeamwidthDeg;   ///< between the points 3 dB down, in degrees
+    double maxAttenuationDb;       ///< A_m of TR 36.814 table A.2.1.1-2, in dB
+    double sideLobeLimitDb;        ///< SLA_v of TR 36.814 table A.2.1.1-2, in dB
+    double gainDbi;                ///< of the main lobe, in dBi
+};
+
+/// Carrier, propagation, noise, and how cells are scheduled.
 struct Radio
 {
     uint32_t dlEarfcn;      ///< downlink carrier, TS 36.101 clause 5.7.3
@@ -39,7 +52,10 @@ struct Radio
     double ueHeightM;       ///< above ground, in m
     double cellHeightM;     ///< above ground, in m, of all cells for models that know only one
     PathLoss pathLoss;      ///< between cells and UEs
+    Antenna antenna;        ///< of all cells
     double ueNoiseFigureDb; ///< in dB
+    std::string scheduler;  ///< pf or rr
+    std::string cqi;        ///< what the CQI is measured on: control or pdsch
 };
 
 /// Event A3, TS 36.331 clause 5.5.4.4.
@@ -80,12 +96,12 @@ struct Scenario
      */
     static Scenario Read(const std::string& path);
 
-    Radio radio;                                              ///< carrier, path loss and noise
-    Handover handover;                                        ///< event A3
-    Traffic traffic;                                          ///< downlink traffic
-    Episode episode;                                          ///< time
-    uint32_t ues;                                             ///< number of UEs
-    std::vector<Cell> cells;                                  ///< cells, in order of their index
+    Radio radio;             ///< carrier, propagation, noise, scheduler
+    Handover handover;       ///< event A3
+    Traffic traffic;         ///< downlink traffic
+    Episode episode;         ///< time
+    uint32_t ues;            ///< number of UEs
+    std::vector<Cell> cells; ///< cells, in order of their index
     std::vector<std::pair<uint32_t, uint32_t>> neighborPairs; ///< (serving, neighbour) cell index
 };
 

@@ -8,7 +8,9 @@ import made_network
 import numpy as np
 import pytest
 
-from py_agent.env import open_backend
+from ns3_scenarios.kpis import StepKpis
+from py_agent.env import BackendName, open_backend
+from sumo_mobility.base.errors import ConfigError
 
 pytestmark = pytest.mark.ns3
 
@@ -17,18 +19,21 @@ LOW = {"dl_earfcn": 3625}
 """942.5 MHz, where Hata's own formulas hold."""
 
 
-def difference_db(radio: dict[str, Any]) -> float:
-    """Greatest difference of RSRP after the reset and each step, with UEs at up to 10 m/s."""
-    scenario, trace = made_network.scenario(steps=2, radio=radio), made_network.trace(steps=2)
-    rsrp_dbm = []
-    for name in ("ns3", "engine"):
-        backend = open_backend(scenario, name)
-        try:
-            kpis = [backend.reset(trace, 1), *(backend.step(np.zeros(2)) for _ in range(2))]
-        finally:
-            backend.close()
-        rsrp_dbm.append([one.ue_rsrp_dbm for one in kpis])
-    return float(np.abs(np.subtract(*rsrp_dbm)).max())
+def play(name: BackendName, radio: dict[str, Any], sectors: int = 1, **parts: Any) -> list[StepKpis]:
+    """KPIs of the reset and of two steps without CIO, with UEs at up to 10 m/s."""
+    scenario = made_network.scenario(steps=2, radio=radio, sites={"sectors": sectors}, **parts)
+    backend = open_backend(scenario, name)
+    no_cio_db = np.zeros(len(scenario.neighbor_pairs))
+    try:
+        return [backend.reset(made_network.trace(steps=2), 1), *(backend.step(no_cio_db) for _ in range(2))]
+    finally:
+        backend.close()
+
+
+def difference_db(radio: dict[str, Any], sectors: int = 1) -> float:
+    """Greatest difference of RSRP between ns-3 and the engine."""
+    ns3, engine = (np.array([kpis.ue_rsrp_dbm for kpis in play(name, radio, sectors)]) for name in ("ns3", "engine"))
+    return float(np.abs(ns3 - engine).max())
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,46 @@ def difference_db(radio: dict[str, Any]) -> float:
 )
 def test_path_loss_is_that_of_ns3(radio: dict[str, Any]) -> None:
     assert difference_db(radio) < 1e-4
+
+
+@pytest.mark.parametrize("tilt_deg", [0, 12])
+def test_sector_antennas_are_those_of_ns3(tilt_deg: float) -> None:
+    assert difference_db({"antenna": {"pattern": "sector", "tilt_deg": tilt_deg}}, sectors=3) < 1e-3
+
+
+def test_ues_attach_to_the_sector_that_looks_at_them() -> None:
+    """UEs 2, 3 and 4 are north-east, south-east and east of site 0, whose sectors look to 0, 120 and 240 degrees."""
+    first = play("ns3", {"antenna": {"pattern": "sector"}}, sectors=3)[0]
+    assert first.ue_serving_cell.tolist() == first.ue_rsrp_dbm.argmax(axis=1).tolist()
+    assert first.ue_serving_cell[3] == 1
+
+
+@pytest.mark.parametrize("bandwidth_rb", [25, 50, 100])
+def test_bandwidths_have_the_rsrp_and_load_of_ns3(bandwidth_rb: int) -> None:
+    traffic = {"offered_bps": 4e5 * bandwidth_rb / 25}
+    ns3, engine = (play(name, {"dl_bandwidth_rb": bandwidth_rb}, traffic=traffic) for name in ("ns3", "engine"))
+    for one, other in zip(ns3, engine, strict=True):
+        assert one.ue_rsrp_dbm == pytest.approx(other.ue_rsrp_dbm, abs=3e-5)
+        assert one.prb_utilization == pytest.approx(other.prb_utilization, abs=0.01)
+
+
+def test_cqi_from_pdsch_sees_how_little_the_others_send() -> None:
+    """At low load the data region is almost free of interference, the control region never is."""
+    control, pdsch = (play("ns3", {"cqi": cqi})[-1] for cqi in ("control", "pdsch"))
+    assert (pdsch.ue_sinr_db > control.ue_sinr_db + 3).all()
+    assert pdsch.ue_rsrp_dbm == pytest.approx(control.ue_rsrp_dbm, abs=1e-9)
+    assert pdsch.prb_utilization.sum() < control.prb_utilization.sum()
+
+
+def test_round_robin_deals_equal_shares() -> None:
+    """Round robin cuts a TTI into equal shares: 5 UEs get 2 of 13 RBGs each, 20 of 25 PRBs. PF gives all 24 to one."""
+    full = {"offered_bps": 5e6}
+    pf, rr = (play("ns3", {"scheduler": scheduler}, traffic=full)[-1] for scheduler in ("pf", "rr"))
+    assert pf.prb_utilization[0] == pytest.approx(24 / 25, abs=0.01)
+    assert rr.prb_utilization[0] == pytest.approx(20 / 25, abs=0.01)
+
+
+@pytest.mark.parametrize("field", [{"cqi": "pdsch"}, {"scheduler": "rr"}])
+def test_the_engine_refuses_what_it_does_not_mirror(field: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=rf"radio\.{next(iter(field))}: the engine has no .*\n.*use backend ns3"):
+        play("engine", field)

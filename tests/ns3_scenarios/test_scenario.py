@@ -118,3 +118,30 @@ def test_scenario_survives_json_and_refuses_pairs_that_name_no_cell(tmp_path: Pa
     assert Scenario.read_json(tmp_path / "s.json") == scenario
     with pytest.raises(ConfigError, match=r"neighbor_pairs\.0: \(0, 7\) does not name two cells"):
         Scenario.parse({**scenario.model_dump(), "neighbor_pairs": [(0, 7)]}, "s.json")
+
+
+def sectored(**radio: Any) -> dict[str, Any]:
+    return {**preset_data(), "sites": {"sectors": 3, "first_azimuth_deg": 30}, "radio": radio}
+
+
+def test_a_site_of_three_sectors_has_three_cells_that_look_120_degrees_apart() -> None:
+    preset = Preset.parse(sectored(antenna={"pattern": "sector", "tilt_deg": 8}), "test")
+    scenario = Scenario.place(preset, [(0, 0), (700, 0)])
+    assert [(cell.x_m, cell.azimuth_deg, cell.tilt_deg) for cell in scenario.cells] == [
+        (x_m, azimuth_deg, 8) for x_m in (0, 700) for azimuth_deg in (30, 150, 270)
+    ]
+    # Cells of one site are neighbours, too.
+    assert scenario.neighbor_pairs == tuple((i, j) for i in range(6) for j in range(6) if i != j)
+
+
+def test_sectors_need_an_antenna_and_differ() -> None:
+    with pytest.raises(ConfigError, match=r"sites\.sectors = 3 need radio\.antenna\.pattern = sector"):
+        Preset.parse(sectored(), "test")
+    preset = Preset.parse(sectored(antenna={"pattern": "sector"}), "test")
+    placed = Scenario.place(preset, [(0, 0), (700, 0)]).model_dump()
+    placed["cells"][1]["azimuth_deg"] = 30.0
+    with pytest.raises(ConfigError, match=r"cells 0 and 1 stand on one spot \(0, 0\) m and look to 30 degrees"):
+        Scenario.parse(placed, "test")
+    placed["radio"]["antenna"], placed["sites"]["sectors"] = {"pattern": "omni"}, 1
+    with pytest.raises(ConfigError, match=r"cells 0 and 1 stand on one spot \(0, 0\) m"):
+        Scenario.parse(placed, "test")

@@ -24,13 +24,18 @@ Document()
         "radio": {"dl_earfcn": 800, "dl_bandwidth_rb": 50, "ue_height_m": 1.5, "cell_height_m": 28,
                   "path_loss": {"model": "log-distance", "exponent": 3.76,
                                 "reference_loss_db": 15.3},
-                  "ue_noise_figure_db": 9},
+                  "antenna": {"pattern": "sector", "horizontal_beamwidth_deg": 70,
+                              "vertical_beamwidth_deg": 10, "max_attenuation_db": 25,
+                              "side_lobe_limit_db": 20, "gain_dbi": 14},
+                  "ue_noise_figure_db": 9, "scheduler": "rr", "cqi": "pdsch"},
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
                      "cio_range_db": 6},
         "traffic": {"offered_bps": 2e5, "packet_bytes": 1000},
         "episode": {"steps": 40, "control_interval_s": 0.6, "warmup_s": 3},
-        "cells": [{"x_m": -10, "y_m": 20, "height_m": 30, "tx_power_dbm": 40},
-                  {"x_m": 500, "y_m": 600, "height_m": 25, "tx_power_dbm": 43}],
+        "cells": [{"x_m": -10, "y_m": 20, "height_m": 30, "tx_power_dbm": 40,
+                   "azimuth_deg": 0, "tilt_deg": 0},
+                  {"x_m": 500, "y_m": 600, "height_m": 25, "tx_power_dbm": 43,
+                   "azimuth_deg": 120, "tilt_deg": 6}],
         "neighbor_pairs": [[0, 1], [1, 0]]})");
 }
 
@@ -57,6 +62,15 @@ class ReadTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(loss.model, "log-distance", "radio.path_loss.model");
         NS_TEST_EXPECT_MSG_EQ(loss.exponent, 3.76, "radio.path_loss.exponent");
         NS_TEST_EXPECT_MSG_EQ(loss.referenceLossDb, 15.3, "radio.path_loss.reference_loss_db");
+        const Antenna& antenna = scenario.radio.antenna;
+        NS_TEST_EXPECT_MSG_EQ(antenna.pattern, "sector", "radio.antenna.pattern");
+        NS_TEST_EXPECT_MSG_EQ(antenna.horizontalBeamwidthDeg, 70, "radio.antenna");
+        NS_TEST_EXPECT_MSG_EQ(antenna.verticalBeamwidthDeg, 10, "radio.antenna");
+        NS_TEST_EXPECT_MSG_EQ(antenna.maxAttenuationDb, 25, "radio.antenna.max_attenuation_db");
+        NS_TEST_EXPECT_MSG_EQ(antenna.sideLobeLimitDb, 20, "radio.antenna.side_lobe_limit_db");
+        NS_TEST_EXPECT_MSG_EQ(antenna.gainDbi, 14, "radio.antenna.gain_dbi");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.scheduler, "rr", "radio.scheduler");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.cqi, "pdsch", "radio.cqi");
         NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueNoiseFigureDb, 9, "radio.ue_noise_figure_db");
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.a3OffsetDb, -1, "handover.a3_offset_db");
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.hysteresisDb, 2, "handover.hysteresis_db");
@@ -74,6 +88,8 @@ class ReadTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].yM, 600, "cells.1.y_m");
         NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].heightM, 25, "cells.1.height_m");
         NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].txPowerDbm, 43, "cells.1.tx_power_dbm");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].azimuthDeg, 120, "cells.1.azimuth_deg");
+        NS_TEST_EXPECT_MSG_EQ(scenario.cells[1].tiltDeg, 6, "cells.1.tilt_deg");
         NS_TEST_ASSERT_MSG_EQ(scenario.neighborPairs.size(), 2U, "neighbor_pairs");
         NS_TEST_EXPECT_MSG_EQ(scenario.neighborPairs[1].first, 1U, "neighbor_pairs.1.0");
         NS_TEST_EXPECT_MSG_EQ(scenario.neighborPairs[1].second, 0U, "neighbor_pairs.1.1");
@@ -131,7 +147,7 @@ class ScenarioTestSuite : public ns3::TestSuite
         AddTestCase(new ReadTestCase);
         const json document = Document();
         for (const std::string section :
-             {"radio", "radio.path_loss", "handover", "traffic", "episode"})
+             {"radio", "radio.path_loss", "radio.antenna", "handover", "traffic", "episode"})
         {
             std::string parent = "/" + section;
             std::replace(parent.begin(), parent.end(), '.', '/');
