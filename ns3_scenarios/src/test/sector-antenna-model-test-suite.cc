@@ -6,6 +6,8 @@
 #include "ns3/test.h"
 #include "ns3/vector.h"
 
+#include <cmath>
+
 using namespace ns3;
 
 namespace
