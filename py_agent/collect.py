@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -20,6 +20,7 @@ import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_episode, write_episode
 from ns3_scenarios.bridge.process import die_with_parent
+from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import BackendName, MlbEnv, open_backend
 from py_agent.policies import PolicyFactory
@@ -39,6 +40,7 @@ class _Job:
     metadata: EpisodeMetadata
     ns3: str
     path: Path
+    traces: Traces | None
 
 
 def collect(
@@ -50,6 +52,7 @@ def collect(
     workers: int = 2,
     backend: BackendName = "ns3",
     ns3: str = "3.44",
+    traces_to: Traces | None = None,
 ) -> list[Episode]:
     """Plays every policy on every trace with every seed.
 
@@ -62,6 +65,7 @@ def collect(
         workers: Number of processes.
         backend: "ns3" or "engine".
         ns3: Version of ns-3.
+        traces_to: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
 
     Returns:
         The episodes, trace by trace, in each policy by policy, in each seed by seed; the same whatever `workers` is.
@@ -92,7 +96,8 @@ def collect(
                     provenance=Provenance(action_source=policy_name),
                 )
                 path = directory / f"{trace_name}-{policy_name}-{seed}.h5"
-                jobs.append(_Job(scenario, trace, policy, metadata, ns3, path))
+                tracing = traces_to and replace(traces_to, directory=traces_to.directory / path.stem)
+                jobs.append(_Job(scenario, trace, policy, metadata, ns3, path, tracing))
     missing = []
     for job in jobs:
         if job.path.is_file():
@@ -186,7 +191,7 @@ def _work(connection: Connection) -> None:
 
 
 def _play_one(job: _Job) -> None:
-    env = MlbEnv(job.scenario, open_backend(job.scenario, job.metadata.backend, job.ns3), [job.trace])
+    env = MlbEnv(job.scenario, open_backend(job.scenario, job.metadata.backend, job.ns3, job.traces), [job.trace])
     try:
         write_episode(job.path, run_episode(env, job.policy(job.scenario), job.metadata))
     finally:

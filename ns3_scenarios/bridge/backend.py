@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ns3_scenarios.bridge.server import AgentServer
+from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import (
@@ -42,15 +43,24 @@ class Ns3Backend:
         ns3: Version of ns-3, as `mlb doctor` lists them.
         timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time.
         branch_workers: How many branches are simulated at once; one a core if None.
+        traces: Where to leave the events and DCIs of each episode, whether it ends, is closed or reset early; those
+            of branches are not traced.
 
     Raises:
         DependencyError: the ns-3 program has not been built.
     """
 
     def __init__(
-        self, scenario: Scenario, ns3: str = "3.44", timeout_s: float = 300.0, branch_workers: int | None = None
+        self,
+        scenario: Scenario,
+        ns3: str = "3.44",
+        timeout_s: float = 300.0,
+        branch_workers: int | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.scenario = scenario
+        self._traces = traces
+        self._episode = -1
         self._branch_workers = branch_workers
         self._program = program(ns3)
         self._timeout_s = timeout_s
@@ -64,9 +74,13 @@ class Ns3Backend:
         Raises:
             DataError: the trace does not fit the scenario.
             SimulatorError: the program failed; its last lines of stderr say why.
+            StorageError: there is no place for temporary files or traces, or traces would be overwritten.
         """
         self.close()
         check_trace(self.scenario, trace)
+        self._episode += 1
+        if self._traces is not None:
+            self._traces.reserve(self._episode)
         self._scratch = ScratchDirectory()
         try:
             folder = self._scratch.path
@@ -83,6 +97,7 @@ class Ns3Backend:
                     f"--timeout-s={_AGENT_TIMEOUT_S}",
                     f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
                     *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
+                    *([f"--traces={folder}"] if self._traces is not None else []),
                 ]
             )
             self._server.accept()
@@ -131,6 +146,8 @@ class Ns3Backend:
         try:
             if server is not None:
                 server.close()
+            if scratch is not None and self._traces is not None:
+                self._traces.publish(self._episode, scratch.path)
         finally:
             if scratch is not None:
                 scratch.close()

@@ -15,6 +15,7 @@
 #include "kpi-observation.h"
 #include "scenario.h"
 #include "simulation.h"
+#include "trace-writer.h"
 #include "waypoints.h"
 
 #include "ns3/command-line.h"
@@ -25,6 +26,7 @@
 #include <csignal>
 #include <iostream>
 #include <numeric>
+#include <optional>
 #include <sys/prctl.h>
 #include <thread>
 
@@ -44,7 +46,8 @@ struct Options
     double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
     /// how many branches are simulated at once
     uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
-    bool stock{false}; ///< whether to do all that ns-3 does by default
+    bool stock{false};  ///< whether to do all that ns-3 does by default
+    std::string traces; ///< directory for traces of events and DCIs, or none
 };
 
 /**
@@ -77,6 +80,9 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.AddValue("stock",
                          "use ns-3's own spectrum channel and CQI period: slower, to compare with",
                          options.stock);
+    commandLine.AddValue("traces",
+                         "existing directory for events.csv and dl_dci.csv (default: none)",
+                         options.traces);
     commandLine.Parse(argc, argv);
     return options;
 }
@@ -109,6 +115,11 @@ RunEpisode(const Options& options)
     const std::vector<Track> tracks =
         ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
     ns3::RngSeedManager::SetRun(options.seed);
+    std::optional<TraceWriter> traces;
+    if (!options.traces.empty())
+    {
+        traces.emplace(options.traces);
+    }
     AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
     GymBridge bridge(link, ForkPool(options.branchWorkers));
     if (!bridge.Initialize(EmptyObservation(scenario),
@@ -121,7 +132,10 @@ RunEpisode(const Options& options)
     // LteSpectrumChannel withholds from a UE the data frames of others, which a CQI from PDSCH
     // measures.
     const bool isStock = options.stock || scenario.radio.cqi == "pdsch";
-    Simulation simulation(scenario, tracks, isStock ? Fidelity::STOCK : Fidelity::FAST);
+    Simulation simulation(scenario,
+                          tracks,
+                          isStock ? Fidelity::STOCK : Fidelity::FAST,
+                          traces ? &*traces : nullptr);
     const auto stateOf = [&simulation](const Kpis& kpis) {
         return State{Observation(kpis),
                      -StandardDeviation(kpis.prbUtilization),

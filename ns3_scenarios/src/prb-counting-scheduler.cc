@@ -6,6 +6,7 @@
 
 #include "ns3/object-factory.h"
 #include "ns3/pf-ff-mac-scheduler.h"
+#include "ns3/trace-source-accessor.h"
 #include "ns3/type-id.h"
 
 #include <algorithm>
@@ -188,7 +189,9 @@ class PrbCountingScheduler::SchedUserTap : public FfMacSchedSapUser
     {
         for (const auto& data : params.m_buildDataList)
         {
-            m_owner.m_allocatedPrbs += m_owner.PrbsOf(data.m_dci.m_rbBitmap);
+            const uint32_t prbs = m_owner.PrbsOf(data.m_dci.m_rbBitmap);
+            m_owner.m_allocatedPrbs += prbs;
+            m_owner.m_dlDci(data.m_dci, prbs);
         }
         m_next.SchedDlConfigInd(params);
     }
@@ -215,7 +218,11 @@ PrbCountingScheduler::GetTypeId()
                                           TypeId::ATTR_CONSTRUCT | TypeId::ATTR_SET,
                                           TypeIdValue(PfFfMacScheduler::GetTypeId()),
                                           MakeTypeIdAccessor(&PrbCountingScheduler::SetScheduler),
-                                          MakeTypeIdChecker());
+                                          MakeTypeIdChecker())
+                            .AddTraceSource("DlDci",
+                                            "A downlink DCI and the PRBs that it allocates",
+                                            MakeTraceSourceAccessor(&PrbCountingScheduler::m_dlDci),
+                                            "mlb::PrbCountingScheduler::DlDciTracedCallback");
     return tid;
 }
 

@@ -6,6 +6,7 @@
 #include "ns3/ff-mac-csched-sap.h"
 #include "ns3/ff-mac-sched-sap.h"
 #include "ns3/ff-mac-scheduler.h"
+#include "ns3/traced-callback.h"
 
 #include <cstdint>
 #include <memory>
@@ -40,6 +41,14 @@ class PrbCountingScheduler : public ns3::FfMacScheduler
      * @return sum over the TTIs of the PRBs that carried data
      */
     uint64_t TakeAllocatedPrbs();
+
+    /**
+     * TracedCallback signature of DlDci.
+     *
+     * @param [in] dci the DCI
+     * @param [in] prbs PRBs that it allocates
+     */
+    typedef void (*DlDciTracedCallback)(const ns3::DlDciListElement_s& dci, uint32_t prbs);
 
     // inherited from FfMacScheduler
     void SetFfMacCschedSapUser(ns3::FfMacCschedSapUser* user) override;
@@ -76,6 +85,7 @@ class PrbCountingScheduler : public ns3::FfMacScheduler
     std::set<uint16_t> m_rntis;                   ///< RNTIs that are configured
     uint32_t m_dlBandwidthRb{0};                  ///< downlink bandwidth, in RBs
     uint64_t m_allocatedPrbs{0};                  ///< PRBs since the last TakeAllocatedPrbs
+    ns3::TracedCallback<const ns3::DlDciListElement_s&, uint32_t> m_dlDci; ///< each DCI
 };
 
 } // namespace mlb

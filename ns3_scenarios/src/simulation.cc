@@ -27,11 +27,17 @@ RunThrough(ns3::Time instant)
 
 Simulation::Simulation(const Scenario& scenario,
                        const std::vector<Track>& tracks,
-                       Fidelity fidelity)
+                       Fidelity fidelity,
+                       TraceWriter* traces)
     : m_scenario(scenario),
       m_network(scenario, tracks, fidelity),
-      m_collector(scenario, m_network)
+      m_collector(scenario, m_network),
+      m_traces(traces)
 {
+    if (m_traces)
+    {
+        m_traces->Connect(scenario, m_network);
+    }
 }
 
 Simulation::~Simulation()
@@ -46,7 +52,7 @@ Simulation::WarmUp()
     RunThrough(ExactSeconds(episode.warmupS - episode.controlIntervalS));
     m_collector.Take(-episode.controlIntervalS);
     RunThrough(ExactSeconds(episode.warmupS));
-    return m_collector.Take(0);
+    return Take(0);
 }
 
 Kpis
@@ -55,7 +61,18 @@ Simulation::Step(const std::vector<double>& cioDb)
     m_network.SetCio(cioDb);
     const double timeS = ++m_step * m_scenario.episode.controlIntervalS;
     RunThrough(ExactSeconds(m_scenario.episode.warmupS + timeS));
-    return m_collector.Take(timeS);
+    return Take(timeS);
+}
+
+Kpis
+Simulation::Take(double timeS)
+{
+    Kpis kpis = m_collector.Take(timeS);
+    if (m_traces)
+    {
+        m_traces->Write(kpis.events);
+    }
+    return kpis;
 }
 
 bool

@@ -6,6 +6,7 @@
 #include "kpi-collector.h"
 #include "lte-network.h"
 #include "scenario.h"
+#include "trace-writer.h"
 #include "waypoints.h"
 
 #include <cstdint>
@@ -27,8 +28,12 @@ class Simulation
      * @param scenario the scenario, which must outlive the simulation
      * @param tracks the knots of each UE, in trace time
      * @param fidelity what to spend time on
+     * @param traces where to write events and DCIs, or nullptr; must outlive the simulation
      */
-    Simulation(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
+    Simulation(const Scenario& scenario,
+               const std::vector<Track>& tracks,
+               Fidelity fidelity,
+               TraceWriter* traces);
     ~Simulation();
 
     Simulation(const Simulation&) = delete;
@@ -53,9 +58,16 @@ class Simulation
     bool IsOver() const;
 
   private:
+    /**
+     * @param timeS trace time of the end of an interval, in s
+     * @return its KPIs, whose events are traced
+     */
+    Kpis Take(double timeS);
+
     const Scenario& m_scenario; ///< the scenario
     LteNetwork m_network;       ///< its network
     KpiCollector m_collector;   ///< of the network
+    TraceWriter* m_traces;      ///< where to write events and DCIs, or nullptr
     uint32_t m_step{0};         ///< control steps simulated
 };
 

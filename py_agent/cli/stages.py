@@ -35,10 +35,13 @@ class Collect(StageCommand):
     """ns3 is the LTE program; engine is the analytic engine."""
     workers: int = 2
     """Processes; the data do not depend on it."""
+    traces: Path | None = None
+    """Directory for the events and downlink DCIs of every episode that is played, as Parquet; ns3 only."""
 
     def execute(self) -> Result:
         """Plays what has not been played and writes logged.h5."""
         from cf_augment.dataset import read_dataset, write_dataset
+        from ns3_scenarios.bridge.traces import Traces
         from py_agent.collect import collect
         from py_agent.rundir import RunDirectory
 
@@ -49,7 +52,14 @@ class Collect(StageCommand):
         if not run.logged.is_file():
             traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
             episodes = collect(
-                scenario, traces, policies, [self.seed], run.episodes("collect"), self.workers, self.backend
+                scenario,
+                traces,
+                policies,
+                [self.seed],
+                run.episodes("collect"),
+                self.workers,
+                self.backend,
+                traces_to=Traces(self.traces) if self.traces else None,
             )
             write_dataset(run.logged, scenario, episodes)
         return _describe(run.logged, read_dataset(run.logged))

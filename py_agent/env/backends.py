@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.kpis import Backend
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError
 
 BackendName = Literal["ns3", "engine"]
 
 
-def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44") -> Backend:
+def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", traces: Traces | None = None) -> Backend:
     """Returns a back end for a scenario.
 
     Args:
         scenario: What to simulate.
         name: "ns3", the LTE program; or "engine", the analytic engine.
         ns3: Version of ns-3, for "ns3".
+        traces: Where "ns3" leaves its traces, if anywhere.
 
     Raises:
         DependencyError: the ns-3 program has not been built.
+        ConfigError: traces of the engine, which has no packets.
     """
     # Imported here, so that a process that runs ns-3 need not load torch.
     if name == "ns3":
         from ns3_scenarios.bridge.backend import Ns3Backend
 
-        return Ns3Backend(scenario, ns3)
+        return Ns3Backend(scenario, ns3, traces=traces)
+    if traces is not None:
+        raise ConfigError("traces: the analytic engine has no DCIs to trace", "use the back end ns3")
     from cf_augment.physics import EngineBackend
 
     return EngineBackend(scenario)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import made_network
 import numpy as np
+import pandas as pd
 import pytest
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
+from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.kpis import Floats, StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from ns3_scenarios.scenario import Scenario
@@ -195,3 +197,17 @@ def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+@pytest.mark.ns3
+def test_each_episode_leaves_its_traces_and_the_engine_has_none(tmp_path: Path) -> None:
+    scenario, moves = made_network.scenario(steps=2), {"t0": made_network.trace(steps=2)}
+    episodes = collect(
+        scenario, moves, {"static": Static}, [0, 1], tmp_path / "e", 2, traces_to=Traces(tmp_path / "traces")
+    )
+    for seed, episode in enumerate(episodes):
+        dcis = pd.read_parquet(tmp_path / "traces" / f"t0-static-{seed}" / "0000-dl_dci.parquet")
+        last = dcis[(dcis["time_s"] > 1) & (dcis["cell"] == 0)]
+        assert last["prbs"].sum() / 25_000 == episode.kpis.prb_utilization[2, 0]
+    with pytest.raises(ConfigError, match=r"engine has no DCIs to trace\n.*back end ns3"):
+        collect(scenario, moves, {"static": Static}, [0], tmp_path / "f", 1, "engine", traces_to=Traces(tmp_path))

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+
+#ifndef TRACE_WRITER_H
+#define TRACE_WRITER_H
+
+#include "kpi-collector.h"
+#include "lte-network.h"
+#include "trace-file.h"
+
+#include "ns3/ff-mac-common.h"
+
+#include <string>
+#include <vector>
+
+namespace mlb
+{
+
+/**
+ * @brief Writes the events and the downlink DCIs of an episode to CSV files.
+ *
+ * events.csv has the columns of the events in kpis.json and the events of the KPIs. dl_dci.csv has
+ * a row a DCI, from the start of the simulation on: time_s (trace time of the TTI), cell and ue
+ * (indices; ue is -1 until the UE's connection is set up), rnti, prbs, mcs (TS 36.213 table
+ * 7.1.7.1-1), tbs_bytes, and retransmission (1 for a HARQ retransmission, 0 for new data). The
+ * PRBs of the TTIs in (t - interval, t] are those of the PRB utilisation at time t.
+ */
+class TraceWriter
+{
+  public:
+    /**
+     * @brief Creates the files; they are whole when the writer is destroyed.
+     * @param directory where, an existing directory
+     * @throws InputError a file exists, or cannot be written
+     */
+    explicit TraceWriter(const std::string& directory);
+
+    /**
+     * @brief Listens to the DCIs of a network from now on.
+     * @param scenario the scenario
+     * @param network its network, which the writer must outlive
+     */
+    void Connect(const Scenario& scenario, const LteNetwork& network);
+
+    /**
+     * @brief Writes the events of an interval.
+     * @param events in order of time
+     */
+    void Write(const std::vector<Event>& events);
+
+  private:
+    /// Sink of the trace DlDci of a scheduler; bound to the index of its cell.
+    void ReceiveDlDci(uint32_t cell, const ns3::DlDciListElement_s& dci, uint32_t prbs);
+
+    TraceFile m_events;                   ///< a row an event
+    TraceFile m_dlDcis;                   ///< a row a DCI
+    const LteNetwork* m_network{nullptr}; ///< the network
+    int64_t m_warmupNs{0};                ///< simulation time at trace time 0, in ns
+};
+
+} // namespace mlb
+
+#endif // TRACE_WRITER_H
