@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 COLUMNS = ("time_s", "ue_id", "x_m", "y_m", "speed_mps", "heading_deg")
 _CURE = "make the trace anew with 'mlb mobility'"
+FASTEST_MPS = 1000.0
+"""Beyond this a UE has jumped. Generous, for SUMO puts back a UE that it had taken off a jammed street far ahead."""
 
 
 class TraceMetadata(Contract):
@@ -81,6 +83,14 @@ class MobilityTrace:
                 raise DataError(f"trace: {name}{list(where)} is not finite", _CURE)
         if self.time_s[0] != 0 or not np.allclose(np.diff(self.time_s), self.step_s, rtol=0, atol=1e-6):
             raise DataError("trace: time_s must start at 0 and rise in equal steps", _CURE)
+        moved_m = np.linalg.norm(np.diff(self.position_m, axis=0), axis=-1)
+        if moved_m.max() > FASTEST_MPS * self.step_s:
+            step, ue = (int(i) for i in np.unravel_index(moved_m.argmax(), moved_m.shape))
+            raise DataError(
+                f"trace: position_m of UE {ue} jumps by {moved_m[step, ue]:.0f} m at time_s = {self.time_s[step]:g}, "
+                f"faster than {FASTEST_MPS:g} m/s",
+                _CURE,
+            )
 
     @property
     def ues(self) -> int:

@@ -26,6 +26,8 @@ from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.trace import MobilityTrace
 
+MAX_UES = 320
+"""SRS resources of a cell: one a subframe, at the longest period of 320 ms (TS 36.213 table 8.2-1)."""
 _AGENT_TIMEOUT_S = 3600
 """How long the program waits for an action; it ends with its parent anyway."""
 _CONNECT_TIMEOUT_S = 5
@@ -47,6 +49,7 @@ class Ns3Backend:
             of branches are not traced.
 
     Raises:
+        ConfigError: the scenario has more UEs than ns-3 can serve in one cell.
         DependencyError: the ns-3 program has not been built.
     """
 
@@ -58,6 +61,11 @@ class Ns3Backend:
         branch_workers: int | None = None,
         traces: Traces | None = None,
     ) -> None:
+        if scenario.mobility.ues > MAX_UES:
+            raise ConfigError(
+                f"mobility.ues: {scenario.mobility.ues}, but a cell of ns-3 has SRS resources for {MAX_UES} UEs",
+                "lower mobility.ues, or take the backend engine",
+            )
         self.scenario = scenario
         self._traces = traces
         self._episode = -1

@@ -23,6 +23,19 @@ using nlohmann::json;
 
 const std::string CURE = "write the scenario anew with 'mlb scenario'";
 
+/**
+ * @param value a value that is wrong
+ * @return it, or what it is if it may be long
+ */
+std::string
+Shown(const json& value)
+{
+    constexpr std::size_t LONGEST = 60;
+    const std::string text = value.is_structured() ? "" : value.dump();
+    return value.is_structured() || text.size() > LONGEST ? std::string("an ") + value.type_name()
+                                                          : text;
+}
+
 /// Reads fields by their dotted path and checks their ranges.
 class FieldReader
 {
@@ -46,7 +59,7 @@ class FieldReader
         const json& value = At(path);
         if (!value.is_number() || !std::isfinite(value.get<double>()))
         {
-            throw InputError(path, "not a number but " + value.dump(), CURE);
+            throw InputError(path, "not a number but " + Shown(value), CURE);
         }
         const auto number = value.get<double>();
         if (number < low || number > high)
@@ -69,7 +82,7 @@ class FieldReader
         const double number = Number(path, low, high);
         if (number != std::floor(number))
         {
-            throw InputError(path, "not an integer but " + At(path).dump(), CURE);
+            throw InputError(path, "not an integer but " + Shown(At(path)), CURE);
         }
         return static_cast<uint32_t>(number);
     }
@@ -84,7 +97,7 @@ class FieldReader
         const json& value = At(path);
         if (!value.is_string() || std::count(choices.begin(), choices.end(), value) == 0)
         {
-            std::string what = value.dump() + " is not one of";
+            std::string what = Shown(value) + " is not one of";
             for (const std::string& choice : choices)
             {
                 what += " " + choice;
@@ -241,7 +254,9 @@ Scenario::Read(const std::string& path)
     const FieldReader fields(document);
 
     Scenario scenario{};
-    scenario.ues = fields.Integer("mobility.ues", 1, 10000);
+    // All may be in one cell, where each needs an SRS resource: one a subframe, at the longest
+    // period of 320 ms (TS 36.213 table 8.2-1).
+    scenario.ues = fields.Integer("mobility.ues", 1, 320);
 
     scenario.radio = ReadRadio(fields);
     scenario.handover = {fields.Number("handover.a3_offset_db", -30, 30),
@@ -278,7 +293,12 @@ Scenario::Read(const std::string& path)
         {
             throw InputError(pair, "a cell cannot be its own neighbour", CURE);
         }
-        scenario.neighborPairs.emplace_back(serving, neighbor);
+        const auto found = std::pair(serving, neighbor);
+        if (i > 0 && found <= scenario.neighborPairs.back())
+        {
+            throw InputError(pair, "pairs must be sorted and without repetition", CURE);
+        }
+        scenario.neighborPairs.push_back(found);
     }
     return scenario;
 }

@@ -4,8 +4,10 @@
 
 #include "input-error.h"
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 
@@ -21,16 +23,63 @@ const std::string CURE = "make the trace anew with 'mlb mobility'";
  * @param line one line of the file
  * @param ue set to the UE
  * @param knot set to the knot
- * @return whether the line holds four numbers, all finite
+ * @return whether the line holds four numbers, all finite, and nothing else
  */
 bool
 ParseLine(const std::string& line, uint32_t& ue, Knot& knot)
 {
-    char rest = 0;
-    const int fields =
-        std::sscanf(line.c_str(), "%u,%lf,%lf,%lf %c", &ue, &knot.timeS, &knot.xM, &knot.yM, &rest);
-    return fields == 4 && std::isfinite(knot.timeS) && std::isfinite(knot.xM) &&
-           std::isfinite(knot.yM);
+    const char* rest = line.data();
+    const char* const end = rest + line.size();
+    const auto take = [&rest, end](auto& value) {
+        const auto [after, error] = std::from_chars(rest, end, value);
+        rest = after;
+        return error == std::errc();
+    };
+    const auto takeFinite = [&rest, end, &take](double& value) {
+        return rest != end && *rest++ == ',' && take(value) && std::isfinite(value);
+    };
+    return take(ue) && takeFinite(knot.timeS) && takeFinite(knot.xM) && takeFinite(knot.yM) &&
+           rest == end;
+}
+
+/**
+ * @param line a line that is wrong
+ * @return its beginning, for a message
+ */
+std::string
+Shown(const std::string& line)
+{
+    constexpr std::size_t LONGEST = 60;
+    std::string shown = line.substr(0, LONGEST);
+    std::replace_if(
+        shown.begin(),
+        shown.end(),
+        [](unsigned char character) { return !std::isprint(character); },
+        '?');
+    return shown;
+}
+
+/**
+ * @param where the knot's line
+ * @param track the knots before it
+ * @param knot a knot
+ */
+void
+CheckSpeed(const std::string& where, const Track& track, const Knot& knot)
+{
+    constexpr double FASTEST_MPS = 1000; // as in the Python class MobilityTrace
+    if (track.empty())
+    {
+        return;
+    }
+    const Knot& last = track.back();
+    const double movedM = std::hypot(knot.xM - last.xM, knot.yM - last.yM);
+    if (!(movedM <= FASTEST_MPS * (knot.timeS - last.timeS)))
+    {
+        std::ostringstream what;
+        what << "the UE jumps by " << movedM << " m, faster than " << FASTEST_MPS << " m/s";
+        throw InputError(where, what.str(), CURE);
+    }
 }
 
 } // namespace
@@ -61,7 +110,7 @@ ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
         Knot knot{};
         if (!ParseLine(line, ue, knot))
         {
-            throw InputError(where, "'" + line + "' is not four finite numbers", CURE);
+            throw InputError(where, "'" + Shown(line) + "' is not four finite numbers", CURE);
         }
         if (ue >= ues)
         {
@@ -75,6 +124,7 @@ ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
         {
             throw InputError(where, "time_s must start at 0 and rise for each UE", CURE);
         }
+        CheckSpeed(where, track, knot);
         track.push_back(knot);
     }
 

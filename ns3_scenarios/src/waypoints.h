@@ -28,7 +28,7 @@ using Track = std::vector<Knot>;
  * @param ues number of UEs that must be in it
  * @param durationS trace time that every UE must reach, in s
  * @return one track a UE
- * @throws InputError naming the line or the UE
+ * @throws InputError naming the line or the UE; it also refuses jumps, faster than 1000 m/s
  */
 std::vector<Track> ReadWaypoints(const std::string& path, uint32_t ues, double durationS);
 

@@ -36,6 +36,8 @@ class DependencyError(MlbError):
 class StorageError(MlbError):
     """A file or directory cannot be written, or would be overwritten."""
 
+    exit_code = 2
+
 
 class SimulatorError(MlbError):
     """SUMO or ns-3 failed, died, or did not answer in time; carries its last lines of stderr."""

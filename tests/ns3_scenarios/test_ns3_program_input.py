@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import three_cells
 
+from ns3_scenarios import build
 from ns3_scenarios.build import program
 
 pytestmark = pytest.mark.ns3
@@ -40,7 +41,9 @@ def refusal(folder: Path, fields: dict[str, Any] | None = None, waypoints: str |
 
 def run(*arguments: str) -> str:
     """The one line of a program that ends with exit code 2."""
-    done = subprocess.run([program(), *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [program(), *arguments], capture_output=True, text=True, errors="replace", timeout=30, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert re.fullmatch(r"error: .*; cure: .*\n", done.stderr), done.stderr
     return done.stderr
@@ -61,6 +64,9 @@ def run(*arguments: str) -> str:
         ("handover.hysteresis_db", None, "handover.hysteresis_db: missing"),
         ("cells.1.tx_power_dbm", 1e3, "cells.1.tx_power_dbm: 1000 is not within -30 to 80"),
         ("neighbor_pairs.0", [0, 3], "neighbor_pairs.0.1: 3 is not within 0 to 2"),
+        ("neighbor_pairs.1", [0, 1], "neighbor_pairs.1: pairs must be sorted and without repetition"),
+        ("mobility.ues", 321, "mobility.ues: 321 is not within 1 to 320"),
+        ("radio.ue_height_m", [[[]]], "radio.ue_height_m: not a number but an array"),
         ("neighbor_pairs.0", [1, 1], "neighbor_pairs.0: a cell cannot be its own neighbour"),
         ("cells", {}, "cells: not an array"),
     ],
@@ -78,6 +84,7 @@ def test_a_bad_field_is_named(tmp_path: Path, field: str, value: Any, message: s
         (["0,0,1"], "waypoints line 2: '0,0,1' is not four finite numbers"),
         (["0,0,1,1", "0,2,1,1", "0,1,1,1"], "waypoints line 4: time_s must start at 0 and rise"),
         (["0,1,1,1"], "waypoints line 2: time_s must start at 0"),
+        (["0,0,1,1", "0,1,1,10001"], "waypoints line 3: the UE jumps by 10000 m, faster than 1000 m/s"),
         (["7,0,1,1"], "waypoints line 2: ue_id 7, but mobility.ues is 2"),
     ],
 )
@@ -97,4 +104,28 @@ def test_an_endpoint_that_is_none_is_named(tmp_path: Path) -> None:
     assert "missing" in refusal_of_files
     three_cells.trace(three_cells.scenario(steps=2, ues=2)).write_waypoints(tmp_path / "waypoints.csv")
     files = [f"--scenario={tmp_path}/scenario.json", f"--waypoints={tmp_path}/waypoints.csv"]
-    assert "--endpoint: 'nothing'" in run(*files, "--endpoint=nothing")
+    for endpoint in (
+        "nothing",
+        "tcp://*:5555",
+        "tcp://0.0.0.0:5555",
+        "tcp://example.org:5555",
+        "tcp://127.0.0.1",
+        "ipc://",
+    ):
+        assert f"--endpoint: '{endpoint}' is not on this machine" in run(*files, f"--endpoint={endpoint}")
+    for option in ("--timeout-s=0", "--timeout-s=1e9", "--connect-timeout-s=-1"):
+        assert f"{option.split('=')[0]}: not within 0 to 1e6 s" in run(*files, "--endpoint=ipc:///none", option)
+
+
+SEEDS = Path(build.__file__).parent / "src" / "fuzz" / "seeds"
+
+
+def test_what_fuzzing_kept_is_read_or_refused(tmp_path: Path) -> None:
+    """libFuzzer's seeds; src/fuzz/fuzz.sh looks for more. What is read meets a path or an endpoint that is refused."""
+    for seed in sorted((SEEDS / "scenario").iterdir()):
+        said = run(f"--scenario={seed}", "--waypoints=/none", "--endpoint=ipc:///none")
+        assert len(said) < 300, seed
+    refusal(tmp_path, waypoints="")
+    for seed in sorted((SEEDS / "waypoints").iterdir()):
+        said = run(f"--scenario={tmp_path}/scenario.json", f"--waypoints={seed}", "--endpoint=none")
+        assert len(said) < 300, seed

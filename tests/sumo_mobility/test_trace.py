@@ -34,7 +34,7 @@ def random_trace(seed: int, steps: int, ues: int, step_s: float = 1.0) -> Mobili
     random = np.random.default_rng(seed)
     return MobilityTrace(
         time_s=np.arange(steps) * step_s,
-        position_m=random.uniform(0, 1000, (steps, ues, 2)),
+        position_m=random.uniform(0, 700 * step_s, (steps, ues, 2)),
         speed_mps=random.uniform(0, 20, (steps, ues)),
         heading_deg=random.uniform(0, 360, (steps, ues)),
         metadata=METADATA,

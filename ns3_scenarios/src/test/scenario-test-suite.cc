@@ -175,12 +175,14 @@ class ScenarioTestSuite : public ns3::TestSuite
                                         {{"model", "umi"}},
                                         "radio.path_loss.condition"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
+        AddTestCase(new RefusalTestCase("/mobility/ues", 321, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
         AddTestCase(new RefusalTestCase("/cells", json::array(), "cells"));
         AddTestCase(new RefusalTestCase("/cells/1/x_m", 1e9, "cells.1.x_m"));
         AddTestCase(new RefusalTestCase("/neighbor_pairs", 4, "neighbor_pairs"));
         AddTestCase(new RefusalTestCase("/neighbor_pairs/0/1", 2, "neighbor_pairs.0.1"));
         AddTestCase(new RefusalTestCase("/neighbor_pairs/0/1", 0, "neighbor_pairs.0"));
+        AddTestCase(new RefusalTestCase("/neighbor_pairs/1", json{0, 1}, "neighbor_pairs.1"));
     }
 };
 

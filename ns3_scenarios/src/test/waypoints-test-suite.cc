@@ -87,12 +87,20 @@ class WaypointsTestSuite : public ns3::TestSuite
         AddTestCase(new RefusalTestCase(HEADER + "2,0,0,0\n", "waypoints line 2: ue_id 2"));
         AddTestCase(new RefusalTestCase(HEADER + "0,1,0,0\n", "waypoints line 2: time_s"));
         AddTestCase(new RefusalTestCase(HEADER + "0,0,0,0\n0,0,1,1\n", "waypoints line 3: time_s"));
+        AddTestCase(new RefusalTestCase(HEADER + "0,0,0,0\n0,1,6000,8000\n",
+                                        "waypoints line 3: the UE jumps by 10000 m"));
+        AddTestCase(new RefusalTestCase(HEADER + "0,0,-1e308,0\n0,1,1e308,0\n",
+                                        "waypoints line 3: the UE jumps by inf m"));
         for (const std::string line : {"0,0,0",
                                        "0,0,nan,0",
                                        "0,inf,0,0",
                                        "0,0,0,1e999",
                                        "0,0,0,0,0",
                                        "0,0,0,0x",
+                                       "-1,0,0,0",
+                                       "4294967296,0,0,0",
+                                       "0, 0,0,0",
+
                                        "",
                                        "a,b,c,d"})
         {

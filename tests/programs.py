@@ -50,9 +50,7 @@ def processes_with(variable: str, value: str) -> list[str]:
 
 def python_path() -> dict[str, str]:
     """Environment in which a Python of its own finds what the tests find."""
-    import made_network
-
-    folders = [str(Path(made_network.__file__).parent), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
