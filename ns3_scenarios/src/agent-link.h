@@ -50,14 +50,14 @@ class AgentLink
      */
     std::string Exchange(const std::string& request);
 
+    /// Throws AgentError if the agent is gone.
+    void CheckAgent();
+
   private:
     using Clock = std::chrono::steady_clock;
 
     /// Throws AgentError if the agent is gone; else looks again later in the simulation.
     void Watch();
-
-    /// Throws AgentError if the agent is gone.
-    void CheckAgent();
 
     /// @return whether the agent has been there and is gone, as ZeroMQ tells
     bool IsAgentGone();

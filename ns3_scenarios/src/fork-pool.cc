@@ -61,7 +61,10 @@ ForkPool::ForkPool(uint32_t processes)
 }
 
 std::vector<ForkPool::Result>
-ForkPool::Run(uint32_t count, double timeoutS, const Work& work) const
+ForkPool::Run(uint32_t count,
+              double timeoutS,
+              const Work& work,
+              const std::function<void()>& check) const
 {
     constexpr double LONGEST_S = 1e6;
     const auto limit = std::chrono::duration<double>(std::min(timeoutS, LONGEST_S));
@@ -82,6 +85,7 @@ ForkPool::Run(uint32_t count, double timeoutS, const Work& work) const
             }
         }
         Wait(children);
+        check();
         const auto now = Clock::now();
         std::erase_if(children, [now, &results](Child& child) {
             const bool isOpen = Read(child);
@@ -144,7 +148,7 @@ ForkPool::Wait(const std::vector<Child>& children)
         pipes.push_back({child.pipe, POLLIN, 0});
         deadline = std::min(deadline, child.deadline);
     }
-    constexpr int64_t LONGEST_MS = 60'000;
+    constexpr int64_t LONGEST_MS = 100;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     poll(pipes.data(), pipes.size(), static_cast<int>(std::clamp<int64_t>(left, 0, LONGEST_MS)));
 }

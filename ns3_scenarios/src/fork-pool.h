@@ -43,9 +43,14 @@ class ForkPool
      * @param count number of pieces
      * @param timeoutS how long each may take, in s
      * @param work the work
+     * @param check called every 100 ms or more often; if it throws, the copies are left to die with
+     *        the process
      * @return one result a piece; a copy that dies or takes too long costs only its own
      */
-    std::vector<Result> Run(uint32_t count, double timeoutS, const Work& work) const;
+    std::vector<Result> Run(uint32_t count,
+                            double timeoutS,
+                            const Work& work,
+                            const std::function<void()>& check) const;
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -70,7 +75,7 @@ class ForkPool
     static Child Start(uint32_t index, const Work& work);
 
     /**
-     * @brief Waits until a copy has something to say or has used up its time.
+     * @brief Waits until a copy has something to say or has used up its time, or 100 ms.
      * @param children the copies that run
      */
     static void Wait(const std::vector<Child>& children);

@@ -206,7 +206,9 @@ GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) con
     };
     ns3opengym::EnvStateMsg reply;
     const auto count = static_cast<uint32_t>(actions.size());
-    for (const auto& [output, error] : m_branches.Run(count, request.branchtimeouts(), simulate))
+    const auto check = [this] { m_link.CheckAgent(); };
+    for (const auto& [output, error] :
+         m_branches.Run(count, request.branchtimeouts(), simulate, check))
     {
         ns3opengym::Future* future = reply.add_future();
         if (!error.empty() || !future->ParseFromString(output))

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.ns3
 
 SHORT = {"steps": 2, "control_interval_s": 0.2, "warmup_s": 1.2}
 """Half a second of work."""
+MANY = {"steps": 300, "control_interval_s": 0.2, "warmup_s": 1.2}
 LONG = {"steps": 2, "control_interval_s": 60.0, "warmup_s": 61.0}
 MOBILITY = {
     "ues": made_network.UES,
@@ -43,12 +44,14 @@ endpoint, last = sys.argv[1:]
 with AgentServer(endpoint, 60) as server:
     print(server.endpoint, flush=True)
     server.accept()
-    if last == "receive":
+    if last != "accept":
         server.receive()
     print("ready", flush=True)
+    if last == "branch":
+        server.branch([[server.action_space.sample()] * 300] * 2, 60)
     time.sleep(60)
 """
-"""Binds, and stops talking after the handshake or after the first state."""
+"""Binds, and stops talking after the handshake or after the first state, or asks for branches then."""
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def agent(last: str, endpoint: str = "tcp://127.0.0.1:*") -> Iterator[tuple[subp
 
 @contextmanager
 def started_by_hand(
-    folder: Path, endpoint: str, episode: dict[str, float], **options: float
+    folder: Path, endpoint: str, episode: dict[str, float], **options: object
 ) -> Iterator[subprocess.Popen[str]]:
     """The program as a child of the test, not of the agent."""
     trace = made_network.trace(steps=round(episode["steps"] * episode["control_interval_s"]) + 2)
@@ -97,6 +100,38 @@ def test_the_program_leaves_when_its_agent_is_killed(
         assert process.wait(5) == 1
         assert process.stderr is not None
         assert f"error: agent: it left {bound} before the end; cure: " in process.stderr.read()
+
+
+def test_the_program_and_its_branches_leave_when_their_agent_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLB_TEST_MARK", str(tmp_path))
+    (tmp_path / "traces").mkdir()
+    with (
+        agent("branch") as (owner, bound),
+        started_by_hand(tmp_path, bound, MANY, timeout_s=60, traces=tmp_path / "traces") as process,
+    ):
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "ready\n"
+        deadline = time.monotonic() + 20
+        while len(programs_with(str(tmp_path))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(programs_with(str(tmp_path))) == 3
+        owner.kill()
+        assert process.wait(5) == 1
+        deadline = time.monotonic() + 5
+        while programs_with(str(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert programs_with(str(tmp_path)) == []
+    # What was asked for is whole up to there.
+    assert sorted(path.name for path in (tmp_path / "traces").iterdir()) == ["dl_dci.csv", "events.csv"]
+    lines = (tmp_path / "traces" / "dl_dci.csv").read_text().splitlines()
+    assert len(lines) > 100
+    assert {len(line.split(",")) for line in lines} == {8}
+
+
+def programs_with(mark: str) -> list[str]:
+    return [command for command in programs.processes_with("MLB_TEST_MARK", mark) if "mlb-lte" in command]
 
 
 def test_the_program_waits_for_an_agent_that_is_slow_or_stopped(tmp_path: Path) -> None:
