@@ -107,6 +107,33 @@ class Sector(Contract):
 
 Antenna = Omni | Sector
 
+
+class Shadowing(Contract):
+    """Log-normal shadowing, a map for each site: part of the place, the same in all episodes.
+
+    Std and correlations are those of the map's points; in between, interpolation smooths a little.
+    """
+
+    std_db: float = Field(8.0, gt=0, le=20)
+    decorrelation_m: float = Field(50.0, gt=0, le=1000)
+    """Distance at which the autocorrelation exp(-d / decorrelation_m) is 1/e (Gudmundson, Electron. Lett. 27, 1991)."""
+    site_correlation: float = Field(0.5, ge=0, le=1)
+    """Between sites, TR 36.814 table A.2.1.1-2; between the sectors of a site it is 1."""
+    grid_m: float = Field(10.0, ge=1, le=100)
+    """Distance of the map's points."""
+    margin_m: float = Field(500.0, ge=0, le=10_000)
+    """How far the map reaches beyond the cells; farther out, the value at its edge holds."""
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _grid_resolves(self) -> Self:
+        if self.grid_m > self.decorrelation_m:
+            raise ValueError(f"grid_m {self.grid_m:g} must not exceed decorrelation_m {self.decorrelation_m:g}")
+        if self.margin_m < self.grid_m:
+            raise ValueError(f"margin_m {self.margin_m:g} must be grid_m {self.grid_m:g} at least")
+        return self
+
+
 _UE_HEIGHTS_M = {"uma": (1.5, 13), "umi": (1.5, 10)}
 """From, and less than: TR 38.901 table 7.4.1-1; higher UEs in UMa have a random effective environment height."""
 
@@ -121,6 +148,7 @@ class Radio(Contract):
     cell_height_m: float = Field(30.0, gt=0, le=200)
     ue_height_m: float = Field(1.5, gt=0, le=30)
     path_loss: PathLoss = Field(LogDistance(), discriminator="model")
+    shadowing: Shadowing | None = None
     antenna: Antenna = Field(Omni(), discriminator="pattern")
     """Of all cells; where each one looks is the cell's own."""
     ue_noise_figure_db: float = Field(9.0, ge=0, le=20)

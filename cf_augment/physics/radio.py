@@ -1,4 +1,4 @@
-"""Path loss, RSRP and SINR of all UE-cell pairs; C cells come before U UEs in every tensor, for speed.
+"""RSRP and SINR of all UE-cell pairs; C cells come before U UEs in every tensor, for speed.
 
 Positions enter in metres, float64, and are moved to the centre of the cells before they become float32
 kilometres: no product of squared distances then over- or underflows, and RSRP keeps 1e-4 dB.
@@ -23,13 +23,13 @@ from cf_augment.physics.constants import (
     lte_tables,
 )
 from cf_augment.physics.path_loss import PathLoss
+from cf_augment.physics.shadowing import ShadowingLoss
 from ns3_scenarios.radio import Sector
 from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.shadowing import shadowing_map, sites_of
 
 GRID_S = 0.1
 """Time between the positions that the engine takes; UEs move in straight lines between them."""
-_GAIN_GROUPS = 2
-"""Groups of samples where the gain has kinks: at an antenna's limits."""
 
 
 def gauss_nodes(samples: int, groups: int = 1) -> list[float]:
@@ -54,6 +54,10 @@ class Radio:
         self._east_km, self._north_km = ((site - self._centre_m) / 1000).float().T.unsqueeze(-1)
         self._path_loss = PathLoss(scenario, device)
         self._antennas = SectorAntennas(scenario, antenna, device) if isinstance(antenna, Sector) else None
+        shadowing = shadowing_map(scenario)
+        self._shadowing = (
+            ShadowingLoss(shadowing, sites_of(scenario), self._centre_m, device) if shadowing is not None else None
+        )
         power_dbm = torch.tensor([[cell.tx_power_dbm] for cell in cells], dtype=torch.float64, device=device)
         per_re_dbm = power_dbm - 10 * math.log10(SUBCARRIERS_PER_RB * radio.dl_bandwidth_rb)
         self._per_re_dbm = per_re_dbm.float()
@@ -61,7 +65,9 @@ class Radio:
         self._noise_mw = 10 ** (noise_dbm / 10)
         self._segments = round(L1_PERIOD_S / GRID_S)
         self._nodes = gauss_nodes(round(GRID_S / PSS_PERIOD_S))
-        self._gain_nodes = gauss_nodes(round(GRID_S / PSS_PERIOD_S), _GAIN_GROUPS)
+        # Gains have kinks, at an antenna's limits and at the grid lines of the shadowing: more nodes keep the error of
+        # their mean below 0.01 dB at 30 m/s.
+        self._gain_nodes = gauss_nodes(round(GRID_S / PSS_PERIOD_S), groups=2 if shadowing is None else 4)
         thresholds = [row.sinr_db for row in lte_tables(radio.dl_bandwidth_rb).cqi]
         self._cqi_threshold_db = torch.tensor(thresholds, device=device)
         errors = control_errors()
@@ -75,7 +81,7 @@ class Radio:
     def rsrp_dbm(self, local_km: Tensor) -> Tensor:
         """RSRP at points (..., 2, U), TS 36.214 5.1.1: the power of one resource element; (..., C, U)."""
         rsrp_dbm = self._per_re_dbm - self._path_loss.loss_db(self._flat_square_km(local_km))
-        return rsrp_dbm if self._antennas is None else rsrp_dbm + self._gain_db(local_km)
+        return rsrp_dbm + self._gain_db(local_km) if self._has_gain else rsrp_dbm
 
     def l1_rsrp_dbm(self, local_km: Tensor) -> Tensor:
         """L1 measurements: the mean in dB of ns-3's 5 ms samples over each measurement period.
@@ -89,7 +95,7 @@ class Radio:
         start, move = local_km[:, :-1], local_km.diff(dim=1)
         squares = [self._flat_square_km(start + move * node) for node in self._nodes]
         l1_dbm = self._per_re_dbm - self._path_loss.mean_db(squares, self._segments)
-        if self._antennas is None:
+        if not self._has_gain:
             return l1_dbm
         gain_db = reduce(torch.add, (self._gain_db(start + move * node) for node in self._gain_nodes))
         return l1_dbm + (gain_db / len(self._gain_nodes)).unflatten(1, (-1, self._segments)).mean(dim=2)
@@ -125,6 +131,15 @@ class Radio:
         east, north = self._offsets_km(local_km)
         return east.square() + north.square()
 
+    @property
+    def _has_gain(self) -> bool:
+        return self._antennas is not None or self._shadowing is not None
+
     def _gain_db(self, local_km: Tensor) -> Tensor:
-        assert self._antennas is not None
-        return self._antennas.gain_db(*self._offsets_km(local_km))
+        """What antennas give and shadowing takes, at points (..., 2, U); (..., C, U)."""
+        gain_db = torch.zeros((), device=local_km.device)
+        if self._antennas is not None:
+            gain_db = gain_db + self._antennas.gain_db(*self._offsets_km(local_km))
+        if self._shadowing is not None:
+            gain_db = gain_db - self._shadowing.loss_db(local_km)
+        return gain_db

@@ -21,6 +21,7 @@ from ns3_scenarios.kpis import (
     checked_cio,
 )
 from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.shadowing import shadowing_map
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
@@ -94,12 +95,16 @@ class Ns3Backend:
             folder = self._scratch.path
             write_text(folder / "scenario.json", self.scenario.model_dump_json())
             trace.write_waypoints(folder / "waypoints.csv")
+            shadowing = shadowing_map(self.scenario)
+            if shadowing is not None:
+                shadowing.write(folder / "shadowing.bin")
             self._server = AgentServer(f"ipc://{folder}/wire", self._timeout_s)
             self._server.launch(
                 [
                     str(self._program),
                     f"--scenario={folder}/scenario.json",
                     f"--waypoints={folder}/waypoints.csv",
+                    *([f"--shadowing={folder}/shadowing.bin"] if shadowing is not None else []),
                     f"--seed={seed}",
                     f"--endpoint={self._server.endpoint}",
                     f"--timeout-s={_AGENT_TIMEOUT_S}",

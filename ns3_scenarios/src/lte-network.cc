@@ -89,7 +89,8 @@ SetDefaults(const Scenario& scenario, Fidelity fidelity)
 
 LteNetwork::LteNetwork(const Scenario& scenario,
                        const std::vector<Track>& tracks,
-                       Fidelity fidelity)
+                       Fidelity fidelity,
+                       Ptr<ShadowingMap> shadowing)
     : m_neighborPairs(scenario.neighborPairs)
 {
     SetDefaults(scenario, fidelity);
@@ -109,6 +110,10 @@ LteNetwork::LteNetwork(const Scenario& scenario,
     SetPathLoss(*m_lteHelper, scenario.radio);
 
     InstallCells(scenario);
+    if (shadowing)
+    {
+        AddShadowing(shadowing, GetSites(scenario.cells));
+    }
     InstallUes(scenario, tracks, fidelity);
     InstallTraffic(scenario);
     ScheduleAttachment(scenario);
@@ -168,6 +173,17 @@ LteNetwork::InstallCell(const Radio& radio, const Cell& cell)
     PointerValue algorithm;
     device->GetAttribute("LteHandoverAlgorithm", algorithm);
     m_enbs.push_back({device->GetRrc(), algorithm.Get<CioHandoverAlgorithm>()});
+}
+
+void
+LteNetwork::AddShadowing(Ptr<ShadowingMap> shadowing, const std::vector<uint32_t>& sites)
+{
+    for (uint32_t cell = 0; cell < sites.size(); ++cell)
+    {
+        shadowing->AddCell(m_enbNodes.Get(cell)->GetObject<MobilityModel>(), sites[cell]);
+    }
+    m_lteHelper->GetDownlinkSpectrumChannel()->GetPropagationLossModel()->SetNext(shadowing);
+    m_lteHelper->GetUplinkSpectrumChannel()->GetPropagationLossModel()->SetNext(shadowing);
 }
 
 void

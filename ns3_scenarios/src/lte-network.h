@@ -6,6 +6,7 @@
 #include "a3-event.h"
 #include "prb-counting-scheduler.h"
 #include "scenario.h"
+#include "shadowing-map.h"
 #include "waypoints.h"
 
 #include "ns3/application-container.h"
@@ -47,8 +48,12 @@ class LteNetwork
      * @param scenario the scenario
      * @param tracks the knots of each UE, in trace time
      * @param fidelity what to spend time on
+     * @param shadowing of all links, null if there is none
      */
-    LteNetwork(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
+    LteNetwork(const Scenario& scenario,
+               const std::vector<Track>& tracks,
+               Fidelity fidelity,
+               ns3::Ptr<ShadowingMap> shadowing);
 
     /**
      * @brief Sets the CIO of every neighbour pair.
@@ -119,6 +124,13 @@ class LteNetwork
   private:
     /// Creates the eNBs, their handover algorithms, and X2 between neighbours.
     void InstallCells(const Scenario& scenario);
+
+    /**
+     * @brief Adds shadowing to the path loss between cells and UEs.
+     * @param shadowing the shadowing
+     * @param sites the site of each cell
+     */
+    void AddShadowing(ns3::Ptr<ShadowingMap> shadowing, const std::vector<uint32_t>& sites);
 
     /**
      * @brief Creates the eNB of a cell.

@@ -14,6 +14,7 @@
 #include "kpi-collector.h"
 #include "kpi-observation.h"
 #include "scenario.h"
+#include "shadowing-map.h"
 #include "simulation.h"
 #include "trace-writer.h"
 #include "waypoints.h"
@@ -40,6 +41,7 @@ struct Options
 {
     std::string scenario;       ///< path of the scenario file
     std::string waypoints;      ///< path of the waypoint file
+    std::string shadowing;      ///< path of the shadowing map, if the scenario has shadowing
     std::string endpoint;       ///< ZeroMQ endpoint that the agent binds
     uint64_t seed{1};           ///< run number of ns-3's random streams
     double timeoutS{60};        ///< how long to wait for an answer of the agent, in s
@@ -63,6 +65,9 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.Usage("Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.");
     commandLine.AddValue("scenario", "scenario file, JSON", options.scenario);
     commandLine.AddValue("waypoints", "waypoint file, CSV", options.waypoints);
+    commandLine.AddValue("shadowing",
+                         "shadowing map, for a scenario with radio.shadowing",
+                         options.shadowing);
     commandLine.AddValue(
         "endpoint",
         "ZeroMQ endpoint that the agent binds, ipc:///path or tcp://127.0.0.1:PORT",
@@ -104,6 +109,30 @@ StandardDeviation(const std::vector<double>& values)
 }
 
 /**
+ * @param path of the shadowing map; may be empty
+ * @param scenario the scenario
+ * @return its shadowing, null if it has none
+ */
+ns3::Ptr<ShadowingMap>
+ReadShadowing(const std::string& path, const Scenario& scenario)
+{
+    if (path.empty() == scenario.radio.hasShadowing)
+    {
+        throw InputError("--shadowing",
+                         path.empty() ? "missing" : "the scenario has no shadowing",
+                         "give it if, and only if, the scenario has radio.shadowing");
+    }
+    if (path.empty())
+    {
+        return nullptr;
+    }
+    const std::vector<uint32_t> sites = GetSites(scenario.cells);
+    auto shadowing = ns3::CreateObject<ShadowingMap>();
+    shadowing->Read(path, *std::max_element(sites.begin(), sites.end()) + 1);
+    return shadowing;
+}
+
+/**
  * @brief Simulates the episode.
  * @param options the command line
  */
@@ -114,6 +143,7 @@ RunEpisode(const Options& options)
     const Episode& episode = scenario.episode;
     const std::vector<Track> tracks =
         ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
+    const auto shadowing = ReadShadowing(options.shadowing, scenario);
     ns3::RngSeedManager::SetRun(options.seed);
     std::optional<TraceWriter> traces;
     if (!options.traces.empty())
@@ -135,6 +165,7 @@ RunEpisode(const Options& options)
     Simulation simulation(scenario,
                           tracks,
                           isStock ? Fidelity::STOCK : Fidelity::FAST,
+                          shadowing,
                           traces ? &*traces : nullptr);
     const auto stateOf = [&simulation](const Kpis& kpis) {
         return State{Observation(kpis),

@@ -89,6 +89,20 @@ class FieldReader
 
     /**
      * @param path dotted path
+     * @return whether the value, which may be null, is an object
+     */
+    bool HasObject(const std::string& path) const
+    {
+        const json& value = At(path);
+        if (!value.is_object() && !value.is_null())
+        {
+            throw InputError(path, "neither null nor an object but " + value.dump(), CURE);
+        }
+        return value.is_object();
+    }
+
+    /**
+     * @param path dotted path
      * @param choices values allowed
      * @return the value, one of them
      */
@@ -238,6 +252,7 @@ ReadRadio(const FieldReader& fields)
             fields.Number("radio.ue_height_m", 0, 1000),
             fields.Number("radio.cell_height_m", 0, 1000),
             ReadPathLoss(fields),
+            fields.HasObject("radio.shadowing"),
             ReadAntenna(fields),
             fields.Number("radio.ue_noise_figure_db", 0, 50),
             fields.Choice("radio.scheduler", {"pf", "rr"}),

@@ -52,6 +52,7 @@ struct Radio
     double ueHeightM;       ///< above ground, in m
     double cellHeightM;     ///< above ground, in m, of all cells for models that know only one
     PathLoss pathLoss;      ///< between cells and UEs
+    bool hasShadowing;      ///< a map of which must be given
     Antenna antenna;        ///< of all cells
     double ueNoiseFigureDb; ///< in dB
     std::string scheduler;  ///< pf or rr

@@ -28,9 +28,10 @@ RunThrough(ns3::Time instant)
 Simulation::Simulation(const Scenario& scenario,
                        const std::vector<Track>& tracks,
                        Fidelity fidelity,
+                       ns3::Ptr<ShadowingMap> shadowing,
                        TraceWriter* traces)
     : m_scenario(scenario),
-      m_network(scenario, tracks, fidelity),
+      m_network(scenario, tracks, fidelity, shadowing),
       m_collector(scenario, m_network),
       m_traces(traces)
 {

@@ -28,11 +28,13 @@ class Simulation
      * @param scenario the scenario, which must outlive the simulation
      * @param tracks the knots of each UE, in trace time
      * @param fidelity what to spend time on
+     * @param shadowing of all links, null if there is none
      * @param traces where to write events and DCIs, or nullptr; must outlive the simulation
      */
     Simulation(const Scenario& scenario,
                const std::vector<Track>& tracks,
                Fidelity fidelity,
+               ns3::Ptr<ShadowingMap> shadowing,
                TraceWriter* traces);
     ~Simulation();
 

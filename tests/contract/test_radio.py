@@ -62,6 +62,21 @@ def test_sector_antennas_are_those_of_ns3(tilt_deg: float) -> None:
     assert difference_db({"antenna": {"pattern": "sector", "tilt_deg": tilt_deg}}, sectors=3) < 1e-3
 
 
+def test_shadowing_is_the_same_db_in_ns3_and_the_engine() -> None:
+    """The UEs cross a grid line of the map each second or so; its std of 8 dB moves RSRP by far more than 0.01 dB."""
+    shadowing = {"std_db": 8, "decorrelation_m": 30, "grid_m": 5, "margin_m": 100}
+    assert difference_db({"shadowing": shadowing}) < 0.01
+    assert difference_db({"shadowing": shadowing, "antenna": {"pattern": "sector"}}, sectors=3) < 0.01
+    plain, shadowed = (play("engine", radio)[0].ue_rsrp_dbm for radio in ({}, {"shadowing": shadowing}))
+    assert np.abs(shadowed - plain).max() > 5
+
+
+def test_ues_attach_to_the_strongest_cell_behind_the_shadows() -> None:
+    for seed in range(2):
+        first = play("ns3", {"shadowing": {"std_db": 12, "seed": seed}})[0]
+        assert first.ue_serving_cell.tolist() == first.ue_rsrp_dbm.argmax(axis=1).tolist()
+
+
 def test_ues_attach_to_the_sector_that_looks_at_them() -> None:
     """UEs 2, 3 and 4 are north-east, south-east and east of site 0, whose sectors look to 0, 120 and 240 degrees."""
     first = play("ns3", {"antenna": {"pattern": "sector"}}, sectors=3)[0]

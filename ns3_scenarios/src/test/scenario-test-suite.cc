@@ -24,6 +24,7 @@ Document()
         "radio": {"dl_earfcn": 800, "dl_bandwidth_rb": 50, "ue_height_m": 1.5, "cell_height_m": 28,
                   "path_loss": {"model": "log-distance", "exponent": 3.76,
                                 "reference_loss_db": 15.3},
+                  "shadowing": {},
                   "antenna": {"pattern": "sector", "horizontal_beamwidth_deg": 70,
                               "vertical_beamwidth_deg": 10, "max_attenuation_db": 25,
                               "side_lobe_limit_db": 20, "gain_dbi": 14},
@@ -62,6 +63,7 @@ class ReadTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(loss.model, "log-distance", "radio.path_loss.model");
         NS_TEST_EXPECT_MSG_EQ(loss.exponent, 3.76, "radio.path_loss.exponent");
         NS_TEST_EXPECT_MSG_EQ(loss.referenceLossDb, 15.3, "radio.path_loss.reference_loss_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radio.hasShadowing, true, "radio.shadowing");
         const Antenna& antenna = scenario.radio.antenna;
         NS_TEST_EXPECT_MSG_EQ(antenna.pattern, "sector", "radio.antenna.pattern");
         NS_TEST_EXPECT_MSG_EQ(antenna.horizontalBeamwidthDeg, 70, "radio.antenna");
@@ -174,6 +176,7 @@ class ScenarioTestSuite : public ns3::TestSuite
         AddTestCase(new RefusalTestCase("/radio/path_loss",
                                         {{"model", "umi"}},
                                         "radio.path_loss.condition"));
+        AddTestCase(new RefusalTestCase("/radio/shadowing", 8, "radio.shadowing"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 321, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
