@@ -2,7 +2,7 @@
 
     mobility -> RSRP -> L1 mean -> L3 filter -> event A3 -> serving cell -> SINR -> CQI -> TTIs by packets -> KPIs
 
-It mirrors the ns-3 program with control-region CQI, without fading, shadowing and block errors.
+It mirrors the ns-3 program with control-region CQI and proportional fair scheduling, without fading and block errors.
 B environments, U UEs, C cells, E neighbour pairs.
 """
 

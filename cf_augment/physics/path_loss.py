@@ -31,7 +31,7 @@ class _Line:
         return cls((intercept_db + 3 * decade).float(), decade.float())
 
     def loss_db(self, log_square: Tensor) -> Tensor:
-        return self.at_1_km_db + self.decade_db / 2 * log_square
+        return torch.addcmul(self.at_1_km_db, self.decade_db, log_square, value=0.5)
 
 
 class PathLoss:
