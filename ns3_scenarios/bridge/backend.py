@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.bridge.wire import Value
@@ -48,6 +49,7 @@ class Ns3Backend:
         branch_workers: How many branches are simulated at once; one a core if None.
         traces: Where to leave the events and DCIs of each episode, whether it ends, is closed or reset early; those
             of branches are not traced.
+        stock: Do all that ns-3 does by default, which costs more and changes nothing; to compare with.
 
     Raises:
         ConfigError: the scenario has more UEs than ns-3 can serve in one cell.
@@ -61,6 +63,7 @@ class Ns3Backend:
         timeout_s: float = 300.0,
         branch_workers: int | None = None,
         traces: Traces | None = None,
+        stock: bool = False,
     ) -> None:
         if scenario.mobility.ues > MAX_UES:
             raise ConfigError(
@@ -69,13 +72,26 @@ class Ns3Backend:
             )
         self.scenario = scenario
         self._traces = traces
+        self._stock = stock
         self._episode = -1
         self._branch_workers = branch_workers
         self._program = program(ns3)
         self._timeout_s = timeout_s
         self._server: AgentServer | None = None
+        self._process: ChildProcess | None = None
         self._scratch: ScratchDirectory | None = None
         self._steps_left = 0
+
+    @property
+    def pid(self) -> int:
+        """Process id of the program.
+
+        Raises:
+            ConfigError: no episode is running.
+        """
+        if self._process is None:
+            raise ConfigError("no episode is running", "call reset() first")
+        return self._process.pid
 
     def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
         """Starts the program and waits for the end of the warm-up; see Backend.
@@ -99,7 +115,7 @@ class Ns3Backend:
             if shadowing is not None:
                 shadowing.write(folder / "shadowing.bin")
             self._server = AgentServer(f"ipc://{folder}/wire", self._timeout_s)
-            self._server.launch(
+            self._process = self._server.launch(
                 [
                     str(self._program),
                     f"--scenario={folder}/scenario.json",
@@ -111,6 +127,7 @@ class Ns3Backend:
                     f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
                     *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
                     *([f"--traces={folder}"] if self._traces is not None else []),
+                    *(["--stock"] if self._stock else []),
                 ]
             )
             self._server.accept()
@@ -154,6 +171,7 @@ class Ns3Backend:
 
     def close(self) -> None:
         """Ends the program, if one runs, and removes its files; may be called twice."""
+        self._process = None
         server, self._server = self._server, None
         scratch, self._scratch = self._scratch, None
         try:

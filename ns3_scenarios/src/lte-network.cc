@@ -74,14 +74,15 @@ SetDefaults(const Scenario& scenario, Fidelity fidelity)
     Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
     // One SRS slot a UE and ms: enough for 320 UEs on one cell.
     Config::SetDefault("ns3::LteEnbRrc::SrsPeriodicity", UintegerValue(320));
-    // A3 fires in many UEs at one instant: leave most preambles, soon free again, to handovers.
+    // A3 fires in many UEs at one instant: leave most preambles to handovers.
     Config::SetDefault("ns3::LteEnbMac::NumberOfRaPreambles", UintegerValue(8));
-    Config::SetDefault("ns3::LteEnbMac::PreambleTransMax", UintegerValue(10));
-    const UintegerValue dlEarfcn(scenario.radio.dlEarfcn);
-    const UintegerValue ulEarfcn(scenario.radio.dlEarfcn + FDD_EARFCN_OFFSET);
-    Config::SetDefault("ns3::LteEnbNetDevice::DlEarfcn", dlEarfcn);
-    Config::SetDefault("ns3::LteEnbNetDevice::UlEarfcn", ulEarfcn);
-    Config::SetDefault("ns3::LteUeNetDevice::DlEarfcn", dlEarfcn);
+    // A CIO can send a UE to a cell that it hears at -10 dB, where it misses 8 of 10 answers to its
+    // preamble: let it try for T304 = 500 ms (TS 36.331 clause 6.3.2), not for ns-3's 200 ms.
+    Config::SetDefault("ns3::LteEnbMac::PreambleTransMax", UintegerValue(50));
+    Config::SetDefault("ns3::LteEnbRrc::HandoverJoiningTimeoutDuration",
+                       TimeValue(MilliSeconds(500)));
+    Config::SetDefault("ns3::LteEnbRrc::HandoverLeavingTimeoutDuration",
+                       TimeValue(MilliSeconds(1000)));
     Config::SetDefault("ns3::LteUePhy::NoiseFigure", DoubleValue(scenario.radio.ueNoiseFigureDb));
 }
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +15,7 @@ from cf_augment.dataset import write_dataset
 from cf_augment.fidelity import agreement
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.bench.bridge import bridge_overhead
+from py_agent.bench.measurement import Measurement
 from py_agent.collect import collect
 from py_agent.policies import Random
 from sumo_mobility.base.errors import DataError, SimulatorError
@@ -25,22 +25,6 @@ from sumo_mobility.pipeline import load_map, make_trace
 _REPOSITORY = Path(__file__).parents[2]
 _TEST_RESULTS = _REPOSITORY / "build" / "tests.xml"
 _TEST_LIMIT_S = 1800
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One figure beside what it must not exceed."""
-
-    metric: str
-    value: float
-    unit: str
-    reach: float
-    """The greatest value that is good enough."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is good enough."""
-        return self.value <= self.reach
 
 
 def measure(preset_id: str, seed: int) -> Iterator[Measurement]:

@@ -1,0 +1,75 @@
+"""A network to measure with: sites of three sectors on a hexagonal grid, and UEs that cross it in straight lines."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ns3_scenarios.kpis import Floats
+from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
+
+INTER_SITE_DISTANCE_M = 500.0
+FASTEST_MPS = 30.0
+
+
+def hexagonal_scenario(sites: int, ues: int, steps: int, offered_bps: float = 500e3) -> Scenario:
+    """The `sites` nearest to the centre of a grid, three cells each; sectors and adjacent sites are neighbours."""
+    row_m = INTER_SITE_DISTANCE_M * math.sqrt(3) / 2
+    reach = range(-sites, sites + 1)
+    grid = [(INTER_SITE_DISTANCE_M * (column + row / 2), row_m * row) for row in reach for column in reach]
+    nearest = sorted(grid, key=lambda site: (round(math.hypot(*site), 3), math.atan2(site[1], site[0])))[:sites]
+    preset = {
+        "id": f"bench-hex-{3 * sites}-v0",
+        "description": f"{sites} sites of 3 sectors, {ues} UEs",
+        "mobility": {
+            "ues": ues,
+            "duration_s": max(steps, 2),
+            "train_contexts": [{"name": "uniform"}],
+            "test_contexts": [{"name": "uniform"}],
+        },
+        "sites": {"inter_site_distance_m": INTER_SITE_DISTANCE_M, "sectors": 3},
+        "radio": {"antenna": {"pattern": "sector"}},
+        "handover": {"neighbors": {"by": "distance", "within_m": 1.1 * INTER_SITE_DISTANCE_M}},
+        "traffic": {"offered_bps": offered_bps},
+        "episode": {"steps": steps, "warmup_s": 2},
+    }
+    return Scenario.place(Preset.parse(preset, "bench"), [(round(x, 2), round(y, 2)) for x, y in nearest])
+
+
+def crossing_trace(scenario: Scenario, seed: int) -> MobilityTrace:
+    """UEs at 10 to 30 m/s, each straight on at its own speed, turned back at the edge of the network."""
+    generator = stream(seed, "bench", "trace")
+    ues = scenario.mobility.ues
+    cells = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
+    margin_m = INTER_SITE_DISTANCE_M / 3
+    corner, size = cells.min(axis=0) - margin_m, np.ptp(cells, axis=0) + 2 * margin_m
+    heading = generator.uniform(0, 2 * np.pi, ues)
+    speed_mps = generator.uniform(FASTEST_MPS / 3, FASTEST_MPS, ues)
+    time_s = np.arange(scenario.episode.duration_s + 1)
+    way_m = speed_mps[:, None] * time_s[:, None, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
+    phase = (generator.uniform(0, 2, (ues, 2)) + way_m / size) % 2
+    return MobilityTrace(
+        time_s=time_s,
+        position_m=corner + size * np.minimum(phase, 2 - phase),
+        speed_mps=np.tile(speed_mps, (len(time_s), 1)),
+        heading_deg=np.tile(np.degrees(heading), (len(time_s), 1)),
+        metadata=TraceMetadata(
+            source="straight lines",
+            map_name="plane",
+            licence="CC0-1.0",
+            attribution="none needed",
+            seed=seed,
+            context="uniform",
+            bounds_m=(*corner.tolist(), *(corner + size).tolist()),
+        ),
+    )
+
+
+def random_cio_db(scenario: Scenario, seed: int) -> Floats:
+    """CIO anew for each step and pair, uniform within the range; (steps, E)."""
+    limit_db = scenario.handover.cio_range_db
+    shape = (scenario.episode.steps, len(scenario.neighbor_pairs))
+    return stream(seed, "bench", "cio").uniform(-limit_db, limit_db, shape)
