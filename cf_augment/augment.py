@@ -25,7 +25,7 @@ from cf_augment.interventions import generate_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
-from ns3_scenarios.mdp import action_size, cio_from_action, reward
+from ns3_scenarios.mdp import action_size, cio_from_action, control_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
@@ -165,7 +165,7 @@ def roll_out(
     for step in range(scenario.episode.steps):
         action = np.stack([source(step, rows[-1]) for source, rows in zip(sources, kpis, strict=True)])
         start = step * engine.grid_steps
-        batch = engine.step(position_m[:, start : start + engine.grid_steps + 1], cio_from_action(scenario, action))
+        batch = engine.step(position_m[:, start : start + engine.grid_steps + 1], control_from_action(scenario, action))
         for rows, one in zip(kpis, _unbatched(batch), strict=True):
             rows.append(one)
         actions.append(action)

@@ -103,7 +103,7 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Sequence[Episode]) -
     attributes = {
         "scenario": scenario.model_dump_json(),
         "reward": f"{scenario.reward}: {REWARD_FORMULAS[scenario.reward]}",
-        "units": json.dumps({"actions": ACTIONS[scenario.handover.action], **UNITS}),
+        "units": json.dumps({"actions": _actions_of(scenario), **UNITS}),
         "licence": "; ".join(licences),
         "attribution": "; ".join(credits_),
         "versions": json.dumps(versions, sort_keys=True),
@@ -178,6 +178,11 @@ def read_dataset(path: Path) -> Dataset:
                 )
             )
         return Dataset(scenario, tuple(episodes))
+
+
+def _actions_of(scenario: Scenario) -> str:
+    handover = scenario.handover
+    return "; then ".join([ACTIONS[handover.action], *(f"{name} of each serving cell" for name in handover.steer)])
 
 
 def _distinct_traces(episodes: Sequence[Episode]) -> dict[str, MobilityTrace]:

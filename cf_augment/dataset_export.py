@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cf_augment.dataset_records import Dataset
-from ns3_scenarios.mdp import cio_from_action, jain, load_std, p5_throughput_bps
+from ns3_scenarios.mdp import control_from_action, jain, load_std, p5_throughput_bps
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.files import replacing
 
@@ -26,7 +26,11 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
     `prb_utilization_<c>`, `offered_bps_<c>`, `served_bps_<c>`, `connected_ues_<c>`).
     """
     frames = []
-    cio_names = [f"cio_{serving}_{neighbor}_db" for serving, neighbor in dataset.scenario.neighbor_pairs]
+    steered = {"hysteresis": "hysteresis_{}_db", "time-to-trigger": "time_to_trigger_{}_ms"}
+    names = [f"cio_{serving}_{neighbor}_db" for serving, neighbor in dataset.scenario.neighbor_pairs]
+    for name, column in steered.items():
+        if name in dataset.scenario.handover.steer:
+            names += [column.format(cell) for cell in range(len(dataset.scenario.cells))]
     for index, episode in enumerate(dataset.episodes):
         record, kpis = episode.metadata, episode.kpis
         columns: dict[str, object] = {
@@ -49,7 +53,7 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
         for name in ("prb_utilization", "offered_bps", "served_bps", "connected_ues"):
             for cell, values in enumerate(getattr(kpis, name)[1:].T):
                 columns[f"{name}_{cell}"] = values
-        columns |= dict(zip(cio_names, cio_from_action(dataset.scenario, episode.actions).T, strict=True))
+        columns |= dict(zip(names, control_from_action(dataset.scenario, episode.actions).T, strict=True))
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 

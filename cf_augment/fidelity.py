@@ -9,7 +9,7 @@ import numpy as np
 from cf_augment.dataset_records import Episode, stack_kpis
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import EventKind, Floats, StepKpis
-from ns3_scenarios.mdp import cio_from_action
+from ns3_scenarios.mdp import control_from_action
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError
 
@@ -49,7 +49,7 @@ def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
     """
     backend = EngineBackend(scenario)
     kpis = [backend.reset(episode.trace, episode.metadata.seed)]
-    kpis += [backend.step(cio_db) for cio_db in cio_from_action(scenario, episode.actions)]
+    kpis += [backend.step(control) for control in control_from_action(scenario, episode.actions)]
     return _compare(episode.kpis, stack_kpis(kpis)[0])
 
 

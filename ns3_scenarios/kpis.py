@@ -129,21 +129,28 @@ class Backend(Protocol):
     scenario: Scenario
 
     def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
-        """Starts an episode, runs the warm-up with all CIO at 0 dB, and returns the KPIs at trace time 0.
+        """Starts an episode, runs the warm-up with all CIO at 0 dB and the scenario's hysteresis and time
+        to trigger, and returns the KPIs at trace time 0.
 
         `seed` feeds the network's own randomness (packet phases, random access), not the mobility.
         """
         ...
 
-    def step(self, cio_db: Floats) -> StepKpis:
-        """Sets the CIO of every neighbour pair, (E,) in dB, and runs one control interval."""
-        ...
-
-    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
-        """Returns what the next steps would yield under other CIOs, without taking any of them.
+    def step(self, control: Floats) -> StepKpis:
+        """Sets the CIO of every neighbour pair and what else is steered, and runs one control interval.
 
         Args:
-            cio_db: (K, H, E) in dB, the CIO of every neighbour pair at each of the next H steps, for K branches.
+            control: (N,) the CIO of every neighbour pair in dB; then, where handover.steer names them, the hysteresis
+                of every serving cell in dB and its time to trigger in ms, which UEs that enter the event from now on
+                wait for (TS 36.331 6.3.5).
+        """
+        ...
+
+    def branch(self, control: Floats) -> list[list[StepKpis]]:
+        """Returns what the next steps would yield under other controls, without taking any of them.
+
+        Args:
+            control: (K, H, N) what step() takes at each of the next H steps, for K branches.
 
         Returns:
             The KPIs of the H steps of each branch, equal to those that step() would return.
@@ -155,39 +162,56 @@ class Backend(Protocol):
         ...
 
 
-def checked_cio(scenario: Scenario, cio_db: Floats) -> Floats:
-    """Returns the CIO as float64 (..., E).
+def checked_control(scenario: Scenario, control: Floats) -> Floats:
+    """Returns what Backend.step takes as float64 (..., N).
 
     Raises:
-        ConfigError: wrong length, not finite, or beyond handover.cio_range_db.
+        ConfigError: wrong length, not finite, or beyond its range; names the component.
     """
-    cio_db = np.asarray(cio_db, dtype=np.float64)
-    pairs, limit_db = len(scenario.neighbor_pairs), scenario.handover.cio_range_db
-    if cio_db.ndim == 0 or cio_db.shape[-1] != pairs:
-        raise ConfigError(f"action: {cio_db.shape} values, but the scenario has {pairs} neighbour pairs")
-    if not np.isfinite(cio_db).all():
-        raise ConfigError(f"action: CIO of pair {int(np.argwhere(~np.isfinite(cio_db))[0][-1])} is not finite")
-    if np.abs(cio_db).max() > limit_db + 1e-6:
-        worst = int(np.abs(cio_db).reshape(-1, pairs).max(axis=0).argmax())
-        raise ConfigError(
-            f"action: |CIO| of pair {worst} is {np.abs(cio_db)[..., worst].max():.2f} dB, "
-            f"more than handover.cio_range_db = {limit_db:g} dB"
+    control = np.asarray(control, dtype=np.float64)
+    handover, pairs, cells = scenario.handover, len(scenario.neighbor_pairs), len(scenario.cells)
+    limit_db = handover.cio_range_db
+    ranges: list[tuple[str, str, str, int, float, float]] = [
+        ("CIO of pair", "dB", "handover.cio_range_db", pairs, -limit_db, limit_db)
+    ]
+    if "hysteresis" in handover.steer:
+        ranges.append(
+            ("hysteresis of cell", "dB", "handover.hysteresis_range_db", cells, *handover.hysteresis_range_db)
         )
-    return np.clip(cio_db, -limit_db, limit_db)
+    if "time-to-trigger" in handover.steer:
+        field = "handover.time_to_trigger_range_ms"
+        ranges.append(("time to trigger of cell", "ms", field, cells, *handover.time_to_trigger_range_ms))
+    size = sum(count for _, _, _, count, _, _ in ranges)
+    if control.ndim == 0 or control.shape[-1] != size:
+        more = "" if size == pairs else f" and {size - pairs} more values to steer"
+        raise ConfigError(f"action: {control.shape} values, but the scenario has {pairs} neighbour pairs{more}")
+    checked, start = control.copy(), 0
+    for name, unit, field, count, low, high in ranges:
+        values = control[..., start : start + count].reshape(-1, count)
+        if not np.isfinite(values).all():
+            raise ConfigError(f"action: {name} {int(np.argwhere(~np.isfinite(values))[0][-1])} is not finite")
+        beyond = np.maximum(values - high, low - values)
+        if beyond.max(initial=0.0) > 1e-6:
+            row, index = np.unravel_index(int(beyond.argmax()), beyond.shape)
+            what = f"action: {name} {index} is {values[row, index]:.2f} {unit}, not within {low:g} to {high:g} {unit}"
+            raise ConfigError(what, f"stay within {field}")
+        checked[..., start : start + count] = np.clip(control[..., start : start + count], low, high)
+        start += count
+    return checked
 
 
-def checked_branches(scenario: Scenario, cio_db: Floats, steps_left: int) -> Floats:
-    """Returns the CIO of branches as float64 (K, H, E).
+def checked_branches(scenario: Scenario, control: Floats, steps_left: int) -> Floats:
+    """Returns what Backend.branch takes as float64 (K, H, N).
 
     Raises:
-        ConfigError: wrong shape, more steps than the episode has left, or what checked_cio refuses.
+        ConfigError: wrong shape, more steps than the episode has left, or what checked_control refuses.
     """
-    shape = np.shape(cio_db)
+    shape = np.shape(control)
     if len(shape) != 3 or 0 in shape:
-        raise ConfigError(f"branch: CIO of shape {shape}, but (branches, steps, neighbour pairs) is needed")
+        raise ConfigError(f"branch: control of shape {shape}, but (branches, steps, values of a step) is needed")
     if shape[1] > steps_left:
         raise ConfigError(f"branch: a horizon of {shape[1]} steps, but the episode has only {steps_left} left")
-    return checked_cio(scenario, cio_db)
+    return checked_control(scenario, control)
 
 
 def check_trace(scenario: Scenario, trace: MobilityTrace) -> None:

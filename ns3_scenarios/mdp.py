@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
@@ -21,12 +21,32 @@ _RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
 
 
 def action_size(scenario: Scenario) -> int:
-    """Length A of the action: a value a neighbour pair, cell or edge, as handover.action says."""
-    return {
-        "pair": len(scenario.neighbor_pairs),
-        "cell": len(scenario.cells),
-        "edge": len(_edges(scenario)),
-    }[scenario.handover.action]
+    """Length A of the action: a value a neighbour pair, cell or edge, as handover.action says, and what is steered."""
+    return _offsets(scenario) + len(scenario.handover.steer) * len(scenario.cells)
+
+
+def control_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
+    """Returns what Backend.step takes (..., N): the CIO of an action, then what handover.steer names.
+
+    Args:
+        scenario: The scenario.
+        action: (..., A) in [-1, 1], values beyond are clipped. First what `cio_from_action` reads; then, where steered,
+            the hysteresis of each serving cell and then the time to trigger of each: 0 is the scenario's own value,
+            -1 and 1 are the ends of its range. The hysteresis is linear in between, the time to trigger goes through
+            the values of TIMES_TO_TRIGGER_MS.
+    """
+    handover, cells = scenario.handover, len(scenario.cells)
+    parts = [cio_from_action(scenario, action)]
+    steered: Floats = np.clip(np.asarray(action, dtype=np.float64)[..., _offsets(scenario) :], -1.0, 1.0)
+    if "hysteresis" in handover.steer:
+        low, high = handover.hysteresis_range_db
+        parts.append(np.interp(steered[..., :cells], (-1, 0, 1), (low, handover.hysteresis_db, high)))
+    if "time-to-trigger" in handover.steer:
+        low_ms, high_ms = handover.time_to_trigger_range_ms
+        levels = [TIMES_TO_TRIGGER_MS.index(value) for value in (low_ms, handover.time_to_trigger_ms, high_ms)]
+        index = np.rint(np.interp(steered[..., -cells:], (-1, 0, 1), levels)).astype(int)
+        parts.append(np.array(TIMES_TO_TRIGGER_MS, dtype=np.float64)[index])
+    return np.concatenate(parts, axis=-1)
 
 
 def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
@@ -34,33 +54,49 @@ def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
 
     Args:
         scenario: The scenario; its handover.action names the form.
-        action: (..., A) in [-1, 1], values beyond are clipped. `pair`: the CIO over its range. `cell`: an offset o of
-            each cell over half that range; TS 36.331 5.5.4.4 with Ocn = o of the neighbour and Ocp = o of the serving
-            cell, which is a CIO of o_n - o_s. `edge`: the CIO from the cell of lower index to the other one over its
-            range, and its negative the other way; edges in the order of their cells.
+        action: (..., A) in [-1, 1], values beyond are clipped; it begins with the offsets. `pair`: the CIO over its
+            range. `cell`: an offset o of each cell over half that range; TS 36.331 5.5.4.4 with Ocn = o of the
+            neighbour and Ocp = o of the serving cell, which is a CIO of o_n - o_s. `edge`: the CIO from the cell of
+            lower index to the other one over its range, and its negative the other way; edges in the order of their
+            cells.
     """
-    clipped: Floats = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+    clipped: Floats = np.clip(np.asarray(action, dtype=np.float64)[..., : _offsets(scenario)], -1.0, 1.0)
     return _cio_share(scenario, clipped) * scenario.handover.cio_range_db
 
 
 def action_from_cio(scenario: Scenario, cio_db: Floats) -> Floats:
     """Returns the action (..., A) in [-1, 1] whose CIO is `cio_db` (..., E), or is nearest to it in least squares.
 
-    Of the offsets of cells, which are defined but for a common constant, it returns those that are centred.
+    Of the offsets of cells, which are defined but for a common constant, it returns those that are centred. What else
+    is steered is 0, the scenario's own value.
     """
     share = np.asarray(cio_db, dtype=np.float64) / scenario.handover.cio_range_db
-    if scenario.handover.action == "pair":
-        return np.clip(share, -1.0, 1.0)
-    forward = _cio_share(scenario, np.eye(action_size(scenario))).T
-    action = share @ np.linalg.pinv(forward).T
+    offsets = share if scenario.handover.action == "pair" else _nearest_offsets(scenario, share)
+    steered = np.zeros((*share.shape[:-1], action_size(scenario) - offsets.shape[-1]))
+    return np.concatenate([np.clip(offsets, -1.0, 1.0), steered], axis=-1)
+
+
+def _nearest_offsets(scenario: Scenario, share: Floats) -> Floats:
+    """Least-squares inverse of _cio_share."""
+    offsets: Floats = share @ np.linalg.pinv(_cio_share(scenario, np.eye(_offsets(scenario))))
     if scenario.handover.action == "cell":
         links = np.ones(len(scenario.neighbor_pairs)), np.transpose(scenario.neighbor_pairs)
-        graph = sparse.coo_array(links, (action.shape[-1],) * 2)
+        graph = sparse.coo_array(links, (len(scenario.cells),) * 2)
         count, part = sparse.csgraph.connected_components(graph, directed=False)
         for cells in (part == index for index in range(count)):
-            middle = action[..., cells].max(-1, keepdims=True) + action[..., cells].min(-1, keepdims=True)
-            action[..., cells] -= middle / 2
-    return np.clip(action, -1.0, 1.0)
+            middle = offsets[..., cells].max(-1, keepdims=True) + offsets[..., cells].min(-1, keepdims=True)
+            offsets[..., cells] -= middle / 2
+    return offsets
+
+
+def _offsets(scenario: Scenario) -> int:
+    """How many values of an action are about CIO."""
+    sizes = {
+        "pair": len(scenario.neighbor_pairs),
+        "cell": len(scenario.cells),
+        "edge": len(_edges(scenario)),
+    }
+    return sizes[scenario.handover.action]
 
 
 def _cio_share(scenario: Scenario, action: Floats) -> Floats:

@@ -40,6 +40,10 @@ def _valid_time_to_trigger(value: int) -> int:
     return value
 
 
+Hysteresis = Annotated[float, Field(ge=0, le=15)]
+TimeToTrigger = Annotated[int, AfterValidator(_valid_time_to_trigger)]
+
+
 class Cell(Contract):
     """One cell."""
 
@@ -62,15 +66,31 @@ class Handover(Contract):
     """
 
     a3_offset_db: float = Field(0.0, ge=-15, le=15)
-    hysteresis_db: float = Field(2.0, ge=0, le=15)
-    time_to_trigger_ms: Annotated[int, AfterValidator(_valid_time_to_trigger)] = 256
+    hysteresis_db: Hysteresis = 2.0
+    time_to_trigger_ms: TimeToTrigger = 256
     cio_range_db: float = Field(6.0, gt=0, le=24)
     neighbors: NeighborGraph = NeighborsByDistance()
     """Between which cells UEs hand over."""
     action: Literal["pair", "cell", "edge"] = "pair"
     """What an action sets: a CIO for each ordered pair; an offset for each cell, whose difference is the pair's CIO;
     or a value for each edge, the CIO one way and its negative the other way (see `ns3_scenarios.mdp`)."""
+    steer: tuple[Literal["hysteresis", "time-to-trigger"], ...] = ()
+    """What an action sets besides, in this order, a value for each serving cell; what is not named stays as above."""
+    hysteresis_range_db: tuple[Hysteresis, Hysteresis] = (0.0, 6.0)
+    """Least and greatest, if steered."""
+    time_to_trigger_range_ms: tuple[TimeToTrigger, TimeToTrigger] = (40, 1280)
+    """Least and greatest, if steered."""
     ping_pong_window_s: float = Field(5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ranges_hold_the_start(self) -> Self:
+        if list(self.steer) != sorted(set(self.steer)):
+            raise ValueError("steer: each name once, hysteresis before time-to-trigger")
+        for name, unit in (("hysteresis", "db"), ("time_to_trigger", "ms")):
+            (low, high), value = getattr(self, f"{name}_range_{unit}"), getattr(self, f"{name}_{unit}")
+            if name.replace("_", "-") in self.steer and not (low <= value <= high and low < high):
+                raise ValueError(f"{name}_range_{unit} = {low:g} to {high:g} must hold {name}_{unit} = {value:g}")
+        return self
 
 
 class Traffic(Contract):

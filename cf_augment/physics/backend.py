@@ -9,7 +9,7 @@ import numpy as np
 
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -33,33 +33,33 @@ class EngineBackend:
         self._position_m, self._step = self._engine.positions(trace)[None], 0
         return _single(self._engine.reset(self._position_m[:, 0]), [])
 
-    def step(self, cio_db: Floats) -> StepKpis:
+    def step(self, control: Floats) -> StepKpis:
         """See `ns3_scenarios.kpis.Backend.step`.
 
         Raises:
-            ConfigError: the episode has ended or not begun, or the CIO does not fit.
+            ConfigError: the episode has ended or not begun, or the control does not fit.
         """
         if self._position_m is None:
             raise ConfigError("engine: step() before reset()")
         if self._step == self.scenario.episode.steps:
             raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
-        cio_db = checked_cio(self.scenario, cio_db)
+        control = checked_control(self.scenario, control)
         start = self._step * self._engine.grid_steps
-        kpis = self._engine.step(self._position_m[:, start : start + self._engine.grid_steps + 1], cio_db[None])
+        kpis = self._engine.step(self._position_m[:, start : start + self._engine.grid_steps + 1], control[None])
         self._step += 1
         return _single(kpis, self._engine.moves)
 
-    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
+    def branch(self, control: Floats) -> list[list[StepKpis]]:
         """See `ns3_scenarios.kpis.Backend.branch`.
 
         Raises:
-            ConfigError: the episode has ended or not begun, or the CIO or the horizon does not fit.
+            ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
         """
         if self._position_m is None:
             raise ConfigError("engine: branch() before reset()")
-        cio_db = checked_branches(self.scenario, cio_db, self.scenario.episode.steps - self._step)
-        futures = [copy.deepcopy(self) for _ in cio_db]
-        return [[future.step(step_db) for step_db in steps] for future, steps in zip(futures, cio_db, strict=True)]
+        control = checked_branches(self.scenario, control, self.scenario.episode.steps - self._step)
+        futures = [copy.deepcopy(self) for _ in control]
+        return [[future.step(one) for one in steps] for future, steps in zip(futures, control, strict=True)]
 
     def close(self) -> None:
         """Ends the episode."""

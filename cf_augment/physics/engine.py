@@ -19,7 +19,7 @@ from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.radio import GRID_S, Radio
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_cio
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
@@ -53,7 +53,7 @@ class Engine:
         device: Any torch device.
 
     Raises:
-        ConfigError: the scenario's scheduler or CQI mode is one that the engine does not mirror.
+        ConfigError: the scenario's scheduler, CQI mode or steering is one that the engine does not mirror.
     """
 
     def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
@@ -61,6 +61,8 @@ class Engine:
             value = getattr(scenario.radio, field)
             if value != mirrored:
                 raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", "use backend ns3")
+        if "time-to-trigger" in scenario.handover.steer:
+            raise ConfigError("handover.steer: the engine has one time to trigger for all cells", "use backend ns3")
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)
@@ -94,19 +96,19 @@ class Engine:
         self.moves = []
         return self._kpis(service, position, rsrp, rsrp)
 
-    def step(self, position_m: ArrayLike, cio_db: ArrayLike) -> StepKpis:
+    def step(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
         """Runs one control interval.
 
         Args:
             position_m: (B, grid_steps + 1, U, 2) positions each GRID_S, from the start of the interval to its end.
-            cio_db: (B, E) CIO of each neighbour pair at all measurements of the interval.
+            control: (B, N) what Backend.step takes, in force at all measurements of the interval.
 
         Returns:
             StepKpis with leading B.
 
         Raises:
             DataError: wrong shape, or a position that is not finite.
-            ConfigError: the CIO has the wrong shape, is not finite or out of range; `reset` was not called.
+            ConfigError: the control has the wrong shape, is not finite or out of range; `reset` was not called.
         """
         if self._handover is None:
             raise ConfigError("engine: step() before reset()")
@@ -117,7 +119,7 @@ class Engine:
                 f"position_m: shape {tuple(position.shape)}, but {batch} environments need {self.grid_steps + 1} "
                 f"positions, one each {GRID_S} s"
             )
-        offsets = self._offsets(cio_db, batch)
+        offsets, hysteresis = self._parameters(control, batch)
         local = self.radio.local(position)
         l1_dbm = self.radio.l1_rsrp_dbm(local)
         slot_rsrp = self.radio.rsrp_dbm(_at(local, [(start + end) / 2 for start, end in self._slots_s]))
@@ -132,33 +134,33 @@ class Engine:
             # The RLC UM queue is lost with the bearer.
             self._backlog = torch.where(self.connection.complete(state), 0.0, self._backlog)
             service += self._serve(slot_rsrp[:, slot], end_s - start_s)
-            self.connection.measure(state, l1_dbm[:, slot - 1], offsets)
+            self.connection.measure(state, l1_dbm[:, slot - 1], offsets, hysteresis)
             self.connection.monitor(state, self._sinr_db)
             if at_once:
                 self.connection.trigger(state, offsets)
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
         return self._kpis(service, position[:, -1], l1_dbm[:, -1], self.radio.rsrp_dbm(local[:, -1]))
 
-    def rollout(self, position_m: ArrayLike, cio_db: ArrayLike) -> StepKpis:
+    def rollout(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
         """Runs whole episodes.
 
         Args:
             position_m: (B, K * grid_steps + 1, U, 2) positions each GRID_S from trace time 0.
-            cio_db: (B, K, E).
+            control: (B, K, N).
 
         Returns:
             StepKpis with leading (B, K + 1): the KPIs after the warm-up, then those of each interval.
         """
-        position, cio = np.asarray(position_m, dtype=np.float64), np.asarray(cio_db, dtype=np.float64)
-        if cio.ndim != 3 or position.ndim != 4 or position.shape[1] != cio.shape[1] * self.grid_steps + 1:
+        position, controls = np.asarray(position_m, dtype=np.float64), np.asarray(control, dtype=np.float64)
+        if controls.ndim != 3 or position.ndim != 4 or position.shape[1] != controls.shape[1] * self.grid_steps + 1:
             raise DataError(
-                f"position_m: shape {position.shape} does not fit cio_db {cio.shape}: (B, K * {self.grid_steps} + 1, "
-                "U, 2) and (B, K, E) are needed"
+                f"position_m: shape {position.shape} does not fit control {controls.shape}: "
+                f"(B, K * {self.grid_steps} + 1, U, 2) and (B, K, N) are needed"
             )
         kpis = [self.reset(position[:, 0])]
-        for step in range(cio.shape[1]):
+        for step in range(controls.shape[1]):
             start = step * self.grid_steps
-            kpis.append(self.step(position[:, start : start + self.grid_steps + 1], cio[:, step]))
+            kpis.append(self.step(position[:, start : start + self.grid_steps + 1], controls[:, step]))
         return stack(kpis)
 
     def positions(self, trace: MobilityTrace) -> Floats:
@@ -192,11 +194,15 @@ class Engine:
             raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
         return torch.as_tensor(values, device=self.device)
 
-    def _offsets(self, cio_db: ArrayLike, batch: int) -> Tensor:
-        cio = checked_cio(self.scenario, np.asarray(cio_db, dtype=np.float64))
-        if cio.shape != (batch, len(self.scenario.neighbor_pairs)):
-            raise ConfigError(f"cio_db: shape {cio.shape}, expected ({batch}, {len(self.scenario.neighbor_pairs)})")
-        return self.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=self.device))
+    def _parameters(self, control: ArrayLike, batch: int) -> tuple[Tensor, Tensor]:
+        """Returns the offsets (B, C, C) and the hysteresis of each serving cell (B, C)."""
+        values = checked_control(self.scenario, np.asarray(control, dtype=np.float64))
+        if values.shape[:-1] != (batch,):
+            raise ConfigError(f"control: shape {values.shape}, expected ({batch}, {values.shape[-1]})")
+        pairs, cells, handover = len(self.scenario.neighbor_pairs), len(self.scenario.cells), self.scenario.handover
+        tensor = torch.as_tensor(values, dtype=torch.float32, device=self.device)
+        own = tensor.new_full((batch, cells), handover.hysteresis_db)
+        return self.connection.offsets_db(tensor[:, :pairs]), tensor[:, pairs:] if handover.steer else own
 
     def _kpis(self, service: Service, position_m: Tensor, l1_dbm: Tensor, rsrp_dbm: Tensor) -> StepKpis:
         assert self._handover is not None

@@ -52,7 +52,7 @@ class Connection:
     def __init__(self, scenario: Scenario, device: torch.device) -> None:
         handover = scenario.handover
         period_ms = round(L1_PERIOD_S * 1000)
-        self._offset_db, self._hysteresis_db = handover.a3_offset_db, handover.hysteresis_db
+        self._offset_db = handover.a3_offset_db
         self._firing_age = handover.time_to_trigger_ms // period_ms
         self.phase_s = handover.time_to_trigger_ms % period_ms / 1000
         """From a measurement to the expiry of the time to trigger that falls before the next one."""
@@ -69,13 +69,14 @@ class Connection:
         matrix[..., self._pair_neighbor, self._pair_serving] = cio_db
         return matrix
 
-    def measure(self, state: HandoverState, l1_dbm: Tensor, offsets_db: Tensor) -> None:
-        """Takes one L1 measurement (B, C, U) and evaluates the event under the offsets (B, C, C)."""
+    def measure(self, state: HandoverState, l1_dbm: Tensor, offsets_db: Tensor, hysteresis_db: Tensor) -> None:
+        """Takes one L1 measurement (B, C, U) and evaluates the event under offsets (B, C, C) and hysteresis (B, C)."""
         state.l3_dbm = (1 - L3_COEFFICIENT) * state.l3_dbm + L3_COEFFICIENT * l1_dbm
         own = state.l3_dbm.gather(-2, state.serving.unsqueeze(-2)) + self._offset_db
         margin = self._biased_dbm(state, offsets_db) - own
-        pending = (state.age >= 0) & ~(margin < -self._hysteresis_db)
-        entered = margin > self._hysteresis_db
+        hysteresis = hysteresis_db.gather(-1, state.serving).unsqueeze(-2)
+        pending = (state.age >= 0) & ~(margin < -hysteresis)
+        entered = margin > hysteresis
         state.age = torch.where(pending, state.age + 1, torch.where(entered, 0, NONE))
 
     def monitor(self, state: HandoverState, sinr_db: Tensor) -> None:

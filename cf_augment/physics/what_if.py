@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cf_augment.physics.constants import L1_PERIOD_S
 from cf_augment.physics.engine import Engine, numpy_of
-from ns3_scenarios.kpis import Floats, StepKpis, checked_cio
-from sumo_mobility.base.errors import DataError
+from ns3_scenarios.kpis import Floats, StepKpis, checked_control
+from sumo_mobility.base.errors import ConfigError, DataError
 
 
 class WhatIf:
@@ -22,10 +22,16 @@ class WhatIf:
 
     Args:
         engine: The engine of the scenario; its state is neither used nor changed.
+
+    Raises:
+        ConfigError: the scenario steers more than CIO.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        if engine.scenario.handover.steer:
+            named = ", ".join(engine.scenario.handover.steer)
+            raise ConfigError(f"handover.steer: the one-step what-if knows CIO alone, not {named}", "leave it empty")
         handover, interval_s = engine.scenario.handover, engine.scenario.episode.control_interval_s
         trigger_s = handover.time_to_trigger_ms / 1000
         cycle_s = L1_PERIOD_S * (1 + int(trigger_s / L1_PERIOD_S + 1e-9))
@@ -47,7 +53,7 @@ class WhatIf:
             DataError: the KPIs do not fit the scenario or hold a value that is not finite.
         """
         engine, scenario = self._engine, self._engine.scenario
-        cio = checked_cio(scenario, np.atleast_2d(cio_db))
+        cio = checked_control(scenario, np.atleast_2d(cio_db))
         rsrp, start = self._state(kpis)
         offsets = engine.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=engine.device))
         serving, handovers = self._settle(rsrp, start, offsets)

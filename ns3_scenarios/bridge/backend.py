@@ -19,7 +19,7 @@ from ns3_scenarios.kpis import (
     StepKpis,
     check_trace,
     checked_branches,
-    checked_cio,
+    checked_control,
 )
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map
@@ -137,36 +137,36 @@ class Ns3Backend:
             self.close()
             raise
 
-    def step(self, cio_db: Floats) -> StepKpis:
+    def step(self, control: Floats) -> StepKpis:
         """Runs one control interval; see Backend.
 
         Raises:
-            ConfigError: the CIO is refused (the episode can go on), or no episode is running.
+            ConfigError: the control is refused (the episode can go on), or no episode is running.
             SimulatorError: the program failed; the episode is lost.
         """
         if self._server is None:
             raise ConfigError("no episode is running", "call reset() first")
-        cio_db = checked_cio(self.scenario, cio_db)
+        control = checked_control(self.scenario, control)
         try:
-            self._server.act(cio_db)
+            self._server.act(control)
             self._steps_left -= 1
             return self._receive()
         except BaseException:
             self.close()
             raise
 
-    def branch(self, cio_db: Floats) -> list[list[StepKpis]]:
+    def branch(self, control: Floats) -> list[list[StepKpis]]:
         """Simulates futures in forked copies of the program; see Backend.
 
         Raises:
-            ConfigError: the CIO or the horizon is refused (the episode can go on), or no episode is running.
+            ConfigError: the control or the horizon is refused (the episode can go on), or no episode is running.
             SimulatorError: a branch failed or took longer than timeout_s a step, and the episode can go on; or the
                 program itself failed, and the episode is lost.
         """
         if self._server is None:
             raise ConfigError("no episode is running", "call reset() first")
-        cio_db = checked_branches(self.scenario, cio_db, self._steps_left)
-        futures = self._server.branch([list(branch) for branch in cio_db], self._timeout_s * cio_db.shape[1])
+        control = checked_branches(self.scenario, control, self._steps_left)
+        futures = self._server.branch([list(branch) for branch in control], self._timeout_s * control.shape[1])
         return [[kpis_from_observation(self.scenario, state.observation) for state in states] for states in futures]
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ constexpr double L3_WEIGHT = 0.5;
 
 } // namespace
 
-A3Event::A3Event(const Handover& parameters, Ptr<LteUeRrc> ueRrc, std::vector<Enb> enbs)
-    : m_parameters(parameters),
+A3Event::A3Event(double offsetDb, Ptr<LteUeRrc> ueRrc, std::vector<Enb> enbs)
+    : m_offsetDb(offsetDb),
       m_ueRrc(ueRrc),
       m_enbs(std::move(enbs))
 {
@@ -61,7 +61,7 @@ A3Event::Evaluate()
         m_servingCellId = servingCellId;
         for (auto& [cellId, measurement] : m_measurements)
         {
-            measurement.enteredAt.reset();
+            measurement.dueAt.reset();
         }
     }
     const auto serving = m_measurements.find(servingCellId);
@@ -70,9 +70,11 @@ A3Event::Evaluate()
         return;
     }
 
-    const double thresholdDbm = serving->second.l3Dbm + m_parameters.a3OffsetDb;
+    const auto& algorithm = *m_enbs.at(servingCellId - 1).algorithm;
+    const double hysteresisDb = algorithm.GetHysteresis();
+    const double thresholdDbm = serving->second.l3Dbm + m_offsetDb;
     bool hasEntered = false;
-    for (const auto& [cellId, ocnDb] : m_enbs.at(servingCellId - 1).algorithm->GetOcn())
+    for (const auto& [cellId, ocnDb] : algorithm.GetOcn())
     {
         const auto neighbor = m_measurements.find(cellId);
         if (neighbor == m_measurements.end())
@@ -81,20 +83,20 @@ A3Event::Evaluate()
         }
         Measurement& measurement = neighbor->second;
         const double offsetRsrpDbm = measurement.l3Dbm + ocnDb;
-        if (offsetRsrpDbm + m_parameters.hysteresisDb < thresholdDbm)
+        if (offsetRsrpDbm + hysteresisDb < thresholdDbm)
         {
-            measurement.enteredAt.reset();
+            measurement.dueAt.reset();
         }
-        else if (offsetRsrpDbm - m_parameters.hysteresisDb > thresholdDbm && !measurement.enteredAt)
+        else if (offsetRsrpDbm - hysteresisDb > thresholdDbm && !measurement.dueAt)
         {
-            measurement.enteredAt = Simulator::Now();
+            measurement.dueAt = Simulator::Now() + algorithm.GetTimeToTrigger();
             hasEntered = true;
         }
     }
     if (hasEntered)
     {
         // Fire checks that a neighbour is still due, so that nothing needs to be cancelled.
-        Simulator::Schedule(MilliSeconds(m_parameters.timeToTriggerMs), &A3Event::Fire, this);
+        Simulator::Schedule(algorithm.GetTimeToTrigger(), &A3Event::Fire, this);
     }
     Fire();
 }
@@ -106,15 +108,14 @@ A3Event::Fire()
     {
         return;
     }
-    const Time dueSince = Simulator::Now() - MilliSeconds(m_parameters.timeToTriggerMs);
     const Enb& enb = m_enbs.at(m_servingCellId - 1);
     uint16_t targetCellId = 0;
     double targetDbm = -std::numeric_limits<double>::infinity();
     for (const auto& [cellId, ocnDb] : enb.algorithm->GetOcn())
     {
         const auto neighbor = m_measurements.find(cellId);
-        if (neighbor == m_measurements.end() || !neighbor->second.enteredAt ||
-            *neighbor->second.enteredAt > dueSince)
+        if (neighbor == m_measurements.end() || !neighbor->second.dueAt ||
+            *neighbor->second.dueAt > Simulator::Now())
         {
             continue;
         }

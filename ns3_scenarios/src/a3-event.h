@@ -4,7 +4,6 @@
 #define A3_EVENT_H
 
 #include "cio-handover-algorithm.h"
-#include "scenario.h"
 
 #include "ns3/lte-enb-rrc.h"
 #include "ns3/lte-ue-rrc.h"
@@ -18,7 +17,7 @@ namespace mlb
 {
 
 /**
- * @brief Event A3 of one UE, "neighbour becomes offset better than PCell", with live CIOs.
+ * @brief Event A3 of one UE, "neighbour becomes offset better than PCell", with live parameters.
  *
  * TS 36.331 clause 5.5.4.4 on L3-filtered (clause 5.5.3.2, k = 4), unquantised RSRP: it is the UE
  * that evaluates the event, before it maps anything to the reported index of 1 dB steps (TS 36.133
@@ -29,10 +28,10 @@ namespace mlb
  *     entering:  Mn + Ocn - Hys > Ms + Off
  *     leaving:   Mn + Ocn + Hys < Ms + Off
  *
- * timeToTrigger after the instant of entering, if the UE has not left since, the handover is
- * requested; the neighbour with the greatest Mn + Ocn wins. A request that the eNB refuses is made
- * anew at the next measurement instant. A change of the serving cell starts afresh, on the same
- * filters.
+ * Ocn, Hys and timeToTrigger are those of the serving cell. timeToTrigger, as it was when the UE
+ * entered, after the instant of entering, if the UE has not left since, the handover is requested;
+ * the neighbour with the greatest Mn + Ocn wins. A request that the eNB refuses is made anew at the
+ * next measurement instant. A change of the serving cell starts afresh, on the same filters.
  */
 class A3Event
 {
@@ -41,15 +40,15 @@ class A3Event
     struct Enb
     {
         ns3::Ptr<ns3::LteEnbRrc> rrc;             ///< knows which UEs it serves
-        ns3::Ptr<CioHandoverAlgorithm> algorithm; ///< holds the CIOs and requests handovers
+        ns3::Ptr<CioHandoverAlgorithm> algorithm; ///< parameters, and door to handover
     };
 
     /**
-     * @param parameters offset, hysteresis and time to trigger
+     * @param offsetDb Off, the a3-Offset of all cells, in dB
      * @param ueRrc the UE
      * @param enbs all eNBs, at the index of their cell ID - 1
      */
-    A3Event(const Handover& parameters, ns3::Ptr<ns3::LteUeRrc> ueRrc, std::vector<Enb> enbs);
+    A3Event(double offsetDb, ns3::Ptr<ns3::LteUeRrc> ueRrc, std::vector<Enb> enbs);
 
     /// Sink of the trace ns3::LteUePhy::ReportUeMeasurements, one call a cell and instant.
     void ReceiveMeasurement(uint16_t rnti,
@@ -69,9 +68,9 @@ class A3Event
     /// What the UE knows of a cell.
     struct Measurement
     {
-        double l1Dbm;                         ///< last L1 measurement, in dBm
-        double l3Dbm;                         ///< filtered, in dBm
-        std::optional<ns3::Time> enteredAt{}; ///< instant at which the cell entered the event
+        double l1Dbm;                     ///< last L1 measurement, in dBm
+        double l3Dbm;                     ///< filtered, in dBm
+        std::optional<ns3::Time> dueAt{}; ///< when its time to trigger ends, if it has entered
     };
 
     /// Evaluates the entering and leaving conditions of all neighbours.
@@ -83,7 +82,7 @@ class A3Event
     /// @return cell ID of the cell that serves the UE, 0 if none can hand it over now
     uint16_t GetServingCellId() const;
 
-    const Handover m_parameters;                    ///< offset, hysteresis and time to trigger
+    const double m_offsetDb;                        ///< Off, in dB
     const ns3::Ptr<ns3::LteUeRrc> m_ueRrc;          ///< the UE
     const std::vector<Enb> m_enbs;                  ///< all eNBs
     std::map<uint16_t, Measurement> m_measurements; ///< by cell ID

@@ -40,6 +40,30 @@ CioHandoverAlgorithm::GetOcn() const
 }
 
 void
+CioHandoverAlgorithm::SetHysteresis(double hysteresisDb)
+{
+    m_hysteresisDb = hysteresisDb;
+}
+
+double
+CioHandoverAlgorithm::GetHysteresis() const
+{
+    return m_hysteresisDb;
+}
+
+void
+CioHandoverAlgorithm::SetTimeToTrigger(Time timeToTrigger)
+{
+    m_timeToTrigger = timeToTrigger;
+}
+
+Time
+CioHandoverAlgorithm::GetTimeToTrigger() const
+{
+    return m_timeToTrigger;
+}
+
+void
 CioHandoverAlgorithm::RequestHandover(uint16_t rnti, uint16_t targetCellId)
 {
     m_sapUser->TriggerHandover(rnti, targetCellId);

@@ -5,6 +5,7 @@
 
 #include "ns3/lte-handover-algorithm.h"
 #include "ns3/lte-handover-management-sap.h"
+#include "ns3/nstime.h"
 
 #include <map>
 #include <memory>
@@ -13,11 +14,11 @@ namespace mlb
 {
 
 /**
- * @brief The cell individual offsets of one cell towards its neighbours, and its door to handover.
+ * @brief The parameters of event A3 while one cell serves, and its door to handover.
  *
  * ns3::LteUeRrc takes Ocn for 0 dB in event A3, and measurements cannot be reconfigured once a
- * simulation runs. A3Event therefore evaluates the event with these offsets, where TS 36.331 puts
- * it, in the UE, and calls RequestHandover where the UE would send its measurement report.
+ * simulation runs. A3Event therefore evaluates the event with these parameters, where TS 36.331
+ * puts it, in the UE, and calls RequestHandover where the UE would send its measurement report.
  */
 class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
 {
@@ -44,6 +45,28 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
     const std::map<uint16_t, double>& GetOcn() const;
 
     /**
+     * @brief Sets Hys (TS 36.331 clause 5.5.4.4) while this cell serves.
+     * @param hysteresisDb hysteresis, in dB
+     */
+    void SetHysteresis(double hysteresisDb);
+
+    /**
+     * @return Hys, in dB
+     */
+    double GetHysteresis() const;
+
+    /**
+     * @brief Sets timeToTrigger (TS 36.331 clause 6.3.5) of UEs that enter the event from now on.
+     * @param timeToTrigger the time
+     */
+    void SetTimeToTrigger(ns3::Time timeToTrigger);
+
+    /**
+     * @return timeToTrigger
+     */
+    ns3::Time GetTimeToTrigger() const;
+
+    /**
      * @brief Asks the eNB to prepare an X2 handover; it refuses if the UE is busy with another.
      * @param rnti the UE, which this cell serves
      * @param targetCellId ns-3's cell ID of the target
@@ -60,6 +83,8 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
   private:
     friend class ns3::MemberLteHandoverManagementSapProvider<CioHandoverAlgorithm>;
 
+    double m_hysteresisDb{0};                                             ///< Hys in dB
+    ns3::Time m_timeToTrigger;                                            ///< timeToTrigger
     std::map<uint16_t, double> m_ocnDb;                                   ///< Ocn in dB by cell ID
     ns3::LteHandoverManagementSapUser* m_sapUser{nullptr};                ///< the eNB's RRC
     std::unique_ptr<ns3::LteHandoverManagementSapProvider> m_sapProvider; ///< for the eNB's RRC

@@ -17,19 +17,20 @@ namespace mlb
 namespace
 {
 
-const std::string ACTION_CURE = "send one CIO in dB for each neighbour pair";
+const std::string ACTION_CURE = "send a Box, a number for each component of the action";
 
 /**
  * @param shape size of each dimension
- * @param limit greatest absolute value of an element
+ * @param low least value of an element
+ * @param high greatest value of an element
  * @return a Box space of doubles
  */
 ns3opengym::SpaceDescription
-BoxSpace(const std::vector<uint32_t>& shape, double limit)
+BoxSpace(const std::vector<uint32_t>& shape, double low, double high)
 {
     ns3opengym::BoxSpace box;
-    box.set_low(static_cast<float>(-limit));
-    box.set_high(static_cast<float>(limit));
+    box.set_low(static_cast<float>(low));
+    box.set_high(static_cast<float>(high));
     box.set_dtype(ns3opengym::DOUBLE);
     box.mutable_shape()->Assign(shape.begin(), shape.end());
     ns3opengym::SpaceDescription description;
@@ -83,35 +84,6 @@ Unpack(const ns3opengym::DataContainer& container)
 }
 
 /**
- * @brief Checks an action before anything uses it.
- * @param action the action
- * @param length its length
- * @param limit greatest absolute value of a component
- */
-void
-Check(const std::vector<double>& action, uint32_t length, double limit)
-{
-    constexpr double FLOAT_ROUNDING = 1e-6;
-    if (action.size() != length)
-    {
-        throw InputError("action",
-                         std::to_string(action.size()) + " values instead of " +
-                             std::to_string(length),
-                         ACTION_CURE);
-    }
-    for (std::size_t i = 0; i < action.size(); ++i)
-    {
-        // Written so that NaN fails.
-        if (!(std::abs(action[i]) <= limit + FLOAT_ROUNDING))
-        {
-            std::ostringstream what;
-            what << action[i] << " dB is not within " << -limit << " to " << limit << " dB";
-            throw InputError("action." + std::to_string(i), what.str(), ACTION_CURE);
-        }
-    }
-}
-
-/**
  * @param state a state
  * @return it as a message
  */
@@ -136,15 +108,15 @@ GymBridge::GymBridge(AgentLink& link, const ForkPool& branches)
 }
 
 bool
-GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, double limit)
+GymBridge::Initialize(const std::vector<Box>& observation, const std::vector<ActionRange>& ranges)
 {
-    m_actions = actions;
-    m_limit = limit;
+    m_ranges = ranges;
+    constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
     ns3opengym::DictSpace dict;
     for (const Box& box : observation)
     {
-        *dict.add_element() = BoxSpace(box.shape, std::numeric_limits<double>::infinity());
+        *dict.add_element() = BoxSpace(box.shape, -INFINITE, INFINITE);
         dict.mutable_element()->rbegin()->set_name(box.name);
     }
     ns3opengym::SimInitMsg init;
@@ -152,7 +124,15 @@ GymBridge::Initialize(const std::vector<Box>& observation, uint32_t actions, dou
     init.set_wafshellprocessid(getppid());
     init.mutable_obsspace()->set_type(ns3opengym::Dict);
     init.mutable_obsspace()->mutable_space()->PackFrom(dict);
-    *init.mutable_actspace() = BoxSpace({actions}, limit);
+    // A Box has one range for all components; CheckAction knows the range of each.
+    double low = INFINITE;
+    double high = -INFINITE;
+    for (const ActionRange& range : ranges)
+    {
+        low = std::min(low, range.low);
+        high = std::max(high, range.high);
+    }
+    *init.mutable_actspace() = BoxSpace({static_cast<uint32_t>(ranges.size())}, low, high);
     init.set_canbranch(true);
 
     ns3opengym::SimInitAck ack;
@@ -174,7 +154,7 @@ GymBridge::Step(const State& state, const Stepper& step)
         return std::nullopt;
     }
     std::vector<double> action = Unpack(act.actdata());
-    Check(action, m_actions, m_limit);
+    CheckAction(action, m_ranges);
     return action;
 }
 
@@ -188,7 +168,7 @@ GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) con
         for (const ns3opengym::DataContainer& container : branch.actdata())
         {
             actions.back().push_back(Unpack(container));
-            Check(actions.back().back(), m_actions, m_limit);
+            CheckAction(actions.back().back(), m_ranges);
         }
     }
     const auto simulate = [&actions, &step](uint32_t branch) {

@@ -3,6 +3,7 @@
 #ifndef GYM_BRIDGE_H
 #define GYM_BRIDGE_H
 
+#include "action-range.h"
 #include "agent-link.h"
 #include "fork-pool.h"
 
@@ -64,12 +65,11 @@ class GymBridge
     /**
      * @brief Announces the spaces.
      * @param observation names and shapes of the observation; the values do not matter
-     * @param actions length of an action
-     * @param limit greatest absolute value of an action's components
+     * @param ranges components of an action
      * @return whether the agent wants to go on
      * @throws AgentError no answer in time
      */
-    bool Initialize(const std::vector<Box>& observation, uint32_t actions, double limit);
+    bool Initialize(const std::vector<Box>& observation, const std::vector<ActionRange>& ranges);
 
     /**
      * @brief Sends a state and waits for the action; serves requests for branches until it comes.
@@ -77,7 +77,7 @@ class GymBridge
      * @param step simulates a step; only called in forked copies of the process
      * @return the action, or nothing if the agent asks to stop or the episode is over
      * @throws AgentError no answer in time
-     * @throws InputError the action has the wrong length or a value beyond the limit
+     * @throws InputError the action has the wrong length or a value out of range
      */
     std::optional<std::vector<double>> Step(const State& state, const Stepper& step);
 
@@ -87,7 +87,7 @@ class GymBridge
      * @param request their actions
      * @param step simulates a step
      * @return what became of each
-     * @throws InputError an action has the wrong length or a value beyond the limit
+     * @throws InputError an action has the wrong length or a value out of range
      */
     ns3opengym::EnvStateMsg Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const;
 
@@ -98,10 +98,9 @@ class GymBridge
      */
     void Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply);
 
-    AgentLink& m_link;     ///< the connection to the agent
-    ForkPool m_branches;   ///< runs the branches
-    uint32_t m_actions{0}; ///< length of an action
-    double m_limit{0};     ///< of an action's components
+    AgentLink& m_link;                 ///< the connection to the agent
+    ForkPool m_branches;               ///< runs the branches
+    std::vector<ActionRange> m_ranges; ///< components of an action
 };
 
 } // namespace mlb

@@ -28,6 +28,7 @@
 #include "ns3/waypoint-mobility-model.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace mlb
 {
@@ -92,7 +93,8 @@ LteNetwork::LteNetwork(const Scenario& scenario,
                        const std::vector<Track>& tracks,
                        Fidelity fidelity,
                        Ptr<ShadowingMap> shadowing)
-    : m_neighborPairs(scenario.neighborPairs)
+    : m_neighborPairs(scenario.neighborPairs),
+      m_handover(scenario.handover)
 {
     SetDefaults(scenario, fidelity);
     m_lteHelper = CreateObject<LteHelper>();
@@ -118,7 +120,6 @@ LteNetwork::LteNetwork(const Scenario& scenario,
     InstallUes(scenario, tracks, fidelity);
     InstallTraffic(scenario);
     ScheduleAttachment(scenario);
-    SetCio(std::vector<double>(m_neighborPairs.size(), 0.0));
 }
 
 void
@@ -127,9 +128,12 @@ LteNetwork::InstallCells(const Scenario& scenario)
     for (const Cell& cell : scenario.cells)
     {
         InstallCell(scenario.radio, cell);
+        m_enbs.back().algorithm->SetHysteresis(m_handover.hysteresisDb);
+        m_enbs.back().algorithm->SetTimeToTrigger(MilliSeconds(m_handover.timeToTriggerMs));
     }
     for (const auto& [serving, neighbor] : m_neighborPairs)
     {
+        m_enbs[serving].algorithm->SetOcn(neighbor + 1, 0);
         const bool hasReverse = std::count(m_neighborPairs.begin(),
                                            m_neighborPairs.end(),
                                            std::pair(neighbor, serving)) > 0;
@@ -208,7 +212,8 @@ LteNetwork::InstallUes(const Scenario& scenario,
     m_ueDevices = m_lteHelper->InstallUeDevice(m_ueNodes);
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
     {
-        m_a3Events.push_back(std::make_unique<A3Event>(scenario.handover, GetUeRrc(ue), m_enbs));
+        m_a3Events.push_back(
+            std::make_unique<A3Event>(m_handover.a3OffsetDb, GetUeRrc(ue), m_enbs));
         GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportUeMeasurements",
             MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
@@ -309,12 +314,26 @@ LteNetwork::ReceiveConnected(uint64_t imsi, uint16_t, uint16_t)
 }
 
 void
-LteNetwork::SetCio(const std::vector<double>& cioDb)
+LteNetwork::SetControl(const std::vector<double>& action)
 {
-    for (std::size_t pair = 0; pair < m_neighborPairs.size(); ++pair)
+    auto value = action.begin();
+    for (const auto& [serving, neighbor] : m_neighborPairs)
     {
-        const auto& [serving, neighbor] = m_neighborPairs[pair];
-        m_enbs[serving].algorithm->SetOcn(neighbor + 1, cioDb.at(pair));
+        m_enbs[serving].algorithm->SetOcn(neighbor + 1, *value++);
+    }
+    if (m_handover.steeredHysteresisDb)
+    {
+        for (const A3Event::Enb& enb : m_enbs)
+        {
+            enb.algorithm->SetHysteresis(*value++);
+        }
+    }
+    if (m_handover.steeredTimeToTriggerMs)
+    {
+        for (const A3Event::Enb& enb : m_enbs)
+        {
+            enb.algorithm->SetTimeToTrigger(MilliSeconds(std::llround(*value++)));
+        }
     }
 }
 

@@ -56,10 +56,10 @@ class LteNetwork
                ns3::Ptr<ShadowingMap> shadowing);
 
     /**
-     * @brief Sets the CIO of every neighbour pair.
-     * @param cioDb CIO in dB, in the order of Scenario::neighborPairs
+     * @brief Sets the parameters of event A3.
+     * @param action CIO of every neighbour pair, and what else is steered; see ActionRanges
      */
-    void SetCio(const std::vector<double>& cioDb);
+    void SetControl(const std::vector<double>& action);
 
     /**
      * @param ue index of the UE
@@ -165,6 +165,7 @@ class LteNetwork
     void ReceiveConnected(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
     std::vector<std::pair<uint32_t, uint32_t>> m_neighborPairs; ///< as in the scenario
+    Handover m_handover;                                        ///< as in the scenario
     ns3::Ptr<ns3::LteHelper> m_lteHelper;                       ///< keeps the channels alive
     ns3::Ptr<ns3::PointToPointEpcHelper> m_epcHelper;           ///< the core network
     ns3::NodeContainer m_enbNodes;                              ///< at the cell's index

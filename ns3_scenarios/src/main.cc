@@ -7,6 +7,7 @@
  * Exit code 0: the episode ended, or the agent stopped it. 1: the agent went away. 2: bad input.
  */
 
+#include "action-range.h"
 #include "agent-link.h"
 #include "fork-pool.h"
 #include "gym-bridge.h"
@@ -152,9 +153,7 @@ RunEpisode(const Options& options)
     }
     AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
     GymBridge bridge(link, ForkPool(options.branchWorkers));
-    if (!bridge.Initialize(EmptyObservation(scenario),
-                           static_cast<uint32_t>(scenario.neighborPairs.size()),
-                           scenario.handover.cioRangeDb))
+    if (!bridge.Initialize(EmptyObservation(scenario), ActionRanges(scenario)))
     {
         return;
     }
@@ -173,13 +172,13 @@ RunEpisode(const Options& options)
                      simulation.IsOver(),
                      R"({"ns3_version": ")" NS3_VERSION R"("})"};
     };
-    const auto step = [&simulation, &stateOf](const std::vector<double>& cioDb) {
-        return stateOf(simulation.Step(cioDb));
+    const auto step = [&simulation, &stateOf](const std::vector<double>& action) {
+        return stateOf(simulation.Step(action));
     };
     State state = stateOf(simulation.WarmUp());
-    while (const auto cioDb = bridge.Step(state, step))
+    while (const auto action = bridge.Step(state, step))
     {
-        state = step(*cioDb);
+        state = step(*action);
     }
 }
 

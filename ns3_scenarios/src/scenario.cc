@@ -277,7 +277,26 @@ Scenario::Read(const std::string& path)
     scenario.handover = {fields.Number("handover.a3_offset_db", -30, 30),
                          fields.Number("handover.hysteresis_db", 0, 30),
                          fields.Integer("handover.time_to_trigger_ms", 0, 10000),
-                         fields.Number("handover.cio_range_db", 0, 24)};
+                         fields.Number("handover.cio_range_db", 0, 24),
+                         {},
+                         {}};
+    for (uint32_t i = 0; i < fields.Length("handover.steer", 0); ++i)
+    {
+        const auto range = [&fields](const std::string& path, double high) {
+            fields.Length(path, 2);
+            return Range{fields.Number(path + ".0", 0, high), fields.Number(path + ".1", 0, high)};
+        };
+        if (fields.Choice("handover.steer." + std::to_string(i),
+                          {"hysteresis", "time-to-trigger"}) == "hysteresis")
+        {
+            scenario.handover.steeredHysteresisDb = range("handover.hysteresis_range_db", 30);
+        }
+        else
+        {
+            scenario.handover.steeredTimeToTriggerMs =
+                range("handover.time_to_trigger_range_ms", 10000);
+        }
+    }
     scenario.traffic = {fields.Number("traffic.offered_bps", 1, 1e9),
                         fields.Integer("traffic.packet_bytes", 20, 1472)};
     scenario.episode = {fields.Integer("episode.steps", 1, 1000000),

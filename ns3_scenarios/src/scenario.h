@@ -4,6 +4,7 @@
 #define SCENARIO_H
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,13 +60,22 @@ struct Radio
     std::string cqi;        ///< what the CQI is measured on: control or pdsch
 };
 
+/// From the least to the greatest value allowed.
+struct Range
+{
+    double low;  ///< least
+    double high; ///< greatest
+};
+
 /// Event A3, TS 36.331 clause 5.5.4.4.
 struct Handover
 {
-    double a3OffsetDb;       ///< a3-Offset, in dB
-    double hysteresisDb;     ///< Hys, in dB
-    int64_t timeToTriggerMs; ///< timeToTrigger, in ms
-    double cioRangeDb;       ///< greatest absolute value of a CIO, in dB
+    double a3OffsetDb;                           ///< a3-Offset, in dB
+    double hysteresisDb;                         ///< Hys, in dB
+    int64_t timeToTriggerMs;                     ///< timeToTrigger, in ms
+    double cioRangeDb;                           ///< greatest absolute value of a CIO, in dB
+    std::optional<Range> steeredHysteresisDb;    ///< range of Hys if actions set it, in dB
+    std::optional<Range> steeredTimeToTriggerMs; ///< range of timeToTrigger if so, in ms
 };
 
 /// Constant bit rate in the downlink, one flow a UE.

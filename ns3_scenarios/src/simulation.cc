@@ -57,9 +57,9 @@ Simulation::WarmUp()
 }
 
 Kpis
-Simulation::Step(const std::vector<double>& cioDb)
+Simulation::Step(const std::vector<double>& action)
 {
-    m_network.SetCio(cioDb);
+    m_network.SetControl(action);
     const double timeS = ++m_step * m_scenario.episode.controlIntervalS;
     RunThrough(ExactSeconds(m_scenario.episode.warmupS + timeS));
     return Take(timeS);

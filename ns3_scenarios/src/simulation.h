@@ -49,10 +49,10 @@ class Simulation
 
     /**
      * @brief Simulates one control interval.
-     * @param cioDb CIO in dB, in the order of Scenario::neighborPairs
+     * @param action what LteNetwork::SetControl takes
      * @return its KPIs
      */
-    Kpis Step(const std::vector<double>& cioDb);
+    Kpis Step(const std::vector<double>& action);
 
     /**
      * @return whether all steps of the episode have been simulated

@@ -41,7 +41,8 @@ class Layout:
     @classmethod
     def of(cls, scenario: Scenario) -> Layout:
         """The layout of a scenario."""
-        by_pairs = scenario.observation == "cell-kpi" and scenario.handover.action == "pair"
+        handover = scenario.handover
+        by_pairs = scenario.observation == "cell-kpi" and handover.action == "pair" and not handover.steer
         return cls(observation_size(scenario), action_size(scenario), scenario.neighbor_pairs if by_pairs else ())
 
     @property

@@ -19,7 +19,7 @@ from ns3_scenarios.bridge.backend import kpis_from_observation
 from ns3_scenarios.bridge.process import die_with_parent
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
-from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_cio
+from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
@@ -50,7 +50,7 @@ def bridge_overhead(scenario: Scenario, steps: int = 500) -> np.ndarray:
         spent_ms = np.empty(warmup + steps)
         for step in range(len(spent_ms)):
             begin = time.perf_counter()
-            server.act(checked_cio(scenario, cio_db))
+            server.act(checked_control(scenario, cio_db))
             kpis_from_observation(scenario, server.receive().observation)
             spent_ms[step] = 1e3 * (time.perf_counter() - begin)
     return spent_ms[warmup:]

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import Backend, Floats, StepKpis
-from ns3_scenarios.mdp import action_size, cio_from_action, observation_size, observe, reward
+from ns3_scenarios.mdp import action_size, control_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -23,8 +23,8 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     """One network whose CIOs are steered; an episode is one mobility trace and is truncated at its end.
 
     The action (A,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db, or another
-    form that handover.action names; values beyond are clipped. Observation (O,) float32 and reward are those that the
-    scenario names. All three are functions of ns3_scenarios.mdp.
+    form that handover.action names, and then what handover.steer names; values beyond are clipped. Observation (O,)
+    float32 and reward are those that the scenario names. All three are functions of ns3_scenarios.mdp.
     `info` holds `kpis` (StepKpis of the last interval) and `cio_db` (E,) that was in force during it.
 
     Args:
@@ -78,10 +78,10 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         """
         if self._steps_left == 0:
             raise ConfigError("MlbEnv: no episode is on, or it is over", "call reset() first")
-        cio_db = cio_from_action(self.scenario, self._checked(action))
-        kpis = self._backend.step(cio_db)
+        control = control_from_action(self.scenario, self._checked(action))
+        kpis = self._backend.step(control)
         self._steps_left -= 1
-        observation, info = self._observe(kpis, cio_db)
+        observation, info = self._observe(kpis, control[: len(self.scenario.neighbor_pairs)])
         return observation, float(reward(self.scenario, kpis)), False, self._steps_left == 0, info
 
     def branch(self, actions: Floats, horizon: int | None = None) -> list[list[StepKpis]]:
@@ -115,7 +115,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
                 "or (branches, values) with a horizon is needed"
             )
         checked = [[self._checked(action) for action in branch] for branch in actions]
-        return self._backend.branch(cio_from_action(self.scenario, np.array(checked)))
+        return self._backend.branch(control_from_action(self.scenario, np.array(checked)))
 
     def close(self) -> None:
         """Ends the back end; may be called twice."""
@@ -128,12 +128,11 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     def _checked(self, action: Singles) -> Singles:
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.action_space.shape:
-            form = self.scenario.handover.action
+            form = " and ".join([self.scenario.handover.action, *self.scenario.handover.steer])
             raise ConfigError(f"action: shape {action.shape}, but one value a {form}, {self.action_space.shape}")
         if not np.isfinite(action).all():
             index = int(np.flatnonzero(~np.isfinite(action))[0])
-            what = f"{self.scenario.handover.action} {index}"
-            raise ConfigError(f"action: value of {what} is {action[index]}, not a number in [-1, 1]")
+            raise ConfigError(f"action: value {index} is {action[index]}, not a number in [-1, 1]")
         return action
 
     def _trace_option(self, options: dict[str, Any], drawn: int) -> int:

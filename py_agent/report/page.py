@@ -116,7 +116,8 @@ def _facts(data: ReportData) -> dict[str, str]:
         f"{scenario.radio.dl_bandwidth_rb} PRBs",
         "UEs": f"{scenario.mobility.ues}, {scenario.traffic.offered_bps / 1e3:g} kbit/s offered to each",
         "Episode": f"{scenario.episode.steps} steps of {scenario.episode.control_interval_s:g} s",
-        "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB{_FORMS[scenario.handover.action]}",
+        "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB{_FORMS[scenario.handover.action]}"
+        + "".join(f", {name} of each cell" for name in scenario.handover.steer),
     }
 
 

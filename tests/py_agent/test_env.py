@@ -70,8 +70,8 @@ def test_actions_beyond_the_range_are_clipped(env: MlbEnv) -> None:
     [
         (np.zeros(3), r"shape \(3,\), but one value a pair, \(2,\)"),
         (np.zeros((1, 2)), "shape"),
-        (np.array([0.0, np.nan]), "value of pair 1 is nan"),
-        (np.array([np.inf, 0.0]), "value of pair 0 is inf"),
+        (np.array([0.0, np.nan]), "value 1 is nan"),
+        (np.array([np.inf, 0.0]), "value 0 is inf"),
     ],
 )
 def test_a_bad_action_is_refused_and_the_episode_goes_on(env: MlbEnv, action: np.ndarray, message: str) -> None:

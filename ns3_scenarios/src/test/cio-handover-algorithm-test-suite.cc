@@ -52,6 +52,13 @@ class CioTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(algorithm->GetOcn().at(2), 1.25, "the last offset counts");
         NS_TEST_EXPECT_MSG_EQ(algorithm->GetOcn().at(7), -6, "offset of the other neighbour");
 
+        algorithm->SetHysteresis(1.5);
+        algorithm->SetTimeToTrigger(ns3::MilliSeconds(160));
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetHysteresis(), 1.5, "hysteresis");
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetTimeToTrigger(),
+                              ns3::MilliSeconds(160),
+                              "time to trigger");
+
         HandoverRecorder recorder;
         algorithm->SetLteHandoverManagementSapUser(&recorder);
         algorithm->RequestHandover(4, 7);

@@ -30,7 +30,8 @@ Document()
                               "side_lobe_limit_db": 20, "gain_dbi": 14},
                   "ue_noise_figure_db": 9, "scheduler": "rr", "cqi": "pdsch"},
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
-                     "cio_range_db": 6},
+                     "cio_range_db": 6, "steer": ["hysteresis", "time-to-trigger"],
+                     "hysteresis_range_db": [1, 4], "time_to_trigger_range_ms": [80, 640]},
         "traffic": {"offered_bps": 2e5, "packet_bytes": 1000},
         "episode": {"steps": 40, "control_interval_s": 0.6, "warmup_s": 3},
         "cells": [{"x_m": -10, "y_m": 20, "height_m": 30, "tx_power_dbm": 40,
@@ -80,6 +81,16 @@ class ReadTestCase : public ns3::TestCase
                               256,
                               "handover.time_to_trigger_ms");
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.cioRangeDb, 6, "handover.cio_range_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredHysteresisDb->low, 1, "hysteresis_range_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredHysteresisDb->high,
+                              4,
+                              "hysteresis_range_db");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredTimeToTriggerMs->low,
+                              80,
+                              "time_to_trigger_range_ms");
+        NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredTimeToTriggerMs->high,
+                              640,
+                              "time_to_trigger_range_ms");
         NS_TEST_EXPECT_MSG_EQ(scenario.traffic.offeredBps, 2e5, "traffic.offered_bps");
         NS_TEST_EXPECT_MSG_EQ(scenario.traffic.packetBytes, 1000U, "traffic.packet_bytes");
         NS_TEST_EXPECT_MSG_EQ(scenario.episode.steps, 40U, "episode.steps");

@@ -1,0 +1,121 @@
+"""Hysteresis in the action on both back ends, time to trigger in ns-3; the engine refuses what it does not mirror."""
+
+from __future__ import annotations
+
+import made_network
+import numpy as np
+import pytest
+
+from cf_augment.dataset_export import to_frame
+from cf_augment.dataset_records import Dataset, EpisodeMetadata, Provenance
+from cf_augment.physics import Engine, WhatIf
+from ns3_scenarios.kpis import EventKind, StepKpis
+from ns3_scenarios.scenario import Scenario
+from py_agent.env import BackendName, MlbEnv, open_backend
+from py_agent.policies import Random
+from py_agent.rollout import run_episode
+from sumo_mobility.base.errors import ConfigError
+
+BACKENDS = ["engine", pytest.param("ns3", marks=pytest.mark.ns3)]
+NS3 = [pytest.param("ns3", marks=pytest.mark.ns3)]
+OPEN_DOOR = [6.0, -6.0]
+"""CIO with which the two UEs at the border, which hear cell 1 at about 2 dB less, leave cell 0."""
+
+
+def steered(*names: str) -> Scenario:
+    return made_network.scenario(handover={"steer": list(names), "hysteresis_range_db": [0, 15]})
+
+
+def play(scenario: Scenario, name: BackendName, controls: list[list[float]]) -> list[StepKpis]:
+    backend = open_backend(scenario, name)
+    try:
+        return [backend.reset(made_network.trace(), 1), *(backend.step(np.array(control)) for control in controls)]
+    finally:
+        backend.close()
+
+
+def starts(kpis: list[StepKpis]) -> list[tuple[float, int]]:
+    """Time and UE of each handover start."""
+    events = np.concatenate([one.events for one in kpis])
+    events = events[events["kind"] == EventKind.HANDOVER_START]
+    return [(round(float(event["time_s"]), 3), int(event["ue"])) for event in events]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_scenarios_own_hysteresis_changes_nothing(name: BackendName) -> None:
+    """The control [CIO, 2 dB, 2 dB] is the CIO alone in a scenario of 2 dB."""
+    with_it = play(steered("hysteresis"), name, [[*OPEN_DOOR, 2.0, 2.0]] * 3)
+    assert with_it == play(made_network.scenario(), name, [OPEN_DOOR] * 3)
+    assert len(starts(with_it)) == 2
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_hysteresis_is_that_of_the_serving_cell_and_changes_at_once(name: BackendName) -> None:
+    """10 dB in cell 0 hold its UEs, whatever cell 1 has; when it falls, they go, one time to trigger later."""
+    held, let_go = [*OPEN_DOOR, 10.0, 0.0], [*OPEN_DOOR, 2.0, 10.0]
+    kpis = play(steered("hysteresis"), name, [held, let_go, let_go])
+    assert [len(starts([one])) for one in kpis] == [0, 0, 2, 0]
+    # The first measurement of the step is at 1.2 s, or in ns-3 at its start; 256 ms of time to trigger.
+    assert all(1.2 < time_s < 1.5 for time_s, _ in starts(kpis))
+    assert sorted(ue for _, ue in starts(kpis)) == list(made_network.BORDER_UES)
+
+
+@pytest.mark.parametrize("name", NS3)
+def test_time_to_trigger_is_that_of_the_serving_cell(name: BackendName) -> None:
+    scenario = steered("time-to-trigger")
+    first = {ms: min(starts(play(scenario, name, [[*OPEN_DOOR, ms, 40.0]] * 2)))[0] for ms in (40, 256, 1280)}
+    assert first[256] - first[40] == pytest.approx(0.216, abs=1e-3)
+    assert first[1280] - first[40] == pytest.approx(1.24, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NS3)
+def test_who_has_entered_waits_for_what_was_in_force_then(name: BackendName) -> None:
+    """The entering falls into the first step, its time to trigger of 1280 ms is over in the second."""
+    scenario = steered("time-to-trigger")
+    kept = play(scenario, name, [[*OPEN_DOOR, 1280.0, 40.0]] * 3)
+    shortened = play(scenario, name, [[*OPEN_DOOR, 1280.0, 40.0], *[[*OPEN_DOOR, 40.0, 40.0]] * 2])
+    assert len(starts(kept)) == 2
+    assert starts(shortened) == starts(kept)
+
+
+@pytest.mark.parametrize("name", NS3)
+def test_both_at_once_and_the_refusals_name_the_component(name: BackendName) -> None:
+    scenario = steered("hysteresis", "time-to-trigger")
+    backend = open_backend(scenario, name)
+    try:
+        backend.reset(made_network.trace(), 1)
+        with pytest.raises(ConfigError, match=r"hysteresis of cell 1 is 16\.00 dB, not within 0 to 15 dB"):
+            backend.step(np.array([0, 0, 2, 16, 256, 256.0]))
+        with pytest.raises(ConfigError, match="time to trigger of cell 0 is 20"):
+            backend.step(np.array([0, 0, 2, 2, 20, 256.0]))
+        kpis = backend.step(np.array([*OPEN_DOOR, 0.5, 2, 40, 256]))
+        assert len(starts([kpis])) == 2
+    finally:
+        backend.close()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_environment_steers_and_the_dataset_says_so(name: BackendName) -> None:
+    scenario = steered("hysteresis")
+    env = MlbEnv(scenario, open_backend(scenario, name), [made_network.trace()])
+    assert env.action_space.shape == (4,)
+    record = EpisodeMetadata(
+        scenario_id=scenario.id, trace_name="t", policy="random", seed=1, backend=name,
+        provenance=Provenance(action_source="random"),
+    )  # fmt: skip
+    try:
+        episode = run_episode(env, Random(scenario), record)
+    finally:
+        env.close()
+    frame = to_frame(Dataset(scenario, (episode,)))
+    below, above = episode.actions[:, 2] < 0, episode.actions[:, 2] >= 0
+    expected = 2 + 2 * episode.actions[:, 2] * below + 13 * episode.actions[:, 2] * above
+    assert frame["hysteresis_0_db"].to_numpy() == pytest.approx(expected, abs=1e-5)
+    assert frame["cio_0_1_db"].to_numpy() == pytest.approx(6 * episode.actions[:, 0], abs=1e-5)
+
+
+def test_what_cannot_take_it_refuses_with_a_cure() -> None:
+    with pytest.raises(ConfigError, match=r"handover\.steer: the engine has one time to trigger.*\n.*use backend ns3"):
+        open_backend(steered("time-to-trigger"), "engine")
+    with pytest.raises(ConfigError, match=r"handover\.steer: the one-step what-if knows CIO alone.*\n.*leave it empty"):
+        WhatIf(Engine(steered("hysteresis")))
