@@ -63,7 +63,11 @@ ParseCommandLine(int argc, char* argv[])
 {
     Options options;
     ns3::CommandLine commandLine(__FILE__);
-    commandLine.Usage("Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.");
+    commandLine.Usage(
+        "Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.\n\nThe "
+        "agent binds the endpoint and may be any client of the ns3-gym protocol, such as "
+        "ns3-gym's own Ns3Env(port=5555, startSim=False) with "
+        "--endpoint=tcp://127.0.0.1:5555.");
     commandLine.AddValue("scenario", "scenario file, JSON", options.scenario);
     commandLine.AddValue("waypoints", "waypoint file, CSV", options.waypoints);
     commandLine.AddValue("shadowing",
