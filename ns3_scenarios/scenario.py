@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ns3_scenarios.neighbors import NeighborGraph, NeighborsByDistance, neighbor_pairs
 from ns3_scenarios.radio import Radio
+from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
@@ -93,14 +94,6 @@ class Handover(Contract):
         return self
 
 
-class Traffic(Contract):
-    """Constant bit rate in the downlink, one flow a UE."""
-
-    offered_bps: float = Field(200e3, gt=0, le=1e9)
-    """Offered to each UE at the application, payload only."""
-    packet_bytes: int = Field(1000, ge=20, le=1472)
-
-
 class Episode(Contract):
     """Time. The trace starts when the warm-up ends; UEs stand at its first positions until then."""
 
@@ -142,6 +135,13 @@ class Preset(Contract):
     def _sectors_have_antennas(self) -> Self:
         if self.sites.sectors > 1 and self.radio.antenna.pattern == "omni":
             raise ValueError(f"sites.sectors = {self.sites.sectors} need radio.antenna.pattern = sector")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit_ues(self) -> Self:
+        weights, ues = len(self.traffic.ue_weights), self.mobility.ues
+        if weights not in (0, ues):
+            raise ValueError(f"traffic.ue_weights: {weights} weights, but mobility.ues = {ues}")
         return self
 
     @model_validator(mode="after")

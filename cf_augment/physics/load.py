@@ -16,6 +16,7 @@ from cf_augment.physics.constants import (
     ttis_per_packet,
 )
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,27 @@ class Service:
 
 
 class Load:
-    """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region."""
+    """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region.
+
+    Raises:
+        ConfigError: the scenario has other traffic.
+    """
 
     def __init__(self, scenario: Scenario, device: torch.device) -> None:
         bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
+        arrivals = traffic.arrivals.model
+        if arrivals != "cbr":
+            raise ConfigError(f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend ns3")
+        if traffic.uplink_bps > 0:
+            raise ConfigError("traffic.uplink_bps: the engine has no uplink", "use backend ns3")
         alone, packed = ttis_per_packet(bandwidth, traffic.packet_bytes)
         self._ttis_alone = torch.tensor(alone, device=device)
         self._ttis_packed = torch.tensor(packed, device=device)
         self._cells = len(scenario.cells)
         self.packet_bits = 8 * traffic.packet_bytes
-        self.packets_per_s = traffic.offered_bps / self.packet_bits
+        self.packets_per_s = torch.as_tensor(
+            traffic.ue_offered_bps(scenario.mobility.ues) / self.packet_bits, device=device
+        )
         self.queue_packets = RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES)
         self._prb_share = granted_rb(bandwidth) / bandwidth
 
@@ -78,7 +90,7 @@ class Load:
             duration_s: Length of the slot.
         """
         capacity = duration_s / TTI_S
-        arriving = torch.full_like(backlog, self.packets_per_s * duration_s)
+        arriving = (self.packets_per_s * duration_s).to(backlog.dtype).expand_as(backlog)
         reachable = cqi > 0
         packed = torch.where(reachable, self._ttis_packed[cqi], 0.0)
         alone = torch.where(reachable, self._ttis_alone[cqi], 0.0)

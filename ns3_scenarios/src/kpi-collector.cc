@@ -18,6 +18,7 @@ KpiCollector::KpiCollector(const Scenario& scenario, const LteNetwork& network)
       m_arrivedBits(scenario.cells.size()),
       m_deliveredBits(scenario.cells.size()),
       m_ueDeliveredBits(scenario.ues),
+      m_ueUplinkBits(scenario.ues),
       m_ueSinrDb(scenario.ues),
       m_ongoing(scenario.ues)
 {
@@ -32,12 +33,18 @@ KpiCollector::ConnectTraces()
         m_network.GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportCurrentCellRsrpSinr",
             MakeCallback(&KpiCollector::ReceiveSinr, this).Bind(ue));
-        m_network.GetSource(ue)->TraceConnectWithoutContext(
+        m_network.GetFlows().GetSource(ue)->TraceConnectWithoutContext(
             "Tx",
             MakeCallback(&KpiCollector::ReceiveArrival, this).Bind(ue));
-        m_network.GetSink(ue)->TraceConnectWithoutContext(
+        m_network.GetFlows().GetSink(ue)->TraceConnectWithoutContext(
             "Rx",
             MakeCallback(&KpiCollector::ReceiveDelivery, this).Bind(ue));
+        if (auto sink = m_network.GetFlows().GetUplinkSink(ue))
+        {
+            sink->TraceConnectWithoutContext(
+                "Rx",
+                MakeCallback(&KpiCollector::ReceiveUplink, this).Bind(ue));
+        }
         m_network.GetUeRrc(ue)->TraceConnectWithoutContext(
             "RadioLinkFailure",
             MakeCallback(&KpiCollector::ReceiveRadioLinkFailure, this));
@@ -97,6 +104,7 @@ KpiCollector::Take(double timeS)
             kpis.ueRsrpDbm.push_back(m_network.GetA3Event(ue).GetRsrpDbm(cell + 1));
         }
         kpis.ueThroughputBps.push_back(std::exchange(m_ueDeliveredBits[ue], 0) * perSecond);
+        kpis.ueUplinkBps.push_back(std::exchange(m_ueUplinkBits[ue], 0) * perSecond);
     }
     kpis.ueSinrDb = m_ueSinrDb;
     kpis.events = std::exchange(m_events, {});
@@ -130,6 +138,12 @@ KpiCollector::ReceiveDelivery(uint32_t ue, Ptr<const Packet> packet, const Addre
     {
         m_deliveredBits[serving] += bits;
     }
+}
+
+void
+KpiCollector::ReceiveUplink(uint32_t ue, Ptr<const Packet> packet, const Address&)
+{
+    m_ueUplinkBits[ue] += 8.0 * packet->GetSize();
 }
 
 void

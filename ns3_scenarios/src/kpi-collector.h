@@ -40,6 +40,7 @@ struct Kpis
     std::vector<double> ueRsrpDbm;       ///< by UE, by cell: last L1 measurement, in dBm
     std::vector<double> ueSinrDb;        ///< by UE: last wideband SINR of the control region, in dB
     std::vector<double> ueThroughputBps; ///< by UE: delivered, in bit/s
+    std::vector<double> ueUplinkBps;     ///< by UE: received from it, in bit/s
     std::vector<Event> events;           ///< in order of time
 };
 
@@ -77,6 +78,7 @@ class KpiCollector
     void ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t);
     void ReceiveArrival(uint32_t ue, ns3::Ptr<const ns3::Packet> packet);
     void ReceiveDelivery(uint32_t ue, ns3::Ptr<const ns3::Packet> packet, const ns3::Address& from);
+    void ReceiveUplink(uint32_t ue, ns3::Ptr<const ns3::Packet> packet, const ns3::Address& from);
     void ReceiveHandoverStart(uint64_t imsi, uint16_t sourceId, uint16_t, uint16_t targetId);
     void ReceiveHandoverOk(uint64_t imsi, uint16_t cellId, uint16_t rnti);
     void ReceiveHandoverRefusal(uint64_t imsi, uint16_t rnti, uint16_t targetId);
@@ -92,6 +94,7 @@ class KpiCollector
     std::vector<double> m_arrivedBits;                     ///< by cell
     std::vector<double> m_deliveredBits;                   ///< by cell
     std::vector<double> m_ueDeliveredBits;                 ///< by UE
+    std::vector<double> m_ueUplinkBits;                    ///< by UE
     std::vector<double> m_ueSinrDb;                        ///< by UE, last value in dB
     std::vector<Event> m_events;                           ///< of the interval
     std::vector<std::optional<OngoingHandover>> m_ongoing; ///< by UE

@@ -55,7 +55,7 @@ EmptyObservation(const Scenario& scenario)
     const std::vector<double> ues(scenario.ues);
     const std::vector<double> positions(2 * scenario.ues);
     const std::vector<double> links(scenario.ues * scenario.cells.size());
-    return Observation({0, cells, cells, cells, cells, positions, ues, links, ues, ues, {}});
+    return Observation({0, cells, cells, cells, cells, positions, ues, links, ues, ues, ues, {}});
 }
 
 } // namespace mlb

@@ -9,19 +9,11 @@
 #include "ns3/antenna-model.h"
 #include "ns3/config.h"
 #include "ns3/constant-position-mobility-model.h"
-#include "ns3/inet-socket-address.h"
-#include "ns3/internet-stack-helper.h"
-#include "ns3/ipv4-address-helper.h"
-#include "ns3/ipv4-static-routing-helper.h"
 #include "ns3/lte-enb-net-device.h"
 #include "ns3/lte-enb-phy.h"
-#include "ns3/on-off-helper.h"
-#include "ns3/packet-sink-helper.h"
 #include "ns3/pf-ff-mac-scheduler.h"
-#include "ns3/point-to-point-helper.h"
 #include "ns3/pointer.h"
 #include "ns3/propagation-loss-model.h"
-#include "ns3/random-variable-stream.h"
 #include "ns3/rr-ff-mac-scheduler.h"
 #include "ns3/simulator.h"
 #include "ns3/string.h"
@@ -40,16 +32,12 @@ namespace
 
 /// The UEs attach within this time, one after the other.
 const Time ATTACHMENT = MilliSeconds(300);
-/// Start of the first packet interval, when all UEs are connected.
-const Time TRAFFIC_START = MilliSeconds(500);
 /// Period of CQI reports, TS 36.213 table 7.2.2-1A; at 14 m/s a UE moves 0.6 m.
 const Time CQI_PERIOD = MilliSeconds(40);
 /// A UE that has connected reports at once for so long.
 const Time CQI_REQUEST = MilliSeconds(10);
 /// From the downlink EARFCN of an FDD carrier to its uplink, TS 36.101 table 5.7.3-1.
 constexpr uint32_t FDD_EARFCN_OFFSET = 18000;
-/// UDP port of the sinks.
-constexpr uint16_t PORT = 4000;
 
 /**
  * @brief Sets ns-3's defaults; each choice that is not plain has its reason here.
@@ -97,6 +85,7 @@ LteNetwork::LteNetwork(const Scenario& scenario,
       m_handover(scenario.handover)
 {
     SetDefaults(scenario, fidelity);
+    TrafficFlows::SetDefaults(scenario);
     m_lteHelper = CreateObject<LteHelper>();
     m_epcHelper = CreateObject<PointToPointEpcHelper>();
     m_lteHelper->SetEpcHelper(m_epcHelper);
@@ -118,7 +107,7 @@ LteNetwork::LteNetwork(const Scenario& scenario,
         AddShadowing(shadowing, GetSites(scenario.cells));
     }
     InstallUes(scenario, tracks, fidelity);
-    InstallTraffic(scenario);
+    m_flows = std::make_unique<TrafficFlows>(scenario, m_epcHelper, m_ueNodes, m_ueDevices);
     ScheduleAttachment(scenario);
 }
 
@@ -231,40 +220,6 @@ LteNetwork::InstallUes(const Scenario& scenario,
 }
 
 void
-LteNetwork::InstallTraffic(const Scenario& scenario)
-{
-    InternetStackHelper internet;
-    internet.Install(m_ueNodes);
-    const Ipv4InterfaceContainer ueInterfaces = m_epcHelper->AssignUeIpv4Address(m_ueDevices);
-
-    const auto remoteHost = CreateObject<Node>();
-    internet.Install(remoteHost);
-    PointToPointHelper link;
-    link.SetDeviceAttribute("DataRate", StringValue("100Gb/s"));
-    link.SetChannelAttribute("Delay", TimeValue(MilliSeconds(1)));
-    Ipv4AddressHelper addresses("1.0.0.0", "255.0.0.0");
-    addresses.Assign(link.Install(m_epcHelper->GetPgwNode(), remoteHost));
-    Ipv4StaticRoutingHelper()
-        .GetStaticRouting(remoteHost->GetObject<Ipv4>())
-        ->AddNetworkRouteTo("7.0.0.0", "255.0.0.0", 1);
-
-    const Time interval =
-        ExactSeconds(8.0 * scenario.traffic.packetBytes / scenario.traffic.offeredBps);
-    auto phase = CreateObject<UniformRandomVariable>();
-    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
-    {
-        const InetSocketAddress address(ueInterfaces.GetAddress(ue), PORT);
-        m_sinks.Add(PacketSinkHelper("ns3::UdpSocketFactory", address).Install(m_ueNodes.Get(ue)));
-
-        OnOffHelper source("ns3::UdpSocketFactory", address);
-        source.SetConstantRate(DataRate(llround(scenario.traffic.offeredBps)),
-                               scenario.traffic.packetBytes);
-        m_sources.Add(source.Install(remoteHost));
-        m_sources.Get(ue)->SetStartTime(TRAFFIC_START + interval * phase->GetValue());
-    }
-}
-
-void
 LteNetwork::ScheduleAttachment(const Scenario& scenario)
 {
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
@@ -304,6 +259,8 @@ LteNetwork::GetRxPowerDbm(uint32_t cell, double txPowerDbm, Ptr<MobilityModel> u
 void
 LteNetwork::ReceiveConnected(uint64_t imsi, uint16_t, uint16_t)
 {
+    // The bearer of the source cell has gone with its queue.
+    m_flows->RefillBuffer(GetUe(imsi));
     // The random access response requests a CQI (TS 36.213 clause 6.2); ns-3 knows only periods,
     // and until the first report it sends everything with MCS 0.
     auto phy = GetUePhy(GetUe(imsi));
@@ -385,16 +342,10 @@ LteNetwork::GetScheduler(uint32_t cell) const
     return DynamicCast<PrbCountingScheduler>(carrier->GetFfMacScheduler());
 }
 
-Ptr<Application>
-LteNetwork::GetSource(uint32_t ue) const
+const TrafficFlows&
+LteNetwork::GetFlows() const
 {
-    return m_sources.Get(ue);
-}
-
-Ptr<Application>
-LteNetwork::GetSink(uint32_t ue) const
-{
-    return m_sinks.Get(ue);
+    return *m_flows;
 }
 
 uint32_t

@@ -7,9 +7,9 @@
 #include "prb-counting-scheduler.h"
 #include "scenario.h"
 #include "shadowing-map.h"
+#include "traffic-flows.h"
 #include "waypoints.h"
 
-#include "ns3/application-container.h"
 #include "ns3/lte-enb-rrc.h"
 #include "ns3/lte-helper.h"
 #include "ns3/lte-ue-net-device.h"
@@ -36,9 +36,8 @@ enum class Fidelity
  * @brief The LTE network of a scenario, ready to run: cells, EPC, UEs that move, and their traffic.
  *
  * One eNB a cell with X2 to its neighbours; every UE attaches to the strongest cell during the
- * first part of the warm-up, as idle mode selection would have it, and then receives a UDP flow of
- * constant bit rate from a remote host behind the PGW. Cells and UEs are named by their index in
- * the scenario; ns-3's cell ID is the cell's index + 1.
+ * first part of the warm-up, as idle mode selection would have it, and then receives its traffic.
+ * Cells and UEs are named by their index in the scenario; ns-3's cell ID is the cell's index + 1.
  */
 class LteNetwork
 {
@@ -104,16 +103,9 @@ class LteNetwork
     ns3::Ptr<PrbCountingScheduler> GetScheduler(uint32_t cell) const;
 
     /**
-     * @param ue index of the UE
-     * @return the source of its flow
+     * @return the traffic of the UEs
      */
-    ns3::Ptr<ns3::Application> GetSource(uint32_t ue) const;
-
-    /**
-     * @param ue index of the UE
-     * @return the sink of its flow
-     */
-    ns3::Ptr<ns3::Application> GetSink(uint32_t ue) const;
+    const TrafficFlows& GetFlows() const;
 
     /**
      * @param imsi ns-3's IMSI
@@ -142,9 +134,6 @@ class LteNetwork
     /// Creates the UEs, lets them move, and connects their measurements to event A3.
     void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
 
-    /// Creates the remote host and one flow from it to each UE.
-    void InstallTraffic(const Scenario& scenario);
-
     /**
      * @brief Attaches each UE to its strongest cell, one after the other.
      * @param scenario the scenario
@@ -172,8 +161,7 @@ class LteNetwork
     ns3::NodeContainer m_ueNodes;                               ///< at the UE's index
     ns3::NetDeviceContainer m_enbDevices;                       ///< at the cell's index
     ns3::NetDeviceContainer m_ueDevices;                        ///< at the UE's index
-    ns3::ApplicationContainer m_sources;                        ///< at the UE's index
-    ns3::ApplicationContainer m_sinks;                          ///< at the UE's index
+    std::unique_ptr<TrafficFlows> m_flows;                      ///< from and to the UEs
     std::vector<A3Event::Enb> m_enbs;                           ///< at the cell's index
     std::vector<std::unique_ptr<A3Event>> m_a3Events;           ///< at the UE's index
 };

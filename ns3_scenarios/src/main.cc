@@ -27,6 +27,7 @@
 #include <cmath>
 #include <csignal>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <sys/prctl.h>
@@ -138,6 +139,22 @@ ReadShadowing(const std::string& path, const Scenario& scenario)
 }
 
 /**
+ * @param kpis KPIs of an interval
+ * @param hasUplink whether there is uplink traffic
+ * @return what is not part of the observation, JSON
+ */
+std::string
+Info(const Kpis& kpis, bool hasUplink)
+{
+    nlohmann::json info{{"ns3_version", NS3_VERSION}};
+    if (hasUplink)
+    {
+        info["ue_uplink_bps"] = kpis.ueUplinkBps;
+    }
+    return info.dump();
+}
+
+/**
  * @brief Simulates the episode.
  * @param options the command line
  */
@@ -170,11 +187,12 @@ RunEpisode(const Options& options)
                           isStock ? Fidelity::STOCK : Fidelity::FAST,
                           shadowing,
                           traces ? &*traces : nullptr);
-    const auto stateOf = [&simulation](const Kpis& kpis) {
+    const bool hasUplink = scenario.traffic.uplinkBps > 0;
+    const auto stateOf = [&simulation, hasUplink](const Kpis& kpis) {
         return State{Observation(kpis),
                      -StandardDeviation(kpis.prbUtilization),
                      simulation.IsOver(),
-                     R"({"ns3_version": ")" NS3_VERSION R"("})"};
+                     Info(kpis, hasUplink)};
     };
     const auto step = [&simulation, &stateOf](const std::vector<double>& action) {
         return stateOf(simulation.Step(action));

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <sstream>
 
 namespace mlb
@@ -259,6 +260,50 @@ ReadRadio(const FieldReader& fields)
             fields.Choice("radio.cqi", {"control", "pdsch"})};
 }
 
+/**
+ * @param fields the document
+ * @param ues number of UEs
+ * @return the section "traffic"
+ */
+Traffic
+ReadTraffic(const FieldReader& fields, uint32_t ues)
+{
+    const std::vector<std::string> models{"cbr", "poisson", "on-off", "full-buffer"};
+    const std::string name = fields.Choice("traffic.arrivals.model", models);
+    const auto index = std::find(models.begin(), models.end(), name) - models.begin();
+
+    Traffic traffic{};
+    traffic.model = static_cast<TrafficModel>(index);
+    if (traffic.model == TrafficModel::ON_OFF)
+    {
+        traffic.meanOnS = fields.Number("traffic.arrivals.mean_on_s", 1e-3, 3600);
+        traffic.meanOffS = fields.Number("traffic.arrivals.mean_off_s", 1e-3, 3600);
+    }
+    traffic.uplinkBps = fields.Number("traffic.uplink_bps", 0, 1e9);
+    traffic.packetBytes = fields.Integer("traffic.packet_bytes", 20, 1472);
+
+    const std::string weightsPath = "traffic.ue_weights";
+    const uint32_t count = fields.Length(weightsPath, 0);
+    if (count != 0 && count != ues)
+    {
+        throw InputError(weightsPath,
+                         std::to_string(count) + " weights for " + std::to_string(ues) + " UEs",
+                         CURE);
+    }
+    std::vector<double> weights(ues, 1.0);
+    for (uint32_t ue = 0; ue < count; ++ue)
+    {
+        weights[ue] = fields.Number(weightsPath + "." + std::to_string(ue), 1e-3, 1e3);
+    }
+    const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+    const double offeredBps = fields.Number("traffic.offered_bps", 1, 1e9);
+    for (const double weight : weights)
+    {
+        traffic.ueOfferedBps.push_back(std::max(1.0, offeredBps * weight * (ues / sum)));
+    }
+    return traffic;
+}
+
 } // namespace
 
 Scenario
@@ -297,8 +342,7 @@ Scenario::Read(const std::string& path)
                 range("handover.time_to_trigger_range_ms", 10000);
         }
     }
-    scenario.traffic = {fields.Number("traffic.offered_bps", 1, 1e9),
-                        fields.Integer("traffic.packet_bytes", 20, 1472)};
+    scenario.traffic = ReadTraffic(fields, scenario.ues);
     scenario.episode = {fields.Integer("episode.steps", 1, 1000000),
                         fields.Number("episode.control_interval_s", 0.2, 3600),
                         fields.Number("episode.warmup_s", 1, 3600)};

@@ -78,11 +78,24 @@ struct Handover
     std::optional<Range> steeredTimeToTriggerMs; ///< range of timeToTrigger if so, in ms
 };
 
-/// Constant bit rate in the downlink, one flow a UE.
+/// When the packets of a downlink flow arrive.
+enum class TrafficModel
+{
+    CONSTANT_BIT_RATE, ///< regularly
+    POISSON,           ///< as a Poisson process
+    ON_OFF,            ///< regularly, in on times between off times, both of exponential length
+    FULL_BUFFER,       ///< whenever there is room in the queue
+};
+
+/// One downlink flow a UE, and one uplink flow if asked for.
 struct Traffic
 {
-    double offeredBps;    ///< UDP payload offered to each UE, in bit/s
-    uint32_t packetBytes; ///< UDP payload of a packet, in bytes
+    TrafficModel model;               ///< of the downlink
+    double meanOnS;                   ///< mean length of an on time, in s
+    double meanOffS;                  ///< mean length of an off time, in s
+    std::vector<double> ueOfferedBps; ///< by UE: mean UDP payload in the downlink, in bit/s
+    double uplinkBps;                 ///< UDP payload that each UE sends regularly, in bit/s
+    uint32_t packetBytes;             ///< UDP payload of a packet, in bytes
 };
 
 /// Time; the trace starts when the warm-up ends.
@@ -109,7 +122,7 @@ struct Scenario
 
     Radio radio;             ///< carrier, propagation, noise, scheduler
     Handover handover;       ///< event A3
-    Traffic traffic;         ///< downlink traffic
+    Traffic traffic;         ///< traffic of the UEs
     Episode episode;         ///< time
     uint32_t ues;            ///< number of UEs
     std::vector<Cell> cells; ///< cells, in order of their index

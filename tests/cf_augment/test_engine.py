@@ -146,6 +146,25 @@ def test_an_overloaded_cell_is_full_and_shares_its_time_fairly() -> None:
     assert kpis.ue_throughput_bps[0, 30:] == pytest.approx([1e6] * 2)
 
 
+def test_weights_set_the_rate_of_each_ue() -> None:
+    network = scenario(ues=4, traffic={"offered_bps": 1e5, "ue_weights": (1, 2, 5, 8)})
+    kpis = Engine(network).reset(np.tile([100.0, 0.0], (1, 4, 1)))
+    assert kpis.ue_throughput_bps[0] == pytest.approx(np.array([1, 2, 5, 8]) * 25e3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "message"),
+    [
+        ({"arrivals": {"model": "poisson"}}, r"traffic\.arrivals\.model: .*no 'poisson'(?s:.*)use backend ns3"),
+        ({"arrivals": {"model": "full-buffer"}}, r"traffic\.arrivals\.model"),
+        ({"uplink_bps": 1e4}, r"traffic\.uplink_bps"),
+    ],
+)
+def test_traffic_that_it_does_not_know_is_refused(traffic: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Engine(scenario(traffic=traffic))
+
+
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed: int) -> None:
@@ -155,7 +174,7 @@ def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed
     cqi = torch.tensor(random.integers(0, 16, (3, 20)))
     backlog = torch.tensor(random.uniform(0, load.queue_packets, (3, 20)), dtype=torch.float32)
     service = load.serve(serving, cqi, torch.ones_like(backlog), backlog, 0.2)
-    waiting = backlog + load.packets_per_s * 0.2
+    waiting = backlog + (load.packets_per_s * 0.2).float()
     assert (service.ue_delivered <= waiting * (1 + 1e-6)).all()
     assert (service.ue_delivered[cqi == 0] == 0).all()
     assert (service.backlog <= load.queue_packets).all()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ns3_scenarios import mdp
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis, checked_control
 from ns3_scenarios.neighbors import NeighborsListed
-from ns3_scenarios.scenario import Preset, Scenario, Traffic
+from ns3_scenarios.scenario import Preset, Scenario
+from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.errors import ConfigError
 
 

@@ -32,7 +32,9 @@ Document()
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
                      "cio_range_db": 6, "steer": ["hysteresis", "time-to-trigger"],
                      "hysteresis_range_db": [1, 4], "time_to_trigger_range_ms": [80, 640]},
-        "traffic": {"offered_bps": 2e5, "packet_bytes": 1000},
+        "traffic": {"arrivals": {"model": "on-off", "mean_on_s": 0.25, "mean_off_s": 0.75},
+                    "offered_bps": 2e5, "ue_weights": [1, 1, 1, 1, 1, 1, 8], "uplink_bps": 5e4,
+                    "packet_bytes": 1000},
         "episode": {"steps": 40, "control_interval_s": 0.6, "warmup_s": 3},
         "cells": [{"x_m": -10, "y_m": 20, "height_m": 30, "tx_power_dbm": 40,
                    "azimuth_deg": 0, "tilt_deg": 0},
@@ -91,8 +93,15 @@ class ReadTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredTimeToTriggerMs->high,
                               640,
                               "time_to_trigger_range_ms");
-        NS_TEST_EXPECT_MSG_EQ(scenario.traffic.offeredBps, 2e5, "traffic.offered_bps");
-        NS_TEST_EXPECT_MSG_EQ(scenario.traffic.packetBytes, 1000U, "traffic.packet_bytes");
+        const Traffic& traffic = scenario.traffic;
+        NS_TEST_EXPECT_MSG_EQ((traffic.model == TrafficModel::ON_OFF), true, "traffic.arrivals");
+        NS_TEST_EXPECT_MSG_EQ(traffic.meanOnS, 0.25, "traffic.arrivals.mean_on_s");
+        NS_TEST_EXPECT_MSG_EQ(traffic.meanOffS, 0.75, "traffic.arrivals.mean_off_s");
+        NS_TEST_ASSERT_MSG_EQ(traffic.ueOfferedBps.size(), 7U, "traffic.ue_weights");
+        NS_TEST_EXPECT_MSG_EQ_TOL(traffic.ueOfferedBps[0], 1e5, 1e-6, "traffic.offered_bps");
+        NS_TEST_EXPECT_MSG_EQ_TOL(traffic.ueOfferedBps[6], 8e5, 1e-6, "traffic.ue_weights.6");
+        NS_TEST_EXPECT_MSG_EQ(traffic.uplinkBps, 5e4, "traffic.uplink_bps");
+        NS_TEST_EXPECT_MSG_EQ(traffic.packetBytes, 1000U, "traffic.packet_bytes");
         NS_TEST_EXPECT_MSG_EQ(scenario.episode.steps, 40U, "episode.steps");
         NS_TEST_EXPECT_MSG_EQ(scenario.episode.controlIntervalS, 0.6, "episode.control_interval_s");
         NS_TEST_EXPECT_MSG_EQ(scenario.episode.warmupS, 3, "episode.warmup_s");
@@ -159,8 +168,13 @@ class ScenarioTestSuite : public ns3::TestSuite
     {
         AddTestCase(new ReadTestCase);
         const json document = Document();
-        for (const std::string section :
-             {"radio", "radio.path_loss", "radio.antenna", "handover", "traffic", "episode"})
+        for (const std::string section : {"radio",
+                                          "radio.path_loss",
+                                          "radio.antenna",
+                                          "handover",
+                                          "traffic",
+                                          "traffic.arrivals",
+                                          "episode"})
         {
             std::string parent = "/" + section;
             std::replace(parent.begin(), parent.end(), '.', '/');
