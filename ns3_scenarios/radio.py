@@ -154,6 +154,8 @@ class Radio(Contract):
     ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
     scheduler: Literal["pf", "rr"] = "pf"
     """Proportional fair or round robin, both ns-3's."""
+    rrc: Literal["ideal", "real"] = "ideal"
+    """Whether RRC messages always arrive at once, or travel on the signalling bearers and may be late or lost."""
     cqi: Literal["control", "pdsch"] = "control"
     """What the CQI is measured on. The control region, in which every cell always sends: deterministic, and load does
     not change rates. Or the data region (PDSCH), ns-3's default: the CQI sees the other cells' load, but also an idle

@@ -53,11 +53,11 @@ class Engine:
         device: Any torch device.
 
     Raises:
-        ConfigError: the scenario's scheduler, CQI mode or steering is one that the engine does not mirror.
+        ConfigError: the scenario's scheduler, RRC, CQI mode or steering is one that the engine does not mirror.
     """
 
     def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
-        for field, mirrored in (("scheduler", "pf"), ("cqi", "control")):
+        for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal"), ("cqi", "control")):
             value = getattr(scenario.radio, field)
             if value != mirrored:
                 raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", "use backend ns3")

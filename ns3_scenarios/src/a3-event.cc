@@ -2,6 +2,9 @@
 
 #include "a3-event.h"
 
+#include "ns3/lte-common.h"
+#include "ns3/lte-rrc-protocol-ideal.h"
+#include "ns3/lte-rrc-protocol-real.h"
 #include "ns3/simulator.h"
 
 #include <limits>
@@ -17,11 +20,26 @@ namespace
 /// a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 clause 5.5.3.2.
 constexpr double L3_WEIGHT = 0.5;
 
+/**
+ * @param ueRrc RRC of a UE that LteHelper has installed
+ * @return what carries its messages, ideally or over the air
+ */
+LteUeRrcSapUser*
+GetRrcProtocol(Ptr<LteUeRrc> ueRrc)
+{
+    if (auto ideal = ueRrc->GetObject<LteUeRrcProtocolIdeal>())
+    {
+        return ideal->GetLteUeRrcSapUser();
+    }
+    return ueRrc->GetObject<LteUeRrcProtocolReal>()->GetLteUeRrcSapUser();
+}
+
 } // namespace
 
 A3Event::A3Event(double offsetDb, Ptr<LteUeRrc> ueRrc, std::vector<Enb> enbs)
     : m_offsetDb(offsetDb),
       m_ueRrc(ueRrc),
+      m_rrcProtocol(GetRrcProtocol(ueRrc)),
       m_enbs(std::move(enbs))
 {
 }
@@ -127,8 +145,27 @@ A3Event::Fire()
     }
     if (targetCellId != 0)
     {
-        enb.algorithm->RequestHandover(m_ueRrc->GetRnti(), targetCellId);
+        Report(targetCellId);
     }
+}
+
+void
+A3Event::Report(uint16_t cellId)
+{
+    LteRrcSap::MeasurementReport report;
+    LteRrcSap::MeasResults& results = report.measResults;
+    results.measId = m_enbs.at(m_servingCellId - 1).algorithm->GetMeasId();
+    results.measResultPCell.rsrpResult =
+        EutranMeasurementMapping::Dbm2RsrpRange(m_measurements.at(m_servingCellId).l3Dbm);
+    results.measResultPCell.rsrqResult = 0;
+    results.haveMeasResultNeighCells = true;
+    results.haveMeasResultServFreqList = false;
+    LteRrcSap::MeasResultEutra neighbor{};
+    neighbor.physCellId = cellId;
+    neighbor.haveRsrpResult = true;
+    neighbor.rsrpResult = EutranMeasurementMapping::Dbm2RsrpRange(m_measurements.at(cellId).l3Dbm);
+    results.measResultListEutra.push_back(neighbor);
+    m_rrcProtocol->SendMeasurementReport(report);
 }
 
 uint16_t

@@ -29,9 +29,9 @@ namespace mlb
  *     leaving:   Mn + Ocn + Hys < Ms + Off
  *
  * Ocn, Hys and timeToTrigger are those of the serving cell. timeToTrigger, as it was when the UE
- * entered, after the instant of entering, if the UE has not left since, the handover is requested;
- * the neighbour with the greatest Mn + Ocn wins. A request that the eNB refuses is made anew at the
- * next measurement instant. A change of the serving cell starts afresh, on the same filters.
+ * entered, after the instant of entering, if the UE has not left since, the UE reports the
+ * neighbour with the greatest Mn + Ocn, and anew at each measurement instant until it is handed
+ * over or leaves the event. A change of the serving cell starts afresh, on the same filters.
  */
 class A3Event
 {
@@ -40,7 +40,7 @@ class A3Event
     struct Enb
     {
         ns3::Ptr<ns3::LteEnbRrc> rrc;             ///< knows which UEs it serves
-        ns3::Ptr<CioHandoverAlgorithm> algorithm; ///< parameters, and door to handover
+        ns3::Ptr<CioHandoverAlgorithm> algorithm; ///< its parameters
     };
 
     /**
@@ -76,14 +76,18 @@ class A3Event
     /// Evaluates the entering and leaving conditions of all neighbours.
     void Evaluate();
 
-    /// Requests the handover if the time to trigger of a neighbour is over.
+    /// Reports if the time to trigger of a neighbour is over.
     void Fire();
+
+    /// Sends a measurement report, TS 36.331 clause 5.5.5, that names one neighbour.
+    void Report(uint16_t cellId);
 
     /// @return cell ID of the cell that serves the UE, 0 if none can hand it over now
     uint16_t GetServingCellId() const;
 
     const double m_offsetDb;                        ///< Off, in dB
     const ns3::Ptr<ns3::LteUeRrc> m_ueRrc;          ///< the UE
+    ns3::LteUeRrcSapUser* m_rrcProtocol;            ///< sends the UE's messages
     const std::vector<Enb> m_enbs;                  ///< all eNBs
     std::map<uint16_t, Measurement> m_measurements; ///< by cell ID
     uint16_t m_servingCellId{0};                    ///< at the last evaluation

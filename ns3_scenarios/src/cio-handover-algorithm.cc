@@ -63,10 +63,10 @@ CioHandoverAlgorithm::GetTimeToTrigger() const
     return m_timeToTrigger;
 }
 
-void
-CioHandoverAlgorithm::RequestHandover(uint16_t rnti, uint16_t targetCellId)
+uint8_t
+CioHandoverAlgorithm::GetMeasId() const
 {
-    m_sapUser->TriggerHandover(rnti, targetCellId);
+    return m_measId;
 }
 
 void
@@ -82,9 +82,21 @@ CioHandoverAlgorithm::GetLteHandoverManagementSapProvider()
 }
 
 void
-CioHandoverAlgorithm::DoReportUeMeas(uint16_t, LteRrcSap::MeasResults)
+CioHandoverAlgorithm::DoInitialize()
 {
-    // No report is configured: A3Event works on the unquantised measurements in the UE.
+    // A measId to report under, with an event that never occurs: serving cell below -140 dBm.
+    LteRrcSap::ReportConfigEutra never;
+    never.eventId = LteRrcSap::ReportConfigEutra::EVENT_A2;
+    never.threshold1.choice = LteRrcSap::ThresholdEutra::THRESHOLD_RSRP;
+    never.threshold1.range = 0;
+    m_measId = m_sapUser->AddUeMeasReportConfigForHandover(never).at(0);
+    LteHandoverAlgorithm::DoInitialize();
+}
+
+void
+CioHandoverAlgorithm::DoReportUeMeas(uint16_t rnti, LteRrcSap::MeasResults measResults)
+{
+    m_sapUser->TriggerHandover(rnti, measResults.measResultListEutra.front().physCellId);
 }
 
 } // namespace mlb

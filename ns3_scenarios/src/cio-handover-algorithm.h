@@ -18,7 +18,7 @@ namespace mlb
  *
  * ns3::LteUeRrc takes Ocn for 0 dB in event A3, and measurements cannot be reconfigured once a
  * simulation runs. A3Event therefore evaluates the event with these parameters, where TS 36.331
- * puts it, in the UE, and calls RequestHandover where the UE would send its measurement report.
+ * puts it, in the UE, which then sends its measurement report, and here the eNB acts on it.
  */
 class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
 {
@@ -67,22 +67,28 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
     ns3::Time GetTimeToTrigger() const;
 
     /**
-     * @brief Asks the eNB to prepare an X2 handover; it refuses if the UE is busy with another.
-     * @param rnti the UE, which this cell serves
-     * @param targetCellId ns-3's cell ID of the target
+     * @return measId of the reports that ask for a handover; TS 36.331 clause 5.5.5
      */
-    void RequestHandover(uint16_t rnti, uint16_t targetCellId);
+    uint8_t GetMeasId() const;
 
     // inherited from LteHandoverAlgorithm
     void SetLteHandoverManagementSapUser(ns3::LteHandoverManagementSapUser* user) override;
     ns3::LteHandoverManagementSapProvider* GetLteHandoverManagementSapProvider() override;
 
   protected:
+    void DoInitialize() override;
+
+    /**
+     * @brief Asks the eNB to prepare an X2 handover; it refuses if the UE is busy with another.
+     * @param rnti the UE, which this cell serves
+     * @param measResults its report; the first neighbour is the target
+     */
     void DoReportUeMeas(uint16_t rnti, ns3::LteRrcSap::MeasResults measResults) override;
 
   private:
     friend class ns3::MemberLteHandoverManagementSapProvider<CioHandoverAlgorithm>;
 
+    uint8_t m_measId{0};                                                  ///< of the reports
     double m_hysteresisDb{0};                                             ///< Hys in dB
     ns3::Time m_timeToTrigger;                                            ///< timeToTrigger
     std::map<uint16_t, double> m_ocnDb;                                   ///< Ocn in dB by cell ID

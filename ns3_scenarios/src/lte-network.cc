@@ -58,7 +58,8 @@ SetDefaults(const Scenario& scenario, Fidelity fidelity)
         Config::SetDefault("ns3::LteUePhy::NumQoutEvalSf", UintegerValue(200 / 5));
         Config::SetDefault("ns3::LteUePhy::NumQinEvalSf", UintegerValue(100 / 5));
     }
-    // Ideal RRC is the default; with ANR a handover to a neighbour not yet measured is dropped.
+    Config::SetDefault("ns3::LteHelper::UseIdealRrc", BooleanValue(scenario.radio.rrc == "ideal"));
+    // With ANR a handover to a neighbour not yet measured is dropped.
     Config::SetDefault("ns3::LteHelper::AnrEnabled", BooleanValue(false));
     Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
     // One SRS slot a UE and ms: enough for 320 UEs on one cell.
@@ -206,6 +207,9 @@ LteNetwork::InstallUes(const Scenario& scenario,
         GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportUeMeasurements",
             MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
+        GetUeRrc(ue)->TraceConnectWithoutContext(
+            "StateTransition",
+            MakeCallback(&LteNetwork::ReceiveStateTransition, this));
         if (fidelity == Fidelity::STOCK)
         {
             continue;
@@ -254,6 +258,21 @@ LteNetwork::GetRxPowerDbm(uint32_t cell, double txPowerDbm, Ptr<MobilityModel> u
     auto cellMobility = m_enbNodes.Get(cell)->GetObject<MobilityModel>();
     const Angles angles(ueMobility->GetPosition(), cellMobility->GetPosition());
     return loss->CalcRxPower(txPowerDbm, cellMobility, ueMobility) + antenna->GetGainDb(angles);
+}
+
+void
+LteNetwork::ReceiveStateTransition(uint64_t imsi,
+                                   uint16_t,
+                                   uint16_t,
+                                   LteUeRrc::State,
+                                   LteUeRrc::State newState)
+{
+    // LteUePhy::DoReset clears its measurements and then ends what it was receiving, which measures
+    // again, in bands that are wrong for the cell search that follows: 3.44 asserts.
+    if (newState == LteUeRrc::IDLE_START)
+    {
+        GetUePhy(GetUe(imsi))->GetLteUeCphySapProvider()->Reset();
+    }
 }
 
 void

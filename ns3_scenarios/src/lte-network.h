@@ -153,6 +153,13 @@ class LteNetwork
     /// Sink of the traces of a UE that has connected or handed over: requests a CQI report.
     void ReceiveConnected(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
+    /// Sink of the trace of a UE's RRC states: cleans up after ns-3 when the UE has lost its cell.
+    void ReceiveStateTransition(uint64_t imsi,
+                                uint16_t cellId,
+                                uint16_t rnti,
+                                ns3::LteUeRrc::State oldState,
+                                ns3::LteUeRrc::State newState);
+
     std::vector<std::pair<uint32_t, uint32_t>> m_neighborPairs; ///< as in the scenario
     Handover m_handover;                                        ///< as in the scenario
     ns3::Ptr<ns3::LteHelper> m_lteHelper;                       ///< keeps the channels alive

@@ -257,6 +257,7 @@ ReadRadio(const FieldReader& fields)
             ReadAntenna(fields),
             fields.Number("radio.ue_noise_figure_db", 0, 50),
             fields.Choice("radio.scheduler", {"pf", "rr"}),
+            fields.Choice("radio.rrc", {"ideal", "real"}),
             fields.Choice("radio.cqi", {"control", "pdsch"})};
 }
 

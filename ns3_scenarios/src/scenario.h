@@ -57,6 +57,7 @@ struct Radio
     Antenna antenna;        ///< of all cells
     double ueNoiseFigureDb; ///< in dB
     std::string scheduler;  ///< pf or rr
+    std::string rrc;        ///< ideal or real
     std::string cqi;        ///< what the CQI is measured on: control or pdsch
 };
 

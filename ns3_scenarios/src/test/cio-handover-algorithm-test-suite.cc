@@ -20,7 +20,7 @@ class HandoverRecorder : public ns3::LteHandoverManagementSapUser
     std::vector<uint8_t> AddUeMeasReportConfigForHandover(
         ns3::LteRrcSap::ReportConfigEutra) override
     {
-        return {};
+        return {MEAS_ID};
     }
 
     void TriggerHandover(uint16_t rnti, uint16_t targetCellId) override
@@ -28,10 +28,11 @@ class HandoverRecorder : public ns3::LteHandoverManagementSapUser
         m_requests.emplace_back(rnti, targetCellId);
     }
 
+    static constexpr uint8_t MEAS_ID = 3;                  ///< of its first configuration
     std::vector<std::pair<uint16_t, uint16_t>> m_requests; ///< (RNTI, cell ID of the target)
 };
 
-/// It is made by its name, keeps the last offset of each neighbour, and passes requests on.
+/// It is made by its name, keeps the last offset of each neighbour, and acts on reports.
 class CioTestCase : public ns3::TestCase
 {
   public:
@@ -61,7 +62,12 @@ class CioTestCase : public ns3::TestCase
 
         HandoverRecorder recorder;
         algorithm->SetLteHandoverManagementSapUser(&recorder);
-        algorithm->RequestHandover(4, 7);
+        algorithm->Initialize();
+        NS_TEST_EXPECT_MSG_EQ(algorithm->GetMeasId(), HandoverRecorder::MEAS_ID, "measId");
+        ns3::LteRrcSap::MeasResults results{};
+        results.measResultListEutra.push_back({});
+        results.measResultListEutra.back().physCellId = 7;
+        algorithm->GetLteHandoverManagementSapProvider()->ReportUeMeas(4, results);
         NS_TEST_ASSERT_MSG_EQ(recorder.m_requests.size(), 1U, "requests");
         NS_TEST_EXPECT_MSG_EQ(recorder.m_requests[0].first, 4, "RNTI");
         NS_TEST_EXPECT_MSG_EQ(recorder.m_requests[0].second, 7, "target");

@@ -28,7 +28,7 @@ Document()
                   "antenna": {"pattern": "sector", "horizontal_beamwidth_deg": 70,
                               "vertical_beamwidth_deg": 10, "max_attenuation_db": 25,
                               "side_lobe_limit_db": 20, "gain_dbi": 14},
-                  "ue_noise_figure_db": 9, "scheduler": "rr", "cqi": "pdsch"},
+                  "ue_noise_figure_db": 9, "scheduler": "rr", "rrc": "real", "cqi": "pdsch"},
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
                      "cio_range_db": 6, "steer": ["hysteresis", "time-to-trigger"],
                      "hysteresis_range_db": [1, 4], "time_to_trigger_range_ms": [80, 640]},
