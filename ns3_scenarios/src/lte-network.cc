@@ -73,6 +73,11 @@ SetDefaults(const Scenario& scenario, Fidelity fidelity)
                        TimeValue(MilliSeconds(500)));
     Config::SetDefault("ns3::LteEnbRrc::HandoverLeavingTimeoutDuration",
                        TimeValue(MilliSeconds(1000)));
+    const UintegerValue dlEarfcn(scenario.radio.dlEarfcn);
+    const UintegerValue ulEarfcn(scenario.radio.dlEarfcn + FDD_EARFCN_OFFSET);
+    Config::SetDefault("ns3::LteEnbNetDevice::DlEarfcn", dlEarfcn);
+    Config::SetDefault("ns3::LteEnbNetDevice::UlEarfcn", ulEarfcn);
+    Config::SetDefault("ns3::LteUeNetDevice::DlEarfcn", dlEarfcn);
     Config::SetDefault("ns3::LteUePhy::NoiseFigure", DoubleValue(scenario.radio.ueNoiseFigureDb));
 }
 

@@ -132,10 +132,10 @@ def test_the_same_seed_gives_the_same_bytes(result: dict[str, Any], folder: Path
 
 def test_an_existing_run_is_not_overwritten(result: dict[str, Any], folder: Path) -> None:
     before = (folder / "run" / "logged.h5").read_bytes()
-    said = mlb("collect", "--run", folder / "run", code=1)
+    said = mlb("collect", "--run", folder / "run", code=2)
     assert "stage 'collect' of this run exists" in said
     assert "cure: add --resume" in said
-    said = mlb("collect", "--run", folder / "run", "--resume", "--seed", 5, code=1)
+    said = mlb("collect", "--run", folder / "run", "--resume", "--seed", 5, code=2)
     assert "began with seed = 0, not 5" in said
     assert (folder / "run" / "logged.h5").read_bytes() == before
 

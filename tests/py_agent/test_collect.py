@@ -117,7 +117,7 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(tmp_p
 def test_what_was_interrupted_by_an_error_goes_on_where_it_stopped(tmp_path: Path) -> None:
     mark, directory = tmp_path / "mark", tmp_path / "episodes"
     policies = {"marked": partial(Marked, path=mark), "confused": Confused}
-    with pytest.raises(ConfigError, match="value of pair 0 is nan"):
+    with pytest.raises(ConfigError, match="value 0 is nan"):
         collect(SCENARIO, TRACES, policies, [1], directory, workers=1)
     finished = directory / "train-000-marked-1.h5"
     assert list(directory.iterdir()) == [finished]
