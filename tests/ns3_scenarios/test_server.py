@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import wire_peer
 import zmq
+from programs import gone
 
 from ns3_scenarios.bridge import server as server_module
 from ns3_scenarios.bridge.process import ChildProcess
@@ -217,16 +218,3 @@ class TestNoOrphans:
         script = f"from ns3_scenarios.bridge.process import ChildProcess as C; process = C(['sleep', '60']); {ending}"
         run = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return int(run.stdout)
-
-
-def gone(pid: int, within_s: float = 5) -> bool:
-    """Whether a process is no more (a zombie that its new parent has yet to reap is no more)."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
