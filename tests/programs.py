@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ns3_scenarios.build import program
 from ns3_scenarios.scenario import Scenario
@@ -38,13 +41,10 @@ def gone(pid: int, within_s: float = 5) -> bool:
 def processes_with(variable: str, value: str) -> list[str]:
     """Command lines of the other processes that have a value in their environment."""
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if f"{variable}={value}\0".encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_text().replace("\0", " "))
-            except OSError:
-                continue
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.append(" ".join(process.cmdline()))
     return found
 
 

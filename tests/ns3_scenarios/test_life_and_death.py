@@ -17,6 +17,7 @@ from pathlib import Path
 import made_network
 import numpy as np
 import programs
+import psutil
 import pytest
 
 from ns3_scenarios.bridge.backend import Ns3Backend
@@ -225,11 +226,15 @@ def test_nothing_is_left_of_200_starts(tmp_path: Path, monkeypatch: pytest.Monke
         for _ in range(start % 3):
             backend.step(np.zeros(2))
     for _ in range(10):
-        killer = threading.Timer(moment.uniform(0, 0.7), kill_one_program, [folder])
+        noticed = threading.Event()
+        killer = threading.Thread(target=kill_programs, args=[folder, moment.uniform(0, 0.7), noticed])
         killer.start()
-        with pytest.raises(SimulatorError, match=r"mlb-lte.* ended by signal SIGKILL"):
-            start_again_and_again(backend)
-        killer.join()
+        try:
+            with pytest.raises(SimulatorError, match=r"mlb-lte.* ended by signal SIGKILL"):
+                start_again_and_again(backend)
+        finally:
+            noticed.set()
+            killer.join()
     for _ in range(10):
         argv = [sys.executable, "-c", OWNER.format(episode=SHORT)]
         owner = subprocess.Popen(argv, stdout=subprocess.PIPE, env=programs.python_path())
@@ -255,12 +260,11 @@ def start_again_and_again(backend: Ns3Backend) -> None:
         backend.step(np.zeros(2))
 
 
-def kill_one_program(folder: str) -> None:
-    """Kills the program that runs with this TMPDIR, or else the next one that does."""
-    while True:
-        for process in Path("/proc").iterdir():
-            with suppress(OSError, ValueError):
-                pid = int(process.name)
-                ours = f"TMPDIR={folder}\0".encode() in (process / "environ").read_bytes()
-                if ours and b"mlb-lte" in (process / "cmdline").read_bytes():
-                    return os.kill(pid, signal.SIGKILL)
+def kill_programs(folder: str, delay_s: float, noticed: threading.Event) -> None:
+    """Kills a program that runs with this TMPDIR; the first may be at its end and not be missed."""
+    while not noticed.wait(delay_s):
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("TMPDIR") == folder and "mlb-lte" in process.name():
+                    process.kill()
+                    break

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from sumo_mobility.base.errors import DataError, SimulatorError, StorageError
@@ -175,16 +174,12 @@ def _endless() -> list[str]:
     return ["--net-file", str(build_net(find_map("helsinki-centre"))), "--end", "1e9", "--step-log.period", "100"]
 
 
-def _children(thread: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{thread}/task/{thread}/children").read_text().split()]
-
-
 def test_a_killed_sumo_is_an_error_at_once() -> None:
-    thread = threading.get_native_id()
-    children = Path(f"/proc/self/task/{thread}/children")
+    others = set(psutil.Process().children())
 
     def kill(_time_s: float) -> None:
-        os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+        (sumo,) = set(psutil.Process().children()) - others
+        sumo.kill()
 
     begin = time.monotonic()
     with pytest.raises(SimulatorError, match="sumo was killed by SIGKILL"):
@@ -193,9 +188,10 @@ def test_a_killed_sumo_is_an_error_at_once() -> None:
 
 
 def test_a_sumo_that_hangs_is_ended() -> None:
+    others = set(psutil.Process().children())
     with pytest.raises(SimulatorError, match=r"sumo did not end within 0\.5 s"):
         run_sumo("sumo", _endless(), timeout_s=0.5)
-    assert not Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    assert set(psutil.Process().children()) <= others
 
 
 def test_a_failing_sumo_says_why(tmp_path: Path) -> None:
@@ -208,12 +204,10 @@ def test_sumo_dies_with_its_owner() -> None:
     owner = subprocess.Popen([sys.executable, "-c", script])
     try:
         deadline = time.monotonic() + 30
-        while not (children := _children(owner.pid)) and time.monotonic() < deadline:
+        while not (children := psutil.Process(owner.pid).children()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert children
     finally:
         owner.kill()
         owner.wait()
-    while time.monotonic() < deadline and Path(f"/proc/{children[0]}").exists():
-        time.sleep(0.05)
-    assert not Path(f"/proc/{children[0]}").exists()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
