@@ -52,6 +52,8 @@ _HEADERS_OF_DEBIANS_NS3 = {
     "ns3/lte-helper.h": "libns3-dev",
     "sqlite3.h": "libsqlite3-dev",
 }
+_HEADERS_THAT_HELP = {"jemalloc/jemalloc.h": "libjemalloc-dev"}
+"""The program is faster with them, and is built without them."""
 
 
 def build(ns3: Ns3 = "3.44") -> Path:
@@ -113,9 +115,15 @@ def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
     return path
 
 
-def missing_packages(ns3: str = "3.44") -> list[str]:
-    """Debian packages that a build needs and that are not there; what pip can fetch is not among them."""
+def missing_packages(ns3: str = "3.44", recommended: bool = False) -> list[str]:
+    """Debian packages that a build needs and that are not there; what pip can fetch is not among them.
+
+    Args:
+        ns3: Version of ns-3.
+        recommended: Also those that only make the program faster.
+    """
     headers = _HEADERS | (_HEADERS_OF_DEBIANS_NS3 if ns3 == "3.37" else {})
+    headers |= _HEADERS_THAT_HELP if recommended else {}
     missing = set()
     if ns3 == "3.37" and not Path("/usr/libexec/ns3").is_dir():
         missing.add("ns3")  # named by the CMake files of libns3-dev, though nothing here runs it

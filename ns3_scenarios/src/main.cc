@@ -24,14 +24,18 @@
 #include "ns3/rng-seed-manager.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <sys/prctl.h>
+#include <system_error>
 #include <thread>
+#include <type_traits>
 
 using namespace mlb;
 
@@ -53,6 +57,38 @@ struct Options
     bool stock{false};  ///< whether to do all that ns-3 does by default
     std::string traces; ///< directory for traces of events and DCIs, or none
 };
+
+/**
+ * @brief Adds an option that is a number: ns-3's own way ends the program with its usage and
+ * code 1.
+ * @param commandLine the command line
+ * @param name of the option
+ * @param help what it is
+ * @param value where it goes, the default before
+ */
+template <typename T>
+void
+AddNumber(ns3::CommandLine& commandLine, const std::string& name, const std::string& help, T& value)
+{
+    const auto read = [name, &value](const std::string& text) {
+        const char* end = text.data() + text.size();
+        const auto [rest, error] = std::from_chars(text.data(), end, value);
+        if (error != std::errc() || rest != end)
+        {
+            throw InputError("--" + name,
+                             "'" + text + "' is not a number that fits",
+                             std::is_integral_v<T> ? "give a whole number, 0 or more"
+                                                   : "give a number");
+        }
+        return true;
+    };
+    std::ostringstream byDefault;
+    byDefault << value;
+    commandLine.AddValue(name,
+                         help,
+                         ns3::Callback<bool, const std::string&>(read),
+                         byDefault.str());
+}
 
 /**
  * @param argc as main has it
@@ -78,16 +114,19 @@ ParseCommandLine(int argc, char* argv[])
         "endpoint",
         "ZeroMQ endpoint that the agent binds, ipc:///path or tcp://127.0.0.1:PORT",
         options.endpoint);
-    commandLine.AddValue("seed", "run number of the random streams", options.seed);
-    commandLine.AddValue("timeout-s",
-                         "how long to wait for an answer of the agent, in s",
-                         options.timeoutS);
-    commandLine.AddValue("connect-timeout-s",
-                         "how long to wait for the agent to be there, in s",
-                         options.connectTimeoutS);
-    commandLine.AddValue("branch-workers",
-                         "how many branches are simulated at once (default: one a core)",
-                         options.branchWorkers);
+    AddNumber(commandLine, "seed", "run number of the random streams", options.seed);
+    AddNumber(commandLine,
+              "timeout-s",
+              "how long to wait for an answer of the agent, in s",
+              options.timeoutS);
+    AddNumber(commandLine,
+              "connect-timeout-s",
+              "how long to wait for the agent to be there, in s",
+              options.connectTimeoutS);
+    AddNumber(commandLine,
+              "branch-workers",
+              "how many branches are simulated at once (default: one a core)",
+              options.branchWorkers);
     commandLine.AddValue("stock",
                          "use ns-3's own spectrum channel and CQI period: slower, to compare with",
                          options.stock);
@@ -210,10 +249,9 @@ int
 main(int argc, char* argv[])
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const Options options = ParseCommandLine(argc, argv);
     try
     {
-        RunEpisode(options);
+        RunEpisode(ParseCommandLine(argc, argv));
         return 0;
     }
     catch (const InputError& error)

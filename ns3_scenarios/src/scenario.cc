@@ -361,6 +361,18 @@ Scenario::Read(const std::string& path)
                                   fields.Number(cell + ".tx_power_dbm", -30, 80),
                                   fields.Number(cell + ".azimuth_deg", 0, 360),
                                   fields.Number(cell + ".tilt_deg", -90, 90)});
+        const Cell& here = scenario.cells.back();
+        const bool isAlone = std::none_of(scenario.cells.begin(),
+                                          scenario.cells.end() - 1,
+                                          [&here, &scenario](const Cell& other) {
+                                              return here.xM == other.xM && here.yM == other.yM &&
+                                                     (here.azimuthDeg == other.azimuthDeg ||
+                                                      scenario.radio.antenna.pattern == "omni");
+                                          });
+        if (!isAlone)
+        {
+            throw InputError(cell, "stands on the spot of another cell, and looks its way", CURE);
+        }
     }
     const auto last = static_cast<uint32_t>(scenario.cells.size()) - 1;
     for (uint32_t i = 0; i < fields.Length("neighbor_pairs", 1); ++i)

@@ -75,14 +75,14 @@ class Build(Command):
     ns3: Literal["3.44", "3.37"] = "3.44"
     """3.44 comes from PyPI with assertions on; 3.37 is Debian 12's libns3-dev."""
     list_missing: bool = False
-    """Only print the Debian packages that the build lacks, in one line."""
+    """Only print the Debian packages that the build lacks or would be faster with, in one line."""
 
     def execute(self) -> Result:
         """Builds, or lists what is missing."""
         from ns3_scenarios.build import build, missing_packages
 
         if self.list_missing:
-            missing = missing_packages(self.ns3)
+            missing = missing_packages(self.ns3, recommended=True)
             return Result(missing, Text(" ".join(missing)))
         path = build(self.ns3)
         return Result({"program": str(path)}, Text(f"ns-3 program: {path}"))

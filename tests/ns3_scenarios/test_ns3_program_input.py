@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 import three_cells
 
@@ -22,17 +22,7 @@ HEADER = "ue_id,time_s,x_m,y_m"
 def refusal(folder: Path, fields: dict[str, Any] | None = None, waypoints: str | None = None) -> str:
     """What the program says about a scenario with other fields, or about another waypoint file."""
     scenario = three_cells.scenario(steps=2, ues=2)
-    document = json.loads(scenario.model_dump_json())
-    for path, value in (fields or {}).items():
-        *parents, last = path.split(".")
-        part = document
-        for parent in parents:
-            part = part[int(parent)] if isinstance(part, list) else part[parent]
-        if value is None:
-            del part[last]
-        else:
-            part[int(last) if isinstance(part, list) else last] = value
-    (folder / "scenario.json").write_text(json.dumps(document))
+    (folder / "scenario.json").write_text(programs.with_fields(scenario, fields or {}))
     three_cells.trace(scenario).write_waypoints(folder / "waypoints.csv")
     if waypoints is not None:
         (folder / "waypoints.csv").write_text(waypoints)
@@ -115,6 +105,21 @@ def test_an_endpoint_that_is_none_is_named(tmp_path: Path) -> None:
         assert f"--endpoint: '{endpoint}' is not on this machine" in run(*files, f"--endpoint={endpoint}")
     for option in ("--timeout-s=0", "--timeout-s=1e9", "--connect-timeout-s=-1"):
         assert f"{option.split('=')[0]}: not within 0 to 1e6 s" in run(*files, "--endpoint=ipc:///none", option)
+
+
+@pytest.mark.parametrize("option", ["--seed=abc", "--seed=-1", "--seed=1.5", "--timeout-s=", "--branch-workers=two"])
+def test_an_option_that_is_no_number_is_named(option: str) -> None:
+    name, value = option.split("=")
+    assert f"{name}: '{value}' is not a number that fits" in run(option)
+
+
+def test_two_cells_on_one_spot_are_named(tmp_path: Path) -> None:
+    one, other = (
+        {f"cells.2.{axis}_m": position for axis, position in zip("xy", site, strict=True)}
+        for site in three_cells.SITES_M[:2]
+    )
+    assert "cells.2: stands on the spot of another cell" in refusal(tmp_path, one)
+    assert "cells.2: stands on the spot of another cell" in refusal(tmp_path, other)
 
 
 SEEDS = Path(build.__file__).parent / "src" / "fuzz" / "seeds"

@@ -192,6 +192,9 @@ class ScenarioTestSuite : public ns3::TestSuite
                 AddTestCase(new RefusalTestCase(pointer, 1e12, field));
             }
         }
+        json twin = document.at("/cells/0"_json_pointer);
+        twin["height_m"] = 15;
+        AddTestCase(new RefusalTestCase("/cells/1", twin, "cells.1"));
         AddTestCase(new RefusalTestCase("/radio", 3, "radio.dl_earfcn"));
         AddTestCase(new RefusalTestCase("/radio/dl_bandwidth_rb", 75, "radio.dl_bandwidth_rb"));
         AddTestCase(new RefusalTestCase("/radio/dl_earfcn", 4990, "radio.dl_earfcn"));
