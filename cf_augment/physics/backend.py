@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -44,8 +43,7 @@ class EngineBackend:
         if self._step == self.scenario.episode.steps:
             raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
         control = checked_control(self.scenario, control)
-        start = self._step * self._engine.grid_steps
-        kpis = self._engine.step(self._position_m[:, start : start + self._engine.grid_steps + 1], control[None])
+        kpis = self._engine.step(self._interval_m(self._step), control[None])
         self._step += 1
         return _single(kpis, self._engine.moves)
 
@@ -58,28 +56,38 @@ class EngineBackend:
         if self._position_m is None:
             raise ConfigError("engine: branch() before reset()")
         control = checked_branches(self.scenario, control, self.scenario.episode.steps - self._step)
-        futures = [copy.deepcopy(self) for _ in control]
-        return [[future.step(one) for one in steps] for future, steps in zip(futures, control, strict=True)]
+        engine = self._engine.copies(len(control))
+        branches: list[list[StepKpis]] = [[] for _ in control]
+        for step in range(control.shape[1]):
+            position_m = np.repeat(self._interval_m(self._step + step), len(control), axis=0)
+            kpis = engine.step(position_m, control[:, step])
+            for index, branch in enumerate(branches):
+                branch.append(_single(kpis, engine.moves, index))
+        return branches
+
+    def _interval_m(self, step: int) -> Floats:
+        """Positions during a step, with a leading dimension of one environment."""
+        assert self._position_m is not None
+        start = step * self._engine.grid_steps
+        return self._position_m[:, start : start + self._engine.grid_steps + 1]
 
     def close(self) -> None:
         """Ends the episode."""
         self._position_m = None
 
 
-def _single(kpis: StepKpis, moves: list[Moves]) -> StepKpis:
-    """Drops the batch dimension of one environment and adds its events."""
-    return replace(kpis, **{name: getattr(kpis, name)[0] for name in KPI_AXES}, events=_events(moves))
+def _single(kpis: StepKpis, moves: list[Moves], index: int = 0) -> StepKpis:
+    """Returns one environment of a batch, with its events."""
+    return replace(kpis, **{name: getattr(kpis, name)[index] for name in KPI_AXES}, events=_events(moves, index))
 
 
-def _events(moves: list[Moves]) -> np.ndarray:
+def _events(moves: list[Moves], index: int) -> np.ndarray:
     rows: list[tuple[float, int, int, int, int]] = []
     for move in moves:
-        source, target = move.source[0].tolist(), move.target[0].tolist()
+        source, target, lost = move.source[index], move.target[index], move.lost[index]
         start_s, end_s = (round(move.time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
-        moving = (move.target[0] >= 0).nonzero()[:, 0].tolist()
-        rows += [
-            (start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in move.lost[0].nonzero()[:, 0].tolist()
-        ]
+        moving = np.flatnonzero(target >= 0).tolist()
+        rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in np.flatnonzero(lost).tolist()]
         rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]
         rows += [(end_s, ue, source[ue], target[ue], EventKind.HANDOVER_OK) for ue in moving]
     return np.array(rows, dtype=EVENT_DTYPE)

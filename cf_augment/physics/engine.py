@@ -3,22 +3,27 @@
     mobility -> RSRP -> L1 mean -> L3 filter -> event A3 -> serving cell -> SINR -> CQI -> TTIs by packets -> KPIs
 
 It mirrors the ns-3 program with control-region CQI and proportional fair scheduling, without fading and block errors.
-B environments, U UEs, C cells, E neighbour pairs.
+B environments, U UEs, C cells, E neighbour pairs. The loops are compiled when they are first used, which takes some
+seconds, and kept beside the sources.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
+from cf_augment.physics import interval
 from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
+from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.radio import GRID_S, Radio
+from cf_augment.physics.vector_math import LEAST_POWER
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -26,6 +31,7 @@ from sumo_mobility.trace import MobilityTrace
 
 FARTHEST_M = 1e7
 """A coordinate beyond this is refused: it is not on Earth."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Moves:
     """
 
     time_s: float
-    source: Tensor
-    target: Tensor
-    lost: Tensor
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    lost: NDArray[np.bool_]
 
 
 class Engine:
@@ -50,7 +56,8 @@ class Engine:
 
     Args:
         scenario: The scenario.
-        device: Any torch device.
+        device: Where links are computed: in compiled loops on "cpu", else in torch on any other device. What follows
+            from them, handovers and queues, is a matter of compiled loops on the host in both cases.
 
     Raises:
         ConfigError: the scenario's scheduler, RRC, CQI mode or steering is one that the engine does not mirror.
@@ -66,16 +73,27 @@ class Engine:
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)
+        self.compiled_links = self.device.type == "cpu"
         self.connection = Connection(scenario, self.device)
-        self.load = Load(scenario, self.device)
+        self.load = Load(scenario)
         interval_s = scenario.episode.control_interval_s
         self.grid_steps = round(interval_s / GRID_S)
         """Positions per control interval, not counting the one at its start."""
         starts_s = [0.0] + [i * L1_PERIOD_S + self.connection.phase_s for i in range(round(interval_s / L1_PERIOD_S))]
-        self._slots_s = list(zip(starts_s, [*starts_s[1:], interval_s], strict=True))
-        self._handover: HandoverState | None = None
-        self.moves: list[Moves] = []
-        """The handovers of the last interval, for those who want to know which UEs moved."""
+        slots_s = np.array(list(zip(starts_s, [*starts_s[1:], interval_s], strict=True)))
+        host = self.radio if self.compiled_links else Radio(scenario, _CPU)
+        self._starts_s = starts_s[1:]
+        self._constants = interval.Constants(
+            links=links_of(scenario, host),
+            reception=host.reception(),
+            rules=self.connection.rules,
+            queues=self.load.queues,
+            slot_s=slots_s[:, 1] - slots_s[:, 0],
+            times=np.append(slots_s.mean(axis=1), interval_s) / GRID_S,
+            at_once=self.connection.phase_s == 0,
+        )
+        self._state: HandoverState | None = None
+        self._moves: interval.Moves | None = None
 
     def reset(self, position_m: ArrayLike) -> StepKpis:
         """Attaches the UEs, which have stood at `position_m` (B, U, 2) since the warm-up began.
@@ -87,14 +105,15 @@ class Engine:
             DataError: wrong shape, or a position that is not finite.
         """
         position = self._positions(position_m, "(B, U, 2)", 3)
-        rsrp = self.radio.rsrp_dbm(self.radio.local(position))
-        self._handover = HandoverState.attached(rsrp)
-        self._time_s, self._backlog = 0.0, torch.zeros_like(rsrp[:, 0])
+        l1_dbm, received_mw = self.links(np.repeat(position[:, None], 2, axis=1), np.zeros(1), 1)
+        rsrp = np.ascontiguousarray(l1_dbm[:, :, 0])
+        batch, cells, ues = rsrp.shape
+        self._state, self._moves, self._time_s = HandoverState.attached(rsrp), None, 0.0
         episode = self.scenario.episode
-        self._serve(rsrp, episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S)
-        service = self._serve(rsrp, episode.control_interval_s)
-        self.moves = []
-        return self._kpis(service, position, rsrp, rsrp)
+        lasting_s = [episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S, episode.control_interval_s]
+        service, sinr_db = Service.nothing(batch, cells, ues), np.empty((batch, ues))
+        interval.warm_up(self._constants, received_mw, np.array(lasting_s), self._state, service, sinr_db)
+        return self._kpis(service, position, interval.Seen(rsrp.swapaxes(1, 2).astype(np.float64), sinr_db))
 
     def step(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
         """Runs one control interval.
@@ -110,36 +129,52 @@ class Engine:
             DataError: wrong shape, or a position that is not finite.
             ConfigError: the control has the wrong shape, is not finite or out of range; `reset` was not called.
         """
-        if self._handover is None:
+        state = self._state
+        if state is None:
             raise ConfigError("engine: step() before reset()")
         position = self._positions(position_m, f"(B, {self.grid_steps + 1}, U, 2)", 4)
-        batch = len(self._backlog)
+        batch, cells, ues = state.l3_dbm.shape
         if position.shape[:2] != (batch, self.grid_steps + 1):
             raise DataError(
-                f"position_m: shape {tuple(position.shape)}, but {batch} environments need {self.grid_steps + 1} "
+                f"position_m: shape {position.shape}, but {batch} environments need {self.grid_steps + 1} "
                 f"positions, one each {GRID_S} s"
             )
-        offsets, hysteresis = self._parameters(control, batch)
-        local = self.radio.local(position)
-        l1_dbm = self.radio.l1_rsrp_dbm(local)
-        slot_rsrp = self.radio.rsrp_dbm(_at(local, [(start + end) / 2 for start, end in self._slots_s]))
-
-        state, service = self._handover, self._serve(slot_rsrp[:, 0], self._slots_s[0][1])
-        self.moves = []
-        at_once = self.connection.phase_s == 0
-        for slot, (start_s, end_s) in enumerate(self._slots_s[1:], start=1):
-            if not at_once:
-                self.connection.trigger(state, offsets)
-            self.moves.append(Moves(self._time_s + start_s, state.serving, state.target, state.lost))
-            # The RLC UM queue is lost with the bearer.
-            self._backlog = torch.where(self.connection.complete(state), 0.0, self._backlog)
-            service += self._serve(slot_rsrp[:, slot], end_s - start_s)
-            self.connection.measure(state, l1_dbm[:, slot - 1], offsets, hysteresis)
-            self.connection.monitor(state, self._sinr_db)
-            if at_once:
-                self.connection.trigger(state, offsets)
+        cio_db, hysteresis_db = self._parameters(control, batch)
+        shape = batch, len(self._starts_s), ues
+        moves = interval.Moves(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.bool_))
+        service = Service.nothing(batch, cells, ues)
+        seen = interval.Seen(np.empty((batch, ues, cells)), np.empty((batch, ues)))
+        if self.compiled_links:
+            interval.run(self._constants, position, cio_db, hysteresis_db, state, service, moves, seen)
+        else:
+            given = self.links(position, self._constants.times, len(self._starts_s))
+            interval.run_on_given(self._constants, *given, cio_db, hysteresis_db, state, service, moves, seen)
+        self._moves, self._moves_from_s = moves, self._time_s
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
-        return self._kpis(service, position[:, -1], l1_dbm[:, -1], self.radio.rsrp_dbm(local[:, -1]))
+        return self._kpis(service, position[:, -1], seen)
+
+    @property
+    def moves(self) -> list[Moves]:
+        """The handovers and failures of the last interval, for those who want to know which UEs moved."""
+        if self._moves is None:
+            return []
+        source, target, lost = self._moves
+        return [
+            Moves(self._moves_from_s + start_s, source[:, k], target[:, k], lost[:, k])
+            for k, start_s in enumerate(self._starts_s)
+        ]
+
+    def copies(self, count: int) -> Self:
+        """Returns an engine of `count` environments, each in the state of the first one here, from which all go on.
+
+        Raises:
+            ConfigError: `reset` was not called.
+        """
+        if self._state is None:
+            raise ConfigError("engine: copies() before reset()")
+        other = copy.copy(self)
+        other._state = self._state.copies(count)
+        return other
 
     def rollout(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
         """Runs whole episodes.
@@ -174,55 +209,68 @@ class Engine:
             GRID_S * np.arange(self.scenario.episode.steps * self.grid_steps + 1, dtype=np.float64)
         )
 
-    def _serve(self, rsrp_dbm: Tensor, duration_s: float) -> Service:
-        assert self._handover is not None
-        serving = self._handover.serving
-        self._sinr_db = self.radio.sinr_db(rsrp_dbm, serving)
-        cqi, received = self.radio.cqi(self._sinr_db), self.radio.grant_received(self._sinr_db)
-        service = self.load.serve(serving, cqi, received, self._backlog, duration_s)
-        self._backlog = service.backlog
-        return service
+    def links(
+        self, position_m: Floats, times: Floats, periods: int
+    ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+        """What `receive_interval` computes, for B environments, on the engine's device."""
+        if self.compiled_links:
+            (batch, _, ues, _), cells = position_m.shape, len(self.scenario.cells)
+            l1_dbm = np.empty((batch, cells, periods, ues), np.float32)
+            received_mw = np.empty((batch, cells, len(times), ues), np.float32)
+            for b in range(batch):
+                receive_interval(self._constants.links, position_m[b], times, periods, l1_dbm[b], received_mw[b])
+            return l1_dbm, received_mw
+        local = self.radio.local(torch.from_numpy(position_m).to(self.device))
+        rsrp = self.radio.rsrp_dbm(_at(local, times))
+        l1 = self.radio.l1_rsrp_dbm(local) if local.shape[1] > 2 else rsrp
+        received = torch.pow(10.0, rsrp / 10).float().clamp(min=LEAST_POWER)
+        given = (values.transpose(1, 2).cpu().numpy() for values in (l1, received))
+        l1_dbm, received_mw = (np.ascontiguousarray(values) for values in given)
+        return l1_dbm, received_mw
 
-    def _positions(self, position_m: ArrayLike, shape: str, dimensions: int) -> Tensor:
-        values = np.asarray(position_m, dtype=np.float64)
+    def _positions(self, position_m: ArrayLike, shape: str, dimensions: int) -> Floats:
+        values = np.ascontiguousarray(position_m, dtype=np.float64)
         ues = self.scenario.mobility.ues
-        if values.ndim != dimensions or values.shape[-2:] != (ues, 2):
+        if values.ndim != dimensions or values.shape[-2:] != (ues, 2) or len(values) == 0:
             raise DataError(f"position_m: shape {values.shape}, expected {shape} with U = {ues}")
-        bad = ~(np.abs(values) <= FARTHEST_M)
-        if bad.any():
-            where = [int(i) for i in np.argwhere(bad)[0]]
+        if not (values.min() >= -FARTHEST_M and values.max() <= FARTHEST_M):
+            where = [int(i) for i in np.argwhere(~(np.abs(values) <= FARTHEST_M))[0]]
             raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
-        return torch.as_tensor(values, device=self.device)
+        return values
 
-    def _parameters(self, control: ArrayLike, batch: int) -> tuple[Tensor, Tensor]:
-        """Returns the offsets (B, C, C) and the hysteresis of each serving cell (B, C)."""
+    def _parameters(self, control: ArrayLike, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the CIO (B, E) and the hysteresis of each serving cell (B, C)."""
         values = checked_control(self.scenario, np.asarray(control, dtype=np.float64))
         if values.shape[:-1] != (batch,):
             raise ConfigError(f"control: shape {values.shape}, expected ({batch}, {values.shape[-1]})")
         pairs, cells, handover = len(self.scenario.neighbor_pairs), len(self.scenario.cells), self.scenario.handover
-        tensor = torch.as_tensor(values, dtype=torch.float32, device=self.device)
-        own = tensor.new_full((batch, cells), handover.hysteresis_db)
-        return self.connection.offsets_db(tensor[:, :pairs]), tensor[:, pairs:] if handover.steer else own
+        singles = values.astype(np.float32)
+        own = np.full((batch, cells), handover.hysteresis_db, np.float32)
+        return (
+            np.ascontiguousarray(singles[:, :pairs]),
+            np.ascontiguousarray(singles[:, pairs:]) if handover.steer else own,
+        )
 
-    def _kpis(self, service: Service, position_m: Tensor, l1_dbm: Tensor, rsrp_dbm: Tensor) -> StepKpis:
-        assert self._handover is not None
-        serving, lost = self._handover.serving, self._handover.lost
+    def _kpis(self, service: Service, position_m: Floats, seen: interval.Seen) -> StepKpis:
+        assert self._state is not None
+        serving, lost = self._state.serving, self._state.lost
         interval_s = self.scenario.episode.control_interval_s
         bits_per_s = self.load.packet_bits / interval_s
-        handovers = sum(((move.target >= 0).sum(dim=1) for move in self.moves), torch.zeros_like(serving[:, 0]))
+        shown = np.where(lost, -1, serving)
+        handovers = np.zeros(len(serving)) if self._moves is None else (self._moves.target >= 0).sum(axis=(1, 2))
         return StepKpis(
             time_s=np.full(len(serving), self._time_s),
-            prb_utilization=numpy_of(self.load.utilization(service.busy_ttis, interval_s)),
-            offered_bps=numpy_of(service.arrived * bits_per_s),
-            served_bps=numpy_of(service.delivered * bits_per_s),
-            connected_ues=numpy_of(self.load.per_cell((~lost).float(), serving)),
-            ue_position_m=numpy_of(position_m),
-            ue_serving_cell=torch.where(lost, -1, serving).cpu().numpy(),
-            ue_rsrp_dbm=numpy_of(l1_dbm.mT),
-            ue_sinr_db=numpy_of(self.radio.sinr_db(rsrp_dbm, serving)),
-            ue_throughput_bps=numpy_of(service.ue_delivered * bits_per_s),
+            prb_utilization=self.load.utilization(service.busy_ttis, interval_s),
+            offered_bps=service.arrived * bits_per_s,
+            served_bps=service.delivered * bits_per_s,
+            connected_ues=self.load.ues_per_cell(shown),
+            ue_position_m=position_m,
+            ue_serving_cell=shown,
+            ue_rsrp_dbm=seen.rsrp_dbm,
+            ue_sinr_db=seen.sinr_db,
+            ue_throughput_bps=service.ue_delivered * bits_per_s,
             events=np.empty(0, EVENT_DTYPE),
-            handovers=numpy_of(handovers),
+            handovers=handovers.astype(np.float64),
         )
 
 
@@ -232,14 +280,9 @@ def stack(kpis: list[StepKpis]) -> StepKpis:
     return StepKpis(**arrays, events=np.empty(0, EVENT_DTYPE))
 
 
-def _at(local_km: Tensor, times_s: list[float]) -> Tensor:
-    """Interpolates positions (B, T, 2, U) on the grid to any times, (B, len(times_s), 2, U)."""
-    lower = [min(int(time_s / GRID_S + 1e-9), local_km.shape[1] - 2) for time_s in times_s]
-    share = local_km.new_tensor([time_s / GRID_S - row for time_s, row in zip(times_s, lower, strict=True)])
-    before, after = local_km[:, lower], local_km[:, [row + 1 for row in lower]]
+def _at(local_km: torch.Tensor, times: Floats) -> torch.Tensor:
+    """Interpolates positions (B, T, 2, U) to any times in steps of these, (B, len(times), 2, U)."""
+    lower = np.minimum((times + 1e-9).astype(int), local_km.shape[1] - 2)
+    share = torch.as_tensor(times - lower, dtype=local_km.dtype, device=local_km.device)
+    before, after = local_km[:, lower], local_km[:, lower + 1]
     return before + (after - before) * share[:, None, None]
-
-
-def numpy_of(values: Tensor) -> Floats:
-    """Returns a tensor as a float64 array."""
-    return values.cpu().numpy().astype(np.float64)

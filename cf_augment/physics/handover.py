@@ -5,45 +5,76 @@ Both follow the ns-3 program on the grid of its L1 measurements: the event decid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT, OUT_OF_SYNC_S, Q_IN_DB, Q_OUT_DB, T310_S
+from cf_augment.physics.vector_math import compiled
+from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 
 NONE = -1
 """Age of a neighbour whose entering condition does not hold; target of a UE that stays."""
+_NEW = np.float32(L3_COEFFICIENT)
+_OLD = np.float32(1 - L3_COEFFICIENT)
+_HALF_DB = np.float32(0.5)
+_Q_OUT_DB, _Q_IN_DB = np.float32(Q_OUT_DB), np.float32(Q_IN_DB)
 
 
-@dataclass
-class HandoverState:
-    """What the UEs remember between measurements.
+class HandoverState(NamedTuple):
+    """What the UEs remember between measurements; kernels see one environment, without B.
 
     Attributes:
         serving: (B, U) index of the serving cell.
         l3_dbm: (B, C, U) filtered RSRP.
         age: (B, C, U) measurements since the entering condition was met, NONE where it is not.
+        entered: (B, U) whether the entering condition holds for a neighbour.
+        due: (B, U) whether the time to trigger of a neighbour expires before the next measurement.
         target: (B, U) cell to which a handover has started, NONE where none has.
         out_of_sync: (B, U) measurements since the SINR fell below Qout.
         lost: (B, U) whether the radio link has failed and the UE searches a cell.
+        backlog: (B, U) packets in the UE's queue.
     """
 
-    serving: Tensor
-    l3_dbm: Tensor
-    age: Tensor
-    target: Tensor
-    out_of_sync: Tensor
-    lost: Tensor
+    serving: NDArray[np.int64]
+    l3_dbm: NDArray[np.floating]
+    age: NDArray[np.int32]
+    entered: NDArray[np.bool_]
+    due: NDArray[np.bool_]
+    target: NDArray[np.int64]
+    out_of_sync: NDArray[np.int64]
+    lost: NDArray[np.bool_]
+    backlog: Floats
 
     @classmethod
-    def attached(cls, rsrp_dbm: Tensor) -> HandoverState:
-        """UEs in the cell of the greatest RSRP, as ns-3's idle mode selects it."""
-        serving = rsrp_dbm.argmax(dim=-2)
-        age = torch.full(rsrp_dbm.shape, NONE, dtype=torch.int32, device=rsrp_dbm.device)
-        none, in_sync = torch.full_like(serving, NONE), torch.zeros_like(serving)
-        return cls(serving, rsrp_dbm, age, none, in_sync, in_sync > 0)
+    def attached(cls, rsrp_dbm: NDArray[np.floating]) -> HandoverState:
+        """UEs in the cell of the greatest RSRP (B, C, U), as ns-3's idle mode selects it; nothing is queued."""
+        serving = rsrp_dbm.argmax(axis=1)
+        age = np.full(rsrp_dbm.shape, NONE, np.int32)
+        none, in_sync = np.full_like(serving, NONE), np.zeros_like(serving)
+        no = in_sync > 0
+        return cls(serving, rsrp_dbm.copy(), age, no, no.copy(), none, in_sync, no.copy(), np.zeros(serving.shape))
+
+    def copies(self, count: int) -> HandoverState:
+        """Returns the state of the first environment `count` times."""
+        return HandoverState(*(np.repeat(values[:1], count, axis=0) for values in self))
+
+
+class Rules(NamedTuple):
+    """The constants of the automata; cell s hands over to neighbors[first[s] : first[s + 1]]."""
+
+    first: NDArray[np.int64]
+    neighbors: NDArray[np.int64]
+    offset_db: np.float32
+    firing_age: int
+    t310_starts: int
+    """Measurements below Qout after which T310 starts."""
+    search: int
+    """The first measurement after the failure, at which the UE finds a cell."""
 
 
 class Connection:
@@ -52,16 +83,20 @@ class Connection:
     def __init__(self, scenario: Scenario, device: torch.device) -> None:
         handover = scenario.handover
         period_ms = round(L1_PERIOD_S * 1000)
-        self._offset_db = handover.a3_offset_db
-        self._firing_age = handover.time_to_trigger_ms // period_ms
         self.phase_s = handover.time_to_trigger_ms % period_ms / 1000
         """From a measurement to the expiry of the time to trigger that falls before the next one."""
-        self._t310_starts = round(OUT_OF_SYNC_S / L1_PERIOD_S)
-        # The first measurement after the failure, at which the UE finds a cell.
-        self._search = self._t310_starts + round(T310_S / L1_PERIOD_S) + 1
-        pairs = torch.tensor(scenario.neighbor_pairs, device=device)
-        self._pair_serving, self._pair_neighbor = pairs[:, 0], pairs[:, 1]
+        pairs = np.array(scenario.neighbor_pairs)
+        self._pair_serving, self._pair_neighbor = torch.from_numpy(pairs).to(device).unbind(dim=1)
         self._cells = len(scenario.cells)
+        t310_starts = round(OUT_OF_SYNC_S / L1_PERIOD_S)
+        self.rules = Rules(
+            first=np.searchsorted(pairs[:, 0], np.arange(self._cells + 1)),
+            neighbors=np.ascontiguousarray(pairs[:, 1]),
+            offset_db=np.float32(handover.a3_offset_db),
+            firing_age=handover.time_to_trigger_ms // period_ms,
+            t310_starts=t310_starts,
+            search=t310_starts + round(T310_S / L1_PERIOD_S) + 1,
+        )
 
     def offsets_db(self, cio_db: Tensor) -> Tensor:
         """Spreads the CIO (..., E) to a matrix (..., C, C) [neighbour, serving], minus infinity elsewhere."""
@@ -69,49 +104,90 @@ class Connection:
         matrix[..., self._pair_neighbor, self._pair_serving] = cio_db
         return matrix
 
-    def measure(self, state: HandoverState, l1_dbm: Tensor, offsets_db: Tensor, hysteresis_db: Tensor) -> None:
-        """Takes one L1 measurement (B, C, U) and evaluates the event under offsets (B, C, C) and hysteresis (B, C)."""
-        state.l3_dbm = (1 - L3_COEFFICIENT) * state.l3_dbm + L3_COEFFICIENT * l1_dbm
-        own = state.l3_dbm.gather(-2, state.serving.unsqueeze(-2)) + self._offset_db
-        margin = self._biased_dbm(state, offsets_db) - own
-        hysteresis = hysteresis_db.gather(-1, state.serving).unsqueeze(-2)
-        pending = (state.age >= 0) & ~(margin < -hysteresis)
-        entered = margin > hysteresis
-        state.age = torch.where(pending, state.age + 1, torch.where(entered, 0, NONE))
 
-    def monitor(self, state: HandoverState, sinr_db: Tensor) -> None:
-        """Takes the SINR (B, U) at a measurement and detects radio link failure.
+@compiled
+def state_of(state: Any, b: int) -> Any:
+    """Returns one environment of a HandoverState."""
+    return HandoverState(
+        state.serving[b], state.l3_dbm[b], state.age[b], state.entered[b], state.due[b], state.target[b],
+        state.out_of_sync[b], state.lost[b], state.backlog[b],
+    )  # fmt: skip
 
-        Below Qout for OUT_OF_SYNC_S, T310 starts; unless the SINR exceeds Qin before it ends, the link has failed.
-        """
-        limit_db = torch.where(state.out_of_sync < self._t310_starts, Q_OUT_DB, Q_IN_DB)
-        state.out_of_sync = torch.where(sinr_db < limit_db, state.out_of_sync + 1, 0)
-        state.lost = state.out_of_sync >= self._search
 
-    def trigger(self, state: HandoverState, offsets_db: Tensor) -> None:
-        """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
+@compiled
+def measure(rules: Any, state: Any, l1_dbm: Any, period: int, cio_db: Any, hysteresis_db: Any) -> None:
+    """Takes one L1 measurement of (C, K, U) and evaluates the event under CIO (E,) and hysteresis (C,)."""
+    ues = len(state.serving)
+    own, strongest = np.empty(ues, state.l3_dbm.dtype), np.full(ues, -np.inf, state.l3_dbm.dtype)
+    cell = state.serving.astype(np.int32)
+    for c in range(len(l1_dbm)):
+        filtered, new, this = state.l3_dbm[c], l1_dbm[c, period], np.int32(c)
+        for u in range(ues):
+            value = _OLD * filtered[u] + _NEW * new[u]
+            filtered[u] = value
+            own[u] = value if cell[u] == this else own[u]
+            other = strongest[u] if cell[u] == this else value
+            strongest[u] = other if other > strongest[u] else strongest[u]
+    most_db, least_db = cio_db.max(), hysteresis_db.min()
+    for u in range(ues):
+        hysteresis, own_dbm = hysteresis_db[cell[u]], own[u] + rules.offset_db
+        state.due[u] = False
+        # Most UEs are far from the border.
+        if not state.entered[u] and strongest[u] + most_db - own_dbm < least_db - _HALF_DB:
+            continue
+        entered, due = False, False
+        for pair in range(rules.first[cell[u]], rules.first[cell[u] + 1]):
+            neighbor = rules.neighbors[pair]
+            margin = state.l3_dbm[neighbor, u] + cio_db[pair] - own_dbm
+            age = state.age[neighbor, u]
+            inside = (margin > hysteresis) | ((age >= 0) & (margin >= -hysteresis))
+            age = age + 1 if inside else NONE
+            state.age[neighbor, u] = age
+            entered |= inside
+            due |= age == rules.firing_age
+        state.entered[u], state.due[u] = entered, due
 
-        The offsets are those in force now: they choose among neighbours that are due at the same time.
-        """
-        due = state.age == self._firing_age
-        best, target = torch.where(due, self._biased_dbm(state, offsets_db), -torch.inf).max(dim=-2)
-        state.target = torch.where((best > -torch.inf) & ~state.lost, target, NONE)
 
-    def complete(self, state: HandoverState) -> Tensor:
-        """Ends the handovers that have started, and connects lost UEs to the strongest cell.
+@compiled
+def monitor(rules: Any, state: Any, sinr_db: Any) -> None:
+    """Takes the SINR (U,) at a measurement and detects radio link failure.
 
-        Returns:
-            (B, U) which UEs have another cell or another bearer now.
-        """
-        changed = (state.target >= 0) | state.lost
-        if state.lost.any():
-            state.target = torch.where(state.lost, state.l3_dbm.argmax(dim=-2), state.target)
-        state.serving = torch.where(changed, state.target, state.serving)
-        state.age = torch.where(changed.unsqueeze(-2), NONE, state.age)
-        state.target = torch.full_like(state.target, NONE)
-        state.out_of_sync = torch.where(changed, 0, state.out_of_sync)
-        state.lost = torch.zeros_like(state.lost)
-        return changed
+    Below Qout for OUT_OF_SYNC_S, T310 starts; unless the SINR exceeds Qin before it ends, the link has failed.
+    """
+    for u in range(len(sinr_db)):
+        limit_db = _Q_OUT_DB if state.out_of_sync[u] < rules.t310_starts else _Q_IN_DB
+        state.out_of_sync[u] = state.out_of_sync[u] + 1 if sinr_db[u] < limit_db else 0
+        state.lost[u] = state.out_of_sync[u] >= rules.search
 
-    def _biased_dbm(self, state: HandoverState, offsets_db: Tensor) -> Tensor:
-        return state.l3_dbm + offsets_db.gather(2, state.serving.unsqueeze(-2).expand(-1, self._cells, -1))
+
+@compiled
+def trigger(rules: Any, state: Any, cio_db: Any) -> None:
+    """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
+
+    The CIO are those in force now: they choose among neighbours that are due at the same time.
+    """
+    for u in range(len(state.serving)):
+        state.target[u] = NONE
+        if state.lost[u] or not state.due[u]:
+            continue
+        cell, best = state.serving[u], -np.inf
+        for pair in range(rules.first[cell], rules.first[cell + 1]):
+            neighbor = rules.neighbors[pair]
+            if state.age[neighbor, u] == rules.firing_age:
+                biased = state.l3_dbm[neighbor, u] + cio_db[pair]
+                if biased > best:
+                    best, state.target[u] = biased, neighbor
+
+
+@compiled
+def complete(state: Any) -> None:
+    """Ends the handovers that have started, and connects lost UEs to the strongest cell; queues are lost with them."""
+    for u in range(len(state.serving)):
+        if state.lost[u]:
+            state.target[u] = state.l3_dbm[:, u].argmax()
+        if state.target[u] != NONE:
+            state.serving[u], state.target[u] = state.target[u], NONE
+            state.age[:, u], state.entered[u], state.due[u] = NONE, False, False
+            state.out_of_sync[u], state.lost[u] = 0, False
+            # The RLC UM queue is lost with the bearer.
+            state.backlog[u] = 0.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     PDCP_BYTES,
@@ -15,37 +15,44 @@ from cf_augment.physics.constants import (
     granted_rb,
     ttis_per_packet,
 )
+from cf_augment.physics.vector_math import compiled
+from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class Service:
-    """What a slot of time brought.
+class Service(NamedTuple):
+    """What some time brought; kernels see one environment, without B, and add to it.
 
     Attributes:
         busy_ttis: (B, C) TTIs in which the cell sent data.
         arrived: (B, C) packets that arrived for the cell's UEs.
         delivered: (B, C) packets that the cell delivered.
         ue_delivered: (B, U) packets that the UE received.
-        backlog: (B, U) packets left in the UE's queue.
     """
 
-    busy_ttis: Tensor
-    arrived: Tensor
-    delivered: Tensor
-    ue_delivered: Tensor
-    backlog: Tensor
+    busy_ttis: Floats
+    arrived: Floats
+    delivered: Floats
+    ue_delivered: Floats
 
-    def __add__(self, later: Service) -> Service:
-        """Both slots together."""
-        return Service(
-            self.busy_ttis + later.busy_ttis,
-            self.arrived + later.arrived,
-            self.delivered + later.delivered,
-            self.ue_delivered + later.ue_delivered,
-            later.backlog,
-        )
+    @classmethod
+    def nothing(cls, environments: int, cells: int, ues: int) -> Service:
+        """Returns zeros."""
+        return cls(*(np.zeros((environments, size)) for size in (cells, cells, cells, ues)))
+
+
+class Queues(NamedTuple):
+    """The constants of traffic and scheduler; the TTIs that a packet takes are 0 for CQI 0, which gets none."""
+
+    ttis_alone: Floats
+    """(16,) by CQI."""
+    ttis_packed: Floats
+    """(16,) by CQI, in a queue that is never empty."""
+    packets_per_s: Floats
+    """(U,)."""
+    queue_packets: int
+    """What fits into a queue."""
 
 
 class Load:
@@ -55,88 +62,133 @@ class Load:
         ConfigError: the scenario has other traffic.
     """
 
-    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
         arrivals = traffic.arrivals.model
         if arrivals != "cbr":
             raise ConfigError(f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend ns3")
         if traffic.uplink_bps > 0:
             raise ConfigError("traffic.uplink_bps: the engine has no uplink", "use backend ns3")
-        alone, packed = ttis_per_packet(bandwidth, traffic.packet_bytes)
-        self._ttis_alone = torch.tensor(alone, device=device)
-        self._ttis_packed = torch.tensor(packed, device=device)
-        self._cells = len(scenario.cells)
-        self.packet_bits = 8 * traffic.packet_bytes
-        self.packets_per_s = torch.as_tensor(
-            traffic.ue_offered_bps(scenario.mobility.ues) / self.packet_bits, device=device
+        alone, packed = (
+            np.where(np.isfinite(ttis), ttis, 0.0) for ttis in ttis_per_packet(bandwidth, traffic.packet_bytes)
         )
-        self.queue_packets = RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES)
+        self.packet_bits = 8 * traffic.packet_bytes
+        self.queues = Queues(
+            ttis_alone=alone,
+            ttis_packed=packed,
+            packets_per_s=traffic.ue_offered_bps(scenario.mobility.ues) / self.packet_bits,
+            queue_packets=RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES),
+        )
+        self._cells = len(scenario.cells)
         self._prb_share = granted_rb(bandwidth) / bandwidth
 
     def serve(
-        self, serving: Tensor, cqi: Tensor, grant_received: Tensor, backlog: Tensor, duration_s: float
+        self,
+        serving: NDArray[np.int64],
+        cqi: NDArray[np.int64],
+        grant_received: NDArray[np.floating],
+        backlog: Floats,
+        duration_s: float,
     ) -> Service:
-        """Serves all queues for `duration_s`.
+        """Serves all queues for `duration_s`; see the kernel `serve` for the arguments, which lead with B here."""
+        service = Service.nothing(len(serving), self._cells, serving.shape[1])
+        _serve_batch(self.queues, serving, cqi, grant_received, backlog, duration_s, service)
+        return service
 
-        A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
-        (proportional fair at constant rates) among queues that are never empty, so that packets are packed.
+    def ues_per_cell(self, serving: NDArray[np.int64]) -> Floats:
+        """Counts the UEs of each cell, (B, C), from serving cells (B, U); -1 is no cell."""
+        counted = serving + (self._cells + 1) * np.arange(len(serving))[:, None] + 1
+        counts = np.bincount(counted.ravel(), minlength=len(serving) * (self._cells + 1))
+        return counts.reshape(len(serving), -1)[:, 1:].astype(np.float64)
 
-        Args:
-            serving: (B, U) serving cells.
-            cqi: (B, U).
-            grant_received: (B, U) probability that the UE decodes a grant. Nothing repeats a block whose grant was
-                missed (no HARQ feedback, RLC UM), so that the packets in it are sent but lost.
-            backlog: (B, U) packets queued at the start.
-            duration_s: Length of the slot.
-        """
-        capacity = duration_s / TTI_S
-        arriving = (self.packets_per_s * duration_s).to(backlog.dtype).expand_as(backlog)
-        reachable = cqi > 0
-        packed = torch.where(reachable, self._ttis_packed[cqi], 0.0)
-        alone = torch.where(reachable, self._ttis_alone[cqi], 0.0)
-        need = arriving * alone + backlog * packed
-        cell_need = self.per_cell(need, serving)
-        overloaded = cell_need > capacity
-        level = torch.full_like(cell_need, torch.inf)
-        rows = overloaded.any(dim=1).nonzero()[:, 0]
-        if len(rows) > 0:
-            found = _water_level(need[rows], serving[rows], self._cells, capacity)
-            level[rows] = torch.where(overloaded[rows], found, torch.inf)
-        waiting = backlog + arriving
-        level = level.gather(1, serving)
-        affordable = torch.where(reachable, level / packed, 0.0)
-        sent = torch.minimum(waiting, affordable)
-        # A packet from a queue that is never empty begins and ends anywhere in a block: one block more.
-        blocks = torch.where(overloaded.gather(1, serving), packed + 1, alone)
-        delivered = sent * torch.pow(grant_received, blocks)
-        return Service(
-            busy_ttis=cell_need.clamp(max=capacity),
-            arrived=self.per_cell(arriving, serving),
-            delivered=self.per_cell(delivered, serving),
-            ue_delivered=delivered,
-            backlog=(waiting - sent).clamp(min=0.0, max=self.queue_packets),
-        )
-
-    def utilization(self, busy_ttis: Tensor, duration_s: float) -> Tensor:
+    def utilization(self, busy_ttis: Floats, duration_s: float) -> Floats:
         """Share of the PRBs x TTIs that carry data: a busy TTI uses all RBs that can be granted."""
         return busy_ttis * (TTI_S / duration_s * self._prb_share)
 
-    def per_cell(self, values: Tensor, serving: Tensor) -> Tensor:
-        """Sums values (B, U) over the UEs of each cell, (B, C)."""
-        return values.new_zeros(len(values), self._cells).scatter_add(1, serving, values)
+
+@compiled
+def service_of(service: Any, b: int) -> Any:
+    """Returns one environment of a Service."""
+    return Service(service.busy_ttis[b], service.arrived[b], service.delivered[b], service.ue_delivered[b])
 
 
-def _water_level(need: Tensor, serving: Tensor, cells: int, capacity: float) -> Tensor:
-    """Level w of each cell with sum(min(need, w)) = capacity over its UEs, (B, C); max-min fairness.
+@compiled
+def serve(
+    queues: Any, serving: Any, cqi: Any, grant_received: Any, backlog: Any, duration_s: float, service: Any
+) -> None:
+    """Serves all queues of one environment for `duration_s`.
 
-    The sum is the least of the lines "the k smallest needs wholly, w for each of the others", hence w is the
-    greatest level at which any of these lines meets the capacity.
+    A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
+    (proportional fair at constant rates) among queues that are never empty, so that packets are packed.
+
+    Args:
+        queues: The Queues.
+        serving: (U,) serving cells.
+        cqi: (U,).
+        grant_received: (U,) probability that the UE decodes a grant. Nothing repeats a block whose grant was
+            missed (no HARQ feedback, RLC UM), so that the packets in it are sent but lost.
+        backlog: (U,) packets queued at the start; then those left.
+        duration_s: Length of the slot.
+        service: (C,) and (U,) to which the slot is added.
     """
-    ordered, order = need.sort(dim=1)
-    cell = serving.gather(1, order)
-    member = torch.nn.functional.one_hot(cell, cells).to(need.dtype)
-    smaller = (member * ordered.unsqueeze(-1)).cumsum(dim=1).gather(2, cell.unsqueeze(-1)).squeeze(-1) - ordered
-    rank = member.cumsum(dim=1).gather(2, cell.unsqueeze(-1)).squeeze(-1)
-    others = member.sum(dim=1).gather(1, cell) - rank + 1
-    lines = (capacity - smaller) / others
-    return need.new_zeros(len(need), cells).scatter_reduce(1, cell, lines, "amax")
+    capacity = duration_s / TTI_S
+    ues, cells = len(serving), len(service.busy_ttis)
+    need, cell_need = np.empty(ues), np.zeros(cells)
+    for u in range(ues):
+        arriving = queues.packets_per_s[u] * duration_s
+        need[u] = arriving * queues.ttis_alone[cqi[u]] + backlog[u] * queues.ttis_packed[cqi[u]]
+        cell_need[serving[u]] += need[u]
+    level = _water_level(need, serving, cell_need, capacity)
+    for u in range(ues):
+        cell, packed = serving[u], queues.ttis_packed[cqi[u]]
+        arriving = queues.packets_per_s[u] * duration_s
+        waiting = backlog[u] + arriving
+        overloaded = cell_need[cell] > capacity
+        sent = 0.0
+        if cqi[u] > 0:
+            sent = min(waiting, level[cell] / packed) if overloaded else waiting
+        # A packet from a queue that is never empty begins and ends anywhere in a block: one block more.
+        blocks = packed + 1 if overloaded else queues.ttis_alone[cqi[u]]
+        delivered = sent if grant_received[u] >= 1 else sent * grant_received[u] ** blocks
+        service.arrived[cell] += arriving
+        service.delivered[cell] += delivered
+        service.ue_delivered[u] += delivered
+        backlog[u] = min(max(waiting - sent, 0.0), queues.queue_packets)
+    for cell in range(cells):
+        service.busy_ttis[cell] += min(cell_need[cell], capacity)
+
+
+@compiled
+def _water_level(need: Any, serving: Any, cell_need: Any, capacity: float) -> Any:
+    """Level w of each overloaded cell with sum(min(need, w)) = capacity over its UEs, (C,); max-min fairness.
+
+    From the equal share upwards: who needs less than the level leaves the rest to the others, until none does.
+    """
+    level = np.zeros(len(cell_need))
+    rest, hungry = np.zeros(len(cell_need)), np.zeros(len(cell_need), np.int64)
+    more = False
+    for cell in range(len(cell_need)):
+        more |= cell_need[cell] > capacity
+    while more:
+        rest[:] = capacity
+        hungry[:] = 0
+        for u in range(len(need)):
+            if need[u] > level[serving[u]]:
+                hungry[serving[u]] += 1
+            else:
+                rest[serving[u]] -= need[u]
+        more = False
+        for cell in range(len(cell_need)):
+            if cell_need[cell] > capacity and hungry[cell] > 0:
+                higher = rest[cell] / hungry[cell]
+                if higher > level[cell]:
+                    level[cell], more = higher, True
+    return level
+
+
+@compiled
+def _serve_batch(
+    queues: Any, serving: Any, cqi: Any, grant_received: Any, backlog: Any, duration_s: float, service: Any
+) -> None:
+    for b in range(len(serving)):
+        serve(queues, serving[b], cqi[b], grant_received[b], backlog[b], duration_s, service_of(service, b))

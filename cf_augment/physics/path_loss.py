@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.physics.constants import REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S
@@ -30,6 +32,10 @@ class _Line:
         decade = torch.zeros_like(intercept_db) + decade_db
         return cls((intercept_db + 3 * decade).float(), decade.float())
 
+    def pair(self) -> NDArray[np.float32]:
+        """Returns (C, 2): the loss at 1 km, and its rise with log10 of the square of the distance in km."""
+        return torch.cat([self.at_1_km_db, 0.5 * self.decade_db], dim=1).numpy()
+
     def loss_db(self, log_square: Tensor) -> Tensor:
         return torch.addcmul(self.at_1_km_db, self.decade_db, log_square, value=0.5)
 
@@ -47,39 +53,39 @@ class PathLoss:
         height_m = torch.tensor([[cell.height_m] for cell in scenario.cells], dtype=torch.float64, device=device)
         rise_m = height_m - radio.ue_height_m
         self._height_square = (rise_m / 1000).square().float()
-        self._nearest_square = 0.0
-        self._far: _Line | None = None
-        self._obstructed: _Line | None = None
+        self.nearest_square = 0.0
+        self.far: _Line | None = None
+        self.obstructed: _Line | None = None
         match loss:
             case LogDistance():
-                self._near = _Line.at_1_m(torch.zeros_like(height_m) + loss.reference_loss_db, 10 * loss.exponent)
-                self._nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
+                self.near = _Line.at_1_m(torch.zeros_like(height_m) + loss.reference_loss_db, 10 * loss.exponent)
+                self.nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
             case OkumuraHata() | Cost231Hata():
                 intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m)
                 log_height = torch.log10(height_m)
                 decade_db = 44.9 - 6.55 * log_height
-                self._near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())
+                self.near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())
             case Uma() | Umi():
                 (base_db, decade, factor), (shadow_db, shadow_decade, carrier, per_m) = _3GPP[loss.model]
                 carrier_db = math.log10(radio.carrier_hz / 1e9)
                 break_m = 4 * (height_m - 1) * (radio.ue_height_m - 1) * radio.carrier_hz / SPEED_OF_LIGHT_M_PER_S
                 base = torch.zeros_like(height_m) + base_db + 20 * carrier_db
-                self._near = _Line.at_1_m(base, decade)
-                self._far = _Line.at_1_m(base - factor * torch.log10(break_m.square() + rise_m.square()), 40.0)
-                self._break_square = (break_m / 1000).square().float()
+                self.near = _Line.at_1_m(base, decade)
+                self.far = _Line.at_1_m(base - factor * torch.log10(break_m.square() + rise_m.square()), 40.0)
+                self.break_square = (break_m / 1000).square().float()
                 if loss.condition == "nlos":
                     height_db = per_m * (radio.ue_height_m - 1.5)
                     base = torch.zeros_like(height_m) + shadow_db + carrier * carrier_db - height_db
-                    self._obstructed = _Line.at_1_m(base, shadow_decade)
+                    self.obstructed = _Line.at_1_m(base, shadow_decade)
 
     def loss_db(self, flat_square_km: Tensor) -> Tensor:
         """Loss at squared horizontal distances (..., C, U)."""
         log_square = torch.log10(self._square(flat_square_km))
-        loss_db = self._near.loss_db(log_square)
-        if self._far is not None:
-            loss_db = torch.where(flat_square_km <= self._break_square, loss_db, self._far.loss_db(log_square))
-        if self._obstructed is not None:
-            loss_db = torch.maximum(loss_db, self._obstructed.loss_db(log_square))
+        loss_db = self.near.loss_db(log_square)
+        if self.far is not None:
+            loss_db = torch.where(flat_square_km <= self.break_square, loss_db, self.far.loss_db(log_square))
+        if self.obstructed is not None:
+            loss_db = torch.maximum(loss_db, self.obstructed.loss_db(log_square))
         return loss_db
 
     def mean_db(self, flat_squares_km: list[Tensor], segments: int) -> Tensor:
@@ -92,16 +98,16 @@ class PathLoss:
         Returns:
             (B, K, C, U).
         """
-        if self._far is not None:
+        if self.far is not None:
             losses = reduce(torch.add, map(self.loss_db, flat_squares_km)) / len(flat_squares_km)
             return losses.unflatten(1, (-1, segments)).mean(dim=2)
         # The mean of the logarithms is the logarithm of the product: one instead of many.
         per_segment = reduce(torch.mul, map(self._square, flat_squares_km))
         product = per_segment.unflatten(1, (-1, segments)).prod(dim=2)
-        return self._near.loss_db(torch.log10(product) / (len(flat_squares_km) * segments))
+        return self.near.loss_db(torch.log10(product) / (len(flat_squares_km) * segments))
 
     def _square(self, flat_square_km: Tensor) -> Tensor:
-        return (flat_square_km + self._height_square).clamp(min=self._nearest_square)
+        return (flat_square_km + self._height_square).clamp(min=self.nearest_square)
 
 
 def _hata_db(loss: OkumuraHata | Cost231Hata, carrier_mhz: float, ue_height_m: float) -> float:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from functools import reduce
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.physics.antenna import SectorAntennas
@@ -44,23 +47,36 @@ def gauss_nodes(samples: int, groups: int = 1) -> list[float]:
     return [(centre + side * deviation) / samples for centre in centres for side in (-1, 1)]
 
 
+class Reception(NamedTuple):
+    """From RSRP to what the scheduler knows, for the compiled loops."""
+
+    noise_mw: np.float32
+    """In a resource element."""
+    cqi_threshold_db: NDArray[np.float32]
+    """(15,) SINR from which ns-3 reports each CQI from 1."""
+    control_step_db: NDArray[np.float32]
+    """(R,) SINR at which the error rate of the control region changes."""
+    grant_received: NDArray[np.float32]
+    """(R + 1,) probability that a grant is decoded."""
+
+
 class Radio:
     """Links between UEs and the cells of one scenario, without fading."""
 
     def __init__(self, scenario: Scenario, device: torch.device) -> None:
         radio, antenna, cells = scenario.radio, scenario.radio.antenna, scenario.cells
         site = torch.tensor([(cell.x_m, cell.y_m) for cell in cells], dtype=torch.float64, device=device)
-        self._centre_m = site.mean(dim=0)
-        self._east_km, self._north_km = ((site - self._centre_m) / 1000).float().T.unsqueeze(-1)
-        self._path_loss = PathLoss(scenario, device)
-        self._antennas = SectorAntennas(scenario, antenna, device) if isinstance(antenna, Sector) else None
+        self.centre_m = site.mean(dim=0)
+        self.east_km, self.north_km = ((site - self.centre_m) / 1000).float().T.unsqueeze(-1)
+        self.path_loss = PathLoss(scenario, device)
+        self.antennas = SectorAntennas(scenario, antenna, device) if isinstance(antenna, Sector) else None
         shadowing = shadowing_map(scenario)
-        self._shadowing = (
-            ShadowingLoss(shadowing, sites_of(scenario), self._centre_m, device) if shadowing is not None else None
+        self.shadowing = (
+            ShadowingLoss(shadowing, sites_of(scenario), self.centre_m, device) if shadowing is not None else None
         )
         power_dbm = torch.tensor([[cell.tx_power_dbm] for cell in cells], dtype=torch.float64, device=device)
         per_re_dbm = power_dbm - 10 * math.log10(SUBCARRIERS_PER_RB * radio.dl_bandwidth_rb)
-        self._per_re_dbm = per_re_dbm.float()
+        self.per_re_dbm = per_re_dbm.float()
         noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
         self._noise_mw = 10 ** (noise_dbm / 10)
         self._segments = round(L1_PERIOD_S / GRID_S)
@@ -74,13 +90,18 @@ class Radio:
         self._control_step_db = torch.tensor([row.sinr_db for row in errors[1:]], device=device)
         self._grant_received = torch.tensor([1 - row.error_rate for row in errors], device=device)
 
+    def reception(self) -> Reception:
+        """Returns noise and tables."""
+        tables = self._cqi_threshold_db, self._control_step_db, self._grant_received
+        return Reception(np.float32(self._noise_mw), *(table.cpu().numpy() for table in tables))
+
     def local(self, position_m: Tensor) -> Tensor:
         """Turns positions (..., U, 2) in metres into (..., 2, U) float32 kilometres from the centre of the cells."""
-        return ((position_m - self._centre_m) / 1000).float().mT.contiguous()
+        return ((position_m - self.centre_m) / 1000).float().mT.contiguous()
 
     def rsrp_dbm(self, local_km: Tensor) -> Tensor:
         """RSRP at points (..., 2, U), TS 36.214 5.1.1: the power of one resource element; (..., C, U)."""
-        rsrp_dbm = self._per_re_dbm - self._path_loss.loss_db(self._flat_square_km(local_km))
+        rsrp_dbm = self.per_re_dbm - self.path_loss.loss_db(self._flat_square_km(local_km))
         return rsrp_dbm + self._gain_db(local_km) if self._has_gain else rsrp_dbm
 
     def l1_rsrp_dbm(self, local_km: Tensor) -> Tensor:
@@ -94,7 +115,7 @@ class Radio:
         """
         start, move = local_km[:, :-1], local_km.diff(dim=1)
         squares = [self._flat_square_km(start + move * node) for node in self._nodes]
-        l1_dbm = self._per_re_dbm - self._path_loss.mean_db(squares, self._segments)
+        l1_dbm = self.per_re_dbm - self.path_loss.mean_db(squares, self._segments)
         if not self._has_gain:
             return l1_dbm
         gain_db = reduce(torch.add, (self._gain_db(start + move * node) for node in self._gain_nodes))
@@ -125,7 +146,7 @@ class Radio:
     def _offsets_km(self, local_km: Tensor) -> tuple[Tensor, Tensor]:
         """How far east and north of each cell points (..., 2, U) are, (..., C, U)."""
         east, north = (axis.unsqueeze(-2) for axis in local_km.unbind(dim=-2))
-        return east - self._east_km, north - self._north_km
+        return east - self.east_km, north - self.north_km
 
     def _flat_square_km(self, local_km: Tensor) -> Tensor:
         east, north = self._offsets_km(local_km)
@@ -133,13 +154,13 @@ class Radio:
 
     @property
     def _has_gain(self) -> bool:
-        return self._antennas is not None or self._shadowing is not None
+        return self.antennas is not None or self.shadowing is not None
 
     def _gain_db(self, local_km: Tensor) -> Tensor:
         """What antennas give and shadowing takes, at points (..., 2, U); (..., C, U)."""
         gain_db = torch.zeros((), device=local_km.device)
-        if self._antennas is not None:
-            gain_db = gain_db + self._antennas.gain_db(*self._offsets_km(local_km))
-        if self._shadowing is not None:
-            gain_db = gain_db - self._shadowing.loss_db(local_km)
+        if self.antennas is not None:
+            gain_db = gain_db + self.antennas.gain_db(*self._offsets_km(local_km))
+        if self.shadowing is not None:
+            gain_db = gain_db - self.shadowing.loss_db(local_km)
         return gain_db

@@ -21,25 +21,25 @@ class ShadowingLoss:
     def __init__(self, shadowing: ShadowingMap, sites: list[int], centre_m: Tensor, device: torch.device) -> None:
         self._columns = shadowing.loss_db.shape[2]
         # All sites of a point lie together: a UE reads four rows of memory.
-        self._loss_db = torch.from_numpy(shadowing.loss_db).flatten(1).T.contiguous().to(device)
+        self.table_db = torch.from_numpy(shadowing.loss_db).flatten(1).T.contiguous().to(device)
         corner_m = torch.tensor([shadowing.west_m, shadowing.south_m], dtype=torch.float64, device=device)
-        self._corner_km = ((corner_m - centre_m) / 1000).float().unsqueeze(-1)
-        self._points_per_km = 1000 / shadowing.grid_m
+        self.corner_km = ((corner_m - centre_m) / 1000).float().unsqueeze(-1)
+        self.points_per_km = 1000 / shadowing.grid_m
         last = [shadowing.loss_db.shape[2] - 1, shadowing.loss_db.shape[1] - 1]
-        self._last = torch.tensor(last, dtype=torch.float32, device=device).unsqueeze(-1)
-        self._sites = torch.tensor(sites, device=device)
+        self.last = torch.tensor(last, dtype=torch.float32, device=device).unsqueeze(-1)
+        self.sites = torch.tensor(sites, device=device)
 
     def loss_db(self, local_km: Tensor) -> Tensor:
         """Loss at points (..., 2, U); (..., C, U)."""
-        place = ((local_km - self._corner_km) * self._points_per_km).clamp(min=0).minimum(self._last)
-        corner = place.floor().minimum(self._last - 1)
+        place = ((local_km - self.corner_km) * self.points_per_km).clamp(min=0).minimum(self.last)
+        corner = place.floor().minimum(self.last - 1)
         east, north = (place - corner).unsqueeze(-1).unbind(dim=-3)
         column, row = corner.long().unbind(dim=-2)
         index = row * self._columns + column
         south_db, north_db = (
             torch.lerp(self._at(index + above), self._at(index + above + 1), east) for above in (0, self._columns)
         )
-        return torch.lerp(south_db, north_db, north).mT.index_select(-2, self._sites)
+        return torch.lerp(south_db, north_db, north).mT.index_select(-2, self.sites)
 
     def _at(self, index: Tensor) -> Tensor:
-        return self._loss_db.index_select(0, index.flatten()).unflatten(0, index.shape)
+        return self.table_db.index_select(0, index.flatten()).unflatten(0, index.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cf_augment.physics.constants import L1_PERIOD_S
-from cf_augment.physics.engine import Engine, numpy_of
+from cf_augment.physics.engine import Engine
 from ns3_scenarios.kpis import Floats, StepKpis, checked_control
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -60,26 +60,26 @@ class WhatIf:
 
         sinr = engine.radio.sinr_of_all_db(rsrp)
         link = serving * rsrp.shape[1] + torch.arange(rsrp.shape[1], device=engine.device)
-        cqi, received = (table(sinr).take(link) for table in (engine.radio.cqi, engine.radio.grant_received))
+        tables = engine.radio.cqi, engine.radio.grant_received
+        cqi, received, cell = (of.cpu().numpy() for of in (*(table(sinr).take(link) for table in tables), serving))
         interval_s = scenario.episode.control_interval_s
-        empty = torch.zeros(serving.shape, device=engine.device)
-        service = engine.load.serve(serving, cqi, received, empty, interval_s)
+        service = engine.load.serve(cell, cqi, received, np.zeros(cell.shape), interval_s)
         bits_per_s = engine.load.packet_bits / interval_s
         count = len(cio)
         return replace(
             kpis,
             time_s=np.full(count, float(kpis.time_s) + interval_s),
-            prb_utilization=numpy_of(engine.load.utilization(service.busy_ttis, interval_s)),
-            offered_bps=numpy_of(service.arrived * bits_per_s),
-            served_bps=numpy_of(service.delivered * bits_per_s),
-            connected_ues=numpy_of(engine.load.per_cell(torch.ones_like(service.ue_delivered), serving)),
+            prb_utilization=engine.load.utilization(service.busy_ttis, interval_s),
+            offered_bps=service.arrived * bits_per_s,
+            served_bps=service.delivered * bits_per_s,
+            connected_ues=engine.load.ues_per_cell(cell),
             ue_position_m=np.broadcast_to(kpis.ue_position_m, (count, *kpis.ue_position_m.shape)),
-            ue_serving_cell=serving.cpu().numpy(),
+            ue_serving_cell=cell,
             ue_rsrp_dbm=np.broadcast_to(kpis.ue_rsrp_dbm, (count, *kpis.ue_rsrp_dbm.shape)),
-            ue_sinr_db=numpy_of(sinr.take(link)),
-            ue_throughput_bps=numpy_of(service.ue_delivered * bits_per_s),
+            ue_sinr_db=sinr.take(link).double().cpu().numpy(),
+            ue_throughput_bps=service.ue_delivered * bits_per_s,
             events=kpis.events[:0],
-            handovers=numpy_of(handovers),
+            handovers=handovers.double().cpu().numpy(),
         )
 
     def _state(self, kpis: StepKpis) -> tuple[Tensor, Tensor]:

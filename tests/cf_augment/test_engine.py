@@ -6,7 +6,6 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-import torch
 from engine_cases import FIVE_SITES_M, scenario, trace, walk_m
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,23 +168,23 @@ def test_traffic_that_it_does_not_know_is_refused(traffic: dict[str, object], me
 @given(seed=st.integers(0, 2**31))
 def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed: int) -> None:
     random = np.random.default_rng(seed)
-    load = Load(scenario(ues=20, traffic={"offered_bps": float(random.choice([5e4, 4e5, 3e6]))}), torch.device("cpu"))
-    serving = torch.tensor(random.integers(0, 5, (3, 20)))
-    cqi = torch.tensor(random.integers(0, 16, (3, 20)))
-    backlog = torch.tensor(random.uniform(0, load.queue_packets, (3, 20)), dtype=torch.float32)
-    service = load.serve(serving, cqi, torch.ones_like(backlog), backlog, 0.2)
-    waiting = backlog + (load.packets_per_s * 0.2).float()
+    load = Load(scenario(ues=20, traffic={"offered_bps": float(random.choice([5e4, 4e5, 3e6]))}))
+    serving, cqi = random.integers(0, 5, (3, 20)), random.integers(0, 16, (3, 20))
+    before = random.uniform(0, load.queues.queue_packets, (3, 20))
+    backlog = before.copy()
+    service = load.serve(serving, cqi, np.ones((3, 20)), backlog, 0.2)
+    waiting = before + load.queues.packets_per_s * 0.2
     assert (service.ue_delivered <= waiting * (1 + 1e-6)).all()
     assert (service.ue_delivered[cqi == 0] == 0).all()
-    assert (service.backlog <= load.queue_packets).all()
+    assert (backlog <= load.queues.queue_packets).all()
     # Nobody waits in a cell with time left.
-    full = (service.busy_ttis >= 200).gather(1, serving)
-    assert torch.allclose(service.ue_delivered[~full & (cqi > 0)], waiting[~full & (cqi > 0)])
+    free = np.take_along_axis(service.busy_ttis < 200, serving, axis=1) & (cqi > 0)
+    assert service.ue_delivered[free] == pytest.approx(waiting[free])
     # Max-min fairness: whoever is not served wholly has at least the time of any other UE of the cell.
-    packed = torch.tensor(ttis_per_packet(25, 1000)[1])[cqi]
-    time = torch.where(cqi > 0, service.ue_delivered * packed, 0.0)
+    packed = np.array([0.0, *ttis_per_packet(25, 1000)[1][1:]])[cqi]
+    time = service.ue_delivered * packed
     hungry = (cqi > 0) & (service.ue_delivered < waiting * (1 - 1e-5))
-    for row, ue in hungry.nonzero().tolist():
+    for row, ue in np.argwhere(hungry).tolist():
         mates = serving[row] == serving[row, ue]
         assert time[row, ue] >= time[row, mates].max() * (1 - 1e-4)
         assert time[row, mates].sum() <= 200 * (1 + 1e-5)

@@ -122,7 +122,7 @@ def run_engine(
     network: Scenario, l1_dbm: Floats, cio_db: Floats
 ) -> tuple[list[list[int]], list[tuple[int, int, int, int]]]:
     engine = Engine(network)
-    engine.radio = GivenRadio(network, l1_dbm)
+    engine.radio, engine.compiled_links = GivenRadio(network, l1_dbm), False
     ues = l1_dbm.shape[2]
     engine.reset(np.zeros((1, ues, 2)))
     serving, starts = [], []

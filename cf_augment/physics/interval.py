@@ -1,0 +1,179 @@
+"""A control interval of many environments in one compiled loop, one after the other, each in the cache."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
+from cf_augment.physics.links import Links, receive_interval
+from cf_augment.physics.load import Queues, serve, service_of
+from cf_augment.physics.radio import Reception
+from cf_augment.physics.vector_math import compiled, log10
+from ns3_scenarios.kpis import Floats
+
+_ZERO, _TEN = np.float32(0), np.float32(10)
+
+
+class Constants(NamedTuple):
+    """All that does not change from interval to interval; S slots, of which each but the first ends with an L1
+    measurement, or soon after it."""
+
+    links: Links
+    reception: Reception
+    rules: Rules
+    queues: Queues
+    slot_s: Floats
+    """(S,) how long each lasts."""
+    times: Floats
+    """(S + 1,) the middle of each slot and the end of the interval, in steps of the positions."""
+    at_once: bool
+    """Whether the time to trigger expires with a measurement, not between two."""
+
+
+class Moves(NamedTuple):
+    """What happens at the beginning of the slots 1, 2, ...; K of them.
+
+    Attributes:
+        source: (B, K, U) the cell that serves the UE.
+        target: (B, K, U) the cell to which a handover starts, -1 where none does.
+        lost: (B, K, U) whose radio link has failed.
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    lost: NDArray[np.bool_]
+
+
+class Seen(NamedTuple):
+    """The UEs at the end of the interval.
+
+    Attributes:
+        rsrp_dbm: (B, U, C) the last L1 measurement.
+        sinr_db: (B, U).
+    """
+
+    rsrp_dbm: Floats
+    sinr_db: Floats
+
+
+@compiled
+def sinr_of_serving_db(reception: Any, received_mw: Any, point: int, serving: Any, sinr_db: Any) -> None:
+    """Fills in the SINR (U,) of the control region, in which every cell transmits, from powers (C, P, U)."""
+    ues = len(serving)
+    signal, others, cell = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.int32)
+    for u in range(ues):
+        signal[u], others[u], cell[u] = 0, reception.noise_mw, serving[u]
+    for c in range(len(received_mw)):
+        power, this = received_mw[c, point], np.int32(c)
+        for u in range(ues):
+            own = power[u] if cell[u] == this else _ZERO
+            signal[u] += own
+            others[u] += power[u] - own
+    for u in range(ues):
+        sinr_db[u] = _TEN * (log10(signal[u]) - log10(others[u]))
+
+
+@compiled
+def serve_slot(
+    constants: Any, state: Any, received_mw: Any, point: int, duration_s: float, sinr_db: Any, service: Any
+) -> None:
+    """Lets one environment's cells send for `duration_s`; fills in the SINR (U,)."""
+    reception, ues = constants.reception, len(sinr_db)
+    sinr_of_serving_db(reception, received_mw, point, state.serving, sinr_db)
+    cqi, grant = np.zeros(ues, np.int32), np.ones(ues)
+    for threshold_db in reception.cqi_threshold_db:
+        for u in range(ues):
+            cqi[u] += np.int32(sinr_db[u] >= threshold_db)
+    steps_db = reception.control_step_db
+    for u in range(ues):
+        if sinr_db[u] < steps_db[-1]:
+            grant[u] = reception.grant_received[np.searchsorted(steps_db, sinr_db[u], side="right")]
+    serve(constants.queues, state.serving, cqi, grant, state.backlog, duration_s, service)
+
+
+@compiled
+def _run(
+    constants: Any, l1_dbm: Any, received_mw: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any,
+    source: Any, target: Any, lost: Any, seen_dbm: Any, sinr_db: Any,
+) -> None:  # fmt: skip
+    """One environment: L1 measurements (C, K, U) and powers (C, S + 1, U) are given."""
+    rules, slots, sinr = constants.rules, len(constants.slot_s), np.empty(len(sinr_db), np.float32)
+    for slot in range(slots):
+        if slot > 0:
+            if not constants.at_once:
+                trigger(rules, state, cio_db)
+            source[slot - 1], target[slot - 1], lost[slot - 1] = state.serving, state.target, state.lost
+            complete(state)
+        serve_slot(constants, state, received_mw, slot, constants.slot_s[slot], sinr, service)
+        if slot > 0:
+            measure(rules, state, l1_dbm, slot - 1, cio_db, hysteresis_db)
+            monitor(rules, state, sinr)
+            if constants.at_once:
+                trigger(rules, state, cio_db)
+    sinr_of_serving_db(constants.reception, received_mw, slots, state.serving, sinr)
+    sinr_db[:] = sinr
+    for c in range(len(l1_dbm)):
+        for u in range(len(sinr)):
+            seen_dbm[u, c] = l1_dbm[c, -1, u]
+
+
+@compiled
+def run_on_given(
+    constants: Any, l1_dbm: Any, received_mw: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any,
+    moves: Any, seen: Any,
+) -> None:  # fmt: skip
+    """Runs B environments for a control interval with links that are given.
+
+    Args:
+        constants: The Constants.
+        l1_dbm: (B, C, K, U) L1 measurements.
+        received_mw: (B, C, S + 1, U) float32 power of a resource element in the middle of each slot and at the end.
+        cio_db: (B, E) float32.
+        hysteresis_db: (B, C) float32.
+        state: The HandoverState, which changes.
+        service: Service, to which the interval is added.
+        moves: Moves, filled in.
+        seen: Seen, filled in.
+    """
+    for b in range(len(l1_dbm)):
+        _run(
+            constants, l1_dbm[b], received_mw[b], cio_db[b], hysteresis_db[b], state_of(state, b),
+            service_of(service, b), moves.source[b], moves.target[b], moves.lost[b], seen.rsrp_dbm[b], seen.sinr_db[b],
+        )  # fmt: skip
+
+
+@compiled
+def run(
+    constants: Any, position_m: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any, moves: Any, seen: Any
+) -> None:
+    """Runs B environments for a control interval, links included.
+
+    Args:
+        constants: The Constants.
+        position_m: (B, n + 1, U, 2) float64 positions in equal steps.
+        cio_db, hysteresis_db, state, service, moves, seen: as in `run_on_given`.
+    """
+    periods, cells, ues = len(constants.slot_s) - 1, hysteresis_db.shape[1], position_m.shape[2]
+    l1_dbm = np.empty((cells, periods, ues), np.float32)
+    received_mw = np.empty((cells, len(constants.times), ues), np.float32)
+    for b in range(len(position_m)):
+        receive_interval(constants.links, position_m[b], constants.times, periods, l1_dbm, received_mw)
+        _run(
+            constants, l1_dbm, received_mw, cio_db[b], hysteresis_db[b], state_of(state, b), service_of(service, b),
+            moves.source[b], moves.target[b], moves.lost[b], seen.rsrp_dbm[b], seen.sinr_db[b],
+        )  # fmt: skip
+
+
+@compiled
+def warm_up(constants: Any, received_mw: Any, durations_s: Any, state: Any, service: Any, sinr_db: Any) -> None:
+    """Serves UEs that receive powers (B, C, 1, U) for some times in turn, of which the last counts."""
+    for b in range(len(received_mw)):
+        one, bring, sinr = state_of(state, b), service_of(service, b), np.empty(sinr_db.shape[1], np.float32)
+        for k in range(len(durations_s)):
+            for values in bring:
+                values[:] = 0
+            serve_slot(constants, one, received_mw[b], 0, durations_s[k], sinr, bring)
+        sinr_db[b] = sinr
