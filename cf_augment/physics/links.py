@@ -90,7 +90,7 @@ def links_of(scenario: Scenario, radio: Radio) -> Links:
     order = np.argsort(mast, kind="stable")
     first = np.searchsorted(np.array(mast)[order], np.arange(len(known) + 1))
     lead = order[first[:-1]]
-    nowhere = np.tile(np.float32([-_NEVER, 0]), (len(known), 1))
+    nowhere = np.tile(np.array([-_NEVER, 0], np.float32), (len(known), 1))
     near = loss.near.pair()[lead]
     far = near if loss.far is None else loss.far.pair()[lead]
     obstructed = nowhere if loss.obstructed is None else loss.obstructed.pair()[lead]

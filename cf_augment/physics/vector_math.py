@@ -93,7 +93,7 @@ def _times_2_to(typingctx: Any, x: Any, whole: Any) -> Any:
 @compiled
 def log10(x: Any) -> Any:
     """log10 of a positive, normal float32."""
-    t = _mantissa(x) - np.float32(1)
+    t = _mantissa(x) - np.float32(1)  # type: ignore[call-arg]
     p = _L[0]
     for k in range(1, len(_L)):
         p = p * t + _L[k]
@@ -110,7 +110,7 @@ def exp10(x: Any) -> Any:
     p = _E[0]
     for k in range(1, len(_E)):
         p = p * t + _E[k]
-    return _times_2_to(p, whole)
+    return _times_2_to(p, whole)  # type: ignore[call-arg]
 
 
 @compiled
