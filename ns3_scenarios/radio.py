@@ -155,7 +155,8 @@ class Radio(Contract):
     scheduler: Literal["pf", "rr"] = "pf"
     """Proportional fair or round robin, both ns-3's."""
     rrc: Literal["ideal", "real"] = "ideal"
-    """Whether RRC messages always arrive at once, or travel on the signalling bearers and may be late or lost."""
+    """Whether RRC messages always arrive at once, or travel on SRB1, where they are late and may be lost. While SRB1
+    has data, the scheduler takes a UE's CQI to be 1 at least: ns-3's grant nothing at CQI 0."""
     cqi: Literal["control", "pdsch"] = "control"
     """What the CQI is measured on. The control region, in which every cell always sends: deterministic, and load does
     not change rates. Or the data region (PDSCH), ns-3's default: the CQI sees the other cells' load, but also an idle

@@ -3,7 +3,9 @@
 #include "prb-counting-scheduler.h"
 
 #include "rbg-size.h"
+#include "signalling-cqi.h"
 
+#include "ns3/lte-vendor-specific-parameters.h"
 #include "ns3/object-factory.h"
 #include "ns3/pf-ff-mac-scheduler.h"
 #include "ns3/trace-source-accessor.h"
@@ -22,6 +24,11 @@ NS_OBJECT_ENSURE_REGISTERED(PrbCountingScheduler);
 namespace
 {
 
+/// Logical channel identity of SRB1, TS 36.331 clause 9.1.2.
+constexpr uint8_t SRB1 = 1;
+/// Logical channel group of SRB1, TS 36.331 clause 9.2.1.1; of no data bearer in ns-3.
+constexpr std::size_t SRB_GROUP = 0;
+
 /**
  * @brief Removes the elements of RNTIs that are not configured.
  * @param elements a list of structs with a field m_rnti
@@ -35,6 +42,140 @@ DropReleased(std::vector<T>& elements, const std::set<uint16_t>& rntis)
 }
 
 } // namespace
+
+/// Drops what concerns released UEs on the way to the scheduler, and keeps SRB1 going.
+class PrbCountingScheduler::SchedTap : public FfMacSchedSapProvider
+{
+  public:
+    /**
+     * @param owner the object that knows the RNTIs
+     */
+    explicit SchedTap(PrbCountingScheduler& owner)
+        : m_owner(owner)
+    {
+    }
+
+    void SchedDlRlcBufferReq(const SchedDlRlcBufferReqParameters& params) override
+    {
+        Next().SchedDlRlcBufferReq(params);
+        const uint32_t waiting = params.m_rlcTransmissionQueueSize +
+                                 params.m_rlcRetransmissionQueueSize + params.m_rlcStatusPduSize;
+        if (params.m_logicalChannelIdentity != SRB1 || waiting == 0)
+        {
+            return;
+        }
+        if (const auto* raised = m_downlink.Wait(params.m_rnti))
+        {
+            SchedDlCqiInfoReqParameters report{};
+            report.m_cqiList.push_back(*raised);
+            Next().SchedDlCqiInfoReq(report);
+        }
+    }
+
+    void SchedDlPagingBufferReq(const SchedDlPagingBufferReqParameters& params) override
+    {
+        Next().SchedDlPagingBufferReq(params);
+    }
+
+    void SchedDlMacBufferReq(const SchedDlMacBufferReqParameters& params) override
+    {
+        Next().SchedDlMacBufferReq(params);
+    }
+
+    void SchedDlTriggerReq(const SchedDlTriggerReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_dlInfoList, m_owner.m_rntis);
+        Next().SchedDlTriggerReq(known);
+    }
+
+    void SchedDlRachInfoReq(const SchedDlRachInfoReqParameters& params) override
+    {
+        Next().SchedDlRachInfoReq(params);
+    }
+
+    void SchedDlCqiInfoReq(const SchedDlCqiInfoReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_cqiList, m_owner.m_rntis);
+        for (CqiListElement_s& report : known.m_cqiList)
+        {
+            report = m_downlink.Choose(report.m_rnti, report);
+        }
+        Next().SchedDlCqiInfoReq(known);
+    }
+
+    void SchedUlTriggerReq(const SchedUlTriggerReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_ulInfoList, m_owner.m_rntis);
+        Next().SchedUlTriggerReq(known);
+    }
+
+    void SchedUlNoiseInterferenceReq(const SchedUlNoiseInterferenceReqParameters& params) override
+    {
+        Next().SchedUlNoiseInterferenceReq(params);
+    }
+
+    void SchedUlSrInfoReq(const SchedUlSrInfoReqParameters& params) override
+    {
+        Next().SchedUlSrInfoReq(params);
+    }
+
+    void SchedUlMacCtrlInfoReq(const SchedUlMacCtrlInfoReqParameters& params) override
+    {
+        auto known = params;
+        DropReleased(known.m_macCeList, m_owner.m_rntis);
+        Next().SchedUlMacCtrlInfoReq(known);
+        for (const MacCeListElement_s& element : known.m_macCeList)
+        {
+            if (element.m_macCeType != MacCeListElement_s::BSR ||
+                element.m_macCeValue.m_bufferStatus.at(SRB_GROUP) == 0)
+            {
+                continue;
+            }
+            if (const auto* raised = m_uplink.Wait(element.m_rnti))
+            {
+                Next().SchedUlCqiInfoReq(*raised);
+            }
+        }
+    }
+
+    void SchedUlCqiInfoReq(const SchedUlCqiInfoReqParameters& params) override
+    {
+        for (const auto& parameter : params.m_vendorSpecificList)
+        {
+            if (parameter.m_type == SRS_CQI_RNTI_VSP)
+            {
+                const auto rnti = DynamicCast<SrsCqiRntiVsp>(parameter.m_value)->GetRnti();
+                Next().SchedUlCqiInfoReq(m_uplink.Choose(rnti, params));
+                return;
+            }
+        }
+        Next().SchedUlCqiInfoReq(params);
+    }
+
+    /**
+     * @brief Forgets a UE.
+     * @param rnti of the UE
+     */
+    void Release(uint16_t rnti)
+    {
+        m_downlink.Release(rnti);
+        m_uplink.Release(rnti);
+    }
+
+  private:
+    /// @return where calls go on to
+    FfMacSchedSapProvider& Next() const
+    {
+        return *m_owner.m_scheduler->GetFfMacSchedSapProvider();
+    }
+
+    PrbCountingScheduler& m_owner;                       ///< the object that knows the RNTIs
+    SignallingCqi<CqiListElement_s> m_downlink;          ///< what it is told of UEs
+    SignallingCqi<SchedUlCqiInfoReqParameters> m_uplink; ///< the same, from their SRS
+};
 
 /// Learns bandwidth and RNTIs from what the MAC configures.
 class PrbCountingScheduler::CschedTap : public FfMacCschedSapProvider
@@ -73,6 +214,7 @@ class PrbCountingScheduler::CschedTap : public FfMacCschedSapProvider
     void CschedUeReleaseReq(const CschedUeReleaseReqParameters& params) override
     {
         m_owner.m_rntis.erase(params.m_rnti);
+        m_owner.m_schedTap->Release(params.m_rnti);
         Next().CschedUeReleaseReq(params);
     }
 
@@ -84,91 +226,6 @@ class PrbCountingScheduler::CschedTap : public FfMacCschedSapProvider
     }
 
     PrbCountingScheduler& m_owner; ///< the object whose state to keep
-};
-
-/// Drops what concerns released UEs on the way to the scheduler.
-class PrbCountingScheduler::SchedTap : public FfMacSchedSapProvider
-{
-  public:
-    /**
-     * @param owner the object that knows the RNTIs
-     */
-    explicit SchedTap(PrbCountingScheduler& owner)
-        : m_owner(owner)
-    {
-    }
-
-    void SchedDlRlcBufferReq(const SchedDlRlcBufferReqParameters& params) override
-    {
-        Next().SchedDlRlcBufferReq(params);
-    }
-
-    void SchedDlPagingBufferReq(const SchedDlPagingBufferReqParameters& params) override
-    {
-        Next().SchedDlPagingBufferReq(params);
-    }
-
-    void SchedDlMacBufferReq(const SchedDlMacBufferReqParameters& params) override
-    {
-        Next().SchedDlMacBufferReq(params);
-    }
-
-    void SchedDlTriggerReq(const SchedDlTriggerReqParameters& params) override
-    {
-        auto known = params;
-        DropReleased(known.m_dlInfoList, m_owner.m_rntis);
-        Next().SchedDlTriggerReq(known);
-    }
-
-    void SchedDlRachInfoReq(const SchedDlRachInfoReqParameters& params) override
-    {
-        Next().SchedDlRachInfoReq(params);
-    }
-
-    void SchedDlCqiInfoReq(const SchedDlCqiInfoReqParameters& params) override
-    {
-        auto known = params;
-        DropReleased(known.m_cqiList, m_owner.m_rntis);
-        Next().SchedDlCqiInfoReq(known);
-    }
-
-    void SchedUlTriggerReq(const SchedUlTriggerReqParameters& params) override
-    {
-        auto known = params;
-        DropReleased(known.m_ulInfoList, m_owner.m_rntis);
-        Next().SchedUlTriggerReq(known);
-    }
-
-    void SchedUlNoiseInterferenceReq(const SchedUlNoiseInterferenceReqParameters& params) override
-    {
-        Next().SchedUlNoiseInterferenceReq(params);
-    }
-
-    void SchedUlSrInfoReq(const SchedUlSrInfoReqParameters& params) override
-    {
-        Next().SchedUlSrInfoReq(params);
-    }
-
-    void SchedUlMacCtrlInfoReq(const SchedUlMacCtrlInfoReqParameters& params) override
-    {
-        auto known = params;
-        DropReleased(known.m_macCeList, m_owner.m_rntis);
-        Next().SchedUlMacCtrlInfoReq(known);
-    }
-
-    void SchedUlCqiInfoReq(const SchedUlCqiInfoReqParameters& params) override
-    {
-        Next().SchedUlCqiInfoReq(params);
-    }
-
-  private:
-    /// @return where calls go on to
-    FfMacSchedSapProvider& Next() const
-    {
-        return *m_owner.m_scheduler->GetFfMacSchedSapProvider();
-    }
-
-    PrbCountingScheduler& m_owner; ///< the object that knows the RNTIs
 };
 
 /// Counts the PRBs of the downlink DCIs on the way to the MAC.

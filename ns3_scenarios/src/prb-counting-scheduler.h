@@ -22,7 +22,8 @@ namespace mlb
  * resource allocation bitmap of each downlink DCI does (type 0, TS 36.213 clause 7.1.6.1).
  *
  * It also keeps feedback of UEs that the cell has already released from the scheduler, which would
- * end the simulation with "No info find in HARQ buffer".
+ * end the simulation with "No info find in HARQ buffer"; and it lets UEs that are out of CQI range
+ * have their RRC messages (SignallingCqi).
  */
 class PrbCountingScheduler : public ns3::FfMacScheduler
 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,9 @@ INTER_SITE_DISTANCE_M = 500.0
 FASTEST_MPS = 30.0
 
 
-def hexagonal_scenario(sites: int, ues: int, steps: int, offered_bps: float = 500e3) -> Scenario:
+def hexagonal_scenario(
+    sites: int, ues: int, steps: int, offered_bps: float = 500e3, rrc: Literal["ideal", "real"] = "ideal"
+) -> Scenario:
     """The `sites` nearest to the centre of a grid, three cells each; sectors and adjacent sites are neighbours."""
     row_m = INTER_SITE_DISTANCE_M * math.sqrt(3) / 2
     reach = range(-sites, sites + 1)
@@ -31,7 +34,7 @@ def hexagonal_scenario(sites: int, ues: int, steps: int, offered_bps: float = 50
             "test_contexts": [{"name": "uniform"}],
         },
         "sites": {"inter_site_distance_m": INTER_SITE_DISTANCE_M, "sectors": 3},
-        "radio": {"antenna": {"pattern": "sector"}},
+        "radio": {"antenna": {"pattern": "sector"}, "rrc": rrc},
         "handover": {"neighbors": {"by": "distance", "within_m": 1.1 * INTER_SITE_DISTANCE_M}},
         "traffic": {"offered_bps": offered_bps},
         "episode": {"steps": steps, "warmup_s": 2},

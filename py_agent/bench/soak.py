@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Literal
 
 from ns3_scenarios.kpis import EventKind
 from py_agent.bench.episode import MeasuredEpisode
@@ -17,6 +18,8 @@ from sumo_mobility.base.progress import progress
 
 _SITES, _UES = 7, 100
 _OFFERED_BPS = 200e3
+
+Rrc = Literal["ideal", "real"]
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,18 @@ class Run:
     error: str
 
 
-def measure(seed: int, quick: bool) -> Iterator[Measurement]:
+def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
     """Yields the figures when all runs are over.
 
     Args:
         seed: Of the first run's trace, CIOs and network; the others take the next seeds.
         quick: One run of 20 s instead of three of 600 s.
+        rrc: Whether RRC messages arrive always and at once, or are sent over the air.
     """
     runs, steps = (1, 20) if quick else (3, 600)
     done = []
     with progress("soak", runs * steps) as bar, ThreadPoolExecutor(runs) as pool:
-        jobs = [pool.submit(run, seed + k, steps, bar.advance) for k in range(runs)]
+        jobs = [pool.submit(run, seed + k, steps, rrc, bar.advance) for k in range(runs)]
         for job in as_completed(jobs):
             done.append(job.result())
             print(done[-1], file=sys.stderr, flush=True)
@@ -69,15 +73,16 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
     yield Measurement("CPU time a simulated second", sum(one.cpu_s for one in done) / simulated_s, "s", None)
 
 
-def run(seed: int, steps: int, advance: Callable[[], None]) -> Run:
+def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
     """Simulates `steps` seconds of one seed.
 
     Args:
         seed: Of the trace, the CIOs and the network.
         steps: Seconds to simulate, besides the warm-up.
+        rrc: As measure has it.
         advance: Called after each step.
     """
-    scenario = hexagonal_scenario(_SITES, _UES, steps + 1, _OFFERED_BPS)
+    scenario = hexagonal_scenario(_SITES, _UES, steps + 1, _OFFERED_BPS, rrc)
     error = ""
     with MeasuredEpisode(scenario, crossing_trace(scenario, seed), seed) as episode:
         start_rss_mb = episode.peak_rss_mb

@@ -25,6 +25,8 @@ class Bench(Command):
     minutes of 21 cells and 100 UEs under random CIOs, three times."""
     quick: bool = False
     """Minutes instead of hours: measure shorter runs (ns3 and soak)."""
+    rrc: Literal["ideal", "real"] = "ideal"
+    """Whether RRC messages of soak arrive always and at once, or are sent over the air."""
     preset: str = "helsinki-event-v0"
     """Id of the preset that job measures."""
     seed: int = 0
@@ -47,4 +49,6 @@ class Bench(Command):
 
         if self.suite == "job":
             return job.measure(self.preset, self.seed)
-        return (ns3 if self.suite == "ns3" else soak).measure(self.seed, self.quick)
+        if self.suite == "soak":
+            return soak.measure(self.seed, self.quick, self.rrc)
+        return ns3.measure(self.seed, self.quick)
