@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
@@ -37,6 +38,8 @@ class Bench(Command):
         table = Table("metric", "value", "unit", "reach", "goal", "ok")
         data = []
         for item in self._measure():
+            # What is known is not lost if a later measurement fails.
+            print(f"{item.metric}: {item.value:.4g} {item.unit}", file=sys.stderr, flush=True)
             sign = ">=" if item.more_is_better else "<="
             limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.reach, item.goal)]
             mark = "" if item.reach is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
