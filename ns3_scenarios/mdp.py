@@ -7,6 +7,7 @@ Written once; the environment, the dataset and the counterfactuals all use these
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
+_BLOCK = 16
+"""Environments whose margins are counted at a time, so that they stay in the cache."""
 _RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
 
 
@@ -91,24 +94,21 @@ def _nearest_offsets(scenario: Scenario, share: Floats) -> Floats:
 
 def _offsets(scenario: Scenario) -> int:
     """How many values of an action are about CIO."""
-    sizes = {
-        "pair": len(scenario.neighbor_pairs),
-        "cell": len(scenario.cells),
-        "edge": len(_edges(scenario)),
-    }
-    return sizes[scenario.handover.action]
+    if scenario.handover.action == "cell":
+        return len(scenario.cells)
+    return len(scenario.neighbor_pairs) if scenario.handover.action == "pair" else len(_edges(scenario))
 
 
 def _cio_share(scenario: Scenario, action: Floats) -> Floats:
     """CIO over its range (..., E), linear in the action (..., A)."""
+    if scenario.handover.action == "pair":
+        return action
     serving, neighbor = np.transpose(scenario.neighbor_pairs)
     if scenario.handover.action == "cell":
         return (action[..., neighbor] - action[..., serving]) / 2
-    if scenario.handover.action == "edge":
-        index = {edge: k for k, edge in enumerate(_edges(scenario))}
-        edge = [index[min(pair), max(pair)] for pair in scenario.neighbor_pairs]
-        return action[..., edge] * np.where(serving < neighbor, 1.0, -1.0)
-    return action
+    index = {edge: k for k, edge in enumerate(_edges(scenario))}
+    edge = [index[min(pair), max(pair)] for pair in scenario.neighbor_pairs]
+    return action[..., edge] * np.where(serving < neighbor, 1.0, -1.0)
 
 
 def _edges(scenario: Scenario) -> list[tuple[int, int]]:
@@ -170,19 +170,52 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     """Per cell: load, share of the UEs, share of the offered traffic served; per pair: margins and CIO."""
     ues = kpis.ue_serving_cell.shape[-1]
     offered = scenario.traffic.offered_bps * ues / len(scenario.cells)
-    threshold = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
-    need_db = margins_db(scenario, kpis) + threshold
-    moving = [(need_db < edge).sum(axis=-1) / ues for edge in MARGIN_EDGES_DB]
+    moving = _moving(scenario, kpis) / ues
     return np.concatenate(
         [
             kpis.prb_utilization,
             kpis.connected_ues / ues,
             kpis.served_bps / offered,
-            *moving,
-            np.broadcast_to(cio_db / scenario.handover.cio_range_db, moving[0].shape),
+            moving,
+            np.broadcast_to(cio_db / scenario.handover.cio_range_db, (*moving.shape[:-1], np.shape(cio_db)[-1])),
         ],
         axis=-1,
     )
+
+
+def _moving(scenario: Scenario, kpis: StepKpis) -> Floats:
+    """Counts the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
+    edges, pairs = len(MARGIN_EDGES_DB), len(scenario.neighbor_pairs)
+    threshold = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
+    pair, neighbor = _neighbors(scenario.neighbor_pairs, len(scenario.cells))
+    *batch, ues, cells = kpis.ue_rsrp_dbm.shape
+    rsrp, serving = kpis.ue_rsrp_dbm.reshape(-1, cells), kpis.ue_serving_cell.reshape(-1, ues)
+    counts = np.empty((len(serving), edges, pairs))
+    for first in range(0, len(serving), _BLOCK):
+        cell = serving[first : first + _BLOCK].ravel()
+        link = rsrp[first * ues : first * ues + len(cell)]
+        row = np.arange(len(cell))[:, None]
+        need_db = link[row, cell[:, None]] - link[row, neighbor[cell]] + threshold
+        level = sum((need_db >= edge).astype(np.int64) for edge in MARGIN_EDGES_DB)
+        bucket = (row // ues * (edges + 1) + level) * (pairs + 1) + pair[cell]
+        size = (len(cell) // ues, edges + 1, pairs + 1)
+        found = np.bincount(bucket.ravel(), minlength=size[0] * size[1] * size[2]).reshape(size)
+        np.cumsum(found[:, :edges, :pairs], axis=1, out=counts[first : first + _BLOCK])
+    return counts.reshape(*batch, edges * pairs)
+
+
+@lru_cache(maxsize=8)
+def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the pairs of each serving cell and their neighbours, (C + 1, D).
+
+    Rows are filled up with pair E and neighbour 0; so is the last one, which stands for a UE without a cell.
+    """
+    of = [[k for k, (serving, _) in enumerate(pairs) if serving == cell] for cell in range(cells)]
+    pair = np.full((cells + 1, max(map(len, of))), len(pairs))
+    neighbor = np.zeros_like(pair)
+    for cell, some in enumerate(of):
+        pair[cell, : len(some)], neighbor[cell, : len(some)] = some, [pairs[k][1] for k in some]
+    return pair, neighbor
 
 
 def _rsrp_matrix(_scenario: Scenario, kpis: StepKpis, _cio_db: Floats) -> Floats:
