@@ -18,8 +18,6 @@ from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
-_BLOCK = 16
-"""Environments whose margins are counted at a time, so that they stay in the cache."""
 _RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
 
 
@@ -185,37 +183,24 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
 
 def _moving(scenario: Scenario, kpis: StepKpis) -> Floats:
     """Counts the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
-    edges, pairs = len(MARGIN_EDGES_DB), len(scenario.neighbor_pairs)
-    threshold = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
-    pair, neighbor = _neighbors(scenario.neighbor_pairs, len(scenario.cells))
+    # Imported here, so that a process that does not observe need not load numba.
+    from ns3_scenarios.margins import count_moving
+
+    first, neighbors = _neighbors(scenario.neighbor_pairs, len(scenario.cells))
+    threshold_db = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
     *batch, ues, cells = kpis.ue_rsrp_dbm.shape
-    rsrp, serving = kpis.ue_rsrp_dbm.reshape(-1, cells), kpis.ue_serving_cell.reshape(-1, ues)
-    counts = np.empty((len(serving), edges, pairs))
-    for first in range(0, len(serving), _BLOCK):
-        cell = serving[first : first + _BLOCK].ravel()
-        link = rsrp[first * ues : first * ues + len(cell)]
-        row = np.arange(len(cell))[:, None]
-        need_db = link[row, cell[:, None]] - link[row, neighbor[cell]] + threshold
-        level = sum((need_db >= edge).astype(np.int64) for edge in MARGIN_EDGES_DB)
-        bucket = (row // ues * (edges + 1) + level) * (pairs + 1) + pair[cell]
-        size = (len(cell) // ues, edges + 1, pairs + 1)
-        found = np.bincount(bucket.ravel(), minlength=size[0] * size[1] * size[2]).reshape(size)
-        np.cumsum(found[:, :edges, :pairs], axis=1, out=counts[first : first + _BLOCK])
-    return counts.reshape(*batch, edges * pairs)
+    rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, ues, cells)
+    serving = np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(-1, ues)
+    counts = np.zeros((len(serving), len(MARGIN_EDGES_DB), len(neighbors)))
+    count_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), counts)
+    return counts.reshape(*batch, -1)
 
 
 @lru_cache(maxsize=8)
 def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the pairs of each serving cell and their neighbours, (C + 1, D).
-
-    Rows are filled up with pair E and neighbour 0; so is the last one, which stands for a UE without a cell.
-    """
-    of = [[k for k, (serving, _) in enumerate(pairs) if serving == cell] for cell in range(cells)]
-    pair = np.full((cells + 1, max(map(len, of))), len(pairs))
-    neighbor = np.zeros_like(pair)
-    for cell, some in enumerate(of):
-        pair[cell, : len(some)], neighbor[cell, : len(some)] = some, [pairs[k][1] for k in some]
-    return pair, neighbor
+    """Returns the first pair of each serving cell (C + 1,) and the neighbour of each pair (E,)."""
+    serving, neighbor = np.array(pairs).T
+    return np.searchsorted(serving, np.arange(cells + 1)), np.ascontiguousarray(neighbor)
 
 
 def _rsrp_matrix(_scenario: Scenario, kpis: StepKpis, _cio_db: Floats) -> Floats:
