@@ -63,7 +63,7 @@ def collect(
         seeds: Seeds; policies with the same seed and trace meet the same network.
         directory: Where finished episodes are kept; those that are there already are not played again.
         workers: Number of processes.
-        backend: "ns3" or "engine".
+        backend: "ns3", "engine" or "emulator".
         ns3: Version of ns-3.
         traces_to: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
 

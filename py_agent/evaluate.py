@@ -75,7 +75,7 @@ def evaluate(
         seeds: Seeds of the network and of the policies' own chance.
         directory: Where finished episodes are kept.
         workers: Number of processes.
-        backend: "ns3" or "engine".
+        backend: "ns3", "engine" or "emulator".
         ns3: Version of ns-3.
 
     Raises:

@@ -1,7 +1,8 @@
-"""The analytic engine: ns-3's LTE downlink in closed form, batched, so that every "what if" has an answer."""
+"""ns-3's LTE downlink without ns-3: the engine in closed form, batched; and the emulator, TTI by TTI."""
 
 from cf_augment.physics.backend import EngineBackend
+from cf_augment.physics.emulator import EmulatorBackend
 from cf_augment.physics.engine import Engine
 from cf_augment.physics.what_if import WhatIf
 
-__all__ = ["Engine", "EngineBackend", "WhatIf"]
+__all__ = ["EmulatorBackend", "Engine", "EngineBackend", "WhatIf"]

@@ -20,6 +20,9 @@ SUBCARRIER_HZ = 15e3
 THERMAL_NOISE_DBM_PER_HZ = -174.0
 """ns-3 LteSpectrumValueHelper::CreateNoisePowerSpectralDensity."""
 
+TTI_NS = 1_000_000
+"""The same in ns."""
+
 L1_PERIOD_S = 0.2
 """ns-3 LteUePhy::UeMeasurementsFilterPeriod; TS 36.133 8.1.2.2.1."""
 PSS_PERIOD_S = 0.005
@@ -45,6 +48,15 @@ SPEED_OF_LIGHT_M_PER_S = 3.0e8
 TRAFFIC_START_S = 0.5
 """Simulation time at which the ns-3 program starts the flows (lte-network.cc)."""
 
+BACKHAUL_S = 1.003e-3
+"""From a source to the RLC queue: a link of 1 ms (traffic-flows.cc), and transmission times in the core network."""
+FULL_BUFFER_TTIS = 8
+"""The greatest blocks of so many TTIs are the window of a full buffer (traffic-flows.cc)."""
+LARGEST_BLOCK_BITS = 75376
+"""On 100 RBs, TS 36.213 table 7.1.7.2.1-1."""
+FULL_BUFFER_PATIENCE_S = 0.5
+"""A full buffer from which nothing is delivered for so long is filled anew (full-buffer-source.cc)."""
+
 UDP_IP_BYTES = 8 + 20
 """Headers of a datagram, RFC 768 and RFC 791."""
 PDCP_BYTES = 2
@@ -55,6 +67,36 @@ the queue that it reports to the scheduler (LteRlcUm::DoReportBufferStatus), and
 PDU costs the same again for its length indicator."""
 RLC_BUFFER_BYTES = 10 * 1024
 """ns-3 LteRlcUm::MaxTxBufferSize."""
+RLC_REPORT_TTIS = 10
+"""From a grant that leaves something in the queue to the next report of the queue, ns-3 LteRlcUm::m_rbsTimer."""
+RLC_REORDERING_TTIS = 100
+"""t-Reordering, ns-3 LteRlcUm::ReorderingTimer."""
+
+MAC_TO_CHANNEL_TTIS = 2
+"""From the scheduler's decision to the transmission, ns-3 LteEnbPhy::MacToChannelDelay."""
+CQI_DELAY_TTIS = 5
+"""From the subframe in which a UE measures to the scheduler: ns-3's UL_PUSCH_TTIS_DELAY, and the TTI after."""
+HARQ_FEEDBACK_TTIS = 5
+"""From the subframe that carries a block to the scheduler that knows what became of it; as for CQI."""
+HARQ_TIMEOUT_TTIS = 12
+"""After so long without news a HARQ process is free: ns-3's HARQ_DL_TIMEOUT, and the TTI after."""
+MAX_RETRANSMISSIONS = 3
+"""ns-3's schedulers give up a block after redundancy version 3."""
+PF_WINDOW_TTIS = 99
+"""Of the mean rate of proportional fair scheduling, ns-3 PfFfMacScheduler::m_timeWindow."""
+
+L1_PERIOD_TTIS = 200
+"""L1_PERIOD_S in TTIs."""
+GAIN_PERIOD_TTIS = 5
+"""PSS_PERIOD_S in TTIs; the program computes path gains once in it (lte-spectrum-channel.cc)."""
+CQI_PERIOD_TTIS = 40
+"""The program's period of CQI reports (lte-network.cc)."""
+CQI_REQUEST_TTIS = 10
+"""How long a UE reports each other TTI once it has connected (lte-network.cc)."""
+HANDOVER_TTIS = 4
+"""HANDOVER_S in TTIs."""
+RAR_WINDOW_TTIS = 6
+"""From a preamble to the next one without an answer: ns-3 LteUeMac::SendRaPreamble, LteEnbMac::RaResponseWindowSize."""
 
 
 class CqiRow(Contract):

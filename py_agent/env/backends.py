@@ -1,4 +1,4 @@
-"""The two back ends by name."""
+"""The back ends by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ns3_scenarios.kpis import Backend
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 
-BackendName = Literal["ns3", "engine"]
+BackendName = Literal["ns3", "engine", "emulator"]
 
 
 def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", traces: Traces | None = None) -> Backend:
@@ -17,21 +17,21 @@ def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", trace
 
     Args:
         scenario: What to simulate.
-        name: "ns3", the LTE program; or "engine", the analytic engine.
+        name: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
         ns3: Version of ns-3, for "ns3".
         traces: Where "ns3" leaves its traces, if anywhere.
 
     Raises:
         DependencyError: the ns-3 program has not been built.
-        ConfigError: traces of the engine, which has no packets.
+        ConfigError: traces of another back end than "ns3", or a scenario that the back end does not mirror.
     """
-    # Imported here, so that a process that runs ns-3 need not load torch.
+    # Imported here, so that a process that runs ns-3 need load neither torch nor numba.
     if name == "ns3":
         from ns3_scenarios.bridge.backend import Ns3Backend
 
         return Ns3Backend(scenario, ns3, traces=traces)
     if traces is not None:
-        raise ConfigError("traces: the analytic engine has no DCIs to trace", "use the back end ns3")
-    from cf_augment.physics import EngineBackend
+        raise ConfigError(f"traces: the {name} has no DCIs to trace", "use the back end ns3")
+    from cf_augment.physics import EmulatorBackend, EngineBackend
 
-    return EngineBackend(scenario)
+    return EngineBackend(scenario) if name == "engine" else EmulatorBackend(scenario)

@@ -14,7 +14,7 @@ def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: i
 
     Args:
         preset: Id of a shipped preset, or path of a .yaml file.
-        backend: "ns3", the LTE program; or "engine", the analytic engine.
+        backend: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
         traces: Number of mobility traces; they take the preset's train contexts in turn.
         seed: Of the traces, and of the first reset where that is given none.
 

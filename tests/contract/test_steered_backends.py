@@ -1,4 +1,4 @@
-"""Hysteresis in the action on both back ends, time to trigger in ns-3; the engine refuses what it does not mirror."""
+"""Hysteresis in the action on all back ends, time to trigger where there are TTIs; the engine refuses it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from py_agent.policies import Random
 from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import ConfigError
 
-BACKENDS = ["engine", pytest.param("ns3", marks=pytest.mark.ns3)]
-NS3 = [pytest.param("ns3", marks=pytest.mark.ns3)]
+BACKENDS = ["engine", "emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
+TTI_BACKENDS = ["emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
 OPEN_DOOR = [6.0, -6.0]
 """CIO with which the two UEs at the border, which hear cell 1 at about 2 dB less, leave cell 0."""
 
@@ -60,7 +60,7 @@ def test_hysteresis_is_that_of_the_serving_cell_and_changes_at_once(name: Backen
     assert sorted(ue for _, ue in starts(kpis)) == list(made_network.BORDER_UES)
 
 
-@pytest.mark.parametrize("name", NS3)
+@pytest.mark.parametrize("name", TTI_BACKENDS)
 def test_time_to_trigger_is_that_of_the_serving_cell(name: BackendName) -> None:
     scenario = steered("time-to-trigger")
     first = {ms: min(starts(play(scenario, name, [[*OPEN_DOOR, ms, 40.0]] * 2)))[0] for ms in (40, 256, 1280)}
@@ -68,7 +68,7 @@ def test_time_to_trigger_is_that_of_the_serving_cell(name: BackendName) -> None:
     assert first[1280] - first[40] == pytest.approx(1.24, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", NS3)
+@pytest.mark.parametrize("name", TTI_BACKENDS)
 def test_who_has_entered_waits_for_what_was_in_force_then(name: BackendName) -> None:
     """The entering falls into the first step, its time to trigger of 1280 ms is over in the second."""
     scenario = steered("time-to-trigger")
@@ -78,7 +78,7 @@ def test_who_has_entered_waits_for_what_was_in_force_then(name: BackendName) -> 
     assert starts(shortened) == starts(kept)
 
 
-@pytest.mark.parametrize("name", NS3)
+@pytest.mark.parametrize("name", TTI_BACKENDS)
 def test_both_at_once_and_the_refusals_name_the_component(name: BackendName) -> None:
     scenario = steered("hysteresis", "time-to-trigger")
     backend = open_backend(scenario, name)

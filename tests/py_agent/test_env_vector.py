@@ -19,7 +19,7 @@ from py_agent.env import BackendName, MlbEnv, open_backend
 SCENARIO = made_network.scenario()
 STEPS = made_network.STEPS
 ACTION = np.array([1.0, -1.0], np.float32)
-BACKENDS = ["engine", pytest.param("ns3", marks=pytest.mark.ns3)]
+BACKENDS = ["engine", "emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
 
 
 class Make:

@@ -1,0 +1,228 @@
+"""The emulator as a back end: the same protocol, warm-up, intervals and events as the ns-3 program."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from cf_augment.physics.constants import (
+    CQI_REQUEST_TTIS,
+    GAIN_PERIOD_TTIS,
+    L1_PERIOD_TTIS,
+    TRAFFIC_START_S,
+    TTI_NS,
+    TTI_S,
+)
+from cf_augment.physics.emulator.config import config_of, interval_ns_of
+from cf_augment.physics.emulator.kernel import run
+from cf_augment.physics.emulator.state import Floats, Ints, State, Totals, initial_state
+from cf_augment.physics.emulator.traffic import random_state
+from cf_augment.physics.engine import FARTHEST_M
+from cf_augment.physics.radio import GRID_S, Radio
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace
+
+POWER_STEP_TTIS = 8 * GAIN_PERIOD_TTIS
+"""Between the times for which received powers are computed: a UE at 30 m/s moves 1.2 m."""
+_SETTLING_TTIS = 4 * CQI_REQUEST_TTIS
+"""For the first CQI reports, before the traffic starts."""
+_EVENTS_PER_MEASUREMENT = 3
+"""A UE can begin and end a handover and lose its link between two measurements."""
+_FLOW_STREAM = 2**63
+"""First of the random streams that ns-3 leaves to programs; a source takes two (traffic-flows.cc)."""
+
+
+@dataclass
+class _Episode:
+    trace: MobilityTrace
+    state: State
+    rng: Generator
+    step: int = 0
+
+
+class EmulatorBackend:
+    """One environment in the TTI emulator.
+
+    What is random follows the seed: Poisson and on-off sources on the streams that ns-3 has for them, so that packets
+    come as in an episode of ns-3 with the same seed; all else on streams of the emulator.
+
+    Args:
+        scenario: The scenario.
+
+    Raises:
+        ConfigError: the scenario has real RRC, CQI from PDSCH, round robin scheduling or uplink traffic, which the
+            emulator does not mirror.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        for field, value, mirrored in (
+            ("radio.rrc", scenario.radio.rrc, "ideal"),
+            ("radio.cqi", scenario.radio.cqi, "control"),
+            ("radio.scheduler", scenario.radio.scheduler, "pf"),
+            ("traffic.uplink_bps", scenario.traffic.uplink_bps, 0.0),
+        ):
+            if value != mirrored:
+                raise ConfigError(f"{field}: the emulator has no '{value}', only '{mirrored}'", "use backend ns3")
+        self.scenario = scenario
+        self._config = config_of(scenario)
+        self._radio = Radio(scenario, torch.device("cpu"))
+        self._interval = round(scenario.episode.control_interval_s / TTI_S)
+        self._warmup = round(scenario.episode.warmup_s / TTI_S)
+        self._episode: _Episode | None = None
+
+    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+        """See `ns3_scenarios.kpis.Backend.reset`.
+
+        Raises:
+            DataError: the trace does not fit the scenario, or leaves the Earth.
+        """
+        self.close()
+        check_trace(self.scenario, trace)
+        far = ~(np.abs(trace.position_m) <= FARTHEST_M)
+        if far.any():
+            raise DataError(f"trace: position_m{np.argwhere(far)[0].tolist()} is not a place on Earth")
+        ues = self.scenario.mobility.ues
+        state = initial_state(ues, len(self.scenario.cells))
+        state.l3_dbm[:] = self._rsrp_dbm(trace.position_m[:1])[0]
+        state.ues["target"] = state.l3_dbm.argmax(axis=1)
+        state.ues["interval_ns"] = interval_ns_of(self.scenario)
+        start = round(TRAFFIC_START_S / TTI_S)
+        state.ues["off_ns"] = start * TTI_NS
+        if self.scenario.traffic.arrivals.model == "cbr":
+            phases = stream(seed, "emulator", "phases").random(ues)
+            state.ues["off_ns"] += np.rint(phases * state.ues["interval_ns"]).astype(np.int64)
+        for flow in range(2 * ues):
+            state.ues["random"][flow // 2, flow % 2] = random_state(_FLOW_STREAM + flow, seed)
+        self._episode = _Episode(trace, state, stream(seed, "emulator", "errors"))
+        self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
+        return self._run(self._warmup - self._interval, self._warmup, self._no_control())
+
+    def step(self, control: Floats) -> StepKpis:
+        """See `ns3_scenarios.kpis.Backend.step`.
+
+        Raises:
+            ConfigError: the episode has ended or not begun, or the control does not fit.
+        """
+        episode = self._running("step()")
+        if episode.step == self.scenario.episode.steps:
+            raise ConfigError(f"emulator: the episode has ended after {episode.step} steps", "call reset()")
+        control = checked_control(self.scenario, control)
+        start = self._warmup + episode.step * self._interval
+        episode.step += 1
+        return self._run(start, start + self._interval, control)
+
+    def branch(self, control: Floats) -> list[list[StepKpis]]:
+        """See `ns3_scenarios.kpis.Backend.branch`.
+
+        Raises:
+            ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
+        """
+        present = self._running("branch()")
+        control = checked_branches(self.scenario, control, self.scenario.episode.steps - present.step)
+        futures = []
+        try:
+            for steps in control:
+                self._episode = replace(present, state=copy.deepcopy(present.state), rng=copy.deepcopy(present.rng))
+                futures.append([self.step(one) for one in steps])
+        finally:
+            self._episode = present
+        return futures
+
+    def close(self) -> None:
+        """Ends the episode."""
+        self._episode = None
+
+    def _running(self, what: str) -> _Episode:
+        if self._episode is None:
+            raise ConfigError(f"emulator: {what} before reset()")
+        return self._episode
+
+    def _no_control(self) -> Floats:
+        handover = self.scenario.handover
+        cells = len(self.scenario.cells)
+        values = [0.0] * len(self.scenario.neighbor_pairs)
+        if "hysteresis" in handover.steer:
+            values += [handover.hysteresis_db] * cells
+        if "time-to-trigger" in handover.steer:
+            values += [float(handover.time_to_trigger_ms)] * cells
+        return np.array(values)
+
+    def _run(self, start: int, end: int, control: Floats) -> StepKpis:
+        """Runs from just after TTI `start` to just after TTI `end`."""
+        episode = self._running("step()")
+        ues, cells = episode.state.l3_dbm.shape
+        totals = Totals.zero(cells, ues)
+        events = np.zeros((_EVENTS_PER_MEASUREMENT * ues * ((end - start) // L1_PERIOD_TTIS + 2), 5), dtype=np.int64)
+
+        rows = -(-(end - start) // POWER_STEP_TTIS) + 1
+        rsrp_dbm = self._rsrp_dbm(self._position_m(start + POWER_STEP_TTIS * np.arange(rows)))
+        power_mw = 10 ** (rsrp_dbm.astype(np.float64) / 10)
+        grid = round(GRID_S / TTI_S)
+        l1_grid = np.arange(start // L1_PERIOD_TTIS * L1_PERIOD_TTIS, end // L1_PERIOD_TTIS * L1_PERIOD_TTIS + 1, grid)
+        local = self._radio.local(torch.from_numpy(self._position_m(l1_grid)[None]))
+        l1_dbm = np.ascontiguousarray(self._radio.l1_rsrp_dbm(local)[0].mT.numpy())
+
+        count = run(
+            self._config, episode.state, totals, (power_mw, float(POWER_STEP_TTIS), l1_dbm),
+            self._parameters(control), episode.rng, events, start, end,
+        )  # fmt: skip
+        return self._kpis(start, end, totals, events[:count], l1_dbm[-1])
+
+    def _kpis(self, start: int, end: int, totals: Totals, log: Ints, l1_dbm: Floats) -> StepKpis:
+        episode = self._running("step()")
+        position_m, serving = self._position_m(np.array([end])), episode.state.ues["serving"].copy()
+        rsrp = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
+        heard = torch.from_numpy(np.where(serving >= 0, serving, l1_dbm.argmax(axis=1)))
+        interval_s = (end - start) * TTI_S
+        bits_per_s = np.float64(8 * self.scenario.traffic.packet_bytes / interval_s)
+        events = np.zeros(len(log), dtype=EVENT_DTYPE)
+        events["time_s"] = np.round((log[:, 0] - self._warmup) * TTI_S, 9)
+        for column, name in enumerate(("ue", "source_cell", "target_cell", "kind"), start=1):
+            events[name] = log[:, column]
+        return StepKpis(
+            time_s=np.asarray(round((end - self._warmup) * TTI_S, 9)),
+            prb_utilization=totals.prbs / (self.scenario.radio.dl_bandwidth_rb * (end - start)),
+            offered_bps=totals.arrived * bits_per_s,
+            served_bps=totals.delivered * bits_per_s,
+            connected_ues=np.bincount(serving[serving >= 0], minlength=len(totals.prbs)).astype(np.float64),
+            ue_position_m=position_m[0],
+            ue_serving_cell=serving,
+            ue_rsrp_dbm=l1_dbm.astype(np.float64),
+            ue_sinr_db=self._radio.sinr_db(rsrp, heard[None])[0].numpy().astype(np.float64),
+            ue_throughput_bps=totals.ue_delivered * bits_per_s,
+            events=events,
+            handovers=np.asarray(float((events["kind"] == EventKind.HANDOVER_START).sum())),
+        )
+
+    def _position_m(self, ttis: Ints) -> Floats:
+        """(T, U, 2) positions at TTIs; before the trace begins, the UEs stand."""
+        assert self._episode is not None
+        return self._episode.trace.position_at((ttis - self._warmup) * np.float64(TTI_S))
+
+    def _rsrp_dbm(self, position_m: Floats) -> NDArray[np.float32]:
+        """(T, U, C) RSRP at positions (T, U, 2)."""
+        rsrp_dbm = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
+        return np.ascontiguousarray(rsrp_dbm.mT.numpy())
+
+    def _parameters(self, control: Floats) -> tuple[Floats, Floats, Ints]:
+        """Returns the offsets (C, C) by serving cell and neighbour, hysteresis and time to trigger of each cell."""
+        handover, cells = self.scenario.handover, len(self.scenario.cells)
+        pairs = np.array(self.scenario.neighbor_pairs)
+        offset_db = np.full((cells, cells), -np.inf)
+        offset_db[pairs[:, 0], pairs[:, 1]] = control[: len(pairs)]
+        hysteresis_db = np.full(cells, handover.hysteresis_db)
+        time_to_trigger = np.full(cells, handover.time_to_trigger_ms)
+        steered = control[len(pairs) :]
+        if "hysteresis" in handover.steer:
+            hysteresis_db, steered = steered[:cells], steered[cells:]
+        if "time-to-trigger" in handover.steer:
+            time_to_trigger = np.rint(steered).astype(np.int64)
+        return offset_db, np.ascontiguousarray(hysteresis_db), time_to_trigger

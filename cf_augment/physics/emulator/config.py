@@ -1,0 +1,75 @@
+"""The constants of a scenario, as the emulator takes them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cf_augment.physics.constants import (
+    FULL_BUFFER_TTIS,
+    LARGEST_BLOCK_BITS,
+    PDCP_BYTES,
+    RLC_BUFFER_BYTES,
+    SUBCARRIER_HZ,
+    THERMAL_NOISE_DBM_PER_HZ,
+    TTI_S,
+    UDP_IP_BYTES,
+    control_errors,
+    lte_tables,
+)
+from cf_augment.physics.emulator.state import CONFIG, Config, Floats, Ints
+from cf_augment.physics.emulator.traffic import CBR, FULL_BUFFER, ON_OFF, POISSON
+from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.traffic import FullBuffer, OnOff
+
+_MODELS = {"cbr": CBR, "poisson": POISSON, "on-off": ON_OFF, "full-buffer": FULL_BUFFER}
+
+
+def config_of(scenario: Scenario) -> Config:
+    """Returns what the compiled code needs to know of a scenario."""
+    radio, traffic = scenario.radio, scenario.traffic
+    tables, errors = lte_tables(radio.dl_bandwidth_rb), control_errors()
+    size, rbgs = tables.rbg_size_rb, radio.dl_bandwidth_rb // tables.rbg_size_rb
+    constants = np.zeros(1, CONFIG)[0]
+    constants["rbg_size_rb"], constants["rbgs"] = size, rbgs
+    for row in tables.cqi:
+        blocks = [tables.tbs_bits[row.mcs][size * count - 1] // 8 for count in range(1, rbgs + 1)]
+        constants["block_bytes"][row.cqi, 1 : rbgs + 1] = blocks
+    constants["rbg_rate"] = constants["block_bytes"][:, 1] / TTI_S
+    constants["cqi_sinr"] = _linear([row.sinr_db for row in tables.cqi])
+    noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
+    constants["noise_mw"] = 10 ** (noise_dbm / 10)
+    constants["round_robin"] = radio.scheduler == "rr"
+    constants["a3_offset_db"] = scenario.handover.a3_offset_db
+
+    arrivals = traffic.arrivals
+    constants["traffic"] = _MODELS[arrivals.model]
+    if isinstance(arrivals, OnOff):
+        constants["mean_on_ns"], constants["mean_off_ns"] = arrivals.mean_on_s * 1e9, arrivals.mean_off_s * 1e9
+    sdu_bytes = traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES
+    window_bytes = FULL_BUFFER_TTIS * LARGEST_BLOCK_BITS // 8 * radio.dl_bandwidth_rb // 100
+    # Room for two windows with their headers (traffic-flows.cc).
+    two_windows = 2 * window_bytes * sdu_bytes // traffic.packet_bytes
+    constants["packet_bytes"] = sdu_bytes
+    constants["buffer_bytes"] = two_windows if isinstance(arrivals, FullBuffer) else RLC_BUFFER_BYTES
+    constants["window_packets"] = math.ceil(window_bytes / traffic.packet_bytes)
+    return Config(
+        of=constants,
+        miss_sinr=_linear([row.sinr_db for row in errors[1:]]),
+        miss_rate=np.array([row.error_rate for row in errors]),
+    )
+
+
+def interval_ns_of(scenario: Scenario) -> Ints:
+    """Returns the time between two packets of each UE's source, (U,); on average, or within an on time."""
+    traffic = scenario.traffic
+    rate_bps = traffic.ue_offered_bps(scenario.mobility.ues)
+    if isinstance(traffic.arrivals, OnOff):
+        rate_bps = rate_bps * ((traffic.arrivals.mean_on_s + traffic.arrivals.mean_off_s) / traffic.arrivals.mean_on_s)
+    # ns-3's DataRate is in whole bit/s.
+    return np.rint(8 * traffic.packet_bytes / np.rint(rate_bps) * 1e9).astype(np.int64)
+
+
+def _linear(values_db: list[float]) -> Floats:
+    return np.asarray(10 ** (np.array(values_db) / 10))

@@ -1,0 +1,171 @@
+"""Event A3, handovers and radio link failures, as the ns-3 program has them (a3-event.cc, lte-ue-rrc.cc)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.random import Generator
+
+from cf_augment.physics.constants import (
+    CQI_REQUEST_TTIS,
+    HANDOVER_TTIS,
+    L1_PERIOD_TTIS,
+    L3_COEFFICIENT,
+    OUT_OF_SYNC_S,
+    Q_IN_DB,
+    Q_OUT_DB,
+    RAR_WINDOW_TTIS,
+    T310_S,
+    TTI_NS,
+    TTI_S,
+)
+from cf_augment.physics.emulator.channel import miss_rate
+from cf_augment.physics.emulator.rlc import enqueue
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, Config, Floats, Ints, State, Totals
+from cf_augment.physics.emulator.traffic import refill
+
+T310_STARTS = round(OUT_OF_SYNC_S / (L1_PERIOD_TTIS * TTI_S))
+"""Measurements below Qout until T310 starts."""
+T310_ENDS = T310_STARTS + round(T310_S / (L1_PERIOD_TTIS * TTI_S))
+
+
+@njit
+def join(state: State, bearer: int, cell: int) -> None:
+    """Gives a bearer to a cell: a new RNTI, empty queues, no CQI yet."""
+    leave(state, bearer)
+    where, new = state.cells[cell], state.bearers[bearer]
+    state.members[cell, where.members] = bearer
+    where.members += 1
+    where.next_rnti += 1
+    new.cell = cell
+    new.rnti = where.next_rnti
+    new.packets = new.head_bytes = new.head_sdu = new.reported_bytes = 0
+    new.report_due = new.reorder_due = NEVER
+    new.cqi = 1  # ns-3 tries with the lowest until it knows better
+    new.cqi_underway[:] = -1
+    new.mean_rate = 1.0
+    new.harq_free[:] = 0
+    new.harq_current = 0
+    new.next_sn = new.next_in_order = new.vr_ur = new.vr_ux = new.vr_uh = 0
+    new.holds_part = False
+
+
+@njit
+def leave(state: State, bearer: int) -> None:
+    """Takes a bearer from its cell, if it has one."""
+    cell = state.bearers[bearer].cell
+    if cell == NO_CELL:
+        return
+    state.bearers[bearer].cell = NO_CELL
+    count = 0
+    for index in range(state.cells[cell].members):
+        if state.members[cell, index] != bearer:
+            state.members[cell, count] = state.members[cell, index]
+            count += 1
+    state.cells[cell].members = count
+
+
+@njit
+def attach(state: State, ue: int, cell: int, tti: int) -> None:
+    """Connects a UE anew."""
+    me = state.ues[ue]
+    join(state, me.bearer, cell)
+    me.serving = cell
+    me.channel_stamp = -1
+    me.cqi_request_end = tti + CQI_REQUEST_TTIS
+
+
+@njit
+def measure(
+    config: Config,
+    state: State,
+    ue: int,
+    l1_dbm: Floats,
+    offset_db: Floats,
+    hysteresis_db: Floats,
+    time_to_trigger: Ints,
+    tti: int,
+) -> None:
+    """Evaluates event A3 (TS 36.331 5.5.4.4) after one L1 measurement (C,), under offsets (C, C) by serving cell."""
+    me, l3_dbm, due = state.ues[ue], state.l3_dbm[ue], state.due[ue]
+    connected = me.serving != NO_CELL and me.handover_end == NEVER
+    seen = me.serving if connected else NO_CELL
+    if seen != me.event_cell:
+        me.event_cell = seen
+        due[:] = NEVER
+    for cell in range(len(l1_dbm)):
+        l3_dbm[cell] = (1 - L3_COEFFICIENT) * l3_dbm[cell] + L3_COEFFICIENT * l1_dbm[cell]
+    if not connected:
+        return
+    own_dbm = l3_dbm[me.serving] + config.of.a3_offset_db
+    for cell in range(len(l1_dbm)):
+        margin_db = l3_dbm[cell] + offset_db[me.serving, cell] - own_dbm
+        if margin_db < -hysteresis_db[me.serving]:
+            due[cell] = NEVER
+        elif margin_db > hysteresis_db[me.serving] and due[cell] == NEVER:
+            due[cell] = tti + time_to_trigger[me.serving]
+
+
+@njit
+def due_target(state: State, ue: int, offset_db: Floats, tti: int) -> int:
+    """Returns the best neighbour whose time to trigger is over, or NO_CELL."""
+    me, due = state.ues[ue], state.due[ue]
+    if me.serving == NO_CELL or me.handover_end != NEVER or me.event_cell != me.serving:
+        return NO_CELL
+    target, target_dbm = NO_CELL, -np.inf
+    for cell in range(len(due)):
+        if due[cell] <= tti:
+            biased_dbm = state.l3_dbm[ue, cell] + offset_db[me.serving, cell]
+            if biased_dbm > target_dbm:
+                target, target_dbm = cell, biased_dbm
+    return target
+
+
+@njit
+def start_handover(config: Config, state: State, ue: int, target: int, sinr: float, rng: Generator, tti: int) -> None:
+    """Sends a UE to another cell; the source keeps its bearer, and its queue, until the handover ends.
+
+    The UE may miss the answer to its preamble in the target cell, where its SINR is `sinr`, and sends another one.
+    """
+    me = state.ues[ue]
+    me.handover_source = me.serving
+    me.bearer ^= 1
+    join(state, me.bearer, target)
+    me.serving = target
+    me.channel_stamp = -1
+    me.handover_end = tti + HANDOVER_TTIS
+    miss = miss_rate(config, sinr)
+    while miss > 0 and rng.random() < miss:
+        me.handover_end += RAR_WINDOW_TTIS
+
+
+@njit
+def end_handover(config: Config, state: State, totals: Totals, ue: int, tti: int) -> None:
+    """The target cell has the UE's confirmation, and what came for it in the meantime goes into its queue."""
+    me = state.ues[ue]
+    leave(state, me.bearer ^ 1)
+    enqueue(config, state, me.bearer, me.forwarded)
+    me.handover_end = NEVER
+    me.forwarded = me.out_of_sync = 0
+    me.cqi_request_end = tti + CQI_REQUEST_TTIS
+    refill(config, state, totals, ue, tti * TTI_NS)
+
+
+@njit
+def monitor(state: State, ue: int, sinr: float) -> bool:
+    """Counts measurements out of sync; returns whether T310 expires at this one (TS 36.331 5.3.11)."""
+    me = state.ues[ue]
+    limit_db = Q_OUT_DB if me.out_of_sync < T310_STARTS else Q_IN_DB
+    me.out_of_sync = me.out_of_sync + 1 if 10 * math.log10(sinr) < limit_db else 0
+    return me.out_of_sync == T310_ENDS
+
+
+@njit
+def lose(state: State, ue: int) -> None:
+    """The radio link has failed: the UE leaves its cell, and looks for one until its next measurement."""
+    me = state.ues[ue]
+    leave(state, me.bearer)
+    me.serving = NO_CELL
+    me.out_of_sync = 0

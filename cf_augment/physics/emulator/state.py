@@ -1,0 +1,220 @@
+"""What the emulator knows: constants of a scenario, state of its network, and what an interval adds up to.
+
+U UEs, C cells. A UE has two bearers, 2 u and 2 u + 1, of which it uses one; after a handover the other one lives on in
+the source cell until that releases it. Times are TTIs since the start of the simulation, unless their name says ns.
+Records, not an array for each field: numba compiles them in a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Records = NDArray[np.void]
+
+NEVER = 2**60
+"""A TTI that does not come."""
+NO_CELL = -1
+PROCESSES = 8
+"""HARQ processes of a bearer, TS 36.213 7: ns-3's HARQ_PROC_NUM."""
+RING = 16
+"""TTIs for which something can be under way; more than any delay between eNB and UE, and from the source to the eNB."""
+WINDOW = 512
+"""PDUs that RLC can put in order, TS 36.322 7.2."""
+MAX_RBGS = 25
+"""On 100 RBs, TS 36.213 table 7.1.6.1-1."""
+
+BEARER, PROCESS, SN, CQI, BYTES, RBGS, SENDINGS = range(7)
+BLOCK = 7
+"""Fields of a block: its bearer, HARQ process, PDU (-1 if it is empty), CQI, size, bit map of its RBGs, and how
+often it was sent again."""
+
+FIRST_SDU, COUNT, EDGES = range(3)
+STARTS_INSIDE, ENDS_INSIDE = 1, 2
+"""Fields of a PDU: its first SDU, how many SDUs or parts of them it has, and whether it starts or ends inside one."""
+
+_INT, _FLOAT, _BOOL = "i8", "f8", "?"
+
+UE = np.dtype(
+    [
+        ("serving", _INT),
+        ("bearer", _INT),
+        # The serving cell that the last evaluation of event A3 saw.
+        ("event_cell", _INT),
+        # Where the UE goes at the end of this TTI: another cell, or its own if the radio link has failed.
+        ("target", _INT),
+        # Measurements since the SINR fell below Qout.
+        ("out_of_sync", _INT),
+        ("handover_end", _INT),
+        ("handover_source", _INT),
+        # Packets that wait in the target cell for the end of the handover.
+        ("forwarded", _INT),
+        ("cqi_last", _INT),
+        ("cqi_request_end", _INT),
+        # The gain period for which channel_cqi and channel_miss hold.
+        ("channel_stamp", _INT),
+        ("channel_cqi", _INT),
+        ("channel_miss", _FLOAT),
+        ("interval_ns", _INT),
+        # When the next packet is sent, NEVER before the first is drawn.
+        ("send_ns", _INT),
+        # The end of the on time; before the first packet, when the source starts.
+        ("off_ns", _INT),
+        # What the last on time left over of an interval.
+        ("elapsed_ns", _INT),
+        # ns-3's random streams of the source.
+        ("random", _INT, (2, 6)),
+        # Packets that reach the eNB, by TTI.
+        ("underway", _INT, (RING,)),
+        # Of a full buffer: the next packet to be sent, and the next one after all that were delivered.
+        ("sent", _INT),
+        ("expected", _INT),
+        # Packets that have reached the eNB.
+        ("arrived", _INT),
+    ]
+)
+
+BEARERS = np.dtype(
+    [
+        ("cell", _INT),
+        ("rnti", _INT),
+        ("packets", _INT),
+        # What is left of the first packet of the queue, and its number; SDUs of a bearer are counted from 0.
+        ("head_bytes", _INT),
+        ("head_sdu", _INT),
+        # Number of SDU 0 among the packets of the UE.
+        ("base", _INT),
+        # What the scheduler believes to be queued.
+        ("reported_bytes", _INT),
+        ("report_due", _INT),
+        ("cqi", _INT),
+        # Reported, by the TTI at which the scheduler learns of it; -1 none.
+        ("cqi_underway", _INT, (RING,)),
+        # Bytes a second that proportional fair scheduling has granted.
+        ("mean_rate", _FLOAT),
+        # When a process can be used again, the one used last, and the blocks as last sent.
+        ("harq_free", _INT, (PROCESSES,)),
+        ("harq_current", _INT),
+        ("harq_block", _INT, (PROCESSES, BLOCK)),
+        # TTI of the last retransmission.
+        ("resent", _INT),
+        ("next_sn", _INT),
+        ("pdu", _INT, (WINDOW, 3)),
+        ("pdu_received", "u1", (WINDOW,)),
+        # State variables of TS 36.322 7.1, without modulus.
+        ("vr_ur", _INT),
+        ("vr_ux", _INT),
+        ("vr_uh", _INT),
+        ("reorder_due", _INT),
+        ("next_in_order", _INT),
+        # Whether the receiver holds the beginning of an SDU.
+        ("holds_part", _BOOL),
+    ],
+    align=True,
+)
+
+CELL = np.dtype(
+    [
+        ("members", _INT),
+        ("next_rnti", _INT),
+        ("last_served_rnti", _INT),
+        # Blocks by the TTI that they are sent in.
+        ("blocks", _INT, (RING, MAX_RBGS, BLOCK)),
+        ("block_count", _INT, (RING,)),
+        # Bearer and process of blocks to be sent again, by the TTI at which the scheduler learns of it.
+        ("failed", _INT, (RING, MAX_RBGS, 2)),
+        ("failed_count", _INT, (RING,)),
+    ]
+)
+
+CONFIG = np.dtype(
+    [
+        # Size of an RLC SDU.
+        ("packet_bytes", _INT),
+        ("buffer_bytes", _INT),
+        ("rbg_size_rb", _INT),
+        ("rbgs", _INT),
+        # Transport block size by CQI and number of RBGs.
+        ("block_bytes", _INT, (16, MAX_RBGS + 1)),
+        # Bytes a second on one RBG by CQI, as proportional fair scheduling sees them.
+        ("rbg_rate", _FLOAT, (16,)),
+        # Least SINR of CQI 1 to 15, linear.
+        ("cqi_sinr", _FLOAT, (15,)),
+        ("noise_mw", _FLOAT),
+        ("round_robin", _BOOL),
+        ("a3_offset_db", _FLOAT),
+        ("traffic", _INT),
+        ("mean_on_ns", _FLOAT),
+        ("mean_off_ns", _FLOAT),
+        ("window_packets", _INT),
+    ],
+    align=True,
+)
+
+
+class Config(NamedTuple):
+    """Constants of a scenario."""
+
+    of: Any
+    """A record of CONFIG."""
+    miss_sinr: Floats
+    """(K,) SINR from which the next entry of miss_rate holds, linear."""
+    miss_rate: Floats
+    """(K + 1,) probability that a UE misses the control region."""
+
+
+class State(NamedTuple):
+    """State of the network."""
+
+    ues: Records
+    """(U,) of UE."""
+    bearers: Records
+    """(2 U,) of BEARERS."""
+    cells: Records
+    """(C,) of CELL."""
+    members: Ints
+    """(C, 2 U) bearers of a cell by RNTI."""
+    l3_dbm: Floats
+    """(U, C)."""
+    due: Ints
+    """(U, C) when the time to trigger of a neighbour ends."""
+
+
+class Totals(NamedTuple):
+    """Sums over an interval."""
+
+    arrived: Ints
+    """(C,) packets."""
+    delivered: Ints
+    """(C,) packets."""
+    ue_delivered: Ints
+    """(U,) packets."""
+    prbs: Ints
+    """(C,)."""
+
+    @classmethod
+    def zero(cls, cells: int, ues: int) -> Totals:
+        """Returns sums over nothing."""
+        return cls(*(np.zeros(size, dtype=np.int64) for size in (cells, cells, ues, cells)))
+
+
+def initial_state(ues: int, cells: int) -> State:
+    """Returns a network in which no UE has a cell."""
+    state = State(
+        ues=np.zeros(ues, UE),
+        bearers=np.zeros(2 * ues, BEARERS),
+        cells=np.zeros(cells, CELL),
+        members=np.zeros((cells, 2 * ues), dtype=np.int64),
+        l3_dbm=np.zeros((ues, cells)),
+        due=np.full((ues, cells), NEVER),
+    )
+    state.ues["serving"] = state.ues["event_cell"] = state.ues["target"] = state.bearers["cell"] = NO_CELL
+    state.ues["bearer"] = 2 * np.arange(ues)
+    state.ues["handover_end"] = state.ues["send_ns"] = NEVER
+    state.ues["channel_stamp"] = state.bearers["resent"] = -1
+    state.bearers["report_due"] = state.bearers["reorder_due"] = NEVER
+    return state
