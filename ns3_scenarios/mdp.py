@@ -7,6 +7,7 @@ Written once; the environment, the dataset and the counterfactuals all use these
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,24 +92,21 @@ def _nearest_offsets(scenario: Scenario, share: Floats) -> Floats:
 
 def _offsets(scenario: Scenario) -> int:
     """How many values of an action are about CIO."""
-    sizes = {
-        "pair": len(scenario.neighbor_pairs),
-        "cell": len(scenario.cells),
-        "edge": len(_edges(scenario)),
-    }
-    return sizes[scenario.handover.action]
+    if scenario.handover.action == "cell":
+        return len(scenario.cells)
+    return len(scenario.neighbor_pairs) if scenario.handover.action == "pair" else len(_edges(scenario))
 
 
 def _cio_share(scenario: Scenario, action: Floats) -> Floats:
     """CIO over its range (..., E), linear in the action (..., A)."""
+    if scenario.handover.action == "pair":
+        return action
     serving, neighbor = np.transpose(scenario.neighbor_pairs)
     if scenario.handover.action == "cell":
         return (action[..., neighbor] - action[..., serving]) / 2
-    if scenario.handover.action == "edge":
-        index = {edge: k for k, edge in enumerate(_edges(scenario))}
-        edge = [index[min(pair), max(pair)] for pair in scenario.neighbor_pairs]
-        return action[..., edge] * np.where(serving < neighbor, 1.0, -1.0)
-    return action
+    index = {edge: k for k, edge in enumerate(_edges(scenario))}
+    edge = [index[min(pair), max(pair)] for pair in scenario.neighbor_pairs]
+    return action[..., edge] * np.where(serving < neighbor, 1.0, -1.0)
 
 
 def _edges(scenario: Scenario) -> list[tuple[int, int]]:
@@ -170,19 +168,39 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     """Per cell: load, share of the UEs, share of the offered traffic served; per pair: margins and CIO."""
     ues = kpis.ue_serving_cell.shape[-1]
     offered = scenario.traffic.offered_bps * ues / len(scenario.cells)
-    threshold = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
-    need_db = margins_db(scenario, kpis) + threshold
-    moving = [(need_db < edge).sum(axis=-1) / ues for edge in MARGIN_EDGES_DB]
+    moving = _moving(scenario, kpis) / ues
     return np.concatenate(
         [
             kpis.prb_utilization,
             kpis.connected_ues / ues,
             kpis.served_bps / offered,
-            *moving,
-            np.broadcast_to(cio_db / scenario.handover.cio_range_db, moving[0].shape),
+            moving,
+            np.broadcast_to(cio_db / scenario.handover.cio_range_db, (*moving.shape[:-1], np.shape(cio_db)[-1])),
         ],
         axis=-1,
     )
+
+
+def _moving(scenario: Scenario, kpis: StepKpis) -> Floats:
+    """Counts the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
+    # Imported here, so that a process that does not observe need not load numba.
+    from ns3_scenarios.margins import count_moving
+
+    first, neighbors = _neighbors(scenario.neighbor_pairs, len(scenario.cells))
+    threshold_db = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
+    *batch, ues, cells = kpis.ue_rsrp_dbm.shape
+    rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, ues, cells)
+    serving = np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(-1, ues)
+    counts = np.zeros((len(serving), len(MARGIN_EDGES_DB), len(neighbors)))
+    count_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), counts)
+    return counts.reshape(*batch, -1)
+
+
+@lru_cache(maxsize=8)
+def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the first pair of each serving cell (C + 1,) and the neighbour of each pair (E,)."""
+    serving, neighbor = np.array(pairs).T
+    return np.searchsorted(serving, np.arange(cells + 1)), np.ascontiguousarray(neighbor)
 
 
 def _rsrp_matrix(_scenario: Scenario, kpis: StepKpis, _cio_db: Floats) -> Floats:

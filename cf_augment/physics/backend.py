@@ -8,7 +8,7 @@ import numpy as np
 
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches, checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
@@ -42,8 +42,7 @@ class EngineBackend:
             raise ConfigError("engine: step() before reset()")
         if self._step == self.scenario.episode.steps:
             raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
-        control = checked_control(self.scenario, control)
-        kpis = self._engine.step(self._interval_m(self._step), control[None])
+        kpis = self._engine.step(self._interval_m(self._step), np.asarray(control)[None])
         self._step += 1
         return _single(kpis, self._engine.moves)
 
@@ -85,9 +84,9 @@ def _events(moves: list[Moves], index: int) -> np.ndarray:
     rows: list[tuple[float, int, int, int, int]] = []
     for move in moves:
         source, target, lost = move.source[index], move.target[index], move.lost[index]
+        moving, failing = np.flatnonzero(target >= 0).tolist(), np.flatnonzero(lost).tolist()
         start_s, end_s = (round(move.time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
-        moving = np.flatnonzero(target >= 0).tolist()
-        rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in np.flatnonzero(lost).tolist()]
+        rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in failing]
         rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]
         rows += [(end_s, ue, source[ue], target[ue], EventKind.HANDOVER_OK) for ue in moving]
     return np.array(rows, dtype=EVENT_DTYPE)

@@ -21,7 +21,7 @@ NONE = -1
 """Age of a neighbour whose entering condition does not hold; target of a UE that stays."""
 _NEW = np.float32(L3_COEFFICIENT)
 _OLD = np.float32(1 - L3_COEFFICIENT)
-_HALF_DB = np.float32(0.5)
+_HALF_DB, _NOTHING_DBM = np.float32(0.5), np.float32(-1e30)
 _Q_OUT_DB, _Q_IN_DB = np.float32(Q_OUT_DB), np.float32(Q_IN_DB)
 
 
@@ -118,33 +118,34 @@ def state_of(state: Any, b: int) -> Any:
 def measure(rules: Any, state: Any, l1_dbm: Any, period: int, cio_db: Any, hysteresis_db: Any) -> None:
     """Takes one L1 measurement of (C, K, U) and evaluates the event under CIO (E,) and hysteresis (C,)."""
     ues = len(state.serving)
-    own, strongest = np.empty(ues, state.l3_dbm.dtype), np.full(ues, -np.inf, state.l3_dbm.dtype)
-    cell = state.serving.astype(np.int32)
+    strongest, second = np.full(ues, _NOTHING_DBM), np.full(ues, _NOTHING_DBM)
     for c in range(len(l1_dbm)):
-        filtered, new, this = state.l3_dbm[c], l1_dbm[c, period], np.int32(c)
+        filtered, new = state.l3_dbm[c], l1_dbm[c, period]
         for u in range(ues):
-            value = _OLD * filtered[u] + _NEW * new[u]
-            filtered[u] = value
-            own[u] = value if cell[u] == this else own[u]
-            other = strongest[u] if cell[u] == this else value
-            strongest[u] = other if other > strongest[u] else strongest[u]
-    most_db, least_db = cio_db.max(), hysteresis_db.min()
+            filtered[u] = _OLD * filtered[u] + _NEW * new[u]
+        for u in range(ues):
+            value = np.float32(filtered[u])
+            weaker = value if value < strongest[u] else strongest[u]
+            second[u] = weaker if weaker > second[u] else second[u]
+            strongest[u] = value if value > strongest[u] else strongest[u]
+    reach_db = cio_db.max() - rules.offset_db - hysteresis_db.min() + _HALF_DB
     for u in range(ues):
-        hysteresis, own_dbm = hysteresis_db[cell[u]], own[u] + rules.offset_db
-        state.due[u] = False
+        cell, entered, due = state.serving[u], False, False
+        own_dbm = state.l3_dbm[cell, u]
+        other_dbm = strongest[u] if own_dbm < strongest[u] else second[u]
         # Most UEs are far from the border.
-        if not state.entered[u] and strongest[u] + most_db - own_dbm < least_db - _HALF_DB:
-            continue
-        entered, due = False, False
-        for pair in range(rules.first[cell[u]], rules.first[cell[u] + 1]):
-            neighbor = rules.neighbors[pair]
-            margin = state.l3_dbm[neighbor, u] + cio_db[pair] - own_dbm
-            age = state.age[neighbor, u]
-            inside = (margin > hysteresis) | ((age >= 0) & (margin >= -hysteresis))
-            age = age + 1 if inside else NONE
-            state.age[neighbor, u] = age
-            entered |= inside
-            due |= age == rules.firing_age
+        if state.entered[u] or other_dbm + reach_db > own_dbm:
+            own_dbm += rules.offset_db
+            for pair in range(rules.first[cell], rules.first[cell + 1]):
+                neighbor = rules.neighbors[pair]
+                margin = state.l3_dbm[neighbor, u] + cio_db[pair] - own_dbm
+                if margin < -hysteresis_db[cell]:
+                    if state.entered[u]:
+                        state.age[neighbor, u] = NONE
+                elif margin > hysteresis_db[cell] or state.age[neighbor, u] != NONE:
+                    state.age[neighbor, u] += 1
+                    entered = True
+                    due |= state.age[neighbor, u] == rules.firing_age
         state.entered[u], state.due[u] = entered, due
 
 

@@ -1,8 +1,8 @@
 """All links of a control interval in compiled loops: what `Radio` computes in torch, exact where it is not smooth.
 
 Cells that share a mast share distances and angles. The mean over the samples of an L1 measurement comes from two
-points, except where the path loss, an antenna or the map of the shadowing has a kink between the samples, or where
-the UE passes close to the mast: there every sample counts.
+points, except where the path loss or an antenna has a kink between the samples, or where the UE passes close to the
+mast: there every sample counts.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def receive_interval(links: Any, position_m: Any, times: Any, periods: int, l1_d
         most = max(most, masts.first[m + 1] - masts.first[m])
     mean = np.empty((most, split), np.float32)
     rough = np.empty(split, np.int32)
-    sampled, chosen = np.empty((6, _TOGETHER * samples), np.float32), np.empty(_TOGETHER, np.int64)
+    shares = (np.arange(samples) / samples).astype(np.float32)
+    sampled, chosen = np.empty((6, _TOGETHER * len(shares)), np.float32), np.empty(_TOGETHER, np.int64)
     weight = _ONE / np.float32(per_period)
     l1_dbm[:] = _ZERO
     for m in range(len(masts.east)):
@@ -215,7 +216,7 @@ def receive_interval(links: Any, position_m: Any, times: Any, periods: int, l1_d
             if rough[i] != 0:
                 chosen[count], count = i, count + 1
             if count == _TOGETHER or (i == split - 1 and count > 0):
-                _sample(masts, antennas, m, cells, place, stride, chosen[:count], samples, sampled, mean)
+                _sample(masts, antennas, m, cells, place, stride, chosen[:count], shares, sampled, mean)
                 count = 0
         for j in range(len(cells)):
             for s in range(segments):
@@ -370,18 +371,18 @@ def _sum(values: Any) -> Any:
 
 @compiled
 def _sample(
-    masts: Any, antennas: Any, m: int, cells: Any, place: Any, stride: int, chosen: Any, samples: int, work: Any,
+    masts: Any, antennas: Any, m: int, cells: Any, place: Any, stride: int, chosen: Any, shares: Any, work: Any,
     mean: Any,
 ) -> None:  # fmt: skip
     """Fills in the mean RSRP of some UEs, on some straight ways, in all cells of a mast over all samples."""
-    ues, step, size = place.shape[2], _ONE / np.float32(samples), len(chosen) * samples
+    ues, points, size = place.shape[2], len(shares), len(chosen) * len(shares)
     for n in range(len(chosen)):
         begin, u = chosen[n] // ues * stride, chosen[n] % ues
         for axis in range(2):
-            row, start = work[axis, n * samples : (n + 1) * samples], place[axis, begin, u]
-            move = (place[axis, begin + stride, u] - start) * step
-            for k in range(samples):
-                row[k] = start + np.float32(k) * move
+            row, start = work[axis, n * points : (n + 1) * points], place[axis, begin, u]
+            move = place[axis, begin + stride, u] - start
+            for k in range(points):
+                row[k] = start + shares[k] * move
     x, y, flat, loss, azimuth, down = (
         work[0, :size], work[1, :size], work[2, :size], work[3, :size], work[4, :size], work[5, :size],
     )  # fmt: skip
@@ -389,4 +390,4 @@ def _sample(
     for j in range(len(cells)):
         _receive(antennas, cells[j], loss, azimuth, down, flat)
         for n in range(len(chosen)):
-            mean[j, chosen[n]] = _sum(flat[n * samples : (n + 1) * samples]) * step
+            mean[j, chosen[n]] = _sum(flat[n * points : (n + 1) * points]) / np.float32(points)

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class Bench(Command):
     """Measure what the project promises; exit code 1 if one figure is not reached."""
 
-    suite: Positional[Literal["job", "ns3", "soak"]] = "job"
+    suite: Positional[Literal["job", "ns3", "soak", "engine"]] = "job"
     """job: same seed, same bytes; the engine against ns-3; the bridge; the time of the tests. ns3: what the ns-3
     program costs against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire. soak: 10
-    minutes of 21 cells and 100 UEs under random CIOs, three times."""
+    minutes of 21 cells and 100 UEs under random CIOs, three times. engine: environment steps a second of the analytic
+    engine beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs."""
     quick: bool = False
-    """Minutes instead of hours: measure shorter runs (ns3 and soak)."""
+    """Minutes instead of hours: measure shorter runs (ns3, soak and engine)."""
     rrc: Literal["ideal", "real"] = "ideal"
     """Whether RRC messages of soak arrive always and at once, or are sent over the air."""
     preset: str = "helsinki-event-v0"
@@ -48,10 +49,10 @@ class Bench(Command):
         return Result(data, table, ok=all(row["ok"] for row in data))
 
     def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import job, ns3, soak
+        from py_agent.bench import engine, job, ns3, soak
 
         if self.suite == "job":
             return job.measure(self.preset, self.seed)
         if self.suite == "soak":
             return soak.measure(self.seed, self.quick, self.rrc)
-        return ns3.measure(self.seed, self.quick)
+        return (ns3 if self.suite == "ns3" else engine).measure(self.seed, self.quick)

@@ -19,6 +19,51 @@ from sumo_mobility.trace import MobilityTrace
 Singles = NDArray[np.float32]
 
 
+def action_box(scenario: Scenario) -> spaces.Box:
+    """The space of an action."""
+    return spaces.Box(-1.0, 1.0, (action_size(scenario),), np.float32)
+
+
+def observation_box(scenario: Scenario) -> spaces.Box:
+    """The space of an observation; RSRP and served traffic have no natural bounds."""
+    return spaces.Box(-np.inf, np.inf, (observation_size(scenario),), np.float32)
+
+
+def checked_actions(scenario: Scenario, actions: Singles, batch: tuple[int, ...] = ()) -> Singles:
+    """Returns actions (*batch, A) as float32.
+
+    Raises:
+        ConfigError: wrong shape, or not finite.
+    """
+    actions = np.asarray(actions, dtype=np.float32)
+    shape = (*batch, action_size(scenario))
+    if actions.shape != shape:
+        form = " and ".join([scenario.handover.action, *scenario.handover.steer])
+        raise ConfigError(f"action: shape {actions.shape}, but one value a {form}, {shape}")
+    if not np.isfinite(actions).all():
+        where = tuple(int(index) for index in np.argwhere(~np.isfinite(actions))[0])
+        name = where[-1] if len(where) == 1 else where
+        raise ConfigError(f"action: value {name} is {actions[where]}, not a number in [-1, 1]")
+    return actions
+
+
+def draw_episode(random: np.random.Generator, traces: int, options: dict[str, Any]) -> tuple[int, int]:
+    """Draws the index of a trace, unless the options name it, and the seed of the network's randomness.
+
+    Raises:
+        ConfigError: there is no such trace, or the option is unknown.
+    """
+    network_seed = int(random.integers(1, 2**31 - 1))
+    drawn = int(random.integers(traces))
+    unknown = sorted(options.keys() - {"trace"})
+    if unknown:
+        raise ConfigError(f"reset: unknown option '{unknown[0]}' (known: trace)")
+    trace = options.get("trace", drawn)
+    if not isinstance(trace, int | np.integer) or not 0 <= trace < traces:
+        raise ConfigError(f"reset: options['trace'] is {trace!r}, but there are traces 0 to {traces - 1}")
+    return int(trace), network_seed
+
+
 class MlbEnv(gymnasium.Env[Singles, Singles]):
     """One network whose CIOs are steered; an episode is one mobility trace and is truncated at its end.
 
@@ -41,8 +86,8 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
             raise ConfigError("MlbEnv: at least one trace is needed")
         self.scenario = scenario
         self.traces = tuple(traces)
-        self.action_space = spaces.Box(-1.0, 1.0, (action_size(scenario),), np.float32)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (observation_size(scenario),), np.float32)
+        self.action_space = action_box(scenario)
+        self.observation_space = observation_box(scenario)
         self._backend = backend
         self._first_seed: int | None = seed
         self._steps_left = 0
@@ -62,9 +107,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         """
         super().reset(seed=self._first_seed if seed is None else seed)
         self._first_seed = None
-        network_seed = int(self.np_random.integers(1, 2**31 - 1))
-        drawn = int(self.np_random.integers(len(self.traces)))
-        trace = self._trace_option(options or {}, drawn)
+        trace, network_seed = draw_episode(self.np_random, len(self.traces), options or {})
         kpis = self._backend.reset(self.traces[trace], network_seed)
         self._steps_left = self.scenario.episode.steps
         return self._observe(kpis, np.zeros(len(self.scenario.neighbor_pairs)))
@@ -78,7 +121,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         """
         if self._steps_left == 0:
             raise ConfigError("MlbEnv: no episode is on, or it is over", "call reset() first")
-        control = control_from_action(self.scenario, self._checked(action))
+        control = control_from_action(self.scenario, checked_actions(self.scenario, action))
         kpis = self._backend.step(control)
         self._steps_left -= 1
         observation, info = self._observe(kpis, control[: len(self.scenario.neighbor_pairs)])
@@ -114,7 +157,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
                 f"branch: actions of shape {actions.shape} and horizon {horizon}, but (branches, horizon, values) "
                 "or (branches, values) with a horizon is needed"
             )
-        checked = [[self._checked(action) for action in branch] for branch in actions]
+        checked = [[checked_actions(self.scenario, action) for action in branch] for branch in actions]
         return self._backend.branch(control_from_action(self.scenario, np.array(checked)))
 
     def close(self) -> None:
@@ -124,22 +167,3 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
 
     def _observe(self, kpis: StepKpis, cio_db: Floats) -> tuple[Singles, dict[str, Any]]:
         return observe(self.scenario, kpis, cio_db), {"kpis": kpis, "cio_db": cio_db}
-
-    def _checked(self, action: Singles) -> Singles:
-        action = np.asarray(action, dtype=np.float32)
-        if action.shape != self.action_space.shape:
-            form = " and ".join([self.scenario.handover.action, *self.scenario.handover.steer])
-            raise ConfigError(f"action: shape {action.shape}, but one value a {form}, {self.action_space.shape}")
-        if not np.isfinite(action).all():
-            index = int(np.flatnonzero(~np.isfinite(action))[0])
-            raise ConfigError(f"action: value {index} is {action[index]}, not a number in [-1, 1]")
-        return action
-
-    def _trace_option(self, options: dict[str, Any], drawn: int) -> int:
-        unknown = sorted(options.keys() - {"trace"})
-        if unknown:
-            raise ConfigError(f"reset: unknown option '{unknown[0]}' (known: trace)")
-        trace = options.get("trace", drawn)
-        if not isinstance(trace, int | np.integer) or not 0 <= trace < len(self.traces):
-            raise ConfigError(f"reset: options['trace'] is {trace!r}, but there are traces 0 to {len(self.traces) - 1}")
-        return int(trace)
