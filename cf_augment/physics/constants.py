@@ -5,10 +5,44 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from sumo_mobility.base.contract import Contract
+
+ProfileName = Literal["ns3", "3gpp"]
+
+
+class Profile(Contract):
+    """Where ns-3's code departs from the standards that it implements, either way."""
+
+    cost231_height_factor: float
+    """Of log10(f / MHz) in a(h), COST 231 eq. 4.4.3."""
+    cost231_extra_db: float
+    """Added to COST 231 eq. 4.4.3."""
+    large_city_db: float
+    """Subtracted from a(h) of large cities above 1500 MHz; Hata, IEEE Trans. Veh. Technol. 29(3), 1980."""
+    grants_last_rbg: bool
+    """Whether the last RBG is granted where the bandwidth is no multiple of the others' size."""
+
+
+PROFILES: dict[ProfileName, Profile] = {
+    "ns3": Profile(
+        cost231_height_factor=1.11,  # Cost231PropagationLossModel::GetLoss
+        cost231_extra_db=10.0,  # Cost231PropagationLossModel::Shadowing
+        large_city_db=0.0,  # OkumuraHataPropagationLossModel::GetLoss
+        grants_last_rbg=False,  # PfFfMacScheduler: bandwidth / size of an RBG, in whole numbers
+    ),
+    "3gpp": Profile(
+        cost231_height_factor=1.1,  # COST 231 final report, eq. 4.4.3
+        cost231_extra_db=0.0,  # shadowing is the map's, radio.shadowing
+        large_city_db=4.97,  # Hata 1980, a(h) of large cities from 300 MHz
+        grants_last_rbg=True,  # TS 36.213 7.1.6.1: the last RBG has what is left over
+    ),
+}
+"""`ns3` mirrors ns-3, quirks included; `3gpp` has the standards' own values. What a standard leaves to the implementer,
+such as layer 1 filtering, scheduling and the choice of the MCS, is ns-3's in both."""
 
 TTI_S = 1e-3
 """Transmission time interval, TS 36.211 4.1."""
@@ -152,19 +186,19 @@ def control_errors() -> list[ControlErrorRow]:
     return _tables().control_error
 
 
-def granted_rb(bandwidth_rb: int) -> int:
-    """RBs of a TTI that ns-3's schedulers can grant: whole RBGs only, so 24 of 25."""
+def granted_rb(bandwidth_rb: int, last_rbg: bool = False) -> int:
+    """RBs of a TTI that can be granted: by ns-3's schedulers whole RBGs only, so 24 of 25; else all."""
     size = lte_tables(bandwidth_rb).rbg_size_rb
-    return bandwidth_rb // size * size
+    return bandwidth_rb if last_rbg else bandwidth_rb // size * size
 
 
-def block_bytes(bandwidth_rb: int) -> list[int]:
+def block_bytes(bandwidth_rb: int, last_rbg: bool = False) -> list[int]:
     """Transport block size in bytes by CQI 0..15 when one UE gets all RBs that can be granted; 0 for CQI 0."""
-    tables = lte_tables(bandwidth_rb)
-    return [0] + [tables.tbs_bits[row.mcs][granted_rb(bandwidth_rb) - 1] // 8 for row in tables.cqi]
+    tables, granted = lte_tables(bandwidth_rb), granted_rb(bandwidth_rb, last_rbg)
+    return [0] + [tables.tbs_bits[row.mcs][granted - 1] // 8 for row in tables.cqi]
 
 
-def ttis_per_packet(bandwidth_rb: int, packet_bytes: int) -> tuple[list[float], list[float]]:
+def ttis_per_packet(bandwidth_rb: int, packet_bytes: int, last_rbg: bool = False) -> tuple[list[float], list[float]]:
     """TTIs that one packet takes, by CQI 0..15 (infinite at CQI 0, which ns-3 never schedules).
 
     Returns:
@@ -172,7 +206,7 @@ def ttis_per_packet(bandwidth_rb: int, packet_bytes: int) -> tuple[list[float], 
         whatever it has to send), and packed with others in a queue that is never empty.
     """
     sdu = packet_bytes + UDP_IP_BYTES + PDCP_BYTES + RLC_BYTES
-    rooms = [size - RLC_BYTES for size in block_bytes(bandwidth_rb)]
+    rooms = [size - RLC_BYTES for size in block_bytes(bandwidth_rb, last_rbg)]
     alone = [float(math.ceil(sdu / room)) if room > 0 else math.inf for room in rooms]
     packed = [sdu / room if room > 0 else math.inf for room in rooms]
     return alone, packed

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     PDCP_BYTES,
+    PROFILES,
     RLC_BUFFER_BYTES,
     TTI_S,
     UDP_IP_BYTES,
+    ProfileName,
     granted_rb,
     ttis_per_packet,
 )
@@ -58,19 +60,25 @@ class Queues(NamedTuple):
 class Load:
     """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region.
 
+    Args:
+        scenario: The scenario.
+        profile: Whose constants are used.
+
     Raises:
         ConfigError: the scenario has other traffic.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, profile: ProfileName = "ns3") -> None:
         bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
         arrivals = traffic.arrivals.model
         if arrivals != "cbr":
             raise ConfigError(f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend ns3")
         if traffic.uplink_bps > 0:
             raise ConfigError("traffic.uplink_bps: the engine has no uplink", "use backend ns3")
+        last_rbg = PROFILES[profile].grants_last_rbg
         alone, packed = (
-            np.where(np.isfinite(ttis), ttis, 0.0) for ttis in ttis_per_packet(bandwidth, traffic.packet_bytes)
+            np.where(np.isfinite(ttis), ttis, 0.0)
+            for ttis in ttis_per_packet(bandwidth, traffic.packet_bytes, last_rbg)
         )
         self.packet_bits = 8 * traffic.packet_bytes
         self.queues = Queues(
@@ -80,7 +88,7 @@ class Load:
             queue_packets=RLC_BUFFER_BYTES // (traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES),
         )
         self._cells = len(scenario.cells)
-        self._prb_share = granted_rb(bandwidth) / bandwidth
+        self._prb_share = granted_rb(bandwidth, last_rbg) / bandwidth
 
     def serve(
         self,

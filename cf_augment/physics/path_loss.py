@@ -1,4 +1,4 @@
-"""Path loss as ns-3 computes it: one or two straight lines over the logarithm of the distance, by cell."""
+"""Path loss as ns-3 or the standards have it: one or two straight lines over the logarithm of the distance, by cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.constants import REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S
+from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S, Profile, ProfileName
 from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 
@@ -46,9 +46,10 @@ class PathLoss:
     Args:
         scenario: The scenario.
         device: Any torch device.
+        profile: Whose constants are used.
     """
 
-    def __init__(self, scenario: Scenario, device: torch.device) -> None:
+    def __init__(self, scenario: Scenario, device: torch.device, profile: ProfileName = "ns3") -> None:
         radio, loss = scenario.radio, scenario.radio.path_loss
         height_m = torch.tensor([[cell.height_m] for cell in scenario.cells], dtype=torch.float64, device=device)
         rise_m = height_m - radio.ue_height_m
@@ -61,7 +62,7 @@ class PathLoss:
                 self.near = _Line.at_1_m(torch.zeros_like(height_m) + loss.reference_loss_db, 10 * loss.exponent)
                 self.nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
             case OkumuraHata() | Cost231Hata():
-                intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m)
+                intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m, PROFILES[profile])
                 log_height = torch.log10(height_m)
                 decade_db = 44.9 - 6.55 * log_height
                 self.near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())
@@ -110,16 +111,17 @@ class PathLoss:
         return (flat_square_km + self._height_square).clamp(min=self.nearest_square)
 
 
-def _hata_db(loss: OkumuraHata | Cost231Hata, carrier_mhz: float, ue_height_m: float) -> float:
-    """Loss at 1 km under a cell of 1 m height: ns-3's code, which the contracts' docstrings compare with the papers."""
+def _hata_db(loss: OkumuraHata | Cost231Hata, carrier_mhz: float, ue_height_m: float, profile: Profile) -> float:
+    """Loss at 1 km under a cell of 1 m height; the contracts' docstrings compare ns-3's code with the papers."""
     log_mhz = math.log10(carrier_mhz)
     if isinstance(loss, Cost231Hata):
-        ue_gain_db = (1.11 * log_mhz - 0.7) * ue_height_m - 1.56 * log_mhz + 0.8
-        return 46.3 + 33.9 * log_mhz - ue_gain_db + 10
+        ue_gain_db = (profile.cost231_height_factor * log_mhz - 0.7) * ue_height_m - 1.56 * log_mhz + 0.8
+        return 46.3 + 33.9 * log_mhz - ue_gain_db + profile.cost231_extra_db
     ue_gain_db = (1.1 * log_mhz - 0.7) * ue_height_m - 1.56 * log_mhz + 0.8
     if carrier_mhz > 1500:
         if loss.city_size == "large":
-            return 46.3 + 33.9 * log_mhz - 3.2 * math.log10(11.75 * ue_height_m) ** 2 + 3
+            ue_gain_db = 3.2 * math.log10(11.75 * ue_height_m) ** 2 - profile.large_city_db
+            return 46.3 + 33.9 * log_mhz - ue_gain_db + 3
         return 46.3 + 33.9 * log_mhz - ue_gain_db
     if loss.city_size == "large":
         # Hata's formula below 200 MHz is out of LTE's reach.

@@ -35,7 +35,7 @@ class WhatIf:
         handover, interval_s = engine.scenario.handover, engine.scenario.episode.control_interval_s
         trigger_s = handover.time_to_trigger_ms / 1000
         cycle_s = L1_PERIOD_S * (1 + int(trigger_s / L1_PERIOD_S + 1e-9))
-        self._hops = max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
+        self.hops = max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
         """Handovers that one UE can make in one interval."""
 
     def __call__(self, kpis: StepKpis, cio_db: Floats) -> StepKpis:
@@ -54,7 +54,7 @@ class WhatIf:
         """
         engine, scenario = self._engine, self._engine.scenario
         cio = checked_control(scenario, np.atleast_2d(cio_db))
-        rsrp, start = self._state(kpis)
+        rsrp, start = self.state(kpis)
         offsets = engine.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=engine.device))
         serving, handovers = self._settle(rsrp, start, offsets)
 
@@ -82,7 +82,7 @@ class WhatIf:
             handovers=handovers.double().cpu().numpy(),
         )
 
-    def _state(self, kpis: StepKpis) -> tuple[Tensor, Tensor]:
+    def state(self, kpis: StepKpis) -> tuple[Tensor, Tensor]:
         """Returns RSRP (C, U) and the serving cells (U,), checked."""
         ues, cells = self._engine.scenario.mobility.ues, len(self._engine.scenario.cells)
         if kpis.ue_rsrp_dbm.shape != (ues, cells) or kpis.ue_serving_cell.shape != (ues,):
@@ -101,7 +101,7 @@ class WhatIf:
         """Lets each UE hand over while event A3 holds; returns serving cells (K, U) and handovers (K,)."""
         handover = self._engine.scenario.handover
         serving, moved = start.expand(len(offsets), -1), torch.zeros(len(offsets), device=rsrp.device)
-        for hop in range(self._hops):
+        for hop in range(self.hops):
             if hop == 0:
                 biased = rsrp + offsets.index_select(2, start)
             else:
