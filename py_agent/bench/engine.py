@@ -1,4 +1,4 @@
-"""How fast the engine is: environment steps beside those of mobile-env and of ns-3, on networks of the same size.
+"""How fast engine and emulator are: environment steps beside those of mobile-env and of ns-3, on the same sizes.
 
 The candidates take turns for about as long, so that whatever else the machine does slows down all of them. One thread;
 CPU time, that of the ns-3 program for ns-3.
@@ -58,6 +58,7 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
             "mobile-env": _steps_of(mobile_env(3 * _SITES, _UES, seed), seed),
             "T0, one environment": _steps_of(_single(scenario, "engine", seed, owned), seed),
             f"T0, {_BATCH} environments": _steps_of_many(scenario, seed),
+            "T1": _steps_of(_single(scenario, "emulator", seed, owned), seed),
             "ns-3": _steps_of_ns3(seed, rounds, owned),
         }
         for turn in turns.values():
@@ -70,9 +71,13 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
     for name, steps_a_s in speed.items():
         yield Measurement(f"{name}: environment steps a second", steps_a_s, "1/s", None)
     size = f"{_UES} UEs, {3 * _SITES} cells"
-    for name, reach, goal in (("T0, one environment", 100, 1000), (f"T0, {_BATCH} environments", 1000, 5000)):
-        ratio = speed[name] / speed["mobile-env"]
-        yield Measurement(f"{name}, over mobile-env, {size}", ratio, "", reach, goal, more_is_better=True)
+    for name, other, reach, goal in (
+        ("T0, one environment", "mobile-env", 100, 1000),
+        (f"T0, {_BATCH} environments", "mobile-env", 1000, 5000),
+        ("T1", "ns-3", 500, 2000),
+    ):
+        ratio = speed[name] / speed[other]
+        yield Measurement(f"{name}, over {other}, {size}", ratio, "", reach, goal, more_is_better=True)
 
 
 def mobile_env(stations: int, ues: int, seed: int) -> Env[Any, Any]:

@@ -24,7 +24,7 @@ class Bench(Command):
     """job: same seed, same bytes; the engine against ns-3; the bridge; the time of the tests. ns3: what the ns-3
     program costs against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire. soak: 10
     minutes of 21 cells and 100 UEs under random CIOs, three times. engine: environment steps a second of the analytic
-    engine beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs."""
+    engine and the emulator beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs."""
     quick: bool = False
     """Minutes instead of hours: measure shorter runs (ns3, soak and engine)."""
     rrc: Literal["ideal", "real"] = "ideal"
