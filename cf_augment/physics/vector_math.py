@@ -6,8 +6,10 @@ polynomials, Chebyshev interpolants of the functions on the short intervals to w
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,17 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-"""How all kernels of the engine are compiled: once, kept beside the sources; no NaN is made, so none is looked for."""
+_FILES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+SOURCES = hashlib.sha256(b"".join(source for source in _FILES if b"vector_math" in source)).hexdigest()
+"""Digest of all files with kernels."""
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compiles a kernel of the engine when it is first called, once for all processes; no NaN is looked for."""
+    kernel: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
+    # Numba would keep using code in which functions of other files, changed since, have been inlined.
+    kernel._cache._cache_file._source_stamp = SOURCES
+    return kernel
 
 
 def _interpolant(function: Callable[[np.ndarray], np.ndarray], low: float, high: float, degree: int) -> tuple[Any, ...]:
