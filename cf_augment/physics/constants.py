@@ -82,6 +82,9 @@ SPEED_OF_LIGHT_M_PER_S = 3.0e8
 TRAFFIC_START_S = 0.5
 """Simulation time at which the ns-3 program starts the flows (lte-network.cc)."""
 
+NS3_STREAMS, NS3_STREAMS_PER_UE, NS3_STREAMS_PER_CELL = 36, 12, 11
+"""Random streams that ns-3 gives to a program's other parts before the phases of the sources (found by their packets'
+times in ns-3 3.44; a test asks ns-3 for them again)."""
 BACKHAUL_S = 1.003e-3
 """From a source to the RLC queue: a link of 1 ms (traffic-flows.cc), and transmission times in the core network."""
 FULL_BUFFER_TTIS = 8
@@ -133,13 +136,34 @@ RAR_WINDOW_TTIS = 6
 """From a preamble to the next one without an answer: ns-3 LteUeMac::SendRaPreamble, LteEnbMac::RaResponseWindowSize."""
 
 
+LAST_MCS = (9, 16, 28)
+"""Of QPSK, 16QAM and 64QAM, TS 36.213 table 7.1.7.1-1."""
+CODE_RATE = (
+    0.08, 0.1, 0.11, 0.15, 0.19, 0.24, 0.3, 0.37, 0.44, 0.51, 0.3, 0.33, 0.37, 0.42, 0.48, 0.54, 0.6, 0.43, 0.45, 0.5,
+    0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.89, 0.92,
+)  # fmt: skip
+"""By MCS, ns-3 lte-mi-error-model.cc."""
+CODE_RATES = (
+    0.01, 0.026, 0.04, 0.08, 0.1, 0.11, 0.15, 0.19, 0.24, 0.3, 0.37, 0.44, 0.51, 0.075, 0.1, 0.15, 0.3, 0.33, 0.37,
+    0.42, 0.48, 0.54, 0.6, 0.1075, 0.143, 0.215, 0.43, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.89, 0.92,
+)  # fmt: skip
+"""Of the curves of code_errors(), ns-3 lte-mi-error-model.cc; those of QPSK, 16QAM and 64QAM one after the other."""
+TURBO_BITS = (*range(40, 512, 8), *range(512, 1024, 16), *range(1024, 2048, 32), *range(2048, 6145, 64))
+"""Sizes of code blocks, TS 36.212 table 5.1.3-3."""
+CODE_BLOCK_CRC_BITS = 24
+"""Of each of several code blocks, TS 36.212 5.1.2."""
+
+
 class CqiRow(Contract):
     """What ns-3's adaptive modulation and coding makes of a SINR."""
 
     cqi: int = Field(ge=1, le=15)
     mcs: int = Field(ge=0, le=28)
     sinr_db: float
-    """Lowest SINR, the same on all RBs, at which this CQI is reported (LteAmc, MiErrorModel, 10 % block error)."""
+    """Lowest SINR, the same on all RBs, at which this CQI is reported for an RBG (LteAmc, MiErrorModel, 10 % block
+    error)."""
+    wideband_sinr_db: float
+    """The same for all RBs together, which round robin scheduling goes by."""
 
 
 class BandwidthTables(Contract):
@@ -160,12 +184,38 @@ class ControlErrorRow(Contract):
     """Probability that the UE misses its grant, from this SINR to that of the next row."""
 
 
+class MutualInformationRow(Contract):
+    """One step of ns-3's curve of mutual information (LteMiErrorModel::Mib, from IEEE 802.16m EMD)."""
+
+    sinr_db: float
+    mutual_information: float = Field(ge=0, le=1)
+    """Of a coded bit, from this SINR to that of the next row."""
+
+
+class CodeErrorCurve(Contract):
+    """Block error rate of one code, 1/2 erfc((I - mean) / (sqrt(2) std)), for mutual information I."""
+
+    mean: float
+    std: float
+
+
+class CodeErrors(Contract):
+    """ns-3's curves for code blocks of one size (LteMiErrorModel::MappingMiBler)."""
+
+    bits: int
+    """The least size for which they hold."""
+    curves: list[CodeErrorCurve]
+    """By CODE_RATES."""
+
+
 class LteTables(Contract):
     """The file that `mlb-lte-tables` writes."""
 
     amc_model: str
     bandwidth_rb: dict[int, BandwidthTables]
     control_error: list[ControlErrorRow]
+    mutual_information: dict[Literal["qpsk", "16qam", "64qam"], list[MutualInformationRow]]
+    code_error: list[CodeErrors]
 
 
 TABLES = Path(__file__).with_name("lte_tables.json")
@@ -184,6 +234,17 @@ def lte_tables(bandwidth_rb: int) -> BandwidthTables:
 def control_errors() -> list[ControlErrorRow]:
     """Returns ns-3's curve of missed control regions, by rising SINR; the first row also holds below it."""
     return _tables().control_error
+
+
+def mutual_information() -> list[list[MutualInformationRow]]:
+    """Returns ns-3's curves of mutual information for QPSK, 16QAM and 64QAM, by rising SINR."""
+    curves = _tables().mutual_information
+    return [curves["qpsk"], curves["16qam"], curves["64qam"]]
+
+
+def code_errors() -> list[CodeErrors]:
+    """Returns ns-3's block error curves, by rising code block size."""
+    return _tables().code_error
 
 
 def granted_rb(bandwidth_rb: int, last_rbg: bool = False) -> int:

@@ -14,14 +14,17 @@ from cf_augment.physics.constants import (
     CQI_REQUEST_TTIS,
     GAIN_PERIOD_TTIS,
     L1_PERIOD_TTIS,
+    NS3_STREAMS,
+    NS3_STREAMS_PER_CELL,
+    NS3_STREAMS_PER_UE,
     TRAFFIC_START_S,
     TTI_NS,
     TTI_S,
 )
 from cf_augment.physics.emulator.config import config_of, interval_ns_of
 from cf_augment.physics.emulator.kernel import run
-from cf_augment.physics.emulator.state import Floats, Ints, State, Totals, initial_state
-from cf_augment.physics.emulator.traffic import random_state
+from cf_augment.physics.emulator.state import Floats, Ints, State, initial_state
+from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.engine import FARTHEST_M
 from cf_augment.physics.radio import GRID_S, Radio
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
@@ -51,22 +54,19 @@ class _Episode:
 class EmulatorBackend:
     """One environment in the TTI emulator.
 
-    What is random follows the seed: Poisson and on-off sources on the streams that ns-3 has for them, so that packets
-    come as in an episode of ns-3 with the same seed; all else on streams of the emulator.
+    What is random follows the seed: the sources draw from the streams that ns-3 has for them, so that packets come when
+    they come in an episode of ns-3 with the same seed; missed grants and broken blocks, from a stream of the emulator.
 
     Args:
         scenario: The scenario.
 
     Raises:
-        ConfigError: the scenario has real RRC, CQI from PDSCH, round robin scheduling or uplink traffic, which the
-            emulator does not mirror.
+        ConfigError: the scenario has real RRC or uplink traffic, which the emulator does not mirror.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         for field, value, mirrored in (
             ("radio.rrc", scenario.radio.rrc, "ideal"),
-            ("radio.cqi", scenario.radio.cqi, "control"),
-            ("radio.scheduler", scenario.radio.scheduler, "pf"),
             ("traffic.uplink_bps", scenario.traffic.uplink_bps, 0.0),
         ):
             if value != mirrored:
@@ -97,11 +97,17 @@ class EmulatorBackend:
         start = round(TRAFFIC_START_S / TTI_S)
         state.ues["off_ns"] = start * TTI_NS
         if self.scenario.traffic.arrivals.model == "cbr":
-            phases = stream(seed, "emulator", "phases").random(ues)
+            drawn_before = NS3_STREAMS + NS3_STREAMS_PER_UE * ues + NS3_STREAMS_PER_CELL * len(self.scenario.cells)
+            phases = uniforms(random_state(drawn_before, seed), ues)
             state.ues["off_ns"] += np.rint(phases * state.ues["interval_ns"]).astype(np.int64)
-        for flow in range(2 * ues):
-            state.ues["random"][flow // 2, flow % 2] = random_state(_FLOW_STREAM + flow, seed)
-        self._episode = _Episode(trace, state, stream(seed, "emulator", "errors"))
+        elif self.scenario.traffic.arrivals.model != "full-buffer":
+            for flow in range(2 * ues):
+                state.ues["random"][flow // 2, flow % 2] = random_state(_FLOW_STREAM + flow, seed)
+        if self.scenario.traffic.arrivals.model == "on-off":
+            # OnOffApplication of ns-3 3.44 draws its first off time twice, and waits for the second.
+            for ue in range(ues):
+                uniforms(state.ues["random"][ue, 1], 1)
+        self._episode = _Episode(trace, state, stream(seed, "emulator"))
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
@@ -158,8 +164,10 @@ class EmulatorBackend:
     def _run(self, start: int, end: int, control: Floats) -> StepKpis:
         """Runs from just after TTI `start` to just after TTI `end`."""
         episode = self._running("step()")
-        ues, cells = episode.state.l3_dbm.shape
-        totals = Totals.zero(cells, ues)
+        ues = len(episode.state.ues)
+        episode.state.ues["delivered"] = 0
+        for name in ("arrived", "delivered", "prbs"):
+            episode.state.cells[name] = 0
         events = np.zeros((_EVENTS_PER_MEASUREMENT * ues * ((end - start) // L1_PERIOD_TTIS + 2), 5), dtype=np.int64)
 
         rows = -(-(end - start) // POWER_STEP_TTIS) + 1
@@ -171,16 +179,15 @@ class EmulatorBackend:
         l1_dbm = np.ascontiguousarray(self._radio.l1_rsrp_dbm(local)[0].mT.numpy())
 
         count = run(
-            self._config, episode.state, totals, (power_mw, float(POWER_STEP_TTIS), l1_dbm),
+            self._config, episode.state, (power_mw, float(POWER_STEP_TTIS), l1_dbm),
             self._parameters(control), episode.rng, events, start, end,
         )  # fmt: skip
-        return self._kpis(start, end, totals, events[:count], l1_dbm[-1])
+        return self._kpis(start, end, events[:count], l1_dbm[-1])
 
-    def _kpis(self, start: int, end: int, totals: Totals, log: Ints, l1_dbm: Floats) -> StepKpis:
-        episode = self._running("step()")
-        position_m, serving = self._position_m(np.array([end])), episode.state.ues["serving"].copy()
-        rsrp = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
-        heard = torch.from_numpy(np.where(serving >= 0, serving, l1_dbm.argmax(axis=1)))
+    def _kpis(self, start: int, end: int, log: Ints, l1_dbm: Floats) -> StepKpis:
+        state = self._running("step()").state
+        ues, cells = state.ues, state.cells
+        position_m, serving = self._position_m(np.array([end])), ues["serving"].copy()
         interval_s = (end - start) * TTI_S
         bits_per_s = np.float64(8 * self.scenario.traffic.packet_bytes / interval_s)
         events = np.zeros(len(log), dtype=EVENT_DTYPE)
@@ -189,18 +196,25 @@ class EmulatorBackend:
             events[name] = log[:, column]
         return StepKpis(
             time_s=np.asarray(round((end - self._warmup) * TTI_S, 9)),
-            prb_utilization=totals.prbs / (self.scenario.radio.dl_bandwidth_rb * (end - start)),
-            offered_bps=totals.arrived * bits_per_s,
-            served_bps=totals.delivered * bits_per_s,
-            connected_ues=np.bincount(serving[serving >= 0], minlength=len(totals.prbs)).astype(np.float64),
+            prb_utilization=cells["prbs"] / (self.scenario.radio.dl_bandwidth_rb * (end - start)),
+            offered_bps=cells["arrived"] * bits_per_s,
+            served_bps=cells["delivered"] * bits_per_s,
+            connected_ues=np.bincount(serving[serving >= 0], minlength=len(cells)).astype(np.float64),
             ue_position_m=position_m[0],
             ue_serving_cell=serving,
             ue_rsrp_dbm=l1_dbm.astype(np.float64),
-            ue_sinr_db=self._radio.sinr_db(rsrp, heard[None])[0].numpy().astype(np.float64),
-            ue_throughput_bps=totals.ue_delivered * bits_per_s,
+            ue_sinr_db=self._sinr_db(position_m, np.where(serving >= 0, serving, l1_dbm.argmax(axis=1))),
+            ue_throughput_bps=ues["delivered"] * bits_per_s,
             events=events,
             handovers=np.asarray(float((events["kind"] == EventKind.HANDOVER_START).sum())),
         )
+
+    def _sinr_db(self, position_m: Floats, cell: Ints) -> Floats:
+        """(U,) SINR that CQI are made from, of UEs at positions (1, U, 2)."""
+        if self.scenario.radio.cqi == "pdsch":
+            return np.asarray(10 * np.log10(self._running("step()").state.ues["data_sinr"]))
+        rsrp_dbm = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
+        return self._radio.sinr_db(rsrp_dbm, torch.from_numpy(cell[None]))[0].numpy().astype(np.float64)
 
     def _position_m(self, ttis: Ints) -> Floats:
         """(T, U, 2) positions at TTIs; before the trace begins, the UEs stand."""

@@ -1,4 +1,4 @@
-"""What a UE hears: SINR of the control region, CQI, and missed blocks."""
+"""What a UE hears: SINR of the control and the data region, CQI, and missed grants."""
 
 from __future__ import annotations
 
@@ -23,22 +23,54 @@ def rank(thresholds: Floats, value: float) -> int:
 
 
 @njit
-def control_sinr(config: Config, power_mw: Floats, place: float, ue: int, cell: int) -> float:
-    """SINR of the control region, in which all cells send.
-
-    Args:
-        power_mw: (T, U, C) received power of one resource element.
-        place: Where between the rows of power_mw.
-    """
+def heard_mw(power_mw: Floats, place: float, ue: int, cell: int) -> float:
+    """Power of one resource element of a cell, between the rows of power_mw (T, U, C)."""
     row = min(int(place), power_mw.shape[0] - 2)
-    share = place - row
-    total = own = 0.0
+    before, after = power_mw[row, ue, cell], power_mw[row + 1, ue, cell]
+    return before + (after - before) * (place - row)
+
+
+@njit
+def control_sinr(config: Config, power_mw: Floats, place: float, ue: int, cell: int) -> float:
+    """SINR of the control region, in which all cells send."""
+    interference = 0.0
     for other in range(power_mw.shape[2]):
-        power = power_mw[row, ue, other] * (1 - share) + power_mw[row + 1, ue, other] * share
-        total += power
-        if other == cell:
-            own = power
-    return own / (total - own + config.of.noise_mw)
+        if other != cell:
+            interference += heard_mw(power_mw, place, ue, other)
+    return heard_mw(power_mw, place, ue, cell) / (interference + config.noise_mw)
+
+
+@njit
+def data_sinr(config: Config, state: State, power_mw: Floats, place: float, ue: int, cell: int, rbg: int) -> float:
+    """SINR of one RBG of the data region in the last TTI, in which those cells sent that had something to send.
+
+    A UE whose cell had nothing to send knows of no interference.
+    """
+    interference = 0.0
+    if state.cells[cell].sent != 0:
+        for other in range(power_mw.shape[2]):
+            if (state.cells[other].sent >> rbg) & 1 and other != cell:
+                interference += heard_mw(power_mw, place, ue, other)
+    return heard_mw(power_mw, place, ue, cell) / (interference + config.noise_mw)
+
+
+@njit
+def differing_rbgs(config: Config) -> int:
+    """RBGs that can have a SINR of their own: under proportional fair scheduling a cell sends on all or on none."""
+    return config.rbgs if config.round_robin else 1
+
+
+@njit
+def hear_data(config: Config, state: State, power_mw: Floats, place: float, ue: int) -> int:
+    """Measures the data region of the last TTI: sets data_sinr of the UE, the mean over RBGs, and returns the CQI."""
+    me, rbgs = state.ues[ue], differing_rbgs(config)
+    cqi, total = 0, 0.0
+    for rbg in range(rbgs):
+        sinr = data_sinr(config, state, power_mw, place, ue, me.serving, rbg)
+        total += sinr
+        cqi += rank(config.cqi_sinr, sinr)
+    me.data_sinr = total / rbgs
+    return cqi // rbgs
 
 
 @njit
@@ -55,7 +87,7 @@ def _update_channel(config: Config, state: State, power_mw: Floats, place: float
     if me.channel_stamp != period:
         me.channel_stamp = period
         sinr = control_sinr(config, power_mw, place, ue, me.serving)
-        me.channel_cqi = rank(config.of.cqi_sinr, sinr)
+        me.channel_cqi = rank(config.cqi_sinr, sinr)
         me.channel_miss = miss_rate(config, sinr)
 
 
@@ -65,11 +97,15 @@ def report_cqi(config: Config, state: State, power_mw: Floats, place: float, ue:
     me = state.ues[ue]
     if me.serving == NO_CELL or me.handover_end != NEVER:
         return
-    period = 1 if tti < me.cqi_request_end else CQI_PERIOD_TTIS
+    period = 1 if config.pdsch or tti < me.cqi_request_end else CQI_PERIOD_TTIS
     if tti - me.cqi_last > period:
         me.cqi_last = tti
-        _update_channel(config, state, power_mw, place, ue, tti)
-        state.bearers[me.bearer].cqi_underway[(tti + CQI_DELAY_TTIS) % RING] = me.channel_cqi
+        if config.pdsch:
+            cqi = hear_data(config, state, power_mw, place, ue)
+        else:
+            _update_channel(config, state, power_mw, place, ue, tti)
+            cqi = me.channel_cqi
+        state.bearers[me.bearer].cqi_underway[(tti + CQI_DELAY_TTIS) % RING] = cqi
 
 
 @njit

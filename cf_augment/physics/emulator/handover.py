@@ -23,7 +23,7 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, Config, Floats, Ints, State, Totals
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, Config, Floats, Ints, State
 from cf_augment.physics.emulator.traffic import refill
 
 T310_STARTS = round(OUT_OF_SYNC_S / (L1_PERIOD_TTIS * TTI_S))
@@ -47,6 +47,7 @@ def join(state: State, bearer: int, cell: int) -> None:
     new.cqi_underway[:] = -1
     new.mean_rate = 1.0
     new.harq_free[:] = 0
+    new.failures[:] = 0
     new.harq_current = 0
     new.next_sn = new.next_in_order = new.vr_ur = new.vr_ux = new.vr_uh = 0
     new.holds_part = False
@@ -99,7 +100,7 @@ def measure(
         l3_dbm[cell] = (1 - L3_COEFFICIENT) * l3_dbm[cell] + L3_COEFFICIENT * l1_dbm[cell]
     if not connected:
         return
-    own_dbm = l3_dbm[me.serving] + config.of.a3_offset_db
+    own_dbm = l3_dbm[me.serving] + config.a3_offset_db
     for cell in range(len(l1_dbm)):
         margin_db = l3_dbm[cell] + offset_db[me.serving, cell] - own_dbm
         if margin_db < -hysteresis_db[me.serving]:
@@ -142,7 +143,7 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
 
 
 @njit
-def end_handover(config: Config, state: State, totals: Totals, ue: int, tti: int) -> None:
+def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     """The target cell has the UE's confirmation, and what came for it in the meantime goes into its queue."""
     me = state.ues[ue]
     leave(state, me.bearer ^ 1)
@@ -150,7 +151,7 @@ def end_handover(config: Config, state: State, totals: Totals, ue: int, tti: int
     me.handover_end = NEVER
     me.forwarded = me.out_of_sync = 0
     me.cqi_request_end = tti + CQI_REQUEST_TTIS
-    refill(config, state, totals, ue, tti * TTI_NS)
+    refill(config, state, ue, tti * TTI_NS)
 
 
 @njit

@@ -14,7 +14,8 @@ from cf_augment.physics.constants import (
     L1_PERIOD_TTIS,
     RLC_REPORT_TTIS,
 )
-from cf_augment.physics.emulator.channel import control_sinr, hears_grant, report_cqi
+from cf_augment.physics.emulator.channel import control_sinr, hear_data, hears_grant, report_cqi
+from cf_augment.physics.emulator.errors import decodes
 from cf_augment.physics.emulator.handover import (
     attach,
     due_target,
@@ -25,8 +26,8 @@ from cf_augment.physics.emulator.handover import (
     start_handover,
 )
 from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report
-from cf_augment.physics.emulator.scheduler import acknowledge, schedule
-from cf_augment.physics.emulator.state import BEARER, NEVER, NO_CELL, RING, SN, Config, Floats, Ints, State, Totals
+from cf_augment.physics.emulator.scheduler import acknowledge, fail, schedule
+from cf_augment.physics.emulator.state import BEARER, NEVER, NO_CELL, RBGS, RING, SN, Config, Floats, Ints, State
 from cf_augment.physics.emulator.traffic import send_packets
 from ns3_scenarios.kpis import EventKind
 
@@ -51,7 +52,6 @@ def _log(events: Ints, count: int, tti: int, ue: int, source: int, target: int, 
 def _move(
     config: Config,
     state: State,
-    totals: Totals,
     power_mw: Floats,
     place: float,
     rng: Generator,
@@ -63,7 +63,7 @@ def _move(
     for ue in range(len(state.ues)):
         me = state.ues[ue]
         if me.handover_end == tti:
-            end_handover(config, state, totals, ue, tti)
+            end_handover(config, state, ue, tti)
             count = _log(events, count, tti, ue, me.handover_source, me.serving, HANDOVER_OK)
         if me.target == NO_CELL:
             continue
@@ -108,11 +108,14 @@ def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
 
 
 @njit
-def _receive_all(
-    config: Config, state: State, totals: Totals, power_mw: Floats, place: float, rng: Generator, tti: int
-) -> None:
+def _receive_all(config: Config, state: State, power_mw: Floats, place: float, rng: Generator, tti: int) -> None:
     """What the UEs make of the blocks that were sent in a TTI, at its end."""
     slot = tti % RING
+    for sender in state.cells:
+        sender.sent = 0
+        for index in range(sender.block_count[slot]):
+            if sender.blocks[slot, index, SN] >= 0:
+                sender.sent |= sender.blocks[slot, index, RBGS]
     for cell in range(len(state.cells)):
         for index in range(state.cells[cell].block_count[slot]):
             block = state.cells[cell].blocks[slot, index]
@@ -120,9 +123,13 @@ def _receive_all(
             ue = bearer // 2
             if state.ues[ue].bearer != bearer or state.bearers[bearer].cell != cell or block[SN] < 0:
                 continue
-            if hears_grant(config, state, power_mw, place, rng, ue, tti):
+            if not hears_grant(config, state, power_mw, place, rng, ue, tti):
+                continue
+            if decodes(config, state, power_mw, place, rng, cell, block):
                 acknowledge(state, block, tti)
-                receive(config, state, totals, bearer, block[SN], tti + 1)
+                receive(config, state, bearer, block[SN], tti + 1)
+            else:
+                fail(state, cell, block, tti)
         state.cells[cell].block_count[slot] = 0
 
 
@@ -130,9 +137,10 @@ def _receive_all(
 def _report_all(config: Config, state: State, power_mw: Floats, place: float, tti: int) -> None:
     """CQI reports of the UEs that hear the control region of a TTI.
 
-    All do when it has synchronisation signals, else only those that are addressed (lte-spectrum-channel.cc).
+    All do when it has synchronisation signals, else only those that are addressed, unless the CQI is that of the data
+    region, for which the ns-3 program runs without its shortcut (lte-spectrum-channel.cc).
     """
-    if tti % GAIN_PERIOD_TTIS == 0:
+    if config.pdsch or tti % GAIN_PERIOD_TTIS == 0:
         for ue in range(len(state.ues)):
             report_cqi(config, state, power_mw, place, ue, tti)
         return
@@ -145,15 +153,15 @@ def _report_all(config: Config, state: State, power_mw: Floats, place: float, tt
 
 
 @njit
-def _fill_queues(config: Config, state: State, totals: Totals, tti: int) -> None:
+def _fill_queues(config: Config, state: State, tti: int) -> None:
     """What sources send and timers do until the scheduler runs."""
     slot = tti % RING
     for ue in range(len(state.ues)):
         me = state.ues[ue]
         queue = state.bearers[me.bearer]
         if queue.reorder_due <= tti:
-            end_reordering(config, state, totals, me.bearer, tti)
-        send_packets(config, state, totals, ue, tti)
+            end_reordering(config, state, me.bearer, tti)
+        send_packets(config, state, ue, tti)
         packets = me.underway[slot]
         if packets > 0:
             me.underway[slot] = 0
@@ -187,7 +195,6 @@ def _compiled(sources: str) -> Any:
     def run(
         config: Config,
         state: State,
-        totals: Totals,
         radio: Radio,
         control: Control,
         rng: Generator,
@@ -202,8 +209,8 @@ def _compiled(sources: str) -> Any:
         fire = start
         for tti in range(start + 1, end + 1):
             place = _place(start, tti - 1, power_step)
-            count = _move(config, state, totals, power_mw, place, rng, events, count, tti - 1)
-            _receive_all(config, state, totals, power_mw, place, rng, tti - 1)
+            count = _move(config, state, power_mw, place, rng, events, count, tti - 1)
+            _receive_all(config, state, power_mw, place, rng, tti - 1)
             place = _place(start, tti, power_step)
             if tti % L1_PERIOD_TTIS == 0:
                 l1 = l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS]
@@ -212,9 +219,13 @@ def _compiled(sources: str) -> Any:
             if fire <= tti:
                 fire = _trigger_all(state, control[0], tti)
             _report_all(config, state, power_mw, place, tti)
-            _fill_queues(config, state, totals, tti)
+            _fill_queues(config, state, tti)
             for cell in range(cells):
-                schedule(config, state, totals, cell, tti)
+                schedule(config, state, cell, tti)
+        if config.pdsch:
+            for ue in range(len(state.ues)):
+                if state.ues[ue].serving != NO_CELL:
+                    hear_data(config, state, power_mw, _place(start, end, power_step), ue)
         return count
 
     return run
@@ -222,7 +233,7 @@ def _compiled(sources: str) -> Any:
 
 def _digest() -> str:
     folder = Path(__file__).parent
-    compiled = ("channel", "handover", "kernel", "rlc", "scheduler", "state", "traffic", "../constants")
+    compiled = ("channel", "errors", "handover", "kernel", "rlc", "scheduler", "state", "traffic", "../constants")
     return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in compiled)).hexdigest()
 
 

@@ -17,14 +17,13 @@ from cf_augment.physics.emulator.state import (
     WINDOW,
     Config,
     State,
-    Totals,
 )
 from cf_augment.physics.emulator.traffic import fill
 
 
 @njit
 def _queue_bytes(config: Config, queue: Any) -> int:
-    return 0 if queue.packets == 0 else queue.head_bytes + (queue.packets - 1) * config.of.packet_bytes
+    return 0 if queue.packets == 0 else queue.head_bytes + (queue.packets - 1) * config.packet_bytes
 
 
 @njit
@@ -39,9 +38,9 @@ def enqueue(config: Config, state: State, bearer: int, packets: int) -> None:
     """Packets reach the queue; those that find it full are lost."""
     me, queue = state.ues[bearer // 2], state.bearers[bearer]
     for _ in range(packets):
-        if _queue_bytes(config, queue) + config.of.packet_bytes <= config.of.buffer_bytes:
+        if _queue_bytes(config, queue) + config.packet_bytes <= config.buffer_bytes:
             if queue.packets == 0:
-                queue.head_bytes = config.of.packet_bytes
+                queue.head_bytes = config.packet_bytes
                 queue.base = me.arrived - queue.head_sdu
             queue.packets += 1
         me.arrived += 1
@@ -57,7 +56,7 @@ def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) ->
         return -1
     room, count = size - RLC_BYTES, 0
     first = queue.head_sdu
-    edges = STARTS_INSIDE if queue.head_bytes < config.of.packet_bytes else 0
+    edges = STARTS_INSIDE if queue.head_bytes < config.packet_bytes else 0
     while True:
         count += 1
         if queue.head_bytes > room:
@@ -67,7 +66,7 @@ def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) ->
         room -= queue.head_bytes
         queue.packets -= 1
         queue.head_sdu += 1
-        queue.head_bytes = config.of.packet_bytes
+        queue.head_bytes = config.packet_bytes
         if room <= RLC_BYTES or queue.packets == 0:
             break
         # Length indicators take 12 bits, padded to whole bytes.
@@ -83,13 +82,13 @@ def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) ->
 
 
 @njit
-def receive(config: Config, state: State, totals: Totals, bearer: int, sn: int, tti: int) -> None:
+def receive(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """A PDU has reached the UE just before a TTI (TS 36.322 5.1.2.2)."""
     entity = state.bearers[bearer]
     entity.pdu_received[sn % WINDOW] = 1
     entity.vr_uh = max(entity.vr_uh, sn + 1)
     if sn == entity.vr_ur:
-        _reassemble_from(config, state, totals, bearer, sn, tti)
+        _reassemble_from(config, state, bearer, sn, tti)
     if entity.vr_ux <= entity.vr_ur:
         entity.reorder_due = NEVER
     if entity.reorder_due == NEVER:
@@ -97,13 +96,13 @@ def receive(config: Config, state: State, totals: Totals, bearer: int, sn: int, 
 
 
 @njit
-def end_reordering(config: Config, state: State, totals: Totals, bearer: int, tti: int) -> None:
+def end_reordering(config: Config, state: State, bearer: int, tti: int) -> None:
     """The reordering timer has expired: what is missing is lost."""
     entity = state.bearers[bearer]
     for sn in range(entity.vr_ur, entity.vr_ux):
         if entity.pdu_received[sn % WINDOW] != 0:
-            _reassemble(config, state, totals, bearer, sn, tti)
-    _reassemble_from(config, state, totals, bearer, entity.vr_ux, tti)
+            _reassemble(config, state, bearer, sn, tti)
+    _reassemble_from(config, state, bearer, entity.vr_ux, tti)
     _start_reordering(state, bearer, tti)
 
 
@@ -117,16 +116,16 @@ def _start_reordering(state: State, bearer: int, tti: int) -> None:
 
 
 @njit
-def _reassemble_from(config: Config, state: State, totals: Totals, bearer: int, sn: int, tti: int) -> None:
+def _reassemble_from(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     entity = state.bearers[bearer]
     while sn < entity.vr_uh and entity.pdu_received[sn % WINDOW] != 0:
-        _reassemble(config, state, totals, bearer, sn, tti)
+        _reassemble(config, state, bearer, sn, tti)
         sn += 1
     entity.vr_ur = sn
 
 
 @njit
-def _reassemble(config: Config, state: State, totals: Totals, bearer: int, sn: int, tti: int) -> None:
+def _reassemble(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """Delivers the SDUs that end in a PDU; a PDU missing before it costs the SDU that goes on in it."""
     ue, entity = bearer // 2, state.bearers[bearer]
     pdu = entity.pdu[sn % WINDOW]
@@ -143,8 +142,8 @@ def _reassemble(config: Config, state: State, totals: Totals, bearer: int, sn: i
     if complete == 0:
         return
     me = state.ues[ue]
-    totals.ue_delivered[ue] += complete
+    state.ues[ue].delivered += complete
     if me.serving >= 0:
-        totals.delivered[me.serving] += complete
+        state.cells[me.serving].delivered += complete
     me.expected = max(me.expected, entity.base + first + count - (1 if ends_inside else 0))
-    fill(config, state, totals, ue, tti * TTI_NS - 1)
+    fill(config, state, ue, tti * TTI_NS - 1)

@@ -26,25 +26,24 @@ from cf_augment.physics.emulator.state import (
     Config,
     Ints,
     State,
-    Totals,
 )
 
 
 @njit
-def schedule(config: Config, state: State, totals: Totals, cell: int, tti: int) -> None:
+def schedule(config: Config, state: State, cell: int, tti: int) -> None:
     """Decides what a cell sends MAC_TO_CHANNEL_TTIS later."""
-    used = _send_again(config, state, totals, cell, tti)
-    if used == (1 << config.of.rbgs) - 1:
+    used = _send_again(config, state, cell, tti)
+    if used == (1 << config.rbgs) - 1:
         # ns-3 returns here, before it updates the means of proportional fair scheduling.
         return
-    if config.of.round_robin:
-        _round_robin(config, state, totals, cell, tti, used)
+    if config.round_robin:
+        _round_robin(config, state, cell, tti, used)
     else:
-        _proportional_fair(config, state, totals, cell, tti, used)
+        _proportional_fair(config, state, cell, tti, used)
 
 
 @njit
-def _send_again(config: Config, state: State, totals: Totals, cell: int, tti: int) -> int:
+def _send_again(config: Config, state: State, cell: int, tti: int) -> int:
     """Sends failed blocks again, on the RBGs they had; returns the bit map of RBGs used."""
     used = 0
     slot = tti % RING
@@ -60,18 +59,18 @@ def _send_again(config: Config, state: State, totals: Totals, cell: int, tti: in
         block[SENDINGS] += 1
         queue.resent = tti
         used |= block[RBGS]
-        _send(config, state, totals, cell, block, tti)
+        _send(config, state, cell, block, tti)
     state.cells[cell].failed_count[slot] = 0
     return used
 
 
 @njit
-def _send(config: Config, state: State, totals: Totals, cell: int, block: Ints, tti: int) -> None:
+def _send(config: Config, state: State, cell: int, block: Ints, tti: int) -> None:
     slot, sender = (tti + MAC_TO_CHANNEL_TTIS) % RING, state.cells[cell]
     sender.blocks[slot, sender.block_count[slot]] = block
     sender.block_count[slot] += 1
     state.bearers[block[BEARER]].harq_free[block[PROCESS]] = tti + HARQ_TIMEOUT_TTIS
-    totals.prbs[cell] += count_rbgs(block[RBGS]) * config.of.rbg_size_rb
+    state.cells[cell].prbs += count_rbgs(block[RBGS]) * config.rbg_size_rb
 
 
 @njit
@@ -96,37 +95,37 @@ def _can_send(state: State, bearer: int, tti: int) -> bool:
 
 
 @njit
-def _grant(config: Config, state: State, totals: Totals, cell: int, bearer: int, rbgs: int, tti: int) -> int:
+def _grant(config: Config, state: State, cell: int, bearer: int, rbgs: int, tti: int) -> int:
     """Sends a new block on the RBGs of a bit map; returns its size in bytes."""
     queue = state.bearers[bearer]
     process = (queue.harq_current + 1) % PROCESSES
     while queue.harq_free[process] > tti:
         process = (process + 1) % PROCESSES
     queue.harq_current = process
-    size = config.of.block_bytes[queue.cqi, count_rbgs(rbgs)]
+    size = config.block_bytes[queue.cqi, count_rbgs(rbgs)]
     queue.reported_bytes = max(0, queue.reported_bytes - (size - RLC_BYTES))
     block = queue.harq_block[process]
     block[BEARER], block[PROCESS], block[CQI] = bearer, process, queue.cqi
     block[BYTES], block[RBGS], block[SENDINGS] = size, rbgs, 0
     block[SN] = build_pdu(config, state, bearer, size, tti)
-    _send(config, state, totals, cell, block, tti)
+    _send(config, state, cell, block, tti)
     return size
 
 
 @njit
-def _proportional_fair(config: Config, state: State, totals: Totals, cell: int, tti: int, used: int) -> None:
+def _proportional_fair(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """All free RBGs go to one bearer, for a CQI is the same on all of them, whatever it has to send."""
     members = state.members[cell, : state.cells[cell].members]
     best, best_metric = -1, 0.0
     for bearer in members:
         if _can_send(state, bearer, tti):
             queue = state.bearers[bearer]
-            metric = config.of.rbg_rate[queue.cqi] / queue.mean_rate
+            metric = config.rbg_rate[queue.cqi] / queue.mean_rate
             if metric > best_metric:
                 best, best_metric = bearer, metric
     size = 0
     if best >= 0:
-        size = _grant(config, state, totals, cell, best, ~used & ((1 << config.of.rbgs) - 1), tti)
+        size = _grant(config, state, cell, best, ~used & ((1 << config.rbgs) - 1), tti)
     for bearer in members:
         state.bearers[bearer].mean_rate *= 1 - 1 / PF_WINDOW_TTIS
     if best >= 0:
@@ -134,7 +133,7 @@ def _proportional_fair(config: Config, state: State, totals: Totals, cell: int, 
 
 
 @njit
-def _round_robin(config: Config, state: State, totals: Totals, cell: int, tti: int, used: int) -> None:
+def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """Equal shares, counted in RBGs, for all who have something to send, by RNTI after the one served last."""
     members = state.members[cell, : state.cells[cell].members]
     active = 0
@@ -143,7 +142,7 @@ def _round_robin(config: Config, state: State, totals: Totals, cell: int, tti: i
             active += 1
     if active == 0:
         return
-    free = config.of.rbgs - count_rbgs(used)
+    free = config.rbgs - count_rbgs(used)
     share = max(1, free // active)
     first = 0
     for index in range(len(members)):
@@ -161,7 +160,7 @@ def _round_robin(config: Config, state: State, totals: Totals, cell: int, tti: i
                 rbgs |= 1 << rbg
                 left -= 1
             rbg += 1
-        _grant(config, state, totals, cell, bearer, rbgs, tti)
+        _grant(config, state, cell, bearer, rbgs, tti)
         free -= share
         if free == 0:
             state.cells[cell].last_served_rnti = state.bearers[bearer].rnti

@@ -1,4 +1,4 @@
-"""What the emulator knows: constants of a scenario, state of its network, and what an interval adds up to.
+"""What the emulator knows: constants of a scenario, and the state of its network.
 
 U UEs, C cells. A UE has two bearers, 2 u and 2 u + 1, of which it uses one; after a handover the other one lives on in
 the source cell until that releases it. Times are TTIs since the start of the simulation, unless their name says ns.
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cf_augment.physics.constants import CODE_RATES
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -25,6 +27,12 @@ RING = 16
 """TTIs for which something can be under way; more than any delay between eNB and UE, and from the source to the eNB."""
 WINDOW = 512
 """PDUs that RLC can put in order, TS 36.322 7.2."""
+HISTORY = 3
+"""Failed receptions of a block that a UE combines with the next one: ns-3 LteHarqPhy."""
+STEPS = 1000
+"""Of a tabulated curve, at most."""
+SIZE_CLASSES = 9
+"""Of code blocks, in code_errors()."""
 MAX_RBGS = 25
 """On 100 RBs, TS 36.213 table 7.1.6.1-1."""
 
@@ -59,6 +67,8 @@ UE = np.dtype(
         ("channel_stamp", _INT),
         ("channel_cqi", _INT),
         ("channel_miss", _FLOAT),
+        # Of the data region, when the UE heard it last.
+        ("data_sinr", _FLOAT),
         ("interval_ns", _INT),
         # When the next packet is sent, NEVER before the first is drawn.
         ("send_ns", _INT),
@@ -75,6 +85,8 @@ UE = np.dtype(
         ("expected", _INT),
         # Packets that have reached the eNB.
         ("arrived", _INT),
+        # Packets delivered in this interval.
+        ("delivered", _INT),
     ]
 )
 
@@ -100,6 +112,11 @@ BEARERS = np.dtype(
         ("harq_free", _INT, (PROCESSES,)),
         ("harq_current", _INT),
         ("harq_block", _INT, (PROCESSES, BLOCK)),
+        # What the UE keeps of a process: how often it failed, mutual information, code bits, and bits of the first.
+        ("failures", _INT, (PROCESSES,)),
+        ("failed_mi", _FLOAT, (PROCESSES, HISTORY)),
+        ("failed_bits", _INT, (PROCESSES, HISTORY)),
+        ("failed_size", _INT, (PROCESSES,)),
         # TTI of the last retransmission.
         ("resent", _INT),
         ("next_sn", _INT),
@@ -119,9 +136,15 @@ BEARERS = np.dtype(
 
 CELL = np.dtype(
     [
+        # Packets sent to and delivered to UEs of the cell in this interval, and PRBs granted.
+        ("arrived", _INT),
+        ("delivered", _INT),
+        ("prbs", _INT),
         ("members", _INT),
         ("next_rnti", _INT),
         ("last_served_rnti", _INT),
+        # Bit map of the RBGs on which the cell sent data in the TTI before this one.
+        ("sent", _INT),
         # Blocks by the TTI that they are sent in.
         ("blocks", _INT, (RING, MAX_RBGS, BLOCK)),
         ("block_count", _INT, (RING,)),
@@ -144,6 +167,17 @@ CONFIG = np.dtype(
         ("rbg_rate", _FLOAT, (16,)),
         # Least SINR of CQI 1 to 15, linear.
         ("cqi_sinr", _FLOAT, (15,)),
+        # Whether the CQI is that of the data region.
+        ("pdsch", _BOOL),
+        # By CQI: modulation and code rate, and the curve of code_errors() of a first transmission.
+        ("modulation", _INT, (16,)),
+        ("code_rate", _FLOAT, (16,)),
+        ("curve", _INT, (16,)),
+        # First and last curve that a retransmission is judged by, by modulation.
+        ("first_curve", _INT, (3,)),
+        ("last_curve", _INT, (3,)),
+        # By CQI and number of RBGs: how many code blocks of which class of sizes, twice.
+        ("code_blocks", _INT, (16, MAX_RBGS + 1, 2, 2)),
         ("noise_mw", _FLOAT),
         ("round_robin", _BOOL),
         ("a3_offset_db", _FLOAT),
@@ -151,20 +185,24 @@ CONFIG = np.dtype(
         ("mean_on_ns", _FLOAT),
         ("mean_off_ns", _FLOAT),
         ("window_packets", _INT),
+        # SINR from which the next rate holds, linear, and the probability that a UE misses the control region.
+        ("miss_sinr", _FLOAT, (STEPS,)),
+        ("miss_rate", _FLOAT, (STEPS + 1,)),
+        # By modulation: SINR from which the next entry holds, linear, and the mutual information of a bit.
+        ("information_sinr", _FLOAT, (3, STEPS)),
+        ("information", _FLOAT, (3, STEPS + 1)),
+        # Of the block error curves: code rate, and by class of sizes the mutual information at which half of the code
+        # blocks fail, and its standard deviation.
+        ("curve_rate", _FLOAT, (len(CODE_RATES),)),
+        ("curve_mean", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
+        ("curve_std", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
     ],
     align=True,
 )
 
 
-class Config(NamedTuple):
-    """Constants of a scenario."""
-
-    of: Any
-    """A record of CONFIG."""
-    miss_sinr: Floats
-    """(K,) SINR from which the next entry of miss_rate holds, linear."""
-    miss_rate: Floats
-    """(K + 1,) probability that a UE misses the control region."""
+Config = Any
+"""A record of CONFIG."""
 
 
 class State(NamedTuple):
@@ -182,24 +220,6 @@ class State(NamedTuple):
     """(U, C)."""
     due: Ints
     """(U, C) when the time to trigger of a neighbour ends."""
-
-
-class Totals(NamedTuple):
-    """Sums over an interval."""
-
-    arrived: Ints
-    """(C,) packets."""
-    delivered: Ints
-    """(C,) packets."""
-    ue_delivered: Ints
-    """(U,) packets."""
-    prbs: Ints
-    """(C,)."""
-
-    @classmethod
-    def zero(cls, cells: int, ues: int) -> Totals:
-        """Returns sums over nothing."""
-        return cls(*(np.zeros(size, dtype=np.int64) for size in (cells, cells, ues, cells)))
 
 
 def initial_state(ues: int, cells: int) -> State:

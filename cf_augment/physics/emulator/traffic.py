@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cf_augment.physics.constants import BACKHAUL_S, FULL_BUFFER_PATIENCE_S, TTI_NS
-from cf_augment.physics.emulator.state import NEVER, RING, Config, Ints, State, Totals
+from cf_augment.physics.emulator.state import NEVER, RING, Config, Floats, Ints, State
 
 Matrix = tuple[tuple[int, ...], ...]
 
@@ -76,6 +76,11 @@ def uniform(state: Ints) -> float:
     return (one - two if one > two else one - two + _M1) / (_M1 + 1)
 
 
+def uniforms(state: Ints, count: int) -> Floats:
+    """Draws several numbers from (0, 1)."""
+    return np.array([uniform.py_func(state) for _ in range(count)])
+
+
 @njit
 def _exponential_ns(state: Ints, mean_ns: float) -> int:
     return round(-mean_ns * math.log(uniform(state)))
@@ -84,11 +89,11 @@ def _exponential_ns(state: Ints, mean_ns: float) -> int:
 @njit
 def _send_first(config: Config, me: Any) -> None:
     """Sets when a source that starts at off_ns sends its first packet."""
-    if config.of.traffic == FULL_BUFFER:
+    if config.traffic == FULL_BUFFER:
         me.send_ns = me.off_ns
-    elif config.of.traffic == ON_OFF:
+    elif config.traffic == ON_OFF:
         _send_in_next_on_time(config, me)
-    elif config.of.traffic == POISSON:
+    elif config.traffic == POISSON:
         me.send_ns = me.off_ns + _exponential_ns(me.random[0], me.interval_ns)
     else:
         me.send_ns = me.off_ns + me.interval_ns
@@ -101,8 +106,8 @@ def _send_in_next_on_time(config: Config, me: Any) -> None:
     The part of an interval that an on time has left over counts for the next (ns-3 OnOffApplication).
     """
     while True:
-        start_ns = me.off_ns + _exponential_ns(me.random[1], config.of.mean_off_ns)
-        me.off_ns = start_ns + _exponential_ns(me.random[0], config.of.mean_on_ns)
+        start_ns = me.off_ns + _exponential_ns(me.random[1], config.mean_off_ns)
+        me.off_ns = start_ns + _exponential_ns(me.random[0], config.mean_on_ns)
         me.send_ns = start_ns + me.interval_ns - me.elapsed_ns
         if me.send_ns <= me.off_ns:
             return
@@ -112,54 +117,55 @@ def _send_in_next_on_time(config: Config, me: Any) -> None:
 @njit
 def _send_next(config: Config, me: Any) -> None:
     """Sets when the next packet is sent, after one that has been sent."""
-    if config.of.traffic == POISSON:
+    if config.traffic == POISSON:
         me.send_ns += _exponential_ns(me.random[0], me.interval_ns)
         return
     me.send_ns += me.interval_ns
     me.elapsed_ns = 0
-    if config.of.traffic == ON_OFF and me.send_ns > me.off_ns:
+    if config.traffic == ON_OFF and me.send_ns > me.off_ns:
         me.elapsed_ns = me.off_ns - (me.send_ns - me.interval_ns)
         _send_in_next_on_time(config, me)
 
 
 @njit
-def _send(me: Any, totals: Totals, sent_ns: int) -> None:
+def _send(state: State, ue: int, sent_ns: int) -> None:
     """One packet leaves the source; it reaches the eNB in time for some later TTI."""
+    me = state.ues[ue]
     tti = (sent_ns + BACKHAUL_NS + TTI_NS - 1) // TTI_NS
     me.underway[tti % RING] += 1
     if me.serving >= 0:
-        totals.arrived[me.serving] += 1
+        state.cells[me.serving].arrived += 1
 
 
 @njit
-def send_packets(config: Config, state: State, totals: Totals, ue: int, tti: int) -> None:
+def send_packets(config: Config, state: State, ue: int, tti: int) -> None:
     """Sends what the source of a UE sends until the beginning of a TTI, that instant included."""
     me, now_ns = state.ues[ue], tti * TTI_NS
     if me.send_ns == NEVER:
         _send_first(config, me)
-    if config.of.traffic == FULL_BUFFER:
+    if config.traffic == FULL_BUFFER:
         if me.send_ns <= now_ns:
-            refill(config, state, totals, ue, me.send_ns)
+            refill(config, state, ue, me.send_ns)
         return
     while me.send_ns <= now_ns:
-        _send(me, totals, me.send_ns)
+        _send(state, ue, me.send_ns)
         _send_next(config, me)
 
 
 @njit
-def fill(config: Config, state: State, totals: Totals, ue: int, now_ns: int) -> None:
+def fill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Tops up the window of a full buffer; unless it is called again in time, `send_packets` refills it."""
-    if config.of.traffic == FULL_BUFFER:
+    if config.traffic == FULL_BUFFER:
         me = state.ues[ue]
-        while me.sent - me.expected < config.of.window_packets:
-            _send(me, totals, now_ns)
+        while me.sent - me.expected < config.window_packets:
+            _send(state, ue, now_ns)
             me.sent += 1
         me.send_ns = now_ns + PATIENCE_NS
 
 
 @njit
-def refill(config: Config, state: State, totals: Totals, ue: int, now_ns: int) -> None:
+def refill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Gives up what is on the way to the UE, and fills the window of a full buffer anew."""
-    if config.of.traffic == FULL_BUFFER:
+    if config.traffic == FULL_BUFFER:
         state.ues[ue].expected = state.ues[ue].sent
-        fill(config, state, totals, ue, now_ns)
+        fill(config, state, ue, now_ns)
