@@ -40,7 +40,7 @@ class EpisodeMetadata(Contract):
     trace_name: str
     policy: str
     seed: int
-    backend: Literal["ns3", "engine"]
+    backend: Literal["ns3", "engine", "emulator", "fluid"]
     versions: dict[str, str] = {}
     provenance: Provenance
 

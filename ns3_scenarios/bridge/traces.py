@@ -34,7 +34,7 @@ class Traces:
         Raises:
             StorageError: one exists already, or the directory is not writable.
         """
-        for path in map(self._path, [episode] * len(NAMES), NAMES):
+        for path in map(self.path, [episode] * len(NAMES), NAMES):
             if path.exists():
                 raise StorageError(f"traces: {path} exists", "remove it or choose another directory")
             with replacing(path):
@@ -50,13 +50,14 @@ class Traces:
         for name in NAMES:
             source = folder / f"{name}.csv"
             if source.exists():
-                with replacing(self._path(episode, name)) as temporary:
+                with replacing(self.path(episode, name)) as temporary:
                     if self.format == "csv":
                         temporary.write_bytes(source.read_bytes())
                     else:
                         _write_parquet(source, temporary)
 
-    def _path(self, episode: int, name: str) -> Path:
+    def path(self, episode: int, name: str) -> Path:
+        """Where a trace of NAMES of an episode goes, counted from 0."""
         return self.directory / f"{episode:04d}-{name}.{self.format}"
 
 

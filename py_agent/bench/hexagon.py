@@ -20,10 +20,6 @@ def hexagonal_scenario(
     sites: int, ues: int, steps: int, offered_bps: float = 500e3, rrc: Literal["ideal", "real"] = "ideal"
 ) -> Scenario:
     """The `sites` nearest to the centre of a grid, three cells each; sectors and adjacent sites are neighbours."""
-    row_m = INTER_SITE_DISTANCE_M * math.sqrt(3) / 2
-    reach = range(-sites, sites + 1)
-    grid = [(INTER_SITE_DISTANCE_M * (column + row / 2), row_m * row) for row in reach for column in reach]
-    nearest = sorted(grid, key=lambda site: (round(math.hypot(*site), 3), math.atan2(site[1], site[0])))[:sites]
     preset = {
         "id": f"bench-hex-{3 * sites}-v0",
         "description": f"{sites} sites of 3 sectors, {ues} UEs",
@@ -39,18 +35,27 @@ def hexagonal_scenario(
         "traffic": {"offered_bps": offered_bps},
         "episode": {"steps": steps, "warmup_s": 2},
     }
-    return Scenario.place(Preset.parse(preset, "bench"), [(round(x, 2), round(y, 2)) for x, y in nearest])
+    return Scenario.place(Preset.parse(preset, "bench"), hexagonal_sites_m(sites))
 
 
-def crossing_trace(scenario: Scenario, seed: int) -> MobilityTrace:
-    """UEs at 10 to 30 m/s, each straight on at its own speed, turned back at the edge of the network."""
+def hexagonal_sites_m(sites: int) -> list[tuple[float, float]]:
+    """The `sites` nearest to the centre of a hexagonal grid, in m from there."""
+    row_m = INTER_SITE_DISTANCE_M * math.sqrt(3) / 2
+    reach = range(-sites, sites + 1)
+    grid = [(INTER_SITE_DISTANCE_M * (column + row / 2), row_m * row) for row in reach for column in reach]
+    nearest = sorted(grid, key=lambda site: (round(math.hypot(*site), 3), math.atan2(site[1], site[0])))[:sites]
+    return [(round(x, 2), round(y, 2)) for x, y in nearest]
+
+
+def crossing_trace(scenario: Scenario, seed: int, fastest_mps: float = FASTEST_MPS) -> MobilityTrace:
+    """UEs at a third of `fastest_mps` to all of it, each straight on, turned back at the edge of the network."""
     generator = stream(seed, "bench", "trace")
     ues = scenario.mobility.ues
     cells = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
     margin_m = INTER_SITE_DISTANCE_M / 3
     corner, size = cells.min(axis=0) - margin_m, np.ptp(cells, axis=0) + 2 * margin_m
     heading = generator.uniform(0, 2 * np.pi, ues)
-    speed_mps = generator.uniform(FASTEST_MPS / 3, FASTEST_MPS, ues)
+    speed_mps = generator.uniform(fastest_mps / 3, fastest_mps, ues)
     time_s = np.arange(scenario.episode.duration_s + 1)
     way_m = speed_mps[:, None] * time_s[:, None, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
     phase = (generator.uniform(0, 2, (ues, 2)) + way_m / size) % 2

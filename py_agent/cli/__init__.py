@@ -23,7 +23,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; run the same command again with --resume to go on", file=sys.stderr)
+        how = " with --resume" if hasattr(command, "resume") else ""
+        print(f"interrupted; run the same command again{how} to go on", file=sys.stderr)
         sys.exit(130)
     show(result, command.json)
     sys.exit(0 if result.ok else 1)

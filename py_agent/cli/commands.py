@@ -11,6 +11,7 @@ from tyro.conf import subcommand
 from py_agent.cli.bench import Bench
 from py_agent.cli.command import Command
 from py_agent.cli.doctor import Build, Doctor
+from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.quickstart import Quickstart
 from py_agent.cli.report import Report
@@ -28,6 +29,7 @@ Commands = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Fidelity, subcommand("fidelity")]
     | Annotated[Bench, subcommand("bench")]
 )
 

@@ -9,7 +9,7 @@ from ns3_scenarios.kpis import Backend
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 
-BackendName = Literal["ns3", "engine", "emulator"]
+BackendName = Literal["ns3", "engine", "emulator", "fluid"]
 
 
 def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", traces: Traces | None = None) -> Backend:
@@ -17,7 +17,8 @@ def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", trace
 
     Args:
         scenario: What to simulate.
-        name: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
+        name: "ns3", the LTE program; "engine", the analytic engine; "emulator", the TTI emulator; or "fluid", the
+            textbook's load coupling, the baseline of `mlb fidelity`.
         ns3: Version of ns-3, for "ns3".
         traces: Where "ns3" leaves its traces, if anywhere.
 
@@ -32,6 +33,10 @@ def open_backend(scenario: Scenario, name: BackendName, ns3: str = "3.44", trace
         return Ns3Backend(scenario, ns3, traces=traces)
     if traces is not None:
         raise ConfigError(f"traces: the {name} has no DCIs to trace", "use the back end ns3")
+    if name == "fluid":
+        from cf_augment.fidelity import FluidBackend
+
+        return FluidBackend(scenario)
     from cf_augment.physics import EmulatorBackend, EngineBackend
 
     return EngineBackend(scenario) if name == "engine" else EmulatorBackend(scenario)

@@ -40,9 +40,11 @@ def test_an_episode_agrees_with_itself(episode: list[StepKpis]) -> None:
     metrics = compare(episode, episode)
     assert metrics["handovers_ns3"] == metrics["handovers_engine"] > 4
     assert metrics["serving_agreement"] == metrics["handover_match"] == 1
+    assert metrics["handover_equal_ues"] == metrics["handover_moving_ues"] == 3
     assert {name for name, value in metrics.items() if value == 0} == {
         "rsrp_rmse_db", "rsrp_max_db", "sinr_rmse_db", "utilization_mae_pp", "utilization_bias_pp",
-        "utilization_max_pp", "throughput_mae_share", "served_error_share",
+        "utilization_max_pp", "utilization_ks", "throughput_mae_share", "throughput_error_share", "served_error_share",
+        "handover_delay_max_ms",
     }  # fmt: skip
 
 
@@ -71,8 +73,12 @@ def test_errors_are_measured_as_they_were_made(episode: list[StepKpis]) -> None:
     assert metrics["utilization_bias_pp"] == pytest.approx(1 / 5)
     assert metrics["utilization_max_pp"] == pytest.approx(2)
     assert metrics["throughput_mae_share"] == pytest.approx(0.1)
+    assert metrics["throughput_error_share"] == pytest.approx(0.1)
+    assert metrics["utilization_ks"] == pytest.approx(1 / 5)
     assert metrics["served_error_share"] == pytest.approx(-0.1)
     assert metrics["handover_match"] == 0
+    assert metrics["handover_equal_ues"] == metrics["handover_moving_ues"] > 0
+    assert metrics["handover_delay_max_ms"] == pytest.approx(100)
 
 
 def test_episodes_that_do_not_fit_are_refused(episode: list[StepKpis]) -> None:

@@ -1,4 +1,4 @@
-"""What every back end keeps, asked of the engine, the emulator and the real ns-3 program alike."""
+"""What every back end keeps, asked of the engine, the emulator, the fluid model and the real ns-3 program alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_CIO = (0.0, 0.0)
 OPEN_DOOR = (6.0, -6.0)
 """CIO of (0, 1) and (1, 0): whoever can, leaves cell 0."""
 
-BACKENDS = ["engine", "emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
+BACKENDS = ["engine", "emulator", "fluid", pytest.param("ns3", marks=pytest.mark.ns3)]
 
 
 @pytest.fixture(params=BACKENDS)

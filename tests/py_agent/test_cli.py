@@ -34,6 +34,7 @@ def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
         "train",
         "evaluate",
         "report",
+        "fidelity",
         "bench",
     ],
 )

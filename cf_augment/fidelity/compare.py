@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from cf_augment.dataset_records import Episode, stack_kpis
+from cf_augment.fidelity.handovers import match_handovers
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import EventKind, Floats, StepKpis
 from ns3_scenarios.mdp import control_from_action
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError
+
+SERVED_BPS = 100e3
+"""The relative error of the throughput is that of UEs that are served at least so much."""
 
 
 def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, float]:
@@ -28,8 +32,14 @@ def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, fl
         handovers_ns3, handovers_engine: handovers started.
         handover_match: 2 |A and B| / (|A| + |B|) of the handovers (UE, source, target, start within 1 ms);
             1 if there are none.
+        handover_moving_ues, handover_equal_ues: UEs that hand over in either episode, and those of them whose
+            sequences of (source, target) are the same in both.
+        handover_delay_max_ms: greatest |start in the engine - start in ns-3| of the handovers that a UE has in both,
+            in the same order.
         utilization_mae_pp, utilization_bias_pp, utilization_max_pp: PRB utilisation in percentage points; bias is
             engine - ns3.
+        utilization_ks: Kolmogorov and Smirnov's distance of the two distributions of the PRB utilisation.
+        throughput_error_share: mean of |engine - ns3| / ns3 where ns-3 serves a UE SERVED_BPS at least.
         throughput_mae_share: mean over UEs and steps of the error, as a share of ns-3's mean throughput.
         served_error_share: error of the network's served traffic.
 
@@ -38,7 +48,7 @@ def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, fl
     """
     if len(ns3) != len(engine) or not ns3:
         raise DataError(f"fidelity: {len(ns3)} steps of ns-3, {len(engine)} of the engine")
-    return _compare(stack_kpis(ns3)[0], stack_kpis(engine)[0])
+    return compare_stacked(stack_kpis(ns3)[0], stack_kpis(engine)[0])
 
 
 def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
@@ -50,10 +60,12 @@ def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
     backend = EngineBackend(scenario)
     kpis = [backend.reset(episode.trace, episode.metadata.seed)]
     kpis += [backend.step(control) for control in control_from_action(scenario, episode.actions)]
-    return _compare(episode.kpis, stack_kpis(kpis)[0])
+    return compare_stacked(episode.kpis, stack_kpis(kpis)[0])
 
 
-def _compare(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
+def compare_stacked(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
+    """As `compare`, for KPIs with a leading axis of time, such as those of an Episode."""
+
     def both(name: str) -> tuple[Floats, Floats]:
         truth, guess = getattr(ns3, name), getattr(engine, name)
         if truth.shape != guess.shape:
@@ -71,6 +83,7 @@ def _compare(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
     served, guessed_served = both("served_bps")
     starts, guessed_starts = _starts(ns3.events), _starts(engine.events)
     starts_of_either = len(starts) + len(guessed_starts)
+    handovers = match_handovers(ns3.events, engine.events)
     return {
         "rsrp_rmse_db": _rms(rsrp),
         "rsrp_max_db": float(np.abs(rsrp).max()),
@@ -79,12 +92,32 @@ def _compare(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
         "handovers_ns3": float(len(starts)),
         "handovers_engine": float(len(guessed_starts)),
         "handover_match": 2 * len(starts & guessed_starts) / starts_of_either if starts_of_either else 1.0,
+        "handover_moving_ues": float(handovers.moving_ues),
+        "handover_equal_ues": float(handovers.equal_ues),
+        "handover_delay_max_ms": 1000 * float(np.abs(handovers.delay_s).max(initial=0.0)),
         "utilization_mae_pp": float(np.abs(load).mean()),
         "utilization_bias_pp": float(load.mean()),
         "utilization_max_pp": float(np.abs(load).max()),
+        "utilization_ks": load_distance(*both("prb_utilization")),
+        "throughput_error_share": throughput_error_share(throughput, guessed_throughput),
         "throughput_mae_share": float(np.abs(guessed_throughput - throughput).mean() / max(throughput.mean(), 1.0)),
         "served_error_share": float((guessed_served.sum() - served.sum()) / max(served.sum(), 1.0)),
     }
+
+
+def load_distance(truth: Floats, guess: Floats) -> float:
+    """Kolmogorov and Smirnov's distance of two distributions."""
+    one, other = np.sort(truth.ravel()), np.sort(guess.ravel())
+    values = np.concatenate([one, other])
+    shares = [np.searchsorted(some, values, side="right") / len(some) for some in (one, other)]
+    return float(np.abs(np.subtract(*shares)).max())
+
+
+def throughput_error_share(truth_bps: Floats, guess_bps: Floats) -> float:
+    """Mean relative error where the truth is SERVED_BPS at least; 0 where it never is."""
+    served = truth_bps >= SERVED_BPS
+    errors = np.abs(guess_bps - truth_bps)[served] / truth_bps[served]
+    return float(errors.mean()) if errors.size else 0.0
 
 
 def _rms(values: Floats) -> float:

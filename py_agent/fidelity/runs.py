@@ -1,0 +1,281 @@
+"""What is run: the same traces, seeds and CIOs in ns-3 and in every model; runs of ns-3 are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cf_augment.dataset import Episode, read_episode, stack_kpis
+from ns3_scenarios.bridge.backend import Ns3Backend
+from ns3_scenarios.bridge.traces import Traces
+from ns3_scenarios.build import program
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Backend, Floats, StepKpis
+from ns3_scenarios.mdp import action_size, control_from_action
+from ns3_scenarios.scenario import Scenario
+from py_agent.collect import EpisodeJob
+from py_agent.env import BackendName, open_backend
+from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
+from py_agent.jobs import run_jobs
+from py_agent.policies import IntegralRule, PolicyFactory, Random, Static
+from py_agent.policies.planner import GreedyPlanner
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.files import replacing, sha256
+from sumo_mobility.base.seeds import derive, stream
+from sumo_mobility.trace import MobilityTrace
+
+NS3: BackendName = "ns3"
+BASELINE: BackendName = "fluid"
+TIERS: dict[BackendName, str] = {"engine": "T0"}
+"""The models that are to agree with ns-3, and their short names."""
+
+POLICIES: dict[str, PolicyFactory] = {
+    "random": Random,
+    "static": Static,
+    "integral-2": partial(IntegralRule, gain_db=2.0),
+    "integral-8": partial(IntegralRule, gain_db=8.0),
+    "integral-32": partial(IntegralRule, gain_db=32.0),
+    "integral-wrong-way": partial(IntegralRule, gain_db=-8.0),
+    "planner": GreedyPlanner,
+    "planner-hasty": partial(GreedyPlanner, samples=40, rounds=1, sweeps=0),
+}
+"""What the models are to put in ns-3's order."""
+
+RANKING_LOAD = "near saturation"
+"""The load under which actions and policies are ranked: there it matters what they do."""
+BEFORE, HORIZON = 3, 2
+"""Steps before the state from which futures branch, and steps of each future."""
+_DEFAULT_CQI_RANKED = "hex-7"
+"""The network in which futures are ranked under the default CQI too, where ns-3's own chance matters."""
+AGAIN_AT_MOST = 40
+"""As many of the futures are simulated in ns-3 again, under another seed of its own chance."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is run.
+
+    Attributes:
+        networks: Of NETWORKS.
+        traces: Traces a case, each with CIOs that change at random each second.
+        futures: CIO sequences from one state, by network; those of none have no futures.
+        ranked: Networks in which policies are ranked.
+        policy_traces: Traces and seeds that every policy plays.
+        loads: Of LOADS.
+    """
+
+    networks: tuple[str, ...]
+    traces: int
+    futures: dict[str, int]
+    ranked: tuple[str, ...]
+    policy_traces: int = 5
+    loads: tuple[str, ...] = LOADS
+
+
+WHOLE = Plan(NETWORKS, 3, dict.fromkeys(NETWORKS, 100), ("line-3", "hex-7", "helsinki"))
+QUICK = Plan(("line-3", "hex-7"), 2, {"line-3": 40, "hex-7": 20}, ("line-3",), policy_traces=3)
+
+
+@dataclass(frozen=True)
+class FuturesJob:
+    """Many futures of one state, and the file that they go to.
+
+    Attributes:
+        before: (BEFORE, N) controls up to the state.
+        control: (K, HORIZON, N) controls of the futures.
+    """
+
+    scenario: Scenario
+    trace: MobilityTrace
+    backend: BackendName
+    seed: int
+    before: Floats
+    control: Floats
+    path: Path
+
+    def is_done(self) -> bool:
+        """Whether the futures are there already."""
+        return self.path.is_file()
+
+    def run(self) -> None:
+        """Simulates them."""
+        backend = self._open()
+        try:
+            backend.reset(self.trace, self.seed)
+            for row in self.before:
+                backend.step(row)
+            futures = backend.branch(self.control)
+        finally:
+            backend.close()
+        stacked = [stack_kpis(future)[0] for future in futures]
+        arrays: dict[str, Any] = {name: np.stack([getattr(k, name) for k in stacked]) for name in KPI_AXES}
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    def read(self) -> StepKpis:
+        """The KPIs of the futures, with leading (K, HORIZON) and without events.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                return StepKpis(**{name: file[name] for name in KPI_AXES}, events=np.empty(0, EVENT_DTYPE))
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{self.path}: damaged ({error})", "remove it and run the command again") from None
+
+    def _open(self) -> Backend:
+        # As many processes as there are workers, not as many as each of them finds cores.
+        return (
+            Ns3Backend(self.scenario, branch_workers=1)
+            if self.backend == NS3
+            else open_backend(self.scenario, self.backend)
+        )
+
+
+class Runs:
+    """The runs of a study.
+
+    Args:
+        plan: How much.
+        seed: Of all traces, CIOs, networks and their chance.
+        directory: Where runs of ns-3 are kept: they are not run again by the same program.
+        scratch: Where runs of the models go.
+    """
+
+    def __init__(self, plan: Plan, seed: int, directory: Path, scratch: Path) -> None:
+        self.plan = plan
+        self.seed = seed
+        self._directory, self._scratch = directory, scratch
+        self._asked: dict[tuple[str, BackendName], bool] = {}
+        self.lacking: dict[BackendName, set[str]] = {}
+        """What scenarios ask for and a model does not know."""
+        self.traces = {
+            network: traces(network, seed, max(plan.traces, plan.policy_traces * (network in plan.ranked)), directory)
+            for network in plan.networks
+        }
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """All loads with and without shadowing under control CQI, and some under the default CQI if a tier has it."""
+        control = [
+            case(network, load, shadowing, "control", self.seed)
+            for network in self.plan.networks
+            for load in self.plan.loads
+            for shadowing in (False, True)
+        ]
+        default = [
+            case(network, load, False, "pdsch", self.seed)
+            for network in self.plan.networks
+            for load in ("medium", RANKING_LOAD)
+            if load in self.plan.loads
+        ]
+        return control + [one for one in default if any(self.asked(one, tier) for tier in TIERS)]
+
+    def ranking_cases(self) -> list[Case]:
+        """The cases in which futures are ranked, and under control CQI policies."""
+        fitting = [one for one in self.cases if one.load == RANKING_LOAD and not one.shadowing]
+        return [one for one in fitting if one.cqi == "control" or one.network == _DEFAULT_CQI_RANKED]
+
+    def backends(self, one: Case) -> list[BackendName]:
+        """Who is asked about a case besides ns-3."""
+        return [name for name in (*TIERS, BASELINE) if self.asked(one, name)]
+
+    def asked(self, one: Case, name: BackendName) -> bool:
+        """Whether a model knows what the scenario of a case asks for."""
+        key = one.name, name
+        if key not in self._asked:
+            try:
+                open_backend(one.scenario, name).close()
+                self._asked[key] = True
+            except ConfigError as error:
+                self.lacking.setdefault(name, set()).add(error.message)
+                self._asked[key] = False
+        return self._asked[key]
+
+    def episode_job(self, one: Case, backend: BackendName, policy: str, trace: int) -> EpisodeJob:
+        """One policy on one trace."""
+        name = f"{one.network}-{trace}"
+        seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
+        made = (name, self.traces[one.network][name])
+        grants = Traces(folder) if backend == NS3 and policy == "random" and trace == 0 else None
+        return EpisodeJob.of(one.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, traces_to=grants)
+
+    def futures_job(self, one: Case, backend: BackendName, again: bool = False) -> FuturesJob:
+        """The futures of one case; some of them under another seed of the network's own chance, if `again`."""
+        random = stream(self.seed, "fidelity", "futures", one.network)
+        size = action_size(one.scenario)
+        before = control_from_action(one.scenario, random.uniform(-1, 1, (BEFORE, size)))
+        shape = (self.plan.futures[one.network], HORIZON, size)
+        control = control_from_action(one.scenario, random.uniform(-1, 1, shape))
+        control = control[:AGAIN_AT_MOST] if again else control
+        return FuturesJob(
+            one.scenario,
+            self.traces[one.network][f"{one.network}-0"],
+            backend,
+            derive(self.seed, "fidelity", "network", int(again)),
+            before,
+            control,
+            self._folder(one, backend) / f"futures-{len(control)}-{self.seed}-{int(again)}.npz",
+        )
+
+    def episodes(
+        self, one: Case, backend: BackendName, policy: str = "random", count: int | None = None
+    ) -> list[Episode]:
+        """Reads what has been run."""
+        return [
+            read_episode(self.episode_job(one, backend, policy, trace).path)
+            for trace in range(count or self.plan.traces)
+        ]
+
+    def missing(self) -> list[EpisodeJob | FuturesJob]:
+        """Runs of ns-3 that have not been done, those of the largest networks first."""
+        return [job for one in reversed(self.cases) for job in self._jobs(one, NS3) if not job.is_done()]
+
+    def run(self, workers: int) -> int:
+        """Runs what is missing of ns-3, and all models.
+
+        Returns:
+            How many runs of ns-3 were missing.
+        """
+        missing = self.missing()
+        for job in missing:
+            if isinstance(job, EpisodeJob) and job.traces is not None:
+                shutil.rmtree(job.traces.directory, ignore_errors=True)  # of a run that was interrupted
+        models = [job for one in self.cases for model in self.backends(one) for job in self._jobs(one, model)]
+        run_jobs([*missing, *models], workers, "runs of ns-3 and models")
+        return len(missing)
+
+    def grants_path(self, one: Case) -> Path:
+        """ns-3's downlink DCIs of the first trace of a case."""
+        traced = self.episode_job(one, NS3, "random", 0).traces
+        assert traced is not None
+        return traced.path(0, "dl_dci")
+
+    def _jobs(self, one: Case, backend: BackendName) -> list[EpisodeJob | FuturesJob]:
+        futures: list[EpisodeJob | FuturesJob] = []
+        if one in self.ranking_cases() and self.plan.futures[one.network]:
+            futures += [self.futures_job(one, backend, again) for again in (False, True)[: 1 + (backend == NS3)]]
+        wanted = [("random", trace) for trace in range(self.plan.traces)]
+        if self.ranks_policies(one):
+            wanted += [(policy, trace) for policy in POLICIES for trace in range(self.plan.policy_traces)]
+        return futures + [self.episode_job(one, backend, policy, trace) for policy, trace in dict.fromkeys(wanted)]
+
+    def ranks_policies(self, one: Case) -> bool:
+        """Whether policies are ranked in a case."""
+        return one in self.ranking_cases() and one.cqi == "control" and one.network in self.plan.ranked
+
+    def _folder(self, one: Case, backend: BackendName) -> Path:
+        if backend != NS3:
+            return self._scratch / backend / one.name
+        digest = hashlib.sha256(one.scenario.model_dump_json().encode() + self._program.encode()).hexdigest()
+        return self._directory / "ns3" / f"{one.name}-{digest[:8]}"
+
+    @cached_property
+    def _program(self) -> str:
+        return sha256(program())

@@ -1,0 +1,124 @@
+"""Jobs in parallel processes; each leaves one file, so that what was interrupted goes on where it stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Protocol
+
+from ns3_scenarios.bridge.process import die_with_parent
+from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError
+from sumo_mobility.base.progress import progress
+
+
+class Job(Protocol):
+    """Something to be done in another process; it must be possible to pickle it."""
+
+    @property
+    def path(self) -> Path:
+        """The file that it writes."""
+        ...
+
+    def run(self) -> None:
+        """Does it, and writes the file last and at once.
+
+        Raises:
+            MlbError: it cannot be done; raised again where `run_jobs` was called.
+        """
+        ...
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, title: str) -> None:
+    """Does all jobs, so many at a time, in their order.
+
+    Args:
+        jobs: What to do; whether it has been done already, the caller knows.
+        workers: Number of processes.
+        title: Of the progress bar.
+
+    Raises:
+        MlbError: the first error of a job; files of finished jobs are kept.
+        SimulatorError: a process died.
+        ConfigError: fewer than one worker.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers: {workers}, must be at least 1")
+    todo = iter(jobs)
+    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
+    with progress(title, len(jobs)) as bar, _processes(min(workers, len(jobs))) as slots:
+        for connection, process in slots.items():
+            _assign(next(todo), connection, process, running)
+        while running:
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                process, job = running.pop(ready)
+                _finish(ready, process, job)
+                bar.advance()
+                following = next(todo, None)
+                if following is not None:
+                    _assign(following, ready, process, running)
+
+
+def _assign(
+    job: Job, connection: Connection, process: SpawnProcess, running: dict[Connection, tuple[SpawnProcess, Job]]
+) -> None:
+    running[connection] = process, job
+    try:
+        connection.send(job)
+    except BrokenPipeError:
+        _finish(connection, process, job)
+
+
+def _finish(connection: Connection, process: SpawnProcess, job: Job) -> None:
+    """Takes a worker's answer; raises what went wrong."""
+    try:
+        error = connection.recv()
+    except (EOFError, ConnectionResetError):
+        process.join()
+        raise SimulatorError(
+            f"the process that played {job.path.stem} died with exit code {process.exitcode}",
+            "run the command again: finished episodes are kept; with fewer workers if memory is short",
+        ) from None
+    if error is not None:
+        raise error
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
+    """Worker processes and our ends of their pipes; killed at the end of the block."""
+    spawn = multiprocessing.get_context("spawn")
+    slots: dict[Connection, SpawnProcess] = {}
+    try:
+        for _ in range(count):
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=_work, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            slots[ours] = process
+        yield slots
+    finally:
+        for connection, process in slots.items():
+            process.kill()
+            process.join()
+            connection.close()
+
+
+def _work(connection: Connection) -> None:
+    """A worker: does the jobs that it is sent, until it is killed."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.environ["OMP_NUM_THREADS"] = "1"
+    while True:
+        job = connection.recv()
+        try:
+            job.run()
+        except MlbError as error:
+            connection.send(error)
+        else:
+            connection.send(None)

@@ -1,0 +1,174 @@
+"""`mlb fidelity`: what is compared, a small study end to end, its page, and that nothing is simulated twice."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cf_augment.physics import EngineBackend
+from ns3_scenarios.scenario import Scenario
+from py_agent.env import BackendName
+from py_agent.fidelity.cases import FASTEST_MPS, LOADS, NETWORKS, case, traces
+from py_agent.fidelity.runs import NS3, POLICIES, Plan, Runs
+from py_agent.fidelity.study import Study, study
+from py_agent.fidelity.tables import AGAIN
+from py_agent.report.fidelity_page import figure_text, write_fidelity_page
+
+PLAN = Plan(("line-3",), traces=2, futures={"line-3": 6}, ranked=("line-3",), policy_traces=1, loads=LOADS[2:3])
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fidelity")
+
+
+@pytest.fixture(scope="module")
+def found(directory: Path) -> Study:
+    return study(PLAN, 1, directory)
+
+
+class Page(HTMLParser):
+    """Collects the rows of each table by its id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self._cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.rows = self.tables.setdefault(dict(attrs)["id"] or "", [])
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._cell = True
+        elif tag == "small":
+            self._cell = False
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.rows[-1][-1] += data.strip()
+
+
+@pytest.mark.parametrize("network", [name for name in NETWORKS if name != "helsinki"])
+def test_networks_are_crossed_at_speed_and_loads_rise(network: str, tmp_path: Path) -> None:
+    scenarios = [case(network, load, False, "control", 3).scenario for load in LOADS]
+    assert [one.traffic.offered_bps for one in scenarios] == sorted({one.traffic.offered_bps for one in scenarios})
+    first, second = traces(network, 3, 2, tmp_path).values()
+    assert 20 < first.speed_mps.max() <= FASTEST_MPS
+    assert not np.array_equal(first.position_m, second.position_m)
+    assert np.array_equal(first.position_m, traces(network, 3, 1, tmp_path)[f"{network}-0"].position_m)
+    EngineBackend(scenarios[0]).reset(first, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_seed_draws_a_network_of_its_own(seed: int) -> None:
+    drawn = case("drawn", "low", True, "control", seed).scenario
+    assert drawn != case("drawn", "low", True, "control", seed + 1).scenario
+    assert drawn == case("drawn", "low", True, "control", seed).scenario
+
+
+def test_a_case_that_no_tier_knows_is_left_out_and_said(tmp_path: Path) -> None:
+    runs = Runs(PLAN, 0, tmp_path, tmp_path)
+    assert {one.cqi for one in runs.cases if not runs.asked(one, "engine")} <= {"pdsch"}
+    asked: list[BackendName] = ["engine"]
+    default = case("line-3", LOADS[2], False, "pdsch", 0)
+    assert [name for name in asked if not runs.asked(default, name)] == list(runs.lacking)
+
+
+def test_runs_of_another_scenario_or_seed_are_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(PLAN, 0, tmp_path, tmp_path)
+    monkeypatch.setattr(Runs, "_program", "one program")
+    one = runs.cases[0]
+    fields = {"traffic": one.scenario.traffic.model_copy(update={"packet_bytes": 900})}
+    other = type(one)(one.network, one.load, one.shadowing, one.cqi, one.scenario.model_copy(update=fields))
+    before = runs.episode_job(one, NS3, "random", 0).path
+    monkeypatch.setattr(Runs, "_program", "another program")
+    paths = {before, *(runs.episode_job(some, NS3, "random", 0).path for some in (one, other))}
+    paths.add(Runs(PLAN, 1, tmp_path, tmp_path).episode_job(one, NS3, "random", 0).path)
+    assert len(paths) == 4
+
+
+@pytest.mark.ns3
+@pytest.mark.slow
+def test_a_small_study_says_how_the_engine_agrees(found: Study) -> None:
+    tables = {table.name: table for table in found.tables}
+    assert list(tables) == ["F1", "F2", "F3", "F4", "F4b", "F5", "F6", "F7"]
+    by_metric = {figure.metric: figure for figure in found.figures if figure.model == "T0"}
+    assert by_metric["RSRP RMSE, without shadowing"].value <= 0.01
+    assert by_metric["serving cell equal"].value >= 98
+    load = by_metric["PRB utilisation of a cell and second, MAE, control CQI"]
+    assert load.value < load.baseline / 2  # far better than the textbook
+    assert load.low <= load.value <= load.high
+    rewards = {row.keys["reward"]: row.models for row in tables["F5"].rows}
+    assert set(rewards["load-std"]) == {"engine", "fluid", AGAIN}
+    assert rewards["load-std"]["engine"]["spearman"] > 0.8
+    assert [len(values) for values in found.policies["line-3"].values()] == [len(POLICIES)] * 3
+    assert tables["F7"].rows[0].models["engine"]["times"] > 1
+
+
+@pytest.mark.ns3
+@pytest.mark.slow
+def test_only_what_is_missing_is_simulated_again(found: Study, directory: Path, tmp_path: Path) -> None:
+    runs = Runs(PLAN, 1, directory, tmp_path)
+    assert runs.missing() == []
+    kept = [path for path in (directory / "ns3").rglob("*.*") if path.suffix in (".h5", ".npz")]
+    assert found.simulated == len(kept) == 2 * 2 + (len(POLICIES) - 1) + 2
+    victim = next(path for path in kept if path.name.startswith("line-3-0-random"))
+    before = victim.read_bytes()
+    victim.unlink()
+    [job] = runs.missing()
+    assert job.path == victim
+    victim.write_bytes(before)
+    assert runs.missing() == []
+
+
+@pytest.mark.ns3
+@pytest.mark.slow
+def test_the_page_says_what_the_json_says_and_loads_nothing(found: Study, tmp_path: Path) -> None:
+    path = tmp_path / "fidelity.html"
+    write_fidelity_page(path, found, "mlb fidelity --seed 1")
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(json.dumps(found.data, allow_nan=False))
+    page = Page(text)
+    rows = page.tables["figures"][1:]
+    assert [row[0] for row in rows] == [figure["metric"] for figure in data["figures"]]
+    for row, figure in zip(rows, data["figures"], strict=True):
+        assert float(row[2].replace("−", "-").replace(" ", "")) == pytest.approx(figure["value"], abs=0.0051)
+        assert row[8] == ("–" if figure["reach"] is None else "yes" if figure["ok"] else "no")
+    for table in data["tables"]:
+        columns = [column for column in table["columns"] if column["key"] not in ("low", "high")]
+        for printed, row in zip(page.tables[table["name"]][2:], table["rows"], strict=True):
+            assert printed[: len(row["keys"])] == list(row["keys"].values())
+            value = next(iter(row["models"].values()))[columns[0]["key"]]
+            shown = "–" if value is None else figure_text(value, columns[0]["decimals"])
+            assert printed[len(row["keys"])] == shown
+    assert "<script" not in text
+    assert all(tag in text for tag in ("Bland", "identity", "rings: ns-3"))
+    assert 'src="' not in text
+
+
+def test_figures_that_do_not_exist_are_null_and_dashes() -> None:
+    assert figure_text(float("nan"), 2) == "–"
+    assert figure_text(-1234.5, 1) == "−1 234.5"
+
+
+@pytest.mark.sumo
+def test_helsinki_drives_on_its_streets_and_keeps_its_traces(tmp_path: Path) -> None:
+    first = traces("helsinki", 0, 1, tmp_path)["helsinki-0"]
+    [kept] = tmp_path.glob("*.parquet")
+    before = kept.stat().st_mtime_ns
+    again = traces("helsinki", 0, 1, tmp_path)["helsinki-0"]
+    assert kept.stat().st_mtime_ns == before
+    assert np.array_equal(first.position_m, again.position_m)
+    assert isinstance(case("helsinki", "low", False, "control", 0).scenario, Scenario)
