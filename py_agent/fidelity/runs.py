@@ -67,6 +67,7 @@ class Plan:
         ranked: Networks in which policies are ranked.
         policy_traces: Traces and seeds that every policy plays.
         loads: Of LOADS.
+        policies: Of POLICIES.
     """
 
     networks: tuple[str, ...]
@@ -75,6 +76,7 @@ class Plan:
     ranked: tuple[str, ...]
     policy_traces: int = 5
     loads: tuple[str, ...] = LOADS
+    policies: tuple[str, ...] = tuple(POLICIES)
 
 
 WHOLE = Plan(NETWORKS, 3, dict.fromkeys(NETWORKS, 100), ("line-3", "hex-7", "helsinki"))
@@ -263,7 +265,7 @@ class Runs:
             futures += [self.futures_job(one, backend, again) for again in (False, True)[: 1 + (backend == NS3)]]
         wanted = [("random", trace) for trace in range(self.plan.traces)]
         if self.ranks_policies(one):
-            wanted += [(policy, trace) for policy in POLICIES for trace in range(self.plan.policy_traces)]
+            wanted += [(policy, trace) for policy in self.plan.policies for trace in range(self.plan.policy_traces)]
         return futures + [self.episode_job(one, backend, policy, trace) for policy, trace in dict.fromkeys(wanted)]
 
     def ranks_policies(self, one: Case) -> bool:

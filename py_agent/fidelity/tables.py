@@ -20,7 +20,7 @@ from py_agent.bench.episode import MeasuredEpisode
 from py_agent.bench.hexagon import random_cio_db
 from py_agent.env import BackendName, open_backend
 from py_agent.fidelity.pairs import Pair, Values
-from py_agent.fidelity.runs import AGAIN_AT_MOST, HORIZON, NS3, POLICIES, Runs
+from py_agent.fidelity.runs import AGAIN_AT_MOST, HORIZON, NS3, Runs
 from py_agent.statistics import Estimate, estimate, mean
 from sumo_mobility.base.seeds import stream
 
@@ -218,7 +218,7 @@ def policies(runs: Runs) -> tuple[Table, dict[str, dict[str, list[list[float]]]]
         if not runs.ranks_policies(one):
             continue
         played = {
-            name: [runs.episodes(one, name, policy, runs.plan.policy_traces) for policy in POLICIES]
+            name: [runs.episodes(one, name, policy, runs.plan.policy_traces) for policy in runs.plan.policies]
             for name in (NS3, *runs.backends(one))
         }
         for reward in REWARDS:
@@ -231,7 +231,8 @@ def policies(runs: Runs) -> tuple[Table, dict[str, dict[str, list[list[float]]]]
             if reward == one.scenario.reward:
                 shown[one.network] = {name: values.tolist() for name, values in value.items()}
     note = (
-        f"{len(POLICIES)} policies ({', '.join(POLICIES)}), each on the same {runs.plan.policy_traces} traces and "
+        f"{len(runs.plan.policies)} policies ({', '.join(runs.plan.policies)}), each on the same "
+        f"{runs.plan.policy_traces} traces and "
         "seeds in ns-3 and, acting on the model's own KPIs, in the model. Regret: what the policy that the model ranks "
         "first loses in ns-3 against the best one. Intervals: bootstrap over traces."
     )

@@ -15,7 +15,7 @@ from cf_augment.fidelity.rankings import is_constant
 from ns3_scenarios.kpis import EventKind, Floats
 from py_agent.bench.measurement import Measurement
 from py_agent.fidelity.pairs import Pair
-from py_agent.fidelity.runs import BASELINE, NS3, POLICIES, TIERS
+from py_agent.fidelity.runs import BASELINE, NS3, TIERS
 from py_agent.fidelity.study import Figure, Study
 from py_agent.fidelity.tables import Column, Row, Table
 from py_agent.report import fidelity_charts as charts
@@ -193,7 +193,9 @@ def _policies(study: Study) -> list[Chart]:
         errors = {
             model: stats.sem(some, axis=1) if some.shape[1] > 1 else 0 * some[:, 0] for model, some in table.items()
         }
-        svg = charts.policy_chart(f"Mean reward of policies in {network}", list(POLICIES), means, errors, _inks())
+        svg = charts.policy_chart(
+            f"Mean reward of policies in {network}", list(study.plan.policies), means, errors, _inks()
+        )
         drawn.append(Chart(network, "± standard error over traces", svg))
     return drawn
 
