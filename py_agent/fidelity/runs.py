@@ -31,7 +31,7 @@ from sumo_mobility.trace import MobilityTrace
 
 NS3: BackendName = "ns3"
 BASELINE: BackendName = "fluid"
-TIERS: dict[BackendName, str] = {"engine": "T0"}
+TIERS: dict[BackendName, str] = {"engine": "T0", "emulator": "T1"}
 """The models that are to agree with ns-3, and their short names."""
 
 POLICIES: dict[str, PolicyFactory] = {
