@@ -236,7 +236,11 @@ def _failing(tier: BackendName, made: dict[str, Table]) -> list[Failing]:
     return found
 
 
-_REASONS: dict[tuple[str, str], str] = {}
+_REASONS: dict[tuple[str, str], str] = {
+    ("T0", "load control"): "UEs whose SINR crosses -4.4 dB: below it ns-3 sends them nothing, above it a packet of "
+    "1000 bytes takes 13 TTIs, and T0 holds the SINR of a slot of up to 200 ms. Shadowing makes that frequent. "
+    "In cells that no UE below -2 dB is near, the MAE was 0.2 pp without and 0.4 pp with shadowing.",
+}
 """Why a tier falls short, as it was found out; by tier and by what the figure is about."""
 
 
