@@ -32,7 +32,7 @@ class Collect(StageCommand):
     seed: int = 0
     """Seed of the network and of the policies."""
     backend: BackendOption = "ns3"
-    """ns3 is the LTE program; engine is the analytic engine; emulator runs its TTIs, for one 500th of the CPU time."""
+    """ns3 is the LTE program; engine is the analytic engine; emulator runs TTI by TTI, without ns-3."""
     workers: int = 2
     """Processes; the data do not depend on it."""
     traces: Path | None = None
@@ -138,7 +138,7 @@ class Evaluate(StageCommand):
     seeds: int = 1
     """Seeds of the network on each trace."""
     backend: BackendOption = "ns3"
-    """ns3 is the LTE program; engine is the analytic engine; emulator runs its TTIs, for one 500th of the CPU time."""
+    """ns3 is the LTE program; engine is the analytic engine; emulator runs TTI by TTI, without ns-3."""
     workers: int = 2
     """Processes; the figures do not depend on it."""
 
