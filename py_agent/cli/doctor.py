@@ -25,7 +25,7 @@ _MODULES = {
     "numpy": "all stages", "pandas": "all stages", "pyarrow": "mobility", "pydantic": "all stages",
     "osmium": "mobility", "sumolib": "mobility", "networkx": "mobility", "zmq": "collect, evaluate",
     "google.protobuf": "collect, evaluate", "gymnasium": "collect, evaluate", "h5py": "collect, augment, train",
-    "torch": "augment, train, evaluate", "scipy": "evaluate", "matplotlib": "report", "PIL": "report",
+    "torch": "augment, train, evaluate", "numba": "augment, train, evaluate", "scipy": "evaluate", "matplotlib": "report", "PIL": "report",
     "jinja2": "report",
 }  # fmt: skip
 _DISTRIBUTIONS = {"zmq": "pyzmq", "google.protobuf": "protobuf", "PIL": "pillow"}

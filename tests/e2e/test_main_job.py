@@ -145,7 +145,10 @@ def test_an_interrupted_collect_goes_on_where_it_stopped(result: dict[str, Any],
     preset = folder / "tiny.yaml"
     mlb("mobility", "--run", run, "--preset", preset, "--train-traces", 2, "--test-traces", 2)
     command = [sys.executable, "-m", "py_agent.cli", "collect", "--run", str(run), "--workers", "1"]
+    # A shell that starts the tests in the background has them, and so the child, ignore SIGINT.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, previous)
     episodes = run / "episodes" / "collect"
     deadline = time.monotonic() + 240
     while not list(episodes.glob("[!.]*.h5")) and time.monotonic() < deadline:

@@ -158,9 +158,11 @@ def test_the_page_says_what_the_json_says_and_loads_nothing(found: Study, tmp_pa
         assert row[8] == ("–" if figure["reach"] is None else "yes" if figure["ok"] else "no")
     for table in data["tables"]:
         columns = [column for column in table["columns"] if column["key"] not in ("low", "high")]
+        first = next(iter(table["rows"][0]["models"]))
         for printed, row in zip(page.tables[table["name"]][2:], table["rows"], strict=True):
             assert printed[: len(row["keys"])] == list(row["keys"].values())
-            value = next(iter(row["models"].values()))[columns[0]["key"]]
+            # A model that refuses the case has dashes.
+            value = row["models"][first][columns[0]["key"]] if first in row["models"] else None
             shown = "–" if value is None else figure_text(value, columns[0]["decimals"])
             assert printed[len(row["keys"])] == shown
     assert "<script" not in text
