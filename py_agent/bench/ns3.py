@@ -20,6 +20,7 @@ from py_agent.bench.measurement import Measurement
 
 _SITES, _UES = 7, 100
 _FUTURES, _HORIZON = 8, 5
+_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class _Size:
     """Of which branches are the last seconds."""
 
 
-_FULL = _Size(cost=30, parallel=10, episode=60)
-_QUICK = _Size(cost=6, parallel=4, episode=20)
+_FULL = _Size(cost=30, parallel=8, episode=60)
+_QUICK = _Size(cost=6, parallel=3, episode=20)
 
 
 def measure(seed: int, quick: bool) -> Iterator[Measurement]:
@@ -86,13 +87,15 @@ def _memory(seed: int) -> Iterator[Measurement]:
 
 
 def _parallel(steps: int, seed: int) -> Iterator[Measurement]:
-    """Simulated seconds a wall-clock second: two processes at once against one, before and after them."""
+    """Simulated seconds a wall-clock second: two processes at once against one, in turn; the best of each counts,
+    since what else the machine does only ever slows down."""
     scenario = hexagonal_scenario(_SITES, _UES, steps + 1)
-    alone = [_wall_s(scenario, seed)]
+    alone, together = [], []
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(lambda _: _wall_s(scenario, seed), range(2)))
-    alone.append(_wall_s(scenario, seed))
-    gain = 2 * float(np.mean(alone)) / float(np.mean(together))
+        for _ in range(_TURNS):
+            alone.append(_wall_s(scenario, seed))
+            together.append(float(np.mean(list(pool.map(lambda _: _wall_s(scenario, seed), range(2))))))
+    gain = 2 * min(alone) / min(together)
     yield Measurement("two processes against one, simulated seconds a second", gain, "", 1.8, 1.95, more_is_better=True)
 
 
@@ -121,5 +124,6 @@ def _branches(steps: int, seed: int) -> Iterator[Measurement]:
         last = episode.backend.step(cio_db[-1])
     differs = sum(a != b for a, b in zip(futures[0], [*episode.kpis[-_HORIZON + 1 :], last], strict=True))
     what = f"{_FUTURES} whole runs of {steps} s over {_FUTURES} branches of {_HORIZON} s, CPU time"
-    yield Measurement(what, _FUTURES * rerun_s / branches_s, "", 5, 10, more_is_better=True)
+    reach, goal = (5, 10) if steps == _FULL.episode else (None, None)  # a shorter episode has less to save
+    yield Measurement(what, _FUTURES * rerun_s / branches_s, "", reach, goal, more_is_better=True)
     yield Measurement("steps in which the branch of the same CIOs differs from the run", differs, "", 0)
