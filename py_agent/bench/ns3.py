@@ -5,6 +5,9 @@ Times are ratios of what runs side by side or in turn within one call, so that a
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from py_agent.bench.measurement import Measurement
 _SITES, _UES = 7, 100
 _FUTURES, _HORIZON = 8, 5
 _TURNS = 3
+_LOOP, _LOOP_TIMEOUT_S = "for i in range(100_000_000): pass", 600
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,27 @@ def _parallel(steps: int, seed: int) -> Iterator[Measurement]:
     """Simulated seconds a wall-clock second: two processes at once against one, in turn; the best of each counts,
     since what else the machine does only ever slows down."""
     scenario = hexagonal_scenario(_SITES, _UES, steps + 1)
-    alone, together = [], []
+    alone, together, loop, loops = [], [], [], []
     with ThreadPoolExecutor(2) as pool:
         for _ in range(_TURNS):
             alone.append(_wall_s(scenario, seed))
             together.append(float(np.mean(list(pool.map(lambda _: _wall_s(scenario, seed), range(2))))))
+            loop.append(_loops_s(1))
+            loops.append(_loops_s(2))
     gain = 2 * min(alone) / min(together)
     yield Measurement("two processes against one, simulated seconds a second", gain, "", 1.8, 1.95, more_is_better=True)
+    yield Measurement(
+        "the same of loops that use no memory: this machine's ceiling", 2 * min(loop) / min(loops), "", None
+    )
+
+
+def _loops_s(count: int) -> float:
+    """Wall-clock time of `count` processes that count at once."""
+    begin_s = time.perf_counter()
+    loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range(count)]
+    for loop in loops:
+        loop.wait(_LOOP_TIMEOUT_S)
+    return time.perf_counter() - begin_s
 
 
 def _wall_s(scenario: Scenario, seed: int) -> float:
