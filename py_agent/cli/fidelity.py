@@ -28,7 +28,7 @@ class Fidelity(Command):
     """
 
     quick: bool = False
-    """A few minutes on two cores instead of 40: two networks, fewer traces and CIO sequences."""
+    """Two networks, fewer traces and CIO sequences."""
     out: Path = Path("runs/fidelity")
     """Directory of the report and of the runs of ns-3."""
     seed: int = 0
