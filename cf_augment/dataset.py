@@ -43,6 +43,7 @@ REWARD_FORMULAS = {
     "load-std": "-(standard deviation over the cells of prb_utilization)",
     "p5-throughput": "5th percentile over the UEs of ue_throughput_bps / traffic.offered_bps",
     "jain": "Jain's index over the cells of prb_utilization",
+    "blocked": "-(share of the UEs with ue_throughput_bps below what is offered to them by more than a packet)",
 }
 ACTIONS = {
     "pair": "CIO / handover.cio_range_db, a value per ordered neighbour pair (TS 36.331 5.5.4.4)",
@@ -102,7 +103,7 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Sequence[Episode]) -
     versions = {name: version for record in records for name, version in record.versions.items()}
     attributes = {
         "scenario": scenario.model_dump_json(),
-        "reward": f"{scenario.reward}: {REWARD_FORMULAS[scenario.reward]}",
+        "reward": _formula_of(scenario),
         "units": json.dumps({"actions": _actions_of(scenario), **UNITS}),
         "licence": "; ".join(licences),
         "attribution": "; ".join(credits_),
@@ -178,6 +179,17 @@ def read_dataset(path: Path) -> Dataset:
                 )
             )
         return Dataset(scenario, tuple(episodes))
+
+
+def _formula_of(scenario: Scenario) -> str:
+    weights = scenario.reward_weights
+    name = "-".join(weights)
+    terms = [
+        REWARD_FORMULAS[one] if weight == 1 else f"{weight:g} * ({REWARD_FORMULAS[one]})"
+        for one, weight in weights.items()
+    ]
+    cost = [f"- {scenario.handover_cost:g} * handovers / UEs"] if scenario.handover_cost else []
+    return f"{name}: {' '.join([' + '.join(terms), *cost])}"
 
 
 def _actions_of(scenario: Scenario) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
+from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, RewardName, Scenario
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
@@ -134,8 +134,10 @@ def observation_size(scenario: Scenario) -> int:
 
 
 def reward(scenario: Scenario, kpis: StepKpis) -> Floats:
-    """Returns the reward that `scenario.reward` names, (...)."""
-    return REWARDS[scenario.reward](scenario, kpis)
+    """Returns the sum that `scenario.reward` names, less the cost of the handovers, (...)."""
+    parts = [weight * REWARDS[name](scenario, kpis) for name, weight in scenario.reward_weights.items()]
+    cost = scenario.handover_cost / scenario.mobility.ues * kpis.handovers
+    return np.asarray(np.sum(parts, axis=0) - cost)
 
 
 def load_std(kpis: StepKpis) -> Floats:
@@ -153,6 +155,16 @@ def jain(kpis: StepKpis) -> Floats:
 def p5_throughput_bps(kpis: StepKpis) -> Floats:
     """5th percentile over the UEs of the throughput, (...) in bit/s."""
     return np.asarray(np.percentile(kpis.ue_throughput_bps, 5, axis=-1))
+
+
+def blocked(scenario: Scenario, kpis: StepKpis) -> Floats:
+    """Share of the UEs that receive less than their constant rate needs, (...) in [0, 1].
+
+    A packet less counts for nothing, since sources do not keep step with the intervals.
+    """
+    packet_bps = 8 * scenario.traffic.packet_bytes / scenario.episode.control_interval_s
+    needed_bps = scenario.traffic.ue_offered_bps(scenario.mobility.ues) - packet_bps
+    return np.asarray((kpis.ue_throughput_bps < needed_bps * (1 - 1e-9)).mean(axis=-1))
 
 
 def margins_db(scenario: Scenario, kpis: StepKpis) -> Floats:
@@ -214,8 +226,9 @@ OBSERVATIONS: dict[str, Callable[[Scenario, StepKpis, Floats], Floats]] = {
     "rsrp-matrix": _rsrp_matrix,
 }
 
-REWARDS: dict[str, Callable[[Scenario, StepKpis], Floats]] = {
+REWARDS: dict[RewardName, Callable[[Scenario, StepKpis], Floats]] = {
     "load-std": lambda _scenario, kpis: -load_std(kpis),
     "p5-throughput": lambda scenario, kpis: p5_throughput_bps(kpis) / scenario.traffic.offered_bps,
     "jain": lambda _scenario, kpis: jain(kpis),
+    "blocked": lambda scenario, kpis: -blocked(scenario, kpis),
 }

@@ -41,6 +41,9 @@ def _valid_time_to_trigger(value: int) -> int:
     return value
 
 
+ProfileName = Literal["ns3", "3gpp", "paper"]
+RewardName = Literal["load-std", "p5-throughput", "jain", "blocked"]
+
 Hysteresis = Annotated[float, Field(ge=0, le=15)]
 TimeToTrigger = Annotated[int, AfterValidator(_valid_time_to_trigger)]
 
@@ -129,12 +132,29 @@ class Preset(Contract):
     traffic: Traffic = Traffic()
     episode: Episode = Episode()
     observation: Literal["cell-kpi", "rsrp-matrix"] = "cell-kpi"
-    reward: Literal["load-std", "p5-throughput", "jain"] = "load-std"
+    reward: RewardName | dict[RewardName, float] = "load-std"
+    """One by its name, or a weighted sum of several."""
+    handover_cost: float = Field(0.0, ge=0)
+    """Taken off the reward for each handover of a UE in an interval, as a mean over the UEs."""
+    profile: ProfileName = "ns3"
+    """Whose physics the engine computes: ns-3's, quirks included; the standards' where ns-3 departs from them; or those
+    of the reference system (`cf_augment.physics.paper`). Every other back end has those of ns-3 only."""
+
+    @property
+    def reward_weights(self) -> dict[RewardName, float]:
+        """What the reward is a sum of."""
+        return {self.reward: 1.0} if isinstance(self.reward, str) else self.reward
 
     @model_validator(mode="after")
     def _sectors_have_antennas(self) -> Self:
         if self.sites.sectors > 1 and self.radio.antenna.pattern == "omni":
             raise ValueError(f"sites.sectors = {self.sites.sectors} need radio.antenna.pattern = sector")
+        return self
+
+    @model_validator(mode="after")
+    def _reward_counts_something(self) -> Self:
+        if not any(self.reward_weights.values()) or not all(map(math.isfinite, self.reward_weights.values())):
+            raise ValueError(f"reward: {self.reward} needs weights that are finite and not all 0")
         return self
 
     @model_validator(mode="after")
@@ -208,6 +228,13 @@ class Scenario(Preset):
         if list(self.neighbor_pairs) != sorted(set(self.neighbor_pairs)):
             raise ValueError("neighbor_pairs must be sorted and without repetition")
         return self
+
+    def require_profile(self, *known: ProfileName, by: str) -> None:
+        """Raises ConfigError unless a back end, named by `by`, knows the profile."""
+        if self.profile not in known:
+            raise ConfigError(
+                f"profile: {by} has no '{self.profile}', only {' and '.join(map(repr, known))}", "use backend engine"
+            )
 
     @classmethod
     def place(cls, preset: Preset, sites_m: list[tuple[float, float]]) -> Self:

@@ -35,7 +35,7 @@ def kendall(truth: Floats, guess: Floats) -> float:
 
 
 def regret(truth: Floats, guess: Floats) -> float:
-    """What the choice of the greatest guess costs in truth, as a share of the greatest truth's amount.
+    """What the choice of the greatest guess costs in truth, as a share of the greatest truth's amount, 0.01 at least.
 
     Args:
         truth: (P,) true values of the choices.
@@ -45,4 +45,4 @@ def regret(truth: Floats, guess: Floats) -> float:
         0 if it is the truly best choice.
     """
     best = float(truth.max())
-    return (best - float(truth[int(guess.argmax())])) / max(abs(best), 1e-12)
+    return (best - float(truth[int(guess.argmax())])) / max(abs(best), 0.01)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cf_augment.physics.constants import HANDOVER_S, ProfileName
+from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches
 from ns3_scenarios.scenario import Scenario
@@ -19,12 +19,11 @@ class EngineBackend:
 
     Args:
         scenario: The scenario.
-        profile: See `Engine`.
     """
 
-    def __init__(self, scenario: Scenario, profile: ProfileName = "ns3") -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self._engine = Engine(scenario, profile=profile)
+        self._engine = Engine(scenario)
         self._position_m: Floats | None = None
         self._step = 0
 

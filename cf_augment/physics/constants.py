@@ -9,9 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ns3_scenarios.scenario import ProfileName
 from sumo_mobility.base.contract import Contract
-
-ProfileName = Literal["ns3", "3gpp"]
 
 
 class Profile(Contract):
@@ -41,8 +40,10 @@ PROFILES: dict[ProfileName, Profile] = {
         grants_last_rbg=True,  # TS 36.213 7.1.6.1: the last RBG has what is left over
     ),
 }
+PROFILES["paper"] = PROFILES["3gpp"]
 """`ns3` mirrors ns-3, quirks included; `3gpp` has the standards' own values. What a standard leaves to the implementer,
-such as layer 1 filtering, scheduling and the choice of the MCS, is ns-3's in both."""
+such as layer 1 filtering, scheduling and the choice of the MCS, is ns-3's in both. `paper` has the path loss
+and antennas of `3gpp`; its association and load are those of `paper.py`."""
 
 TTI_S = 1e-3
 """Transmission time interval, TS 36.211 4.1."""

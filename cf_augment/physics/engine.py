@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from cf_augment.physics import interval
-from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S, ProfileName
+from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.load import Load, Service
@@ -58,7 +58,6 @@ class Engine:
         scenario: The scenario.
         device: Where links are computed: in compiled loops on "cpu", else in torch on any other device. What follows
             from them, handovers and queues, is a matter of compiled loops on the host in both cases.
-        profile: "ns3" mirrors ns-3; "3gpp" has the standards' values where ns-3 departs (constants.PROFILES).
 
     No input makes a KPI that is not finite. A cell without UEs has a utilisation of 0. A UE that no cell reaches, at
     CQI 0, gets nothing; it stays connected until its radio link has failed. At the foot of a mast the distance is the
@@ -69,7 +68,7 @@ class Engine:
         ConfigError: the scenario's scheduler, RRC, CQI mode or steering is one that the engine does not mirror.
     """
 
-    def __init__(self, scenario: Scenario, device: str = "cpu", profile: ProfileName = "ns3") -> None:
+    def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
         for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal"), ("cqi", "control")):
             value = getattr(scenario.radio, field)
             if value != mirrored:
@@ -78,16 +77,16 @@ class Engine:
             raise ConfigError("handover.steer: the engine has one time to trigger for all cells", "use backend ns3")
         self.scenario = scenario
         self.device = torch.device(device)
-        self.radio = Radio(scenario, self.device, profile)
+        self.radio = Radio(scenario, self.device)
         self.compiled_links = self.device.type == "cpu"
         self.connection = Connection(scenario, self.device)
-        self.load = Load(scenario, profile)
+        self.load = Load(scenario)
         interval_s = scenario.episode.control_interval_s
         self.grid_steps = round(interval_s / GRID_S)
         """Positions per control interval, not counting the one at its start."""
         starts_s = [0.0] + [i * L1_PERIOD_S + self.connection.phase_s for i in range(round(interval_s / L1_PERIOD_S))]
         slots_s = np.array(list(zip(starts_s, [*starts_s[1:], interval_s], strict=True)))
-        host = self.radio if self.compiled_links else Radio(scenario, _CPU, profile)
+        host = self.radio if self.compiled_links else Radio(scenario, _CPU)
         self._starts_s = starts_s[1:]
         self._constants = interval.Constants(
             links=links_of(scenario, host),

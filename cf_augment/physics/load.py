@@ -13,7 +13,6 @@ from cf_augment.physics.constants import (
     RLC_BUFFER_BYTES,
     TTI_S,
     UDP_IP_BYTES,
-    ProfileName,
     granted_rb,
     ttis_per_packet,
 )
@@ -62,20 +61,19 @@ class Load:
 
     Args:
         scenario: The scenario.
-        profile: Whose constants are used.
 
     Raises:
         ConfigError: the scenario has other traffic.
     """
 
-    def __init__(self, scenario: Scenario, profile: ProfileName = "ns3") -> None:
+    def __init__(self, scenario: Scenario) -> None:
         bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
         arrivals = traffic.arrivals.model
         if arrivals != "cbr":
             raise ConfigError(f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend ns3")
         if traffic.uplink_bps > 0:
             raise ConfigError("traffic.uplink_bps: the engine has no uplink", "use backend ns3")
-        last_rbg = PROFILES[profile].grants_last_rbg
+        last_rbg = PROFILES[scenario.profile].grants_last_rbg
         alone, packed = (
             np.where(np.isfinite(ttis), ttis, 0.0)
             for ttis in ttis_per_packet(bandwidth, traffic.packet_bytes, last_rbg)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S, Profile, ProfileName
+from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S, Profile
 from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 
@@ -46,10 +46,9 @@ class PathLoss:
     Args:
         scenario: The scenario.
         device: Any torch device.
-        profile: Whose constants are used.
     """
 
-    def __init__(self, scenario: Scenario, device: torch.device, profile: ProfileName = "ns3") -> None:
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
         radio, loss = scenario.radio, scenario.radio.path_loss
         height_m = torch.tensor([[cell.height_m] for cell in scenario.cells], dtype=torch.float64, device=device)
         rise_m = height_m - radio.ue_height_m
@@ -62,7 +61,7 @@ class PathLoss:
                 self.near = _Line.at_1_m(torch.zeros_like(height_m) + loss.reference_loss_db, 10 * loss.exponent)
                 self.nearest_square = (REFERENCE_DISTANCE_M / 1000) ** 2
             case OkumuraHata() | Cost231Hata():
-                intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m, PROFILES[profile])
+                intercept_db = _hata_db(loss, radio.carrier_hz / 1e6, radio.ue_height_m, PROFILES[scenario.profile])
                 log_height = torch.log10(height_m)
                 decade_db = 44.9 - 6.55 * log_height
                 self.near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())

@@ -22,7 +22,6 @@ from cf_augment.physics.constants import (
     SUBCARRIER_HZ,
     SUBCARRIERS_PER_RB,
     THERMAL_NOISE_DBM_PER_HZ,
-    ProfileName,
     control_errors,
     lte_tables,
 )
@@ -64,12 +63,12 @@ class Reception(NamedTuple):
 class Radio:
     """Links between UEs and the cells of one scenario, without fading."""
 
-    def __init__(self, scenario: Scenario, device: torch.device, profile: ProfileName = "ns3") -> None:
+    def __init__(self, scenario: Scenario, device: torch.device) -> None:
         radio, antenna, cells = scenario.radio, scenario.radio.antenna, scenario.cells
         site = torch.tensor([(cell.x_m, cell.y_m) for cell in cells], dtype=torch.float64, device=device)
         self.centre_m = site.mean(dim=0)
         self.east_km, self.north_km = ((site - self.centre_m) / 1000).float().T.unsqueeze(-1)
-        self.path_loss = PathLoss(scenario, device, profile)
+        self.path_loss = PathLoss(scenario, device)
         self.antennas = SectorAntennas(scenario, antenna, device) if isinstance(antenna, Sector) else None
         shadowing = shadowing_map(scenario)
         self.shadowing = (

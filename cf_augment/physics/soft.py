@@ -12,6 +12,7 @@ from cf_augment.physics.constants import TTI_S
 from cf_augment.physics.engine import Engine
 from cf_augment.physics.what_if import WhatIf
 from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.scenario import RewardName
 from sumo_mobility.base.errors import ConfigError
 
 _LEAST_VARIANCE = 1e-12
@@ -33,12 +34,18 @@ class SoftWhatIf:
         temperature_db: Over which difference of RSRP the association turns.
 
     Raises:
-        ConfigError: the scenario steers more than CIO, or the temperature is not a positive number.
+        ConfigError: the scenario steers more than CIO, its reward has no gradient, or the temperature is not a
+            positive number.
     """
 
     def __init__(self, engine: Engine, temperature_db: float = 1.0) -> None:
         if not (0 < temperature_db < math.inf):
             raise ConfigError(f"soft what-if: temperature_db is {temperature_db}, but a positive number is needed")
+        scenario = engine.scenario
+        if "blocked" in scenario.reward_weights or scenario.handover_cost:
+            raise ConfigError(
+                "soft what-if: reward 'blocked' and handover_cost have no gradient", "leave them out of the reward"
+            )
         self._engine, self._what_if, self._temperature_db = engine, WhatIf(engine), temperature_db
         self._capacity = engine.scenario.episode.control_interval_s / TTI_S
         queues = engine.load.queues
@@ -59,15 +66,19 @@ class SoftWhatIf:
             ConfigError: the CIO has the wrong shape or is not finite.
             DataError: the KPIs do not fit the scenario or hold a value that is not finite.
         """
-        share, cqi, received = self._attach(kpis, cio_db)
+        attached = self._attach(kpis, cio_db)
+        weights = self._engine.scenario.reward_weights
+        return torch.stack([weight * self._reward(name, *attached) for name, weight in weights.items()]).sum(dim=0)
+
+    def _reward(self, name: RewardName, share: Tensor, cqi: Tensor, received: Tensor) -> Tensor:
         scenario = self._engine.scenario
-        if scenario.reward == "p5-throughput":
+        if name == "p5-throughput":
             served = self._served(share, cqi, received) * (
                 self._engine.load.packet_bits / scenario.episode.control_interval_s
             )
             return torch.quantile(served, 0.05, dim=-1) / scenario.traffic.offered_bps
         load = self._utilization(share, cqi)
-        if scenario.reward == "jain":
+        if name == "jain":
             return load.sum(dim=-1).square() / (load.square().sum(dim=-1) * load.shape[-1])
         return -(load.var(dim=-1, correction=0) + _LEAST_VARIANCE).sqrt()
 

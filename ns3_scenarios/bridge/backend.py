@@ -52,7 +52,7 @@ class Ns3Backend:
         stock: Do all that ns-3 does by default, which costs more; `mlb bench ns3` shows what it changes.
 
     Raises:
-        ConfigError: the scenario has more UEs than ns-3 can serve in one cell.
+        ConfigError: the scenario has more UEs than ns-3 can serve in one cell, or another profile than ns-3's.
         DependencyError: the ns-3 program has not been built.
     """
 
@@ -65,6 +65,7 @@ class Ns3Backend:
         traces: Traces | None = None,
         stock: bool = False,
     ) -> None:
+        scenario.require_profile("ns3", by="ns-3")
         if scenario.mobility.ues > MAX_UES:
             raise ConfigError(
                 f"mobility.ues: {scenario.mobility.ues}, but a cell of ns-3 has SRS resources for {MAX_UES} UEs",

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cf_augment.physics import Engine
 from cf_augment.physics.antenna import SectorAntennas
-from cf_augment.physics.constants import ProfileName
 from cf_augment.physics.path_loss import PathLoss
 from ns3_scenarios.radio import Sector
+from ns3_scenarios.scenario import ProfileName
 
 
 def cost_231_hata_db(mhz: float, mast_m: float, ue_m: float, km: float, metropolitan: bool) -> float:
@@ -32,9 +32,9 @@ def cost_231_hata_db(mhz: float, mast_m: float, ue_m: float, km: float, metropol
 
 
 def loss_db(loss: dict[str, Any], profile: ProfileName, flat_m: float, **radio: float) -> float:
-    network = scenario([(0, 0), (1400, 0)], radio={"path_loss": loss, "dl_earfcn": 800, **radio})
+    network = scenario([(0, 0), (1400, 0)], radio={"path_loss": loss, "dl_earfcn": 800, **radio}, profile=profile)
     square_km = torch.tensor([[(flat_m / 1000) ** 2]])
-    return PathLoss(network, torch.device("cpu"), profile).loss_db(square_km)[0, 0].item()
+    return PathLoss(network, torch.device("cpu")).loss_db(square_km)[0, 0].item()
 
 
 @settings(max_examples=50, deadline=None)
@@ -78,9 +78,11 @@ def test_the_antenna_is_that_of_tr_36814(azimuth_deg: float, below_deg: float, g
 
 def test_3gpp_grants_all_rbs() -> None:
     """A full cell: 24 of 25 PRBs in ns-3, whose last RBG is never granted; all of them by TS 36.213."""
-    network = scenario(ues=30, traffic={"offered_bps": 1e6})
     position = np.full((1, 30, 2), 10.0)
     load = {
-        profile: Engine(network, profile=profile).reset(position).prb_utilization[0, 0] for profile in ("ns3", "3gpp")
-    }  # type: ignore[arg-type]
+        profile: Engine(scenario(ues=30, traffic={"offered_bps": 1e6}, profile=profile))
+        .reset(position)
+        .prb_utilization[0, 0]
+        for profile in ("ns3", "3gpp")
+    }
     assert load == pytest.approx({"ns3": 0.96, "3gpp": 1.0})

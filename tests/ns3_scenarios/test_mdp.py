@@ -51,6 +51,23 @@ def test_rewards_by_hand(scenario: Scenario, kpis: StepKpis) -> None:
     assert mdp.reward(scenario, kpis) == pytest.approx(-0.2)
 
 
+def test_weighted_rewards_and_the_cost_of_handovers_by_hand(scenario: Scenario, kpis: StepKpis) -> None:
+    """With 1000 byte packets and 1 s a packet is 8 kbit/s: 193 of 200 kbit/s are enough, 191 are not."""
+    traffic = scenario.traffic.model_copy(update={"packet_bytes": 1000})
+    scenario = scenario.model_copy(
+        update={"traffic": traffic, "reward": {"load-std": 2.0, "blocked": 1.0}, "handover_cost": 0.3}
+    )
+    served = replace(kpis, ue_throughput_bps=np.array([191e3, 193e3, 200e3]), handovers=np.array(2.0))
+    assert mdp.blocked(scenario, served) == pytest.approx(1 / 3)
+    assert mdp.reward(scenario, served) == pytest.approx(-2 * 0.2 - 1 / 3 - 0.3 * 2 / 3)
+
+
+@pytest.mark.parametrize("reward", [{}, {"jain": 0.0}, {"jain": float("nan")}])
+def test_a_reward_of_nothing_is_refused(scenario: Scenario, reward: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="reward"):
+        Scenario.parse(scenario.model_dump() | {"reward": reward}, "test")
+
+
 def test_jain_of_an_idle_network_is_one(kpis: StepKpis) -> None:
     assert mdp.jain(replace(kpis, prb_utilization=np.zeros(2))) == 1.0
 

@@ -61,10 +61,12 @@ class EmulatorBackend:
         scenario: The scenario.
 
     Raises:
-        ConfigError: the scenario has real RRC or uplink traffic, which the emulator does not mirror.
+        ConfigError: the scenario has real RRC, uplink traffic or another profile than ns-3's, which the emulator does
+            not mirror.
     """
 
     def __init__(self, scenario: Scenario) -> None:
+        scenario.require_profile("ns3", by="the emulator")
         for field, value, mirrored in (
             ("radio.rrc", scenario.radio.rrc, "ideal"),
             ("traffic.uplink_bps", scenario.traffic.uplink_bps, 0.0),
