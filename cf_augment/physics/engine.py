@@ -22,6 +22,7 @@ from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.load import Load, Service
+from cf_augment.physics.paper import Paper
 from cf_augment.physics.radio import GRID_S, Radio
 from cf_augment.physics.vector_math import LEAST_POWER
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
@@ -31,6 +32,7 @@ from sumo_mobility.trace import MobilityTrace
 
 FARTHEST_M = 1e7
 """A coordinate beyond this is refused: it is not on Earth."""
+_CURE = "use backend emulator or ns3"
 _CPU = torch.device("cpu")
 
 
@@ -72,9 +74,9 @@ class Engine:
         for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal"), ("cqi", "control")):
             value = getattr(scenario.radio, field)
             if value != mirrored:
-                raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", "use backend ns3")
+                raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", _CURE)
         if "time-to-trigger" in scenario.handover.steer:
-            raise ConfigError("handover.steer: the engine has one time to trigger for all cells", "use backend ns3")
+            raise ConfigError("handover.steer: the engine has one time to trigger for all cells", _CURE)
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)
@@ -97,6 +99,9 @@ class Engine:
             times=np.append(slots_s.mean(axis=1), interval_s) / GRID_S,
             at_once=self.connection.phase_s == 0,
         )
+        self.paper = Paper(scenario) if scenario.profile == "paper" else None
+        if self.paper:
+            self._starts_s = [0.0]
         self._state: HandoverState | None = None
         self._moves: interval.Moves | None = None
 
@@ -118,6 +123,8 @@ class Engine:
         lasting_s = [episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S, episode.control_interval_s]
         service, sinr_db = Service.nothing(batch, cells, ues), np.empty((batch, ues))
         interval.warm_up(self._constants, received_mw, np.array(lasting_s), self._state, service, sinr_db)
+        if self.paper:
+            service = self.paper.serve(rsrp, self._state.serving, lasting_s[-1])
         return self._kpis(service, position, interval.Seen(rsrp.swapaxes(1, 2).astype(np.float64), sinr_db))
 
     def step(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
@@ -149,7 +156,9 @@ class Engine:
         moves = interval.Moves(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.bool_))
         service = Service.nothing(batch, cells, ues)
         seen = interval.Seen(np.empty((batch, ues, cells)), np.empty((batch, ues)))
-        if self.compiled_links:
+        if self.paper:
+            service = self._run_snapshot(self.paper, position, cio_db, hysteresis_db, state, moves, seen)
+        elif self.compiled_links:
             interval.run(self._constants, position, cio_db, hysteresis_db, state, service, moves, seen)
         else:
             given = self.links(position, self._constants.times, len(self._starts_s))
@@ -157,6 +166,21 @@ class Engine:
         self._moves, self._moves_from_s = moves, self._time_s
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
         return self._kpis(service, position[:, -1], seen)
+
+    def _run_snapshot(
+        self, paper: Paper, position: Floats, cio_db: NDArray[np.float32], hysteresis_db: NDArray[np.float32],
+        state: HandoverState, moves: interval.Moves, seen: interval.Seen,
+    ) -> Service:  # fmt: skip
+        """What `interval.run` does, in profile `paper`."""
+        _, received_mw = self.links(position, np.array([0.0, self.grid_steps]), 1)
+        before_dbm, after_dbm = (10 * np.log10(received_mw[:, :, point]) for point in (0, 1))
+        offsets_db = self.connection.offsets_db(torch.from_numpy(cio_db)).numpy()
+        moves.source[:, 0], moves.lost[:] = state.serving, False
+        moves.target[:, 0] = paper.associate(before_dbm, state.serving, offsets_db, hysteresis_db)
+        state.serving[:] = np.where(moves.target[:, 0] >= 0, moves.target[:, 0], state.serving)
+        state.l3_dbm[:], seen.rsrp_dbm[:] = after_dbm, after_dbm.swapaxes(1, 2)
+        seen.sinr_db[:] = self.radio.sinr_db(torch.from_numpy(after_dbm), torch.from_numpy(state.serving)).numpy()
+        return paper.serve(before_dbm, state.serving, self.scenario.episode.control_interval_s)
 
     @property
     def moves(self) -> list[Moves]:

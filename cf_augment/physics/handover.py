@@ -88,6 +88,7 @@ class Connection:
         pairs = np.array(scenario.neighbor_pairs)
         self._pair_serving, self._pair_neighbor = torch.from_numpy(pairs).to(device).unbind(dim=1)
         self._cells = len(scenario.cells)
+        self._both_ways = scenario.profile == "paper"
         t310_starts = round(OUT_OF_SYNC_S / L1_PERIOD_S)
         self.rules = Rules(
             first=np.searchsorted(pairs[:, 0], np.arange(self._cells + 1)),
@@ -99,10 +100,13 @@ class Connection:
         )
 
     def offsets_db(self, cio_db: Tensor) -> Tensor:
-        """Spreads the CIO (..., E) to a matrix (..., C, C) [neighbour, serving], minus infinity elsewhere."""
+        """Spreads the CIO (..., E) to a matrix (..., C, C) [neighbour, serving], minus infinity elsewhere.
+
+        In profile `paper`, what counts is CIO_sn - CIO_ns.
+        """
         matrix = cio_db.new_full((*cio_db.shape[:-1], self._cells, self._cells), -torch.inf)
         matrix[..., self._pair_neighbor, self._pair_serving] = cio_db
-        return matrix
+        return matrix - matrix.mT.nan_to_num(neginf=0.0) if self._both_ways else matrix
 
 
 @compiled

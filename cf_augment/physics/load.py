@@ -70,7 +70,9 @@ class Load:
         bandwidth, traffic = scenario.radio.dl_bandwidth_rb, scenario.traffic
         arrivals = traffic.arrivals.model
         if arrivals != "cbr":
-            raise ConfigError(f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend ns3")
+            raise ConfigError(
+                f"traffic.arrivals.model: the engine has no '{arrivals}', only 'cbr'", "use backend emulator or ns3"
+            )
         if traffic.uplink_bps > 0:
             raise ConfigError("traffic.uplink_bps: the engine has no uplink", "use backend ns3")
         last_rbg = PROFILES[scenario.profile].grants_last_rbg

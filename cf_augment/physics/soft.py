@@ -42,6 +42,7 @@ class SoftWhatIf:
         if not (0 < temperature_db < math.inf):
             raise ConfigError(f"soft what-if: temperature_db is {temperature_db}, but a positive number is needed")
         scenario = engine.scenario
+        scenario.require_profile("ns3", "3gpp", by="the soft what-if")
         if "blocked" in scenario.reward_weights or scenario.handover_cost:
             raise ConfigError(
                 "soft what-if: reward 'blocked' and handover_cost have no gradient", "leave them out of the reward"

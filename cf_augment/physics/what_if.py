@@ -35,7 +35,7 @@ class WhatIf:
         handover, interval_s = engine.scenario.handover, engine.scenario.episode.control_interval_s
         trigger_s = handover.time_to_trigger_ms / 1000
         cycle_s = L1_PERIOD_S * (1 + int(trigger_s / L1_PERIOD_S + 1e-9))
-        self.hops = max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
+        self.hops = 1 if engine.paper else max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
         """Handovers that one UE can make in one interval."""
 
     def __call__(self, kpis: StepKpis, cio_db: Floats) -> StepKpis:
@@ -63,7 +63,10 @@ class WhatIf:
         tables = engine.radio.cqi, engine.radio.grant_received
         cqi, received, cell = (of.cpu().numpy() for of in (*(table(sinr).take(link) for table in tables), serving))
         interval_s = scenario.episode.control_interval_s
-        service = engine.load.serve(cell, cqi, received, np.zeros(cell.shape), interval_s)
+        if engine.paper:
+            service = engine.paper.serve(rsrp.expand(len(cell), -1, -1).cpu().numpy(), cell, interval_s)
+        else:
+            service = engine.load.serve(cell, cqi, received, np.zeros(cell.shape), interval_s)
         bits_per_s = engine.load.packet_bits / interval_s
         count = len(cio)
         return replace(
