@@ -236,6 +236,8 @@ def _failing(tier: BackendName, made: dict[str, Table]) -> list[Failing]:
     return found
 
 
+_NO_ENDS = (-math.inf, math.inf)
+
 _REASONS: dict[tuple[str, str], str] = {
     ("T0", "load control"): "UEs whose SINR crosses -4.4 dB: below it ns-3 sends them nothing, above it a packet of "
     "1000 bytes takes 13 TTIs, and T0 holds the SINR of a slot of up to 200 ms. Shadowing makes that frequent. "
@@ -278,11 +280,13 @@ def _estimate(samples: list[list[float]], statistic: Statistic) -> Estimate:
 
 
 def _over_rows(rows: list[tables.Row], column: str) -> Callable[[str], Estimate]:
-    """Mean of a column over the rows in which it exists."""
+    """Mean of a column over the rows in which it exists; the interval ends where the column does."""
+    least, greatest = {"spearman": (-1, 1), "tau_b": (-1, 1), "regret_percent": (0, math.inf)}.get(column, _NO_ENDS)
 
     def found(model: str) -> Estimate:
         values = [row.models[model][column] for row in rows if model in row.models]
-        return _estimate([[value for value in values if np.isfinite(value)]], mean)
+        value, low, high = _estimate([[value for value in values if np.isfinite(value)]], mean)
+        return Estimate(value, max(low, least), min(high, greatest))
 
     return found
 
