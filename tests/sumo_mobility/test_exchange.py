@@ -78,13 +78,15 @@ def test_ns3_reads_the_movements_as_they_are(tmp_path: Path) -> None:
 
 
 def fcd(tmp_path: Path, seconds: int = 20) -> pd.DataFrame:
-    """Floating car data as SUMO writes them: a and b stay, c comes late, a is missing once."""
+    """Floating car data as SUMO writes them: a and b stay, c comes late."""
+    names = ("timestep_time", "vehicle_id", "vehicle_x", "vehicle_y", "vehicle_speed", "vehicle_angle")
     rows = [
-        {"timestep_time": float(t), "vehicle_id": name, "vehicle_x": 10.0 * t + k, "vehicle_y": 5.0, "vehicle_speed": 10.0,
-         "vehicle_angle": 90.0}
-        for t in range(seconds + 1) for k, name in enumerate("abc") if name != "c" or t > 5
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+        (float(t), name, 10.0 * t + k, 5.0, 10.0, 90.0)
+        for t in range(seconds + 1)
+        for k, name in enumerate("abc")
+        if name != "c" or t > 5
+    ]
+    return pd.DataFrame(rows, columns=names)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "xml", "xml.gz"])
@@ -98,8 +100,8 @@ def test_floating_car_data_of_every_kind(tmp_path: Path, kind: str) -> None:
         steps = "".join(
             f'<timestep time="{t:.2f}">'
             + "".join(
-                f'<vehicle id="{r.vehicle_id}" x="{r.vehicle_x}" y="{r.vehicle_y}" angle="{r.vehicle_angle}" type="car" '
-                f'speed="{r.vehicle_speed}" pos="1" lane="e_0" slope="0"/>'
+                f'<vehicle id="{r.vehicle_id}" x="{r.vehicle_x}" y="{r.vehicle_y}" angle="{r.vehicle_angle}" '
+                f'type="car" speed="{r.vehicle_speed}" pos="1" lane="e_0" slope="0"/>'
                 for r in rows.itertuples()
             )
             + "</timestep>"
