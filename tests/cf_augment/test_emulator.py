@@ -66,7 +66,7 @@ def test_a_pdu_is_packed_as_the_standard_packs_it() -> None:
     config, state = config_of(network), initial_state(1, 2)
     enqueue(config, state, 0, 4)
     queue = state.bearers[0]
-    assert queue["reported_bytes"] == 4 * (100 + 2)
+    assert state.candidates[0]["reported_bytes"] == 4 * (100 + 2)
     # 2 of header, 100, 2 of length, 100, 1 of length, 45 of the third.
     assert build_pdu(config, state, 0, 250, 10) == 0
     assert (queue["packets"], queue["head_bytes"], queue["report_due"]) == (2, 55, 20)

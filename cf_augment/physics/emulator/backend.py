@@ -181,7 +181,7 @@ class EmulatorBackend:
         l1_dbm = np.ascontiguousarray(self._radio.l1_rsrp_dbm(local)[0].mT.numpy())
 
         count = run(
-            self._config, episode.state, (power_mw, float(POWER_STEP_TTIS), l1_dbm),
+            self._config, episode.state, (power_mw, POWER_STEP_TTIS, l1_dbm),
             self._parameters(control), episode.rng, events, start, end,
         )  # fmt: skip
         return self._kpis(start, end, events[:count], l1_dbm[-1])

@@ -5,85 +5,71 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
 from numpy.random import Generator
 
-from cf_augment.physics.emulator.channel import data_sinr, differing_rbgs, rank
-from cf_augment.physics.emulator.scheduler import count_rbgs
-from cf_augment.physics.emulator.state import (
-    BEARER,
-    BYTES,
-    CQI,
-    HISTORY,
-    PROCESS,
-    RBGS,
-    SENDINGS,
-    Config,
-    Floats,
-    Ints,
-    State,
-)
+from cf_augment.physics.emulator.calendar import count_bits
+from cf_augment.physics.emulator.channel import Air, data_sinr, differing_rbgs, rank
+from cf_augment.physics.emulator.state import HISTORY, Config, Ints, State, compiled
 
 _CODE_BITS = 0xFFFF
 """ns-3 counts the code bits of a process in 16 bits."""
 
 
-@njit
+@compiled
 def decodes(
-    config: Config, state: State, power_mw: Floats, place: float, rng: Generator, cell: int, block: Ints
+    config: Config, state: State, air: Air, rng: Generator, cell: int, bearer: int, process: int, tti: int
 ) -> bool:
     """Draws whether a UE decodes a block that its cell has sent, and keeps what it can combine if not."""
-    of, keeper, process, cqi = config, state.bearers[block[BEARER]], block[PROCESS], block[CQI]
-    information = _mutual_information(config, state, power_mw, place, cell, block)
-    effective, curve = information, of.curve[cqi]
-    failures = keeper.failures[process]
-    if block[SENDINGS] > 0 and failures > 0:
-        effective, curve = _combined(config, keeper, block, information)
-    error = _block_error(config, effective, curve, of.code_blocks[cqi, count_rbgs(block[RBGS])])
+    of, block = config, state.blocks[bearer, process]
+    information = _mutual_information(config, state, air, cell, bearer // 2, block, tti)
+    effective, curve = information, of.curve[block.cqi]
+    if block.sendings > 0 and block.failures > 0:
+        effective, curve = _combined(config, block, information)
+    error = _block_error(config, effective, curve, of.code_blocks[block.cqi, count_bits(block.rbgs)])
     if error == 0 or rng.random() > error:
-        keeper.failures[process] = 0
+        block.failures = 0
         return True
-    if failures < HISTORY:
-        keeper.failed_mi[process, failures] = information
-        keeper.failed_bits[process, failures] = (8 * int(block[BYTES] / of.code_rate[cqi])) & _CODE_BITS
-        if failures == 0:
-            keeper.failed_size[process] = 8 * block[BYTES]
-        keeper.failures[process] = failures + 1
+    if block.failures < HISTORY:
+        block.failed_mi[block.failures] = information
+        block.failed_bits[block.failures] = (8 * int(block.bytes / of.code_rate[block.cqi])) & _CODE_BITS
+        if block.failures == 0:
+            block.failed_size = 8 * block.bytes
+        block.failures += 1
     return False
 
 
-@njit
-def _mutual_information(config: Config, state: State, power_mw: Floats, place: float, cell: int, block: Ints) -> float:
+@compiled
+def _mutual_information(config: Config, state: State, air: Air, cell: int, ue: int, block: Any, tti: int) -> float:
     """Mean over the RBGs of a block."""
-    modulation = config.modulation[block[CQI]]
+    modulation = config.modulation[block.cqi]
     total, count = 0.0, 0
     for rbg in range(differing_rbgs(config)):
-        if (block[RBGS] >> rbg) & 1:
-            sinr = data_sinr(config, state, power_mw, place, block[BEARER] // 2, cell, rbg)
+        if (block.rbgs >> rbg) & 1:
+            sinr = data_sinr(config, state, air, ue, cell, rbg, tti)
             total += config.information[modulation, rank(config.information_sinr[modulation], sinr)]
             count += 1
     return total / count
 
 
-@njit
-def _combined(config: Config, keeper: Any, block: Ints, information: float) -> tuple[float, int]:
+@compiled
+def _combined(config: Config, block: Any, information: float) -> tuple[float, int]:
     """Mutual information of all receptions of a block, and the curve for the code rate that they make together."""
-    of, process, cqi = config, block[PROCESS], block[CQI]
+    of, modulation = config, config.modulation[block.cqi]
     bits, total = 0, 0.0
-    for failure in range(keeper.failures[process]):
-        bits = (bits + keeper.failed_bits[process, failure]) & _CODE_BITS
-        total += keeper.failed_mi[process, failure] * keeper.failed_bits[process, failure]
-    last_bits = 8 * block[BYTES] / of.code_rate[cqi]
+    for failure in range(block.failures):
+        bits = (bits + block.failed_bits[failure]) & _CODE_BITS
+        total += block.failed_mi[failure] * block.failed_bits[failure]
+    last_bits = 8 * block.bytes / of.code_rate[block.cqi]
     bits = max(1, int(bits + last_bits) & _CODE_BITS)
     total += information * last_bits
-    rate = keeper.failed_size[process] / bits
-    curve, first = of.last_curve[of.modulation[cqi]], of.first_curve[of.modulation[cqi]]
+    rate = block.failed_size / bits
+    curve, first = of.last_curve[modulation], of.first_curve[modulation]
     while config.curve_rate[curve] > rate and curve > first:
         curve -= 1
     return total / bits, curve
 
 
-@njit
+@compiled
 def _block_error(config: Config, information: float, curve: int, code_blocks: Ints) -> float:
     """Probability that one of the code blocks of a block fails; code_blocks (2, 2) are their numbers and classes."""
     success = 1.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 
 from cf_augment.physics.constants import (
@@ -23,7 +22,7 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, Config, Floats, Ints, State
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, Floats, Ints, State, compiled
 from cf_augment.physics.emulator.traffic import refill
 
 T310_STARTS = round(OUT_OF_SYNC_S / (L1_PERIOD_TTIS * TTI_S))
@@ -31,35 +30,37 @@ T310_STARTS = round(OUT_OF_SYNC_S / (L1_PERIOD_TTIS * TTI_S))
 T310_ENDS = T310_STARTS + round(T310_S / (L1_PERIOD_TTIS * TTI_S))
 
 
-@njit
+@compiled
 def join(state: State, bearer: int, cell: int) -> None:
     """Gives a bearer to a cell: a new RNTI, empty queues, no CQI yet."""
     leave(state, bearer)
-    where, new = state.cells[cell], state.bearers[bearer]
+    where, new, one = state.cells[cell], state.bearers[bearer], state.candidates[bearer]
     state.members[cell, where.members] = bearer
     where.members += 1
     where.next_rnti += 1
     new.cell = cell
     new.rnti = where.next_rnti
-    new.packets = new.head_bytes = new.head_sdu = new.reported_bytes = 0
+    new.packets = new.head_bytes = new.head_sdu = 0
     new.report_due = new.reorder_due = NEVER
-    new.cqi = 1  # ns-3 tries with the lowest until it knows better
     new.cqi_underway[:] = -1
-    new.mean_rate = 1.0
-    new.harq_free[:] = 0
-    new.failures[:] = 0
-    new.harq_current = 0
+    one.reported_bytes = one.process = 0
+    one.free[:] = 0
+    one.cqi = 1  # ns-3 tries with the lowest until it knows better
+    one.mean_rate = 1.0
+    for process in range(PROCESSES):
+        state.blocks[bearer, process].failures = 0
     new.next_sn = new.next_in_order = new.vr_ur = new.vr_ux = new.vr_uh = 0
     new.holds_part = False
 
 
-@njit
+@compiled
 def leave(state: State, bearer: int) -> None:
     """Takes a bearer from its cell, if it has one."""
     cell = state.bearers[bearer].cell
     if cell == NO_CELL:
         return
     state.bearers[bearer].cell = NO_CELL
+    state.bearers[bearer].report_due = NEVER
     count = 0
     for index in range(state.cells[cell].members):
         if state.members[cell, index] != bearer:
@@ -68,7 +69,7 @@ def leave(state: State, bearer: int) -> None:
     state.cells[cell].members = count
 
 
-@njit
+@compiled
 def attach(state: State, ue: int, cell: int, tti: int) -> None:
     """Connects a UE anew."""
     me = state.ues[ue]
@@ -78,7 +79,7 @@ def attach(state: State, ue: int, cell: int, tti: int) -> None:
     me.cqi_request_end = tti + CQI_REQUEST_TTIS
 
 
-@njit
+@compiled
 def measure(
     config: Config,
     state: State,
@@ -109,7 +110,7 @@ def measure(
             due[cell] = tti + time_to_trigger[me.serving]
 
 
-@njit
+@compiled
 def due_target(state: State, ue: int, offset_db: Floats, tti: int) -> int:
     """Returns the best neighbour whose time to trigger is over, or NO_CELL."""
     me, due = state.ues[ue], state.due[ue]
@@ -124,7 +125,7 @@ def due_target(state: State, ue: int, offset_db: Floats, tti: int) -> int:
     return target
 
 
-@njit
+@compiled
 def start_handover(config: Config, state: State, ue: int, target: int, sinr: float, rng: Generator, tti: int) -> None:
     """Sends a UE to another cell; the source keeps its bearer, and its queue, until the handover ends.
 
@@ -142,7 +143,7 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
         me.handover_end += RAR_WINDOW_TTIS
 
 
-@njit
+@compiled
 def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     """The target cell has the UE's confirmation, and what came for it in the meantime goes into its queue."""
     me = state.ues[ue]
@@ -154,7 +155,7 @@ def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     refill(config, state, ue, tti * TTI_NS)
 
 
-@njit
+@compiled
 def monitor(state: State, ue: int, sinr: float) -> bool:
     """Counts measurements out of sync; returns whether T310 expires at this one (TS 36.331 5.3.11)."""
     me = state.ues[ue]
@@ -163,7 +164,7 @@ def monitor(state: State, ue: int, sinr: float) -> bool:
     return me.out_of_sync == T310_ENDS
 
 
-@njit
+@compiled
 def lose(state: State, ue: int) -> None:
     """The radio link has failed: the UE leaves its cell, and looks for one until its next measurement."""
     me = state.ues[ue]

@@ -6,15 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.random import Generator
 
-from cf_augment.physics.constants import (
-    GAIN_PERIOD_TTIS,
-    L1_PERIOD_TTIS,
-    RLC_REPORT_TTIS,
-)
-from cf_augment.physics.emulator.channel import control_sinr, hear_data, hears_grant, report_cqi
+from cf_augment.physics.constants import GAIN_PERIOD_TTIS, L1_PERIOD_TTIS
+from cf_augment.physics.emulator.calendar import lowest, take
+from cf_augment.physics.emulator.channel import Air, control_sinr, hear_data, hears_grant, report_cqi
 from cf_augment.physics.emulator.errors import decodes
 from cf_augment.physics.emulator.handover import (
     attach,
@@ -25,13 +23,24 @@ from cf_augment.physics.emulator.handover import (
     monitor,
     start_handover,
 )
-from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report
+from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report, report_later
 from cf_augment.physics.emulator.scheduler import acknowledge, fail, schedule
-from cf_augment.physics.emulator.state import BEARER, NEVER, NO_CELL, RBGS, RING, SN, Config, Floats, Ints, State
+from cf_augment.physics.emulator.state import (
+    NEVER,
+    NO_CELL,
+    PROCESSES,
+    RING,
+    WORD,
+    Config,
+    Floats,
+    Ints,
+    State,
+    compiled,
+)
 from cf_augment.physics.emulator.traffic import send_packets
 from ns3_scenarios.kpis import EventKind
 
-Radio = tuple[Floats, float, Floats]
+Radio = tuple[Floats, int, Floats]
 """Powers (T, U, C) of one resource element in mW, the TTIs between them, and L1 measurements (K, U, C) in dBm."""
 Control = tuple[Floats, Floats, Ints]
 """Offsets (C, C) by serving cell and neighbour in dB, hysteresis (C,) in dB and time to trigger (C,) in TTIs."""
@@ -41,24 +50,15 @@ HANDOVER_START = int(EventKind.HANDOVER_START)
 HANDOVER_OK = int(EventKind.HANDOVER_OK)
 
 
-@njit
+@compiled
 def _log(events: Ints, count: int, tti: int, ue: int, source: int, target: int, kind: int) -> int:
     row = events[count]
     row[0], row[1], row[2], row[3], row[4] = tti, ue, source, target, kind
     return count + 1
 
 
-@njit
-def _move(
-    config: Config,
-    state: State,
-    power_mw: Floats,
-    place: float,
-    rng: Generator,
-    events: Ints,
-    count: int,
-    tti: int,
-) -> int:
+@compiled
+def _move(config: Config, state: State, air: Air, rng: Generator, events: Ints, count: int, tti: int) -> int:
     """Starts and ends the handovers that are due just after a TTI, and finds cells for UEs that have none."""
     for ue in range(len(state.ues)):
         me = state.ues[ue]
@@ -74,26 +74,33 @@ def _move(
             lose(state, ue)
             count = _log(events, count, tti, ue, source, NO_CELL, RADIO_LINK_FAILURE)
         else:
-            sinr = control_sinr(config, power_mw, place, ue, target)
+            sinr = control_sinr(config, air, ue, target, tti)
             start_handover(config, state, ue, target, sinr, rng, tti)
             count = _log(events, count, tti, ue, source, target, HANDOVER_START)
     return count
 
 
-@njit
-def _measure_all(
-    config: Config, state: State, power_mw: Floats, place: float, l1_dbm: Floats, control: Control, tti: int
-) -> None:
+@compiled
+def _next_move(state: State, tti: int) -> int:
+    """Returns the next TTI, from this one on, after which _move has something to do."""
+    following = NEVER
+    for me in state.ues:
+        following = min(following, me.handover_end if me.target == NO_CELL else tti)
+    return following
+
+
+@compiled
+def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, control: Control, tti: int) -> None:
     offset_db, hysteresis_db, time_to_trigger = control
     for ue in range(len(state.ues)):
         measure(config, state, ue, l1_dbm[ue], offset_db, hysteresis_db, time_to_trigger, tti)
         if state.ues[ue].serving == NO_CELL:
             state.ues[ue].target = state.l3_dbm[ue].argmax()
-        elif monitor(state, ue, control_sinr(config, power_mw, place, ue, state.ues[ue].serving)):
+        elif monitor(state, ue, control_sinr(config, air, ue, state.ues[ue].serving, tti)):
             state.ues[ue].target = state.ues[ue].serving
 
 
-@njit
+@compiled
 def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
     """Lets the UEs whose time to trigger is over hand over; returns when the next one's will be."""
     following = NEVER
@@ -107,34 +114,35 @@ def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
     return following
 
 
-@njit
-def _receive_all(config: Config, state: State, power_mw: Floats, place: float, rng: Generator, tti: int) -> None:
+@compiled
+def _receive_all(config: Config, state: State, air: Air, rng: Generator, tti: int) -> None:
     """What the UEs make of the blocks that were sent in a TTI, at its end."""
     slot = tti % RING
-    for sender in state.cells:
-        sender.sent = 0
-        for index in range(sender.block_count[slot]):
-            if sender.blocks[slot, index, SN] >= 0:
-                sender.sent |= sender.blocks[slot, index, RBGS]
     for cell in range(len(state.cells)):
-        for index in range(state.cells[cell].block_count[slot]):
-            block = state.cells[cell].blocks[slot, index]
-            bearer = block[BEARER]
-            ue = bearer // 2
-            if state.ues[ue].bearer != bearer or state.bearers[bearer].cell != cell or block[SN] < 0:
+        sent = 0
+        for index in range(state.sent.filled[slot, cell]):
+            bearer, process = divmod(state.sent.block[slot, cell, index], PROCESSES)
+            if state.blocks[bearer, process].sn >= 0:
+                sent |= state.blocks[bearer, process].rbgs
+        state.cells[cell].sent = sent
+    for cell in range(len(state.cells)):
+        for index in range(state.sent.filled[slot, cell]):
+            bearer, process = divmod(state.sent.block[slot, cell, index], PROCESSES)
+            ue, sn = bearer // 2, state.blocks[bearer, process].sn
+            if state.ues[ue].bearer != bearer or state.bearers[bearer].cell != cell or sn < 0:
                 continue
-            if not hears_grant(config, state, power_mw, place, rng, ue, tti):
+            if not hears_grant(config, state, air, rng, ue, tti):
                 continue
-            if decodes(config, state, power_mw, place, rng, cell, block):
-                acknowledge(state, block, tti)
-                receive(config, state, bearer, block[SN], tti + 1)
+            if decodes(config, state, air, rng, cell, bearer, process, tti):
+                acknowledge(state, bearer, process, tti)
+                receive(config, state, bearer, sn, tti + 1)
             else:
-                fail(state, cell, block, tti)
-        state.cells[cell].block_count[slot] = 0
+                fail(state, cell, bearer, process, tti)
+        state.sent.filled[slot, cell] = 0
 
 
-@njit
-def _report_all(config: Config, state: State, power_mw: Floats, place: float, tti: int) -> None:
+@compiled
+def _report_all(config: Config, state: State, air: Air, tti: int) -> None:
     """CQI reports of the UEs that hear the control region of a TTI.
 
     All do when it has synchronisation signals, else only those that are addressed, unless the CQI is that of the data
@@ -142,56 +150,49 @@ def _report_all(config: Config, state: State, power_mw: Floats, place: float, tt
     """
     if config.pdsch or tti % GAIN_PERIOD_TTIS == 0:
         for ue in range(len(state.ues)):
-            report_cqi(config, state, power_mw, place, ue, tti)
+            report_cqi(config, state, air, ue, tti)
         return
     slot = tti % RING
     for cell in range(len(state.cells)):
-        for index in range(state.cells[cell].block_count[slot]):
-            bearer = state.cells[cell].blocks[slot, index, BEARER]
+        for index in range(state.sent.filled[slot, cell]):
+            bearer = state.sent.block[slot, cell, index] // PROCESSES
             if state.ues[bearer // 2].bearer == bearer:
-                report_cqi(config, state, power_mw, place, bearer // 2, tti)
+                report_cqi(config, state, air, bearer // 2, tti)
 
 
-@njit
-def _fill_queues(config: Config, state: State, tti: int) -> None:
-    """What sources send and timers do until the scheduler runs."""
+@compiled
+def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
+    """What a source sends and timers do until the scheduler runs."""
     slot = tti % RING
-    for ue in range(len(state.ues)):
-        me = state.ues[ue]
-        queue = state.bearers[me.bearer]
-        if queue.reorder_due <= tti:
-            end_reordering(config, state, me.bearer, tti)
-        send_packets(config, state, ue, tti)
-        packets = me.underway[slot]
-        if packets > 0:
-            me.underway[slot] = 0
-            if me.serving == NO_CELL:
-                me.arrived += packets
-            elif me.handover_end != NEVER:
-                me.forwarded += packets
-            else:
-                enqueue(config, state, me.bearer, packets)
-        if queue.cqi_underway[slot] >= 0:
-            queue.cqi = queue.cqi_underway[slot]
-            queue.cqi_underway[slot] = -1
-    for bearer in range(len(state.bearers)):
-        queue = state.bearers[bearer]
-        if queue.report_due <= tti:
-            queue.report_due = NEVER
-            if queue.packets > 0:
+    me = state.ues[ue]
+    queue = state.bearers[me.bearer]
+    if queue.reorder_due <= tti:
+        end_reordering(config, state, me.bearer, tti)
+    send_packets(config, state, ue, tti)
+    packets = me.underway[slot]
+    if packets > 0:
+        me.underway[slot] = 0
+        if me.serving == NO_CELL:
+            me.arrived += packets
+        elif me.handover_end != NEVER:
+            me.forwarded += packets
+        else:
+            enqueue(config, state, me.bearer, packets)
+    if queue.cqi_underway[slot] >= 0:
+        state.candidates[me.bearer].cqi = queue.cqi_underway[slot]
+        queue.cqi_underway[slot] = -1
+    for bearer in range(2 * ue, 2 * ue + 2):
+        if state.bearers[bearer].report_due <= tti:
+            state.bearers[bearer].report_due = NEVER
+            if state.bearers[bearer].packets > 0:
                 report(config, state, bearer)
-                queue.report_due = tti + RLC_REPORT_TTIS
-
-
-@njit
-def _place(start: int, tti: int, power_step: float) -> float:
-    return max(0, tti // GAIN_PERIOD_TTIS * GAIN_PERIOD_TTIS - start) / power_step
+                report_later(state, bearer, tti)
 
 
 def _compiled(sources: str) -> Any:
     """Compiles the clock; numba keeps the code on disk by `sources`, a digest of all that it is made from."""
 
-    @njit(cache=True)
+    @njit(cache=True, error_model="numpy")
     def run(
         config: Config,
         state: State,
@@ -204,28 +205,33 @@ def _compiled(sources: str) -> Any:
     ) -> int:
         sources  # noqa: B018 - a closure variable is part of the key of numba's cache
         power_mw, power_step, l1_dbm = radio
-        cells = len(state.cells)
+        ues, cells = power_mw.shape[1:]
+        air = Air(power_mw, start, power_step, np.empty((ues, cells)), np.full(ues, -1))
         count = 0
-        fire = start
+        fire = move = start
         for tti in range(start + 1, end + 1):
-            place = _place(start, tti - 1, power_step)
-            count = _move(config, state, power_mw, place, rng, events, count, tti - 1)
-            _receive_all(config, state, power_mw, place, rng, tti - 1)
-            place = _place(start, tti, power_step)
+            if move < tti:
+                count = _move(config, state, air, rng, events, count, tti - 1)
+                move = _next_move(state, tti)
+            _receive_all(config, state, air, rng, tti - 1)
             if tti % L1_PERIOD_TTIS == 0:
-                l1 = l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS]
-                _measure_all(config, state, power_mw, place, l1, control, tti)
+                _measure_all(config, state, air, l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS], control, tti)
                 fire = tti
             if fire <= tti:
                 fire = _trigger_all(state, control[0], tti)
-            _report_all(config, state, power_mw, place, tti)
-            _fill_queues(config, state, tti)
+                move = _next_move(state, tti)
+            _report_all(config, state, air, tti)
+            for word in range(state.calendar.shape[1]):
+                bits = take(state, word, tti)
+                while bits:
+                    _fill_queues(config, state, word * WORD + lowest(bits), tti)
+                    bits &= bits - 1
             for cell in range(cells):
                 schedule(config, state, cell, tti)
         if config.pdsch:
             for ue in range(len(state.ues)):
                 if state.ues[ue].serving != NO_CELL:
-                    hear_data(config, state, power_mw, _place(start, end, power_step), ue)
+                    hear_data(config, state, air, ue, end)
         return count
 
     return run
@@ -233,8 +239,19 @@ def _compiled(sources: str) -> Any:
 
 def _digest() -> str:
     folder = Path(__file__).parent
-    compiled = ("channel", "errors", "handover", "kernel", "rlc", "scheduler", "state", "traffic", "../constants")
-    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in compiled)).hexdigest()
+    sources = (
+        "calendar",
+        "channel",
+        "errors",
+        "handover",
+        "kernel",
+        "rlc",
+        "scheduler",
+        "state",
+        "traffic",
+        "../constants",
+    )
+    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in sources)).hexdigest()
 
 
 run = _compiled(_digest())

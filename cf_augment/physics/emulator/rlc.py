@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from cf_augment.physics.constants import RLC_BYTES, RLC_REORDERING_TTIS, RLC_REPORT_TTIS, TTI_NS
+from cf_augment.physics.emulator.calendar import look_at
 from cf_augment.physics.emulator.state import (
-    COUNT,
-    EDGES,
     ENDS_INSIDE,
-    FIRST_SDU,
     NEVER,
     STARTS_INSIDE,
     WINDOW,
     Config,
     State,
+    compiled,
 )
 from cf_augment.physics.emulator.traffic import fill
 
 
-@njit
+@compiled
 def _queue_bytes(config: Config, queue: Any) -> int:
     return 0 if queue.packets == 0 else queue.head_bytes + (queue.packets - 1) * config.packet_bytes
 
 
-@njit
+@compiled
 def report(config: Config, state: State, bearer: int) -> None:
     """Tells the scheduler what is queued, with a header for each SDU."""
     queue = state.bearers[bearer]
-    queue.reported_bytes = _queue_bytes(config, queue) + RLC_BYTES * queue.packets
+    state.candidates[bearer].reported_bytes = _queue_bytes(config, queue) + RLC_BYTES * queue.packets
 
 
-@njit
+@compiled
 def enqueue(config: Config, state: State, bearer: int, packets: int) -> None:
     """Packets reach the queue; those that find it full are lost."""
     me, queue = state.ues[bearer // 2], state.bearers[bearer]
@@ -48,7 +45,7 @@ def enqueue(config: Config, state: State, bearer: int, packets: int) -> None:
     queue.report_due = NEVER
 
 
-@njit
+@compiled
 def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) -> int:
     """Fills a block of `size` bytes from the queue; returns the PDU's number, or -1 if there is nothing to send."""
     queue = state.bearers[bearer]
@@ -73,19 +70,25 @@ def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) ->
         room -= 2 if count % 2 == 1 else 1
     sn = queue.next_sn
     queue.next_sn += 1
-    pdu = queue.pdu[sn % WINDOW]
-    pdu[FIRST_SDU], pdu[COUNT], pdu[EDGES] = first, count, edges
-    queue.pdu_received[sn % WINDOW] = 0
+    pdu = state.pdus[bearer, sn % WINDOW]
+    pdu.first_sdu, pdu.count, pdu.edges, pdu.received = first, count, edges, False
     if queue.packets > 0:
-        queue.report_due = tti + RLC_REPORT_TTIS
+        report_later(state, bearer, tti)
     return sn
 
 
-@njit
+@compiled
+def report_later(state: State, bearer: int, tti: int) -> None:
+    """Starts the timer of the next report."""
+    state.bearers[bearer].report_due = tti + RLC_REPORT_TTIS
+    look_at(state, bearer // 2, tti + RLC_REPORT_TTIS)
+
+
+@compiled
 def receive(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """A PDU has reached the UE just before a TTI (TS 36.322 5.1.2.2)."""
     entity = state.bearers[bearer]
-    entity.pdu_received[sn % WINDOW] = 1
+    state.pdus[bearer, sn % WINDOW].received = True
     entity.vr_uh = max(entity.vr_uh, sn + 1)
     if sn == entity.vr_ur:
         _reassemble_from(config, state, bearer, sn, tti)
@@ -95,41 +98,42 @@ def receive(config: Config, state: State, bearer: int, sn: int, tti: int) -> Non
         _start_reordering(state, bearer, tti)
 
 
-@njit
+@compiled
 def end_reordering(config: Config, state: State, bearer: int, tti: int) -> None:
     """The reordering timer has expired: what is missing is lost."""
     entity = state.bearers[bearer]
     for sn in range(entity.vr_ur, entity.vr_ux):
-        if entity.pdu_received[sn % WINDOW] != 0:
+        if state.pdus[bearer, sn % WINDOW].received:
             _reassemble(config, state, bearer, sn, tti)
     _reassemble_from(config, state, bearer, entity.vr_ux, tti)
     _start_reordering(state, bearer, tti)
 
 
-@njit
+@compiled
 def _start_reordering(state: State, bearer: int, tti: int) -> None:
     entity = state.bearers[bearer]
     entity.reorder_due = NEVER
     if entity.vr_uh > entity.vr_ur:
         entity.reorder_due = tti + RLC_REORDERING_TTIS
         entity.vr_ux = entity.vr_uh
+        look_at(state, bearer // 2, entity.reorder_due)
 
 
-@njit
+@compiled
 def _reassemble_from(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     entity = state.bearers[bearer]
-    while sn < entity.vr_uh and entity.pdu_received[sn % WINDOW] != 0:
+    while sn < entity.vr_uh and state.pdus[bearer, sn % WINDOW].received:
         _reassemble(config, state, bearer, sn, tti)
         sn += 1
     entity.vr_ur = sn
 
 
-@njit
+@compiled
 def _reassemble(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """Delivers the SDUs that end in a PDU; a PDU missing before it costs the SDU that goes on in it."""
     ue, entity = bearer // 2, state.bearers[bearer]
-    pdu = entity.pdu[sn % WINDOW]
-    first, count, edges = pdu[FIRST_SDU], pdu[COUNT], pdu[EDGES]
+    pdu = state.pdus[bearer, sn % WINDOW]
+    first, count, edges = pdu.first_sdu, pdu.count, pdu.edges
     starts_inside, ends_inside = edges & STARTS_INSIDE != 0, edges & ENDS_INSIDE != 0
     holds_part = entity.holds_part and sn == entity.next_in_order
     entity.next_in_order = sn + 1

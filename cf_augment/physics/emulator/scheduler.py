@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from cf_augment.physics.constants import (
     HARQ_FEEDBACK_TTIS,
     HARQ_TIMEOUT_TTIS,
@@ -12,24 +10,12 @@ from cf_augment.physics.constants import (
     PF_WINDOW_TTIS,
     RLC_BYTES,
 )
+from cf_augment.physics.emulator.calendar import count_bits
 from cf_augment.physics.emulator.rlc import build_pdu
-from cf_augment.physics.emulator.state import (
-    BEARER,
-    BYTES,
-    CQI,
-    PROCESS,
-    PROCESSES,
-    RBGS,
-    RING,
-    SENDINGS,
-    SN,
-    Config,
-    Ints,
-    State,
-)
+from cf_augment.physics.emulator.state import PROCESSES, RING, Config, State, compiled
 
 
-@njit
+@compiled
 def schedule(config: Config, state: State, cell: int, tti: int) -> None:
     """Decides what a cell sends MAC_TO_CHANNEL_TTIS later."""
     used = _send_again(config, state, cell, tti)
@@ -42,97 +28,83 @@ def schedule(config: Config, state: State, cell: int, tti: int) -> None:
         _proportional_fair(config, state, cell, tti, used)
 
 
-@njit
+@compiled
 def _send_again(config: Config, state: State, cell: int, tti: int) -> int:
     """Sends failed blocks again, on the RBGs they had; returns the bit map of RBGs used."""
     used = 0
     slot = tti % RING
-    for index in range(state.cells[cell].failed_count[slot]):
-        bearer, process = state.cells[cell].failed[slot, index]
-        queue = state.bearers[bearer]
-        if queue.cell != cell:
+    for index in range(state.failed.filled[slot, cell]):
+        bearer, process = divmod(state.failed.block[slot, cell, index], PROCESSES)
+        if state.bearers[bearer].cell != cell:
             continue
-        block = queue.harq_block[process]
-        if block[SENDINGS] == MAX_RETRANSMISSIONS:
-            queue.harq_free[process] = tti
+        block = state.blocks[bearer, process]
+        if block.sendings == MAX_RETRANSMISSIONS:
+            state.candidates[bearer].free[process] = tti
             continue
-        block[SENDINGS] += 1
-        queue.resent = tti
-        used |= block[RBGS]
-        _send(config, state, cell, block, tti)
-    state.cells[cell].failed_count[slot] = 0
+        block.sendings += 1
+        state.candidates[bearer].resent = tti
+        used |= block.rbgs
+        _send(config, state, cell, bearer, process, tti)
+    state.failed.filled[slot, cell] = 0
     return used
 
 
-@njit
-def _send(config: Config, state: State, cell: int, block: Ints, tti: int) -> None:
-    slot, sender = (tti + MAC_TO_CHANNEL_TTIS) % RING, state.cells[cell]
-    sender.blocks[slot, sender.block_count[slot]] = block
-    sender.block_count[slot] += 1
-    state.bearers[block[BEARER]].harq_free[block[PROCESS]] = tti + HARQ_TIMEOUT_TTIS
-    state.cells[cell].prbs += count_rbgs(block[RBGS]) * config.rbg_size_rb
+@compiled
+def _send(config: Config, state: State, cell: int, bearer: int, process: int, tti: int) -> None:
+    slot = (tti + MAC_TO_CHANNEL_TTIS) % RING
+    state.sent.block[slot, cell, state.sent.filled[slot, cell]] = bearer * PROCESSES + process
+    state.sent.filled[slot, cell] += 1
+    state.candidates[bearer].free[process] = tti + HARQ_TIMEOUT_TTIS
+    state.cells[cell].prbs += count_bits(state.blocks[bearer, process].rbgs) * config.rbg_size_rb
 
 
-@njit
-def count_rbgs(bits: int) -> int:
-    count = 0
-    while bits:
-        bits &= bits - 1
-        count += 1
-    return count
-
-
-@njit
+@compiled
 def _can_send(state: State, bearer: int, tti: int) -> bool:
     """Whether a bearer has data, a channel and a HARQ process for a new block."""
-    queue = state.bearers[bearer]
-    if queue.reported_bytes == 0 or queue.cqi == 0 or queue.resent == tti:
+    one = state.candidates[bearer]
+    if one.reported_bytes == 0 or one.cqi == 0 or one.resent == tti:
         return False
-    for process in range(PROCESSES):  # noqa: SIM110 - numba has no generators of that kind
-        if queue.harq_free[process] <= tti:
+    for later in range(1, PROCESSES + 1):  # noqa: SIM110 - numba has no generators of that kind
+        if one.free[(one.process + later) % PROCESSES] <= tti:
             return True
     return False
 
 
-@njit
+@compiled
 def _grant(config: Config, state: State, cell: int, bearer: int, rbgs: int, tti: int) -> int:
     """Sends a new block on the RBGs of a bit map; returns its size in bytes."""
-    queue = state.bearers[bearer]
-    process = (queue.harq_current + 1) % PROCESSES
-    while queue.harq_free[process] > tti:
+    one = state.candidates[bearer]
+    process = (one.process + 1) % PROCESSES
+    while one.free[process] > tti:
         process = (process + 1) % PROCESSES
-    queue.harq_current = process
-    size = config.block_bytes[queue.cqi, count_rbgs(rbgs)]
-    queue.reported_bytes = max(0, queue.reported_bytes - (size - RLC_BYTES))
-    block = queue.harq_block[process]
-    block[BEARER], block[PROCESS], block[CQI] = bearer, process, queue.cqi
-    block[BYTES], block[RBGS], block[SENDINGS] = size, rbgs, 0
-    block[SN] = build_pdu(config, state, bearer, size, tti)
-    _send(config, state, cell, block, tti)
+    one.process = process
+    size = config.block_bytes[one.cqi, count_bits(rbgs)]
+    one.reported_bytes = max(0, one.reported_bytes - (size - RLC_BYTES))
+    block = state.blocks[bearer, process]
+    block.cqi, block.bytes, block.rbgs, block.sendings = one.cqi, size, rbgs, 0
+    block.sn = build_pdu(config, state, bearer, size, tti)
+    _send(config, state, cell, bearer, process, tti)
     return size
 
 
-@njit
+@compiled
 def _proportional_fair(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """All free RBGs go to one bearer, for a CQI is the same on all of them, whatever it has to send."""
-    members = state.members[cell, : state.cells[cell].members]
     best, best_metric = -1, 0.0
-    for bearer in members:
+    for index in range(state.cells[cell].members):
+        bearer = state.members[cell, index]
+        one = state.candidates[bearer]
         if _can_send(state, bearer, tti):
-            queue = state.bearers[bearer]
-            metric = config.rbg_rate[queue.cqi] / queue.mean_rate
+            metric = config.rbg_rate[one.cqi] / one.mean_rate
             if metric > best_metric:
                 best, best_metric = bearer, metric
-    size = 0
+        one.mean_rate *= 1 - 1 / PF_WINDOW_TTIS
     if best >= 0:
         size = _grant(config, state, cell, best, ~used & ((1 << config.rbgs) - 1), tti)
-    for bearer in members:
-        state.bearers[bearer].mean_rate *= 1 - 1 / PF_WINDOW_TTIS
-    if best >= 0:
-        state.bearers[best].mean_rate += size * 1000 / PF_WINDOW_TTIS
+        state.candidates[best].mean_rate += size * 1000 / PF_WINDOW_TTIS
 
 
-@njit
+@compiled
 def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """Equal shares, counted in RBGs, for all who have something to send, by RNTI after the one served last."""
     members = state.members[cell, : state.cells[cell].members]
@@ -142,7 +114,7 @@ def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -
             active += 1
     if active == 0:
         return
-    free = config.rbgs - count_rbgs(used)
+    free = config.rbgs - count_bits(used)
     share = max(1, free // active)
     first = 0
     for index in range(len(members)):
@@ -167,17 +139,15 @@ def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -
             return
 
 
-@njit
-def acknowledge(state: State, block: Ints, tti: int) -> None:
+@compiled
+def acknowledge(state: State, bearer: int, process: int, tti: int) -> None:
     """A UE has received a block in a TTI: its process can be used again when the news reaches the scheduler."""
-    state.bearers[block[BEARER]].harq_free[block[PROCESS]] = tti + HARQ_FEEDBACK_TTIS
+    state.candidates[bearer].free[process] = tti + HARQ_FEEDBACK_TTIS
 
 
-@njit
-def fail(state: State, cell: int, block: Ints, tti: int) -> None:
+@compiled
+def fail(state: State, cell: int, bearer: int, process: int, tti: int) -> None:
     """A UE has not been able to decode a block in a TTI: it is sent again when the news reaches the scheduler."""
     slot = (tti + HARQ_FEEDBACK_TTIS) % RING
-    index = state.cells[cell].failed_count[slot]
-    state.cells[cell].failed[slot, index, 0] = block[BEARER]
-    state.cells[cell].failed[slot, index, 1] = block[PROCESS]
-    state.cells[cell].failed_count[slot] = index + 1
+    state.failed.block[slot, cell, state.failed.filled[slot, cell]] = bearer * PROCESSES + process
+    state.failed.filled[slot, cell] += 1

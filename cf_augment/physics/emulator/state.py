@@ -2,7 +2,8 @@
 
 U UEs, C cells. A UE has two bearers, 2 u and 2 u + 1, of which it uses one; after a handover the other one lives on in
 the source cell until that releases it. Times are TTIs since the start of the simulation, unless their name says ns.
-Records, not an array for each field: numba compiles them in a tenth of the time.
+Records, not an array for each field: numba compiles them in a tenth of the time; but small ones, with what every TTI
+looks at apart from the rest, for the processor's cache holds little of a network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from cf_augment.physics.constants import CODE_RATES
@@ -27,6 +29,10 @@ RING = 16
 """TTIs for which something can be under way; more than any delay between eNB and UE, and from the source to the eNB."""
 WINDOW = 512
 """PDUs that RLC can put in order, TS 36.322 7.2."""
+HORIZON = 128
+"""TTIs that the calendar reaches ahead; RLC's reordering timer at least."""
+WORD = 32
+"""UEs in a word of the calendar."""
 HISTORY = 3
 """Failed receptions of a block that a UE combines with the next one: ns-3 LteHarqPhy."""
 STEPS = 1000
@@ -36,14 +42,13 @@ SIZE_CLASSES = 9
 MAX_RBGS = 25
 """On 100 RBs, TS 36.213 table 7.1.6.1-1."""
 
-BEARER, PROCESS, SN, CQI, BYTES, RBGS, SENDINGS = range(7)
-BLOCK = 7
-"""Fields of a block: its bearer, HARQ process, PDU (-1 if it is empty), CQI, size, bit map of its RBGs, and how
-often it was sent again."""
+_options: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+compiled = njit(**_options)
+"""Compiles a part of the emulator's clock. All parts become one function that counts no references, for each call would
+hand over the whole State, and each reference to one of its arrays would be counted: five times the work itself."""
 
-FIRST_SDU, COUNT, EDGES = range(3)
 STARTS_INSIDE, ENDS_INSIDE = 1, 2
-"""Fields of a PDU: its first SDU, how many SDUs or parts of them it has, and whether it starts or ends inside one."""
+"""Edges of a PDU: whether it starts or ends inside an SDU."""
 
 _INT, _FLOAT, _BOOL = "i8", "f8", "?"
 
@@ -100,28 +105,10 @@ BEARERS = np.dtype(
         ("head_sdu", _INT),
         # Number of SDU 0 among the packets of the UE.
         ("base", _INT),
-        # What the scheduler believes to be queued.
-        ("reported_bytes", _INT),
         ("report_due", _INT),
-        ("cqi", _INT),
         # Reported, by the TTI at which the scheduler learns of it; -1 none.
         ("cqi_underway", _INT, (RING,)),
-        # Bytes a second that proportional fair scheduling has granted.
-        ("mean_rate", _FLOAT),
-        # When a process can be used again, the one used last, and the blocks as last sent.
-        ("harq_free", _INT, (PROCESSES,)),
-        ("harq_current", _INT),
-        ("harq_block", _INT, (PROCESSES, BLOCK)),
-        # What the UE keeps of a process: how often it failed, mutual information, code bits, and bits of the first.
-        ("failures", _INT, (PROCESSES,)),
-        ("failed_mi", _FLOAT, (PROCESSES, HISTORY)),
-        ("failed_bits", _INT, (PROCESSES, HISTORY)),
-        ("failed_size", _INT, (PROCESSES,)),
-        # TTI of the last retransmission.
-        ("resent", _INT),
         ("next_sn", _INT),
-        ("pdu", _INT, (WINDOW, 3)),
-        ("pdu_received", "u1", (WINDOW,)),
         # State variables of TS 36.322 7.1, without modulus.
         ("vr_ur", _INT),
         ("vr_ux", _INT),
@@ -130,6 +117,50 @@ BEARERS = np.dtype(
         ("next_in_order", _INT),
         # Whether the receiver holds the beginning of an SDU.
         ("holds_part", _BOOL),
+    ],
+    align=True,
+)
+
+CANDIDATE = np.dtype(
+    [
+        # What the scheduler believes to be queued.
+        ("reported_bytes", _INT),
+        ("cqi", _INT),
+        # Bytes a second that proportional fair scheduling has granted.
+        ("mean_rate", _FLOAT),
+        # TTI of the last retransmission.
+        ("resent", _INT),
+        # The HARQ process used last, and when each can be used again.
+        ("process", _INT),
+        ("free", _INT, (PROCESSES,)),
+    ]
+)
+
+BLOCK = np.dtype(
+    [
+        # The PDU in it, -1 none.
+        ("sn", _INT),
+        ("cqi", _INT),
+        ("bytes", _INT),
+        # Bit map.
+        ("rbgs", _INT),
+        # How often it was sent again.
+        ("sendings", _INT),
+        # What the UE keeps: how often it failed, mutual information, code bits, and bits of the first.
+        ("failures", _INT),
+        ("failed_mi", _FLOAT, (HISTORY,)),
+        ("failed_bits", _INT, (HISTORY,)),
+        ("failed_size", _INT),
+    ]
+)
+
+PDU = np.dtype(
+    [
+        # Its first SDU, and how many SDUs or parts of them it has.
+        ("first_sdu", _INT),
+        ("count", "i4"),
+        ("edges", "i2"),
+        ("received", _BOOL),
     ],
     align=True,
 )
@@ -145,12 +176,6 @@ CELL = np.dtype(
         ("last_served_rnti", _INT),
         # Bit map of the RBGs on which the cell sent data in the TTI before this one.
         ("sent", _INT),
-        # Blocks by the TTI that they are sent in.
-        ("blocks", _INT, (RING, MAX_RBGS, BLOCK)),
-        ("block_count", _INT, (RING,)),
-        # Bearer and process of blocks to be sent again, by the TTI at which the scheduler learns of it.
-        ("failed", _INT, (RING, MAX_RBGS, 2)),
-        ("failed_count", _INT, (RING,)),
     ]
 )
 
@@ -205,6 +230,15 @@ Config = Any
 """A record of CONFIG."""
 
 
+class Slots(NamedTuple):
+    """Blocks of cells by TTI, each as its bearer times PROCESSES plus its process."""
+
+    filled: Ints
+    """(RING, C) how many there are."""
+    block: Ints
+    """(RING, C, MAX_RBGS)."""
+
+
 class State(NamedTuple):
     """State of the network."""
 
@@ -212,10 +246,22 @@ class State(NamedTuple):
     """(U,) of UE."""
     bearers: Records
     """(2 U,) of BEARERS."""
+    candidates: Records
+    """(2 U,) of CANDIDATE."""
+    blocks: Records
+    """(2 U, PROCESSES) of BLOCK, as last sent."""
+    pdus: Records
+    """(2 U, WINDOW) of PDU."""
     cells: Records
     """(C,) of CELL."""
     members: Ints
     """(C, 2 U) bearers of a cell by RNTI."""
+    sent: Slots
+    """Blocks by the TTI that they are sent in."""
+    failed: Slots
+    """Blocks to be sent again, by the TTI at which the scheduler learns of it."""
+    calendar: Ints
+    """(HORIZON, U / WORD) bit maps of the UEs to look at in a TTI."""
     l3_dbm: Floats
     """(U, C)."""
     due: Ints
@@ -224,17 +270,29 @@ class State(NamedTuple):
 
 def initial_state(ues: int, cells: int) -> State:
     """Returns a network in which no UE has a cell."""
+
+    def no_blocks() -> Slots:
+        return Slots(np.zeros((RING, cells), np.int64), np.zeros((RING, cells, MAX_RBGS), np.int64))
+
     state = State(
         ues=np.zeros(ues, UE),
         bearers=np.zeros(2 * ues, BEARERS),
+        candidates=np.zeros(2 * ues, CANDIDATE),
+        blocks=np.zeros((2 * ues, PROCESSES), BLOCK),
+        pdus=np.zeros((2 * ues, WINDOW), PDU),
         cells=np.zeros(cells, CELL),
         members=np.zeros((cells, 2 * ues), dtype=np.int64),
+        sent=no_blocks(),
+        failed=no_blocks(),
+        calendar=np.zeros((HORIZON, -(-ues // WORD)), dtype=np.int64),
         l3_dbm=np.zeros((ues, cells)),
         due=np.full((ues, cells), NEVER),
     )
     state.ues["serving"] = state.ues["event_cell"] = state.ues["target"] = state.bearers["cell"] = NO_CELL
     state.ues["bearer"] = 2 * np.arange(ues)
     state.ues["handover_end"] = state.ues["send_ns"] = NEVER
-    state.ues["channel_stamp"] = state.bearers["resent"] = -1
+    state.ues["channel_stamp"] = state.candidates["resent"] = -1
     state.bearers["report_due"] = state.bearers["reorder_due"] = NEVER
+    for ue in range(ues):
+        state.calendar[:, ue // WORD] |= 1 << ue % WORD
     return state

@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cf_augment.physics.constants import BACKHAUL_S, FULL_BUFFER_PATIENCE_S, TTI_NS
-from cf_augment.physics.emulator.state import NEVER, RING, Config, Floats, Ints, State
+from cf_augment.physics.emulator.calendar import look_at
+from cf_augment.physics.emulator.state import HORIZON, NEVER, RING, Config, Floats, Ints, State, compiled
 
 Matrix = tuple[tuple[int, ...], ...]
 
@@ -66,7 +66,7 @@ def _product(left: Matrix, right: Matrix, modulus: int) -> Matrix:
     )
 
 
-@njit
+@compiled
 def uniform(state: Ints) -> float:
     """Draws from (0, 1) and advances the state (6,)."""
     one = (_A12 * state[1] - _A13 * state[0]) % _M1
@@ -81,12 +81,12 @@ def uniforms(state: Ints, count: int) -> Floats:
     return np.array([uniform.py_func(state) for _ in range(count)])
 
 
-@njit
+@compiled
 def _exponential_ns(state: Ints, mean_ns: float) -> int:
     return round(-mean_ns * math.log(uniform(state)))
 
 
-@njit
+@compiled
 def _send_first(config: Config, me: Any) -> None:
     """Sets when a source that starts at off_ns sends its first packet."""
     if config.traffic == FULL_BUFFER:
@@ -99,7 +99,7 @@ def _send_first(config: Config, me: Any) -> None:
         me.send_ns = me.off_ns + me.interval_ns
 
 
-@njit
+@compiled
 def _send_in_next_on_time(config: Config, me: Any) -> None:
     """Goes on, from the end of an on time, to the first packet of the next one that has any.
 
@@ -114,7 +114,7 @@ def _send_in_next_on_time(config: Config, me: Any) -> None:
         me.elapsed_ns += me.off_ns - start_ns
 
 
-@njit
+@compiled
 def _send_next(config: Config, me: Any) -> None:
     """Sets when the next packet is sent, after one that has been sent."""
     if config.traffic == POISSON:
@@ -127,17 +127,18 @@ def _send_next(config: Config, me: Any) -> None:
         _send_in_next_on_time(config, me)
 
 
-@njit
+@compiled
 def _send(state: State, ue: int, sent_ns: int) -> None:
     """One packet leaves the source; it reaches the eNB in time for some later TTI."""
     me = state.ues[ue]
     tti = (sent_ns + BACKHAUL_NS + TTI_NS - 1) // TTI_NS
     me.underway[tti % RING] += 1
+    look_at(state, ue, tti)
     if me.serving >= 0:
         state.cells[me.serving].arrived += 1
 
 
-@njit
+@compiled
 def send_packets(config: Config, state: State, ue: int, tti: int) -> None:
     """Sends what the source of a UE sends until the beginning of a TTI, that instant included."""
     me, now_ns = state.ues[ue], tti * TTI_NS
@@ -146,13 +147,15 @@ def send_packets(config: Config, state: State, ue: int, tti: int) -> None:
     if config.traffic == FULL_BUFFER:
         if me.send_ns <= now_ns:
             refill(config, state, ue, me.send_ns)
-        return
-    while me.send_ns <= now_ns:
-        _send(state, ue, me.send_ns)
-        _send_next(config, me)
+    else:
+        while me.send_ns <= now_ns:
+            _send(state, ue, me.send_ns)
+            _send_next(config, me)
+    # All who wait for long are looked at in the same TTIs, lest looks multiply.
+    look_at(state, ue, min((me.send_ns + TTI_NS - 1) // TTI_NS, (tti // HORIZON + 1) * HORIZON))
 
 
-@njit
+@compiled
 def fill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Tops up the window of a full buffer; unless it is called again in time, `send_packets` refills it."""
     if config.traffic == FULL_BUFFER:
@@ -163,7 +166,7 @@ def fill(config: Config, state: State, ue: int, now_ns: int) -> None:
         me.send_ns = now_ns + PATIENCE_NS
 
 
-@njit
+@compiled
 def refill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Gives up what is on the way to the UE, and fills the window of a full buffer anew."""
     if config.traffic == FULL_BUFFER:
