@@ -1,4 +1,4 @@
-"""From an OpenStreetMap extract to a SUMO net and the streets that UEs can drive on."""
+"""From an OpenStreetMap extract or a SUMO net to the streets that UEs can drive on."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ _OPTIONS = shlex.split(
     "--tls.join --tls.default-type actuated --keep-edges.by-vclass passenger --remove-edges.isolated "
     "--keep-edges.components 1 --output.street-names --no-warnings"
 )
+_NOWHERE = "!"
+"""The projection of nets that netconvert or netgenerate made without one."""
 _HEADER = re.compile(r"<!-- generated on .*?-->\n*", re.DOTALL)
 
 
@@ -68,6 +70,8 @@ def cache_folder() -> Path:
 def build_net(source: MapSource, cache: Path | None = None) -> Path:
     """Cleans and converts a map, unless the same content was converted before; returns the .net.xml.
 
+    A map that is a SUMO net is taken as it is.
+
     Args:
         source: The map.
         cache: Where nets are kept; `cache_folder()` if not given.
@@ -77,6 +81,8 @@ def build_net(source: MapSource, cache: Path | None = None) -> Path:
         StorageError: the cache cannot be written.
         SimulatorError: netconvert died.
     """
+    if source.is_net:
+        return source.file
     recipe = "\n".join([source.sha256, sumo_version(), *_TYPES, *_OPTIONS, sha256(Path(osm.__file__))])
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     net = (cache or cache_folder()) / f"{source.name}-{key}.net.xml"
@@ -99,12 +105,16 @@ def build_net(source: MapSource, cache: Path | None = None) -> Path:
 
 
 def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
-    """Reads a net that `build_net` made.
+    """Reads the streets for cars out of a net; wherever its origin is, theirs is their south-west corner.
 
     Raises:
-        DataError: no two of its edges are strongly connected.
+        DataError: it is cut off or no SUMO net, or no two of its edges are strongly connected.
     """
-    net = sumolib.net.readNet(str(net_file), withInternal=True)
+    try:
+        net = sumolib.net.readNet(str(net_file), withInternal=True, lxml=False)
+        offset, projection = np.asarray(net.getLocationOffset()), net._location["projParameter"]
+    except Exception as error:  # sumolib trusts what it reads, and raises many kinds for damaged files
+        raise DataError(f"{net_file}: not a whole SUMO net ({error})", "make it anew with netconvert") from None
     edges = {edge.getID(): edge for edge in net.getEdges(withInternal=False) if edge.allows("passenger")}
     graph = networkx.DiGraph(
         (edge_id, follower.getID())
@@ -121,12 +131,12 @@ def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
     lines = _lane_lines(net, connected)
     corner = np.concatenate(lines).min(axis=0)
     east, north = np.concatenate(lines).max(axis=0) - corner
-    offset = np.asarray(net.getLocationOffset()) - corner
+    offset = offset - corner
     streets = StreetMap(
         name=source.name,
         streets=tuple(line - corner for line in lines),
         bounds_m=(0.0, 0.0, round(float(east), 3), round(float(north), 3)),
-        projection=net._location["projParameter"],
+        projection=projection if projection != _NOWHERE else "",
         net_offset_m=(round(float(offset[0]), 3), round(float(offset[1]), 3)),
         licence=source.licence,
         attribution=source.attribution,
@@ -166,5 +176,7 @@ def _lane_lines(net: sumolib.net.Net, edge_ids: set[str]) -> list[Floats]:
 def _no_streets(source: MapSource) -> DataError:
     return DataError(
         f"{source.file}: has no two streets between which cars can drive both ways",
-        "take an extract of a larger area, with its roads (ways tagged 'highway')",
+        "allow cars on its lanes and connect them (netedit), or take a larger net"
+        if source.is_net
+        else "take an extract of a larger area, with its roads (ways tagged 'highway')",
     )

@@ -18,6 +18,8 @@ from pathlib import Path
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
 _CURE = "install SUMO's wheel: pip install 'eclipse-sumo==1.28.0'"
+REINSTALL = "restore SUMO's wheel: pip install --force-reinstall --no-deps 'eclipse-sumo==1.28.0'"
+"""The cure for a damaged file in it."""
 _STEP = re.compile(rb"Step #(\d+\.\d+)")
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1

@@ -87,7 +87,7 @@ def test_a_bad_map_leaves_the_old_result_whole(tmp_path: Path) -> None:
 
 
 def test_shipped_maps_are_what_their_provenance_says() -> None:
-    assert map_names() == ["helsinki-centre"]
+    assert map_names() == ["berlin-adlershof", "helsinki-centre"]
     source = find_map("helsinki-centre")
     header = osmium.io.Reader(str(source.file)).header().box()
     corners = header.bottom_left.lon, header.bottom_left.lat, header.top_right.lon, header.top_right.lat

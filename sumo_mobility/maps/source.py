@@ -1,0 +1,83 @@
+"""MapSource: one map's file, its origin and its licence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Self
+
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.base.files import sha256
+from sumo_mobility.sumo import REINSTALL, sumo_home
+
+OSM_SUFFIXES = (".osm", ".osm.gz", ".osm.pbf")
+NET_SUFFIX = ".net.xml"
+_SIGNS_OF_OSM = (b'<osm-files value="', b'<type id="highway.')
+"""What netconvert leaves at the head of a net: its options, and OpenStreetMap's kinds of roads."""
+
+
+class MapSource(Contract):
+    """One OpenStreetMap extract, or one SUMO net: the JSON beside each shipped or downloaded file."""
+
+    name: str
+    title: str
+    file: Path
+    """Absolute once found."""
+    in_sumo: bool = False
+    """The JSON's `file` is relative to the folder of SUMO's wheel, not to the JSON."""
+    sha256: str
+    bounding_box_deg: tuple[float, float, float, float] | None = None
+    """West, south, east, north in WGS 84."""
+    data_date: str = ""
+    """Date of the newest object, if it is known."""
+    source: str
+    licence: str = "ODbL-1.0"
+    """SPDX id, or "unknown"."""
+    attribution: str = "© OpenStreetMap contributors"
+
+    @property
+    def is_net(self) -> bool:
+        """Whether the file is a SUMO net, not OpenStreetMap data."""
+        return self.file.name.endswith(NET_SUFFIX)
+
+    @classmethod
+    def described(cls, record: Path, cure: str) -> Self:
+        """Reads the JSON of a map and finds its file.
+
+        Raises:
+            DataError: the file is not the one that the JSON describes; `cure` says what to do, unless it is SUMO's.
+            DependencyError: the file is in SUMO's wheel, and that is not installed.
+        """
+        source = cls.read_json(record)
+        folder, cure = (sumo_home(), REINSTALL) if source.in_sumo else (record.parent, cure)
+        path = folder / source.file
+        if not path.is_file() or sha256(path) != source.sha256:
+            raise DataError(f"{path}: is not the file that {record.name} describes", cure)
+        return source.model_copy(update={"file": path})
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Describes a user's file. A net counts as OpenStreetMap's if its head shows that netconvert made it of that.
+
+        Raises:
+            DataError: no such file, or a name that SUMO cannot be given.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
+        name = safe_name(re.split(r"\.(osm|net)\b", path.name)[0])
+        source = cls(name=name, title=path.name, file=path, sha256=sha256(path), source=path.name)
+        if not source.is_net:
+            return source
+        if "," in str(path):
+            raise DataError(f"{path}: SUMO takes the comma for the end of a path", "rename the file or its folder")
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+        if any(sign in head for sign in _SIGNS_OF_OSM):
+            return source
+        return source.model_copy(update={"licence": "unknown", "attribution": path.name})
+
+
+def safe_name(text: str) -> str:
+    """Returns `text` as part of a file's name that no program misreads."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "map"
