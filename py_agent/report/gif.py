@@ -51,21 +51,29 @@ def write_gif(path: Path, data: ReportData, frame_ms: int = 250, width_px: int =
     with replacing(path) as temporary:
         with mpl.rc_context(_STYLE):
             frames = _frames(data, width_px)
-        images = _indexed(frames, [*cell_colors(data.scenario), UNSERVED, _INK])
-        durations = [frame_ms] * (len(images) - 1) + [8 * frame_ms]
-        images[0].save(
-            temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0,
-            optimize=False, transparency=_COLORS, disposal=1, comment=data.attribution.encode(),
-        )  # fmt: skip
+        save_frames(temporary, frames, [*cell_colors(data.scenario), UNSERVED, _INK], frame_ms, data.attribution)
+
+
+def save_frames(path: Path, frames: list[np.ndarray], kept: list[str], frame_ms: int, attribution: str) -> None:
+    """Saves frames as a GIF that runs for ever; the last one stands eight times as long.
+
+    Args:
+        path: Where it goes.
+        frames: (H, W, 3) uint8 each.
+        kept: Colours that the palette must hold as they are, however few pixels have them.
+        frame_ms: Time that each frame stands.
+        attribution: Whose the map is; the file's comment.
+    """
+    images = _indexed(frames, kept)
+    durations = [frame_ms] * (len(images) - 1) + [8 * frame_ms]
+    images[0].save(
+        path, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False,
+        transparency=_COLORS, disposal=1, comment=attribution.encode(),
+    )  # fmt: skip
 
 
 def _indexed(frames: list[np.ndarray], kept: list[str]) -> list[Image.Image]:
-    """Gives all frames one palette and makes what stands still transparent: a fifth of the size, no loss.
-
-    Args:
-        frames: (H, W, 3) uint8 each.
-        kept: Colours that the palette must hold as they are, however few pixels have them.
-    """
+    """Gives all frames one palette and makes what stands still transparent: a fifth of the size, no loss."""
     exact = (to_rgba_array(kept)[:, :3] * 255).round().astype(np.uint8).ravel().tolist()
     sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
     others = Image.fromarray(sample).quantize(_COLORS - len(kept), method=Image.Quantize.MEDIANCUT).getpalette() or []

@@ -155,7 +155,10 @@ def test_weights_set_the_rate_of_each_ue() -> None:
 @pytest.mark.parametrize(
     ("traffic", "message"),
     [
-        ({"arrivals": {"model": "poisson"}}, r"traffic\.arrivals\.model: .*no 'poisson'(?s:.*)use backend emulator or ns3"),
+        (
+            {"arrivals": {"model": "poisson"}},
+            r"traffic\.arrivals\.model: .*no 'poisson'(?s:.*)use backend emulator or ns3",
+        ),
         ({"arrivals": {"model": "full-buffer"}}, r"traffic\.arrivals\.model"),
         ({"uplink_bps": 1e4}, r"traffic\.uplink_bps"),
     ],
