@@ -86,6 +86,9 @@ TRAFFIC_START_S = 0.5
 NS3_STREAMS, NS3_STREAMS_PER_UE, NS3_STREAMS_PER_CELL = 36, 12, 11
 """Random streams that ns-3 gives to a program's other parts before the phases of the sources (found by their packets'
 times in ns-3 3.44; a test asks ns-3 for them again)."""
+NS3_MAC_STREAM, NS3_STREAMS_PER_DEVICE = 27, 3
+"""Stream of the first UE's MAC in a network without cells, and from one UE's to the next's, two of LteSpectrumPhy and
+one of LteUeMac (found by the order of RNTIs in ns-3 3.44; a test asks ns-3 for it again)."""
 BACKHAUL_S = 1.003e-3
 """From a source to the RLC queue: a link of 1 ms (traffic-flows.cc), and transmission times in the core network."""
 FULL_BUFFER_TTIS = 8
@@ -131,6 +134,14 @@ CQI_PERIOD_TTIS = 40
 """The program's period of CQI reports (lte-network.cc)."""
 CQI_REQUEST_TTIS = 10
 """How long a UE reports each other TTI once it has connected (lte-network.cc)."""
+ATTACHMENT_TTIS = 300
+"""UEs attach within this time, one after the other (lte-network.cc)."""
+FRAME_TTIS = 10
+"""ns-3's cells send the MIB in each frame; TS 36.211 4.1."""
+SI_START_TTI, SI_PERIOD_TTIS = 16, 80
+"""When system information is sent, ns-3 LteEnbRrc::ConfigureCell and SystemInformationPeriodicity."""
+RA_PREAMBLES = 8
+"""Of contention-based random access (lte-network.cc)."""
 HANDOVER_TTIS = 4
 """HANDOVER_S in TTIs."""
 RAR_WINDOW_TTIS = 6

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from engine_cases import scenario, trace, walk_m
 from hypothesis import given, settings
@@ -13,11 +15,13 @@ from hypothesis import strategies as st
 from cf_augment.fidelity import compare
 from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.constants import block_bytes, lte_tables
+from cf_augment.physics.emulator.attachment import connections
 from cf_augment.physics.emulator.config import code_blocks, config_of
 from cf_augment.physics.emulator.rlc import build_pdu, enqueue, receive
 from cf_augment.physics.emulator.state import initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniform
 from ns3_scenarios.bridge.backend import Ns3Backend
+from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.kpis import Backend, Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -233,3 +237,27 @@ def test_it_sends_what_ns3_sends(scheduler: str, model: str, offered_bps: float)
     assert metrics["utilization_mae_pp"] <= 0.15
     assert metrics["throughput_mae_share"] <= 0.02
     assert abs(metrics["served_error_share"]) <= 0.01
+
+
+@pytest.mark.ns3
+def test_it_sends_what_ns3_sends_under_cqi_from_pdsch(tmp_path: Path) -> None:
+    """Packets come each 25 ms: whether a UE reports in odd or in even TTIs decides what interference it reports."""
+    network = scenario(ues=20, radio={"cqi": "pdsch"}, traffic={"offered_bps": 320e3}, episode={"steps": 1})
+    walk, cio_db = moving(network, 7)
+    traces = Traces(tmp_path)
+    ns3, emulated = play(Ns3Backend(network, traces=traces), walk, cio_db), play(EmulatorBackend(network), walk, cio_db)
+    metrics = compare(ns3, emulated)
+    assert metrics["serving_agreement"] == metrics["handover_match"] == 1
+    assert metrics["utilization_mae_pp"] <= 0.3
+    assert metrics["throughput_mae_share"] <= 0.02
+    # What breaks is chance, and with it who sends in the TTI that is measured.
+    errors_db = [abs(a.ue_sinr_db - b.ue_sinr_db) for a, b in zip(ns3, emulated, strict=True)]
+    assert np.median(errors_db) <= 0.01
+
+    grants = pq.read_table(traces.path(0, "dl_dci"), filters=[("time_s", "<", -1)]).to_pydict()
+    rntis = sorted(set(zip(grants["cell"], grants["rnti"], grants["ue"], strict=True)))
+    cell_of = {ue: cell for cell, _, ue in rntis}
+    serving = np.array([cell_of[ue] for ue in range(20)])
+    order = [ue for _, ue in connections(serving, len(network.cells), 1, 460)]
+    for cell in range(len(network.cells)):
+        assert [ue for where, _, ue in rntis if where == cell] == [ue for ue in order if serving[ue] == cell]

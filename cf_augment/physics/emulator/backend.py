@@ -21,6 +21,7 @@ from cf_augment.physics.constants import (
     TTI_NS,
     TTI_S,
 )
+from cf_augment.physics.emulator.attachment import attach_all
 from cf_augment.physics.emulator.config import config_of, interval_ns_of
 from cf_augment.physics.emulator.kernel import run
 from cf_augment.physics.emulator.state import Floats, Ints, State, initial_state
@@ -94,7 +95,6 @@ class EmulatorBackend:
         ues = self.scenario.mobility.ues
         state = initial_state(ues, len(self.scenario.cells))
         state.l3_dbm[:] = self._rsrp_dbm(trace.position_m[:1])[0]
-        state.ues["target"] = state.l3_dbm.argmax(axis=1)
         state.ues["interval_ns"] = interval_ns_of(self.scenario)
         start = round(TRAFFIC_START_S / TTI_S)
         state.ues["off_ns"] = start * TTI_NS
@@ -109,6 +109,7 @@ class EmulatorBackend:
             # OnOffApplication of ns-3 3.44 draws its first off time twice, and waits for the second.
             for ue in range(ues):
                 uniforms(state.ues["random"][ue, 1], 1)
+        attach_all(state, state.l3_dbm.argmax(axis=1), seed, start - _SETTLING_TTIS)
         self._episode = _Episode(trace, state, stream(seed, "emulator"))
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())

@@ -85,16 +85,15 @@ def differing_rbgs(config: Config) -> int:
 
 
 @compiled
-def hear_data(config: Config, state: State, air: Air, ue: int, tti: int) -> int:
-    """Measures the data region of the last TTI: sets data_sinr of the UE, the mean over RBGs, and returns the CQI."""
+def hear_data(config: Config, state: State, air: Air, ue: int, tti: int) -> tuple[int, float]:
+    """Measures the data region of the last TTI; returns the CQI and the SINR, means over RBGs."""
     me, rbgs = state.ues[ue], differing_rbgs(config)
     cqi, total = 0, 0.0
     for rbg in range(rbgs):
         sinr = data_sinr(config, state, air, ue, me.serving, rbg, tti)
         total += sinr
         cqi += rank(config.cqi_sinr, sinr)
-    me.data_sinr = total / rbgs
-    return cqi // rbgs
+    return cqi // rbgs, total / rbgs
 
 
 @compiled
@@ -117,15 +116,18 @@ def _update_channel(config: Config, state: State, air: Air, ue: int, tti: int) -
 
 @compiled
 def report_cqi(config: Config, state: State, air: Air, ue: int, tti: int) -> None:
-    """A UE that hears the control region of a TTI reports its CQI, if the last report is old enough."""
+    """A UE that hears the control region of a TTI reports its CQI, if the last report is old enough.
+
+    In a handover it is the program that has CQIs of the control region wait for the end (lte-network.cc).
+    """
     me = state.ues[ue]
-    if me.serving == NO_CELL or me.handover_end != NEVER:
+    if me.serving == NO_CELL or (me.handover_end != NEVER and not config.pdsch):
         return
     period = 1 if config.pdsch or tti < me.cqi_request_end else CQI_PERIOD_TTIS
     if tti - me.cqi_last > period:
         me.cqi_last = tti
         if config.pdsch:
-            cqi = hear_data(config, state, air, ue, tti)
+            cqi = hear_data(config, state, air, ue, tti)[0]
         else:
             _update_channel(config, state, air, ue, tti)
             cqi = me.channel_cqi

@@ -41,7 +41,7 @@ def join(state: State, bearer: int, cell: int) -> None:
     new.cell = cell
     new.rnti = where.next_rnti
     new.packets = new.head_bytes = new.head_sdu = 0
-    new.report_due = new.reorder_due = NEVER
+    new.report_due = new.reorder_due = new.feedback_end = NEVER
     new.cqi_underway[:] = -1
     one.reported_bytes = one.process = 0
     one.free[:] = 0
@@ -133,6 +133,9 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
     """
     me = state.ues[ue]
     me.handover_source = me.serving
+    # What the UE has not sent yet it forgets, and it measures the target from the next TTI on.
+    state.bearers[me.bearer].feedback_end = tti + 2
+    me.cqi_last = tti - 1
     me.bearer ^= 1
     join(state, me.bearer, target)
     me.serving = target

@@ -221,6 +221,11 @@ def _compiled(sources: str) -> Any:
                 fire = _trigger_all(state, control[0], tti)
                 move = _next_move(state, tti)
             _report_all(config, state, air, tti)
+            if config.pdsch and tti == end - 1:
+                # TTI `end` will only have begun: the UEs will not have heard its control region.
+                for ue in range(ues):
+                    if state.ues[ue].serving != NO_CELL:
+                        state.ues[ue].data_sinr = hear_data(config, state, air, ue, tti)[1]
             for word in range(state.calendar.shape[1]):
                 bits = take(state, word, tti)
                 while bits:
@@ -228,10 +233,6 @@ def _compiled(sources: str) -> Any:
                     bits &= bits - 1
             for cell in range(cells):
                 schedule(config, state, cell, tti)
-        if config.pdsch:
-            for ue in range(len(state.ues)):
-                if state.ues[ue].serving != NO_CELL:
-                    hear_data(config, state, air, ue, end)
         return count
 
     return run

@@ -35,7 +35,7 @@ def _send_again(config: Config, state: State, cell: int, tti: int) -> int:
     slot = tti % RING
     for index in range(state.failed.filled[slot, cell]):
         bearer, process = divmod(state.failed.block[slot, cell, index], PROCESSES)
-        if state.bearers[bearer].cell != cell:
+        if state.bearers[bearer].cell != cell or tti >= state.bearers[bearer].feedback_end:
             continue
         block = state.blocks[bearer, process]
         if block.sendings == MAX_RETRANSMISSIONS:

@@ -72,7 +72,7 @@ UE = np.dtype(
         ("channel_stamp", _INT),
         ("channel_cqi", _INT),
         ("channel_miss", _FLOAT),
-        # Of the data region, when the UE heard it last.
+        # Of the data region, when the UE heard it last before the end of the interval.
         ("data_sinr", _FLOAT),
         ("interval_ns", _INT),
         # When the next packet is sent, NEVER before the first is drawn.
@@ -108,6 +108,8 @@ BEARERS = np.dtype(
         ("report_due", _INT),
         # Reported, by the TTI at which the scheduler learns of it; -1 none.
         ("cqi_underway", _INT, (RING,)),
+        # From when on the scheduler learns nothing more of what became of its blocks: the UE hands over.
+        ("feedback_end", _INT),
         ("next_sn", _INT),
         # State variables of TS 36.322 7.1, without modulus.
         ("vr_ur", _INT),

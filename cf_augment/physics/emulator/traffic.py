@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def _power_of_two(step: Matrix, exponent_log2: int, modulus: int) -> Matrix:
     return step
 
 
+@lru_cache(4096)
 def _power(step: Matrix, exponent: int, modulus: int) -> Matrix:
     power: Matrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     while exponent:
