@@ -132,6 +132,9 @@ GAIN_PERIOD_TTIS = 5
 """PSS_PERIOD_S in TTIs; the program computes path gains once in it (lte-spectrum-channel.cc)."""
 CQI_PERIOD_TTIS = 40
 """The program's period of CQI reports (lte-network.cc)."""
+CQI_AGE_S = (CQI_DELAY_TTIS + (CQI_PERIOD_TTIS + GAIN_PERIOD_TTIS) / 2) * TTI_S
+"""Of the CQI that the scheduler goes by, on average: reports come in the first subframe with synchronisation signals
+that is later than the period, and hold until the next one."""
 CQI_REQUEST_TTIS = 10
 """How long a UE reports each other TTI once it has connected (lte-network.cc)."""
 ATTACHMENT_TTIS = 300

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from cf_augment.physics import interval
-from cf_augment.physics.constants import L1_PERIOD_S, TRAFFIC_START_S
+from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.load import Load, Service
@@ -96,7 +96,7 @@ class Engine:
             rules=self.connection.rules,
             queues=self.load.queues,
             slot_s=slots_s[:, 1] - slots_s[:, 0],
-            times=np.append(slots_s.mean(axis=1), interval_s) / GRID_S,
+            times=np.append(np.append(starts_s, interval_s) - CQI_AGE_S, interval_s) / GRID_S,
             at_once=self.connection.phase_s == 0,
         )
         self.paper = Paper(scenario) if scenario.profile == "paper" else None

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
 from cf_augment.physics.links import Links, receive_interval
-from cf_augment.physics.load import Queues, serve, service_of
+from cf_augment.physics.load import Queues, new_pace, serve, service_of
 from cf_augment.physics.radio import Reception
 from cf_augment.physics.vector_math import compiled, log10
 from ns3_scenarios.kpis import Floats
 
-_ZERO, _TEN = np.float32(0), np.float32(10)
+_ZERO, _HALF, _ONE, _TEN = np.float32(0), np.float32(0.5), np.float32(1), np.float32(10)
+_LEAST_DB = np.float32(1e-6)
 
 
 class Constants(NamedTuple):
@@ -28,7 +29,8 @@ class Constants(NamedTuple):
     slot_s: Floats
     """(S,) how long each lasts."""
     times: Floats
-    """(S + 1,) the middle of each slot and the end of the interval, in steps of the positions."""
+    """(S + 2,) where each slot begins and the last one ends, earlier by the age of the CQI, and the interval's end,
+    in steps of the positions."""
     at_once: bool
     """Whether the time to trigger expires with a measurement, not between two."""
 
@@ -77,21 +79,45 @@ def sinr_of_serving_db(reception: Any, received_mw: Any, point: int, serving: An
 
 
 @compiled
+def _sinr_db(reception: Any, received_mw: Any, point: int, u: int, serving: int) -> Any:
+    """The same for one UE."""
+    others = reception.noise_mw
+    for c in range(len(received_mw)):
+        if c != serving:
+            others += received_mw[c, point, u]
+    return _TEN * (log10(received_mw[serving, point, u]) - log10(others))
+
+
+@compiled
 def serve_slot(
-    constants: Any, state: Any, received_mw: Any, point: int, duration_s: float, sinr_db: Any, service: Any
+    constants: Any, state: Any, begin_db: Any, end_db: Any, duration_s: float, pace: Any, service: Any
 ) -> None:
-    """Lets one environment's cells send for `duration_s`; fills in the SINR (U,)."""
-    reception, ues = constants.reception, len(sinr_db)
-    sinr_of_serving_db(reception, received_mw, point, state.serving, sinr_db)
-    cqi, grant = np.zeros(ues, np.int32), np.ones(ues)
-    for threshold_db in reception.cqi_threshold_db:
-        for u in range(ues):
-            cqi[u] += np.int32(sinr_db[u] >= threshold_db)
-    steps_db = reception.control_step_db
-    for u in range(ues):
-        if sinr_db[u] < steps_db[-1]:
-            grant[u] = reception.grant_received[np.searchsorted(steps_db, sinr_db[u], side="right")]
-    serve(constants.queues, state.serving, cqi, grant, state.backlog, duration_s, service)
+    """Lets one environment's cells send for `duration_s`, in which the SINR (U,) goes evenly from one to the other."""
+    reception, queues, steps_db = constants.reception, constants.queues, constants.reception.control_step_db
+    high_db, per_db = np.empty_like(begin_db), np.empty_like(begin_db)
+    for u in range(len(begin_db)):
+        low_db = begin_db[u] if begin_db[u] < end_db[u] else end_db[u]
+        high_db[u] = begin_db[u] if begin_db[u] > end_db[u] else end_db[u]
+        per_db[u] = _ONE / (high_db[u] - low_db + _LEAST_DB)
+        pace.alone[u], pace.packed[u], pace.grant_received[u] = _ZERO, _ZERO, _ONE
+    for cqi in range(len(queues.ttis_alone) - 1, 0, -1):
+        threshold_db = reception.cqi_threshold_db[cqi - 1]
+        alone = np.float32(queues.ttis_alone[cqi] - queues.ttis_alone[cqi - 1])
+        packed = np.float32(queues.ttis_packed[cqi] - queues.ttis_packed[cqi - 1])
+        for u in range(len(begin_db)):
+            share = (high_db[u] - threshold_db) * per_db[u]
+            share = share if share > _ZERO else _ZERO
+            share = share if share < _ONE else _ONE
+            pace.alone[u] += alone * share
+            pace.packed[u] += packed * share
+            pace.reached[u] = share
+    for u in range(len(begin_db)):
+        reached, middle_db = pace.reached[u], _HALF * (begin_db[u] + end_db[u])
+        pace.late[u] = _ONE - reached if begin_db[u] < end_db[u] and reached > _ZERO else _ZERO
+        pace.packed[u] /= reached if reached > _ZERO else _ONE
+        if middle_db < steps_db[-1]:
+            pace.grant_received[u] = reception.grant_received[np.searchsorted(steps_db, middle_db, side="right")]
+    serve(queues, state.serving, pace, state.backlog, duration_s, service)
 
 
 @compiled
@@ -99,24 +125,34 @@ def _run(
     constants: Any, l1_dbm: Any, received_mw: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any,
     source: Any, target: Any, lost: Any, seen_dbm: Any, sinr_db: Any,
 ) -> None:  # fmt: skip
-    """One environment: L1 measurements (C, K, U) and powers (C, S + 1, U) are given."""
-    rules, slots, sinr = constants.rules, len(constants.slot_s), np.empty(len(sinr_db), np.float32)
+    """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
+    rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
+    pace = new_pace(ues)
+    begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
+    sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
     for slot in range(slots):
         if slot > 0:
             if not constants.at_once:
                 trigger(rules, state, cio_db)
             source[slot - 1], target[slot - 1], lost[slot - 1] = state.serving, state.target, state.lost
             complete(state)
-        serve_slot(constants, state, received_mw, slot, constants.slot_s[slot], sinr, service)
+            for u in range(ues):
+                if state.serving[u] != source[slot - 1, u]:
+                    begin_db[u] = _sinr_db(constants.reception, received_mw, slot, u, state.serving[u])
+        sinr_of_serving_db(constants.reception, received_mw, slot + 1, state.serving, end_db)
+        serve_slot(constants, state, begin_db, end_db, constants.slot_s[slot], pace, service)
+        for u in range(ues):
+            middle_db[u] = _HALF * (begin_db[u] + end_db[u])
+        begin_db, end_db = end_db, begin_db
         if slot > 0:
             measure(rules, state, l1_dbm, slot - 1, cio_db, hysteresis_db)
-            monitor(rules, state, sinr)
+            monitor(rules, state, middle_db)
             if constants.at_once:
                 trigger(rules, state, cio_db)
-    sinr_of_serving_db(constants.reception, received_mw, slots, state.serving, sinr)
-    sinr_db[:] = sinr
+    sinr_of_serving_db(constants.reception, received_mw, slots + 1, state.serving, end_db)
+    sinr_db[:] = end_db
     for c in range(len(l1_dbm)):
-        for u in range(len(sinr)):
+        for u in range(ues):
             seen_dbm[u, c] = l1_dbm[c, -1, u]
 
 
@@ -130,7 +166,7 @@ def run_on_given(
     Args:
         constants: The Constants.
         l1_dbm: (B, C, K, U) L1 measurements.
-        received_mw: (B, C, S + 1, U) float32 power of a resource element in the middle of each slot and at the end.
+        received_mw: (B, C, S + 2, U) float32 power of a resource element at `times`.
         cio_db: (B, E) float32.
         hysteresis_db: (B, C) float32.
         state: The HandoverState, which changes.
@@ -170,10 +206,13 @@ def run(
 @compiled
 def warm_up(constants: Any, received_mw: Any, durations_s: Any, state: Any, service: Any, sinr_db: Any) -> None:
     """Serves UEs that receive powers (B, C, 1, U) for some times in turn, of which the last counts."""
+    ues = sinr_db.shape[1]
+    pace, sinr = new_pace(ues), np.empty(ues, np.float32)
     for b in range(len(received_mw)):
-        one, bring, sinr = state_of(state, b), service_of(service, b), np.empty(sinr_db.shape[1], np.float32)
+        one, bring = state_of(state, b), service_of(service, b)
+        sinr_of_serving_db(constants.reception, received_mw[b], 0, one.serving, sinr)
         for k in range(len(durations_s)):
             for values in bring:
                 values[:] = 0
-            serve_slot(constants, one, received_mw[b], 0, durations_s[k], sinr, bring)
+            serve_slot(constants, one, sinr, sinr, durations_s[k], pace, bring)
         sinr_db[b] = sinr

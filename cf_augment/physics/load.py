@@ -56,6 +56,25 @@ class Queues(NamedTuple):
     """What fits into a queue."""
 
 
+class Pace(NamedTuple):
+    """How fast UEs can be served in a slot, (B, U); kernels see one environment, without B.
+
+    Attributes:
+        alone: TTIs that a packet alone in its queue takes, on average over those that arrive in the slot; one that
+            arrives while the CQI is 0 takes none.
+        packed: TTIs that a packet takes in a queue that is never empty, on average while the CQI is above 0.
+        reached: Share of the slot in which the CQI is above 0.
+        late: Share of the slot before the CQI rises above 0; whatever arrives in it waits.
+        grant_received: Probability that the UE decodes a grant.
+    """
+
+    alone: NDArray[np.float32]
+    packed: NDArray[np.float32]
+    reached: NDArray[np.float32]
+    late: NDArray[np.float32]
+    grant_received: NDArray[np.float32]
+
+
 class Load:
     """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region.
 
@@ -98,9 +117,14 @@ class Load:
         backlog: Floats,
         duration_s: float,
     ) -> Service:
-        """Serves all queues for `duration_s`; see the kernel `serve` for the arguments, which lead with B here."""
+        """Serves all queues for `duration_s` at a CQI (B, U) that does not change; see the kernel `serve`."""
+        alone, packed, reached, received = (
+            values.astype(np.float32)
+            for values in (self.queues.ttis_alone[cqi], self.queues.ttis_packed[cqi], cqi > 0, grant_received)
+        )
+        pace = Pace(alone, packed, reached, np.zeros_like(reached), received)
         service = Service.nothing(len(serving), self._cells, serving.shape[1])
-        _serve_batch(self.queues, serving, cqi, grant_received, backlog, duration_s, service)
+        _serve_batch(self.queues, serving, pace, backlog, duration_s, service)
         return service
 
     def ues_per_cell(self, serving: NDArray[np.int64]) -> Floats:
@@ -121,47 +145,72 @@ def service_of(service: Any, b: int) -> Any:
 
 
 @compiled
-def serve(
-    queues: Any, serving: Any, cqi: Any, grant_received: Any, backlog: Any, duration_s: float, service: Any
-) -> None:
+def new_pace(ues: int) -> Any:
+    """Returns the Pace of one environment, to be filled in."""
+    return Pace(
+        np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32),
+        np.empty(ues, np.float32),
+    )  # fmt: skip
+
+
+@compiled
+def pace_of(pace: Any, b: int) -> Any:
+    """Returns one environment of a Pace."""
+    return Pace(pace.alone[b], pace.packed[b], pace.reached[b], pace.late[b], pace.grant_received[b])
+
+
+@compiled
+def serve(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float, service: Any) -> None:
     """Serves all queues of one environment for `duration_s`.
 
     A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
-    (proportional fair at constant rates) among queues that are never empty, so that packets are packed.
+    (proportional fair at constant rates) among queues that are never empty, so that packets are packed. Nothing repeats
+    a block whose grant was missed (no HARQ feedback, RLC UM), so that the packets in it are sent but lost.
 
     Args:
         queues: The Queues.
         serving: (U,) serving cells.
-        cqi: (U,).
-        grant_received: (U,) probability that the UE decodes a grant. Nothing repeats a block whose grant was
-            missed (no HARQ feedback, RLC UM), so that the packets in it are sent but lost.
+        pace: The Pace.
         backlog: (U,) packets queued at the start; then those left.
         duration_s: Length of the slot.
         service: (C,) and (U,) to which the slot is added.
     """
     capacity = duration_s / TTI_S
     ues, cells = len(serving), len(service.busy_ttis)
-    need, cell_need = np.empty(ues), np.zeros(cells)
+    need, cell_need, members = np.empty(ues), np.zeros(cells), np.zeros(cells)
     for u in range(ues):
         arriving = queues.packets_per_s[u] * duration_s
-        need[u] = arriving * queues.ttis_alone[cqi[u]] + backlog[u] * queues.ttis_packed[cqi[u]]
+        queued = min(backlog[u] + arriving * pace.late[u], queues.queue_packets)
+        need[u] = arriving * pace.alone[u] + queued * pace.packed[u]
         cell_need[serving[u]] += need[u]
+        members[serving[u]] += 1
+    for u in range(ues):
+        if pace.reached[u] < 1:
+            # While it is reached, it gets what the others leave, or an equal share if they leave less.
+            cell = serving[u]
+            others = cell_need[cell] - need[u]
+            need[u] = min(need[u], pace.reached[u] * max(capacity - others, capacity / members[cell]))
+            cell_need[cell] = others + need[u]
     level = _water_level(need, serving, cell_need, capacity)
     for u in range(ues):
-        cell, packed = serving[u], queues.ttis_packed[cqi[u]]
+        cell, packed = serving[u], pace.packed[u]
         arriving = queues.packets_per_s[u] * duration_s
-        waiting = backlog[u] + arriving
         overloaded = cell_need[cell] > capacity
         sent = 0.0
-        if cqi[u] > 0:
-            sent = min(waiting, level[cell] / packed) if overloaded else waiting
+        if pace.reached[u] > 0:
+            sent = min(backlog[u] + arriving * pace.late[u], queues.queue_packets) + arriving * pace.reached[u]
+            if overloaded:
+                sent = min(sent, min(level[cell], need[u]) / packed)
+            elif pace.reached[u] < 1:
+                sent = min(sent, need[u] / packed)
         # A packet from a queue that is never empty begins and ends anywhere in a block: one block more.
-        blocks = packed + 1 if overloaded else queues.ttis_alone[cqi[u]]
-        delivered = sent if grant_received[u] >= 1 else sent * grant_received[u] ** blocks
+        delivered = sent
+        if pace.grant_received[u] < 1:
+            delivered *= pace.grant_received[u] ** (packed + 1 if overloaded else np.ceil(packed))
         service.arrived[cell] += arriving
         service.delivered[cell] += delivered
         service.ue_delivered[u] += delivered
-        backlog[u] = min(max(waiting - sent, 0.0), queues.queue_packets)
+        backlog[u] = min(max(backlog[u] + arriving - sent, 0.0), queues.queue_packets)
     for cell in range(cells):
         service.busy_ttis[cell] += min(cell_need[cell], capacity)
 
@@ -195,8 +244,6 @@ def _water_level(need: Any, serving: Any, cell_need: Any, capacity: float) -> An
 
 
 @compiled
-def _serve_batch(
-    queues: Any, serving: Any, cqi: Any, grant_received: Any, backlog: Any, duration_s: float, service: Any
-) -> None:
+def _serve_batch(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float, service: Any) -> None:
     for b in range(len(serving)):
-        serve(queues, serving[b], cqi[b], grant_received[b], backlog[b], duration_s, service_of(service, b))
+        serve(queues, serving[b], pace_of(pace, b), backlog[b], duration_s, service_of(service, b))

@@ -240,8 +240,8 @@ _NO_ENDS = (-math.inf, math.inf)
 
 _REASONS: dict[tuple[str, str], str] = {
     ("T0", "load control"): "UEs whose SINR crosses -4.4 dB: below it ns-3 sends them nothing, above it a packet of "
-    "1000 bytes takes 13 TTIs, and T0 holds the SINR of a slot of up to 200 ms. Shadowing makes that frequent. "
-    "In cells that no UE below -2 dB is near, the MAE was 0.2 pp without and 0.4 pp with shadowing.",
+    "1000 bytes takes 13 TTIs, and T0 takes the SINR to change evenly in a slot of up to 200 ms and knows the age of "
+    "a CQI only on average. Shadowing makes that frequent.",
 }
 """Why a tier falls short, as it was found out; by tier and by what the figure is about."""
 

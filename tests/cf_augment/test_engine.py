@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from cf_augment.physics import Engine, EngineBackend
 from cf_augment.physics.constants import ttis_per_packet
-from cf_augment.physics.load import Load
+from cf_augment.physics.handover import HandoverState, state_of
+from cf_augment.physics.interval import serve_slot
+from cf_augment.physics.load import Load, Service, new_pace, service_of
 from ns3_scenarios.kpis import EventKind, Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -192,6 +194,26 @@ def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed
         mates = serving[row] == serving[row, ue]
         assert time[row, ue] >= time[row, mates].max() * (1 - 1e-4)
         assert time[row, mates].sum() <= 200 * (1 + 1e-5)
+
+
+def test_a_slot_is_served_at_the_mean_of_all_cqi_that_its_sinr_passes() -> None:
+    constants = Engine(scenario(ues=40))._constants
+    begin_db, end_db = np.random.default_rng(0).uniform(-8, 22, (2, 40)).astype(np.float32)
+    end_db[:10] = begin_db[:10] + 0.5
+    begin_db[10:15], end_db[15:20] = -4.6, -4.6
+    state = HandoverState.attached(np.zeros((1, 5, 40), np.float32))
+    pace, service = new_pace(40), Service.nothing(1, 5, 40)
+    serve_slot(constants, state_of(state, 0), begin_db, end_db, 0.2, pace, service_of(service, 0))
+    sinr_db = np.linspace(begin_db, end_db, 20001, dtype=np.float64)
+    cqi = np.searchsorted(constants.reception.cqi_threshold_db, sinr_db, side="right")
+    alone, packed = (np.array(ttis) for ttis in ttis_per_packet(25, 1000))
+    alone[0] = packed[0] = 0.0
+    reached = (cqi > 0).mean(axis=0)
+    assert ((reached > 0) & (reached < 1)).sum() > 5
+    assert pace.reached == pytest.approx(reached, abs=2e-4)
+    assert pace.late == pytest.approx(np.where((cqi[0] == 0) & (reached > 0), 1 - reached, 0), abs=2e-4)
+    assert pace.alone == pytest.approx(alone[cqi].mean(axis=0), abs=2e-3)
+    assert pace.packed == pytest.approx(packed[cqi].mean(axis=0) / np.maximum(reached, 1e-9), abs=2e-3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e9])
