@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
+from PIL import Image
 
 from py_agent.cli import doctor
 from py_agent.cli.commands import parse
@@ -111,3 +112,16 @@ def test_the_doctor_refuses_a_version_that_the_project_does_not_declare(monkeypa
     check = doctor._module("numpy", "all stages")
     assert not check.ok
     assert "pip install 'numpy>=99'" in check.cure
+
+
+@pytest.mark.sumo
+def test_the_sites_of_a_preset_are_drawn(tmp_path: Path) -> None:
+    out = tmp_path / "sites.png"
+    done = mlb("scenario", "sites", "helsinki-sector-v0", "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    cells = json.loads(done.stdout)["cells"]
+    assert [cell["azimuth_deg"] for cell in cells[:3]] == [0, 120, 240]
+    assert all(index in cells[other]["neighbors"] for index, cell in enumerate(cells) for other in cell["neighbors"])
+    with Image.open(out) as image:
+        colors = {color for _, color in image.convert("RGB").getcolors(2**24) or []}
+    assert (0xC3, 0xC8, 0xD1) in colors  # the streets

@@ -1,0 +1,100 @@
+"""What else an OpenStreetMap file knows of a place: masts that carry antennas, and buildings with their heights."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import osmium
+import pyproj
+from osmium.osm import Area, Node
+
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.maps import OSM_SUFFIXES, MapSource
+from sumo_mobility.streets import Floats, StreetMap
+
+STOREY_M, UNKNOWN_HEIGHT_M = 3.0, 15.0
+"""Height of a building by its `building:levels`, and of one that says nothing."""
+_METRES = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*m?\s*")
+
+
+@dataclass(frozen=True)
+class MapFeatures:
+    """Masts and buildings in trace coordinates.
+
+    Attributes:
+        masts_m: (M, 2) nodes with mobile network antennas.
+        outlines_m: (N, 2) each, the outer ring of every building, closed.
+        heights_m: (B,) of the buildings, by `height`, else `building:levels`, else UNKNOWN_HEIGHT_M.
+    """
+
+    masts_m: Floats
+    outlines_m: tuple[Floats, ...]
+    heights_m: Floats
+
+    @property
+    def centres_m(self) -> Floats:
+        """(B, 2) the middle of each building's bounding box."""
+        boxes = [(ring.min(axis=0) + ring.max(axis=0)) / 2 for ring in self.outlines_m]
+        return np.array(boxes, dtype=np.float64).reshape(-1, 2)
+
+
+@lru_cache(maxsize=4)
+def read_features(source: MapSource, projection: str, net_offset_m: tuple[float, float]) -> MapFeatures:
+    """Reads the masts and buildings of a map.
+
+    Args:
+        source: The map; a SUMO net has neither.
+        projection: PROJ string of its StreetMap.
+        net_offset_m: Of its StreetMap.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    if not source.file.name.endswith(OSM_SUFFIXES):
+        return MapFeatures(np.empty((0, 2)), (), np.empty(0))
+    masts: list[tuple[float, float]] = []
+    rings: list[list[tuple[float, float]]] = []
+    heights: list[float] = []
+    try:
+        for item in osmium.FileProcessor(str(source.file)).with_areas(osmium.filter.KeyFilter("building")):
+            if isinstance(item, Node) and _is_mobile_mast(item.tags):
+                masts.append((item.lon, item.lat))
+            elif isinstance(item, Area) and item.tags.get("building", "no") != "no":
+                for ring in item.outer_rings():
+                    rings.append([(node.lon, node.lat) for node in ring])
+                    heights.append(_height_m(item.tags))
+    except (RuntimeError, osmium.InvalidLocationError) as error:
+        raise DataError(
+            f"{source.file}: not a whole OpenStreetMap file ({error})", "export or download the extract again"
+        ) from None
+    project = pyproj.Proj(projection)
+
+    def placed(points: list[tuple[float, float]]) -> Floats:
+        longitude, latitude = np.array(points, dtype=np.float64).reshape(-1, 2).T
+        return np.column_stack(project(longitude, latitude)) + np.array(net_offset_m)
+
+    return MapFeatures(placed(masts), tuple(placed(ring) for ring in rings), np.array(heights))
+
+
+def features_of(source: MapSource, street_map: StreetMap) -> MapFeatures:
+    """Returns the masts and buildings of a map; see `read_features`."""
+    return read_features(source, street_map.projection, street_map.net_offset_m)
+
+
+def _is_mobile_mast(tags: osmium.osm.TagList) -> bool:
+    """Whether a node carries a mobile network: not every tower does, and not every telecom node has an antenna."""
+    if tags.get("communication:mobile_phone") == "yes" or tags.get("telecom") in ("antenna", "bts"):
+        return True
+    is_mast = tags.get("man_made") in ("mast", "tower", "antenna")
+    return is_mast and tags.get("tower:type") == "communication"
+
+
+def _height_m(tags: osmium.osm.TagList) -> float:
+    for tag, unit_m in (("height", 1.0), ("building:levels", STOREY_M)):
+        stated = _METRES.fullmatch(tags.get(tag) or "")
+        if stated:
+            return unit_m * float(stated[1].replace(",", "."))
+    return UNKNOWN_HEIGHT_M
