@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     CQI_REQUEST_TTIS,
@@ -27,6 +26,7 @@ from cf_augment.physics.emulator.kernel import run
 from cf_augment.physics.emulator.state import Floats, Ints, State, initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.engine import FARTHEST_M
+from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.radio import GRID_S, Radio
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
 from ns3_scenarios.scenario import Scenario
@@ -76,7 +76,8 @@ class EmulatorBackend:
                 raise ConfigError(f"{field}: the emulator has no '{value}', only '{mirrored}'", "use backend ns3")
         self.scenario = scenario
         self._config = config_of(scenario)
-        self._radio = Radio(scenario, torch.device("cpu"))
+        self._links = links_of(scenario, Radio(scenario, torch.device("cpu")))
+        self._pairs = np.array(scenario.neighbor_pairs)
         self._interval = round(scenario.episode.control_interval_s / TTI_S)
         self._warmup = round(scenario.episode.warmup_s / TTI_S)
         self._episode: _Episode | None = None
@@ -94,7 +95,8 @@ class EmulatorBackend:
             raise DataError(f"trace: position_m{np.argwhere(far)[0].tolist()} is not a place on Earth")
         ues = self.scenario.mobility.ues
         state = initial_state(ues, len(self.scenario.cells))
-        state.l3_dbm[:] = self._rsrp_dbm(trace.position_m[:1])[0]
+        self._episode = _Episode(trace, state, stream(seed, "emulator"))
+        state.l3_dbm[:] = self._receive(np.array([0]))[1]
         state.ues["interval_ns"] = interval_ns_of(self.scenario)
         start = round(TRAFFIC_START_S / TTI_S)
         state.ues["off_ns"] = start * TTI_NS
@@ -110,7 +112,6 @@ class EmulatorBackend:
             for ue in range(ues):
                 uniforms(state.ues["random"][ue, 1], 1)
         attach_all(state, state.l3_dbm.argmax(axis=1), seed, start - _SETTLING_TTIS)
-        self._episode = _Episode(trace, state, stream(seed, "emulator"))
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
@@ -174,23 +175,18 @@ class EmulatorBackend:
         events = np.zeros((_EVENTS_PER_MEASUREMENT * ues * ((end - start) // L1_PERIOD_TTIS + 2), 5), dtype=np.int64)
 
         rows = -(-(end - start) // POWER_STEP_TTIS) + 1
-        rsrp_dbm = self._rsrp_dbm(self._position_m(start + POWER_STEP_TTIS * np.arange(rows)))
-        power_mw = 10 ** (rsrp_dbm.astype(np.float64) / 10)
-        grid = round(GRID_S / TTI_S)
-        l1_grid = np.arange(start // L1_PERIOD_TTIS * L1_PERIOD_TTIS, end // L1_PERIOD_TTIS * L1_PERIOD_TTIS + 1, grid)
-        local = self._radio.local(torch.from_numpy(self._position_m(l1_grid)[None]))
-        l1_dbm = np.ascontiguousarray(self._radio.l1_rsrp_dbm(local)[0].mT.numpy())
-
+        power_mw, l1_dbm = self._receive(np.append(start + POWER_STEP_TTIS * np.arange(rows), end))
         count = run(
-            self._config, episode.state, (power_mw, POWER_STEP_TTIS, l1_dbm),
+            self._config, episode.state, (power_mw[:-1], POWER_STEP_TTIS, l1_dbm),
             self._parameters(control), episode.rng, events, start, end,
         )  # fmt: skip
-        return self._kpis(start, end, events[:count], l1_dbm[-1])
+        return self._kpis(start, end, events[:count], l1_dbm[-1], power_mw[-1])
 
-    def _kpis(self, start: int, end: int, log: Ints, l1_dbm: Floats) -> StepKpis:
+    def _kpis(self, start: int, end: int, log: Ints, l1_dbm: Floats, power_mw: Floats) -> StepKpis:
         state = self._running("step()").state
         ues, cells = state.ues, state.cells
-        position_m, serving = self._position_m(np.array([end])), ues["serving"].copy()
+        serving = ues["serving"].copy()
+        heard = np.where(serving >= 0, serving, l1_dbm.argmax(axis=1))
         interval_s = (end - start) * TTI_S
         bits_per_s = np.float64(8 * self.scenario.traffic.packet_bytes / interval_s)
         events = np.zeros(len(log), dtype=EVENT_DTYPE)
@@ -203,36 +199,45 @@ class EmulatorBackend:
             offered_bps=cells["arrived"] * bits_per_s,
             served_bps=cells["delivered"] * bits_per_s,
             connected_ues=np.bincount(serving[serving >= 0], minlength=len(cells)).astype(np.float64),
-            ue_position_m=position_m[0],
+            ue_position_m=self._position_m(np.array([end]))[0],
             ue_serving_cell=serving,
-            ue_rsrp_dbm=l1_dbm.astype(np.float64),
-            ue_sinr_db=self._sinr_db(position_m, np.where(serving >= 0, serving, l1_dbm.argmax(axis=1))),
+            ue_rsrp_dbm=l1_dbm,
+            ue_sinr_db=self._sinr_db(power_mw, heard),
             ue_throughput_bps=ues["delivered"] * bits_per_s,
             events=events,
             handovers=np.asarray(float((events["kind"] == EventKind.HANDOVER_START).sum())),
         )
 
-    def _sinr_db(self, position_m: Floats, cell: Ints) -> Floats:
-        """(U,) SINR that CQI are made from, of UEs at positions (1, U, 2)."""
+    def _sinr_db(self, power_mw: Floats, cell: Ints) -> Floats:
+        """(U,) SINR that CQI are made from, of UEs that receive powers (U, C)."""
         if self.scenario.radio.cqi == "pdsch":
             return np.asarray(10 * np.log10(self._running("step()").state.ues["data_sinr"]))
-        rsrp_dbm = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
-        return self._radio.sinr_db(rsrp_dbm, torch.from_numpy(cell[None]))[0].numpy().astype(np.float64)
+        signal = power_mw[np.arange(len(cell)), cell]
+        return np.asarray(10 * np.log10(signal / (power_mw.sum(axis=1) - signal + self._config["noise_mw"])))
 
     def _position_m(self, ttis: Ints) -> Floats:
         """(T, U, 2) positions at TTIs; before the trace begins, the UEs stand."""
         assert self._episode is not None
         return self._episode.trace.position_at((ttis - self._warmup) * np.float64(TTI_S))
 
-    def _rsrp_dbm(self, position_m: Floats) -> NDArray[np.float32]:
-        """(T, U, C) RSRP at positions (T, U, 2)."""
-        rsrp_dbm = self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m)))
-        return np.ascontiguousarray(rsrp_dbm.mT.numpy())
+    def _receive(self, ttis: Ints) -> tuple[Floats, Floats]:
+        """Returns powers (T, U, C) of a resource element in mW at TTIs, and L1 measurements (K, U, C) in dBm.
+
+        Measurements are those of the periods from that of the first TTI to that of the last.
+        """
+        begin, grid = int(ttis[0]) // L1_PERIOD_TTIS * L1_PERIOD_TTIS, round(GRID_S / TTI_S)
+        periods = max(1, -(-(int(ttis.max()) - begin) // L1_PERIOD_TTIS))
+        position_m = self._position_m(np.arange(begin, begin + periods * L1_PERIOD_TTIS + 1, grid))
+        cells, ues = len(self.scenario.cells), position_m.shape[1]
+        l1_dbm = np.empty((cells, periods, ues), np.float32)
+        power_mw = np.empty((cells, len(ttis), ues), np.float32)
+        receive_interval(self._links, position_m, (ttis - begin) / grid, periods, l1_dbm, power_mw)
+        return power_mw.transpose(1, 2, 0).astype(np.float64, "C"), l1_dbm.transpose(1, 2, 0).astype(np.float64, "C")
 
     def _parameters(self, control: Floats) -> tuple[Floats, Floats, Ints]:
         """Returns the offsets (C, C) by serving cell and neighbour, hysteresis and time to trigger of each cell."""
         handover, cells = self.scenario.handover, len(self.scenario.cells)
-        pairs = np.array(self.scenario.neighbor_pairs)
+        pairs = self._pairs
         offset_db = np.full((cells, cells), -np.inf)
         offset_db[pairs[:, 0], pairs[:, 1]] = control[: len(pairs)]
         hysteresis_db = np.full(cells, handover.hysteresis_db)
