@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import sumolib.net
 
 from sumo_mobility import osm
 from sumo_mobility.base.errors import DataError, SimulatorError
-from sumo_mobility.base.files import replacing, sha256
+from sumo_mobility.base.files import cache_folder, replacing, sha256
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.maps import MapSource
+from sumo_mobility.maps.source import safe_name
 from sumo_mobility.streets import Floats, StreetMap
 from sumo_mobility.sumo import run_sumo, sumo_home, sumo_version
 
@@ -62,11 +62,6 @@ class RoadNetwork:
     middle_m: Floats
 
 
-def cache_folder() -> Path:
-    """The user's cache: nets are named by content, so that checkouts and installations can share them."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlb-testbed"
-
-
 def build_net(source: MapSource, cache: Path | None = None) -> Path:
     """Cleans and converts a map, unless the same content was converted before; returns the .net.xml.
 
@@ -85,7 +80,7 @@ def build_net(source: MapSource, cache: Path | None = None) -> Path:
         return source.file
     recipe = "\n".join([source.sha256, sumo_version(), *_TYPES, *_OPTIONS, sha256(Path(osm.__file__))])
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    net = (cache or cache_folder()) / f"{source.name}-{key}.net.xml"
+    net = (cache or cache_folder()) / f"{safe_name(source.name)}-{key}.net.xml"
     if net.is_file():
         return net
     typemap = sumo_home() / "data" / "typemap"

@@ -32,7 +32,7 @@ def clean(source: Path, target: Path) -> None:
     if not source.is_file():
         raise DataError(f"{source}: no such file", _CURE)
     try:
-        ways, restrictions = _streets(source)
+        ways, restrictions = _streets(str(source))
     except (RuntimeError, osmium.InvalidLocationError) as error:
         raise DataError(f"{source}: not a whole OpenStreetMap file ({error})", _CURE) from None
     if not ways:
@@ -44,12 +44,20 @@ def clean(source: Path, target: Path) -> None:
             raise OSError(str(error)) from None
 
 
-def _streets(source: Path) -> tuple[dict[int, list[list[int]]], set[int]]:
+def has_streets(data: bytes) -> bool:
+    """Whether OSM XML holds a street; RuntimeError if it is cut off or not OSM."""
+    try:
+        return bool(_streets(osmium.io.FileBuffer(data, "osm"))[0])
+    except osmium.InvalidLocationError as error:
+        raise RuntimeError(str(error)) from None
+
+
+def _streets(source: str | osmium.io.FileBuffer) -> tuple[dict[int, list[list[int]]], set[int]]:
     """Returns the way id -> runs of nodes that exist, and the ids of restrictions without missing members."""
     nodes: set[int] = set()
     highways: dict[int, list[int]] = {}
     restrictions: dict[int, list[tuple[str, int]]] = {}
-    for item in osmium.FileProcessor(str(source)):
+    for item in osmium.FileProcessor(source):
         if isinstance(item, Node):
             nodes.add(item.id)
         elif isinstance(item, Way) and "highway" in item.tags:

@@ -23,10 +23,10 @@ from sumo_mobility.base.errors import DependencyError, MlbError
 
 _MODULES = {
     "numpy": "all stages", "pandas": "all stages", "pyarrow": "mobility", "pydantic": "all stages",
-    "osmium": "mobility", "sumolib": "mobility", "networkx": "mobility", "zmq": "collect, evaluate",
-    "google.protobuf": "collect, evaluate", "gymnasium": "collect, evaluate", "h5py": "collect, augment, train",
-    "torch": "augment, train, evaluate", "scipy": "evaluate", "matplotlib": "report", "PIL": "report",
-    "jinja2": "report", "numba": "augment, train, evaluate",
+    "osmium": "mobility", "osmnx": "mobility", "sumolib": "mobility", "networkx": "mobility",
+    "zmq": "collect, evaluate", "google.protobuf": "collect, evaluate", "gymnasium": "collect, evaluate",
+    "h5py": "collect, augment, train", "torch": "augment, train, evaluate", "scipy": "evaluate", "matplotlib": "report",
+    "PIL": "report", "jinja2": "report", "numba": "augment, train, evaluate",
 }  # fmt: skip
 _DISTRIBUTIONS = {"zmq": "pyzmq", "google.protobuf": "protobuf", "PIL": "pillow"}
 _DISK_NEEDED_BYTES = 1 << 30

@@ -33,6 +33,10 @@ class DependencyError(MlbError):
     """A program or library that a stage needs is missing or of the wrong version."""
 
 
+class ServiceError(MlbError):
+    """A server that map data comes from is down, slow or busy, or its answer is not what was asked for."""
+
+
 class StorageError(MlbError):
     """A file or directory cannot be written, or would be overwritten."""
 

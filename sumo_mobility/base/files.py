@@ -12,6 +12,11 @@ from pathlib import Path
 from sumo_mobility.base.errors import StorageError
 
 
+def cache_folder() -> Path:
+    """The user's cache: what is in it is named by content, so that checkouts and installations can share it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlb-testbed"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it over `path` if the block succeeds.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import (
@@ -47,3 +47,11 @@ def progress(description: str, total: float) -> Iterator[Task]:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield Task(bar, bar.add_task(description, total=total))
+
+
+@contextmanager
+def waiting(description: str) -> Iterator[None]:
+    """Shows that the block waits for something whose end cannot be foreseen."""
+    console = Console(stderr=True)
+    with console.status(description) if console.is_terminal else nullcontext():
+        yield

@@ -1,4 +1,4 @@
-"""The maps that are shipped, and any OpenStreetMap file or SUMO net of a user's, with their origin and licence."""
+"""Maps with their origin and licence: those shipped, users' OpenStreetMap files and SUMO nets, any box or place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.maps.overpass import BOX, PLACE, check_download, download
 from sumo_mobility.maps.source import NET_SUFFIX, OSM_SUFFIXES, MapSource
 
 __all__ = ["MapSource", "check_map_name", "find_map", "map_names"]
@@ -21,23 +22,34 @@ def map_names() -> list[str]:
 
 def check_map_name(name: str) -> str:
     """Returns `name` if it can name a map; ValueError (with the nearest name) if not."""
-    if name not in map_names() and not name.endswith(_SUFFIXES):
-        raise ValueError(f"neither a shipped map nor a {', '.join(_SUFFIXES)} file{nearest(name, map_names())}")
+    if name.startswith((BOX, PLACE)):
+        check_download(name)
+    elif name not in map_names() and not name.endswith(_SUFFIXES):
+        kinds = f"a {', '.join(_SUFFIXES)} file, '{BOX}W,S,E,N' nor '{PLACE}NAME'"
+        raise ValueError(f"neither a shipped map, {kinds}{nearest(name, map_names())}")
     return name
 
 
-def find_map(name: str) -> MapSource:
-    """Finds a shipped map by name, or a user's OpenStreetMap file or SUMO net by path.
+def find_map(name: str, overpass_url: str = "") -> MapSource:
+    """Finds a shipped map by name, a user's file by path, or a box or place, which is downloaded if it is new.
+
+    Args:
+        name: A shipped map's name, the path of an .osm, .osm.gz, .osm.pbf or .net.xml file, `bbox:W,S,E,N` (degrees)
+            or `place:NAME`.
+        overpass_url: Where to download from, if not from `osmnx.settings.overpass_url`.
 
     Raises:
-        ConfigError: no such name.
-        DataError: no such file, or a shipped map is not the file that its JSON describes.
+        ConfigError: no such name or place, or it is too large.
+        DataError: no such file, or a map is not the file that its JSON describes, or there is no street.
         DependencyError: the map is in SUMO's wheel, and that is not installed.
+        ServiceError, StorageError: a map cannot be downloaded.
     """
     try:
         check_map_name(name)
     except ValueError as error:
         raise ConfigError(f"map '{name}': {error}") from None
+    if name.startswith((BOX, PLACE)):
+        return download(name, overpass_url)
     if name not in map_names():
         return MapSource.of_file(Path(name).resolve())
     return MapSource.described(_FOLDER / f"{name}.json", "restore it: 'git checkout sumo_mobility/maps'")

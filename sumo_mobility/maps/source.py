@@ -65,7 +65,7 @@ class MapSource(Contract):
         """
         if not path.is_file():
             raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
-        name = safe_name(re.split(r"\.(osm|net)\b", path.name)[0])
+        name = re.split(r"\.(?:osm|net)\b", path.name)[0]
         source = cls(name=name, title=path.name, file=path, sha256=sha256(path), source=path.name)
         if not source.is_net:
             return source
@@ -80,4 +80,4 @@ class MapSource(Contract):
 
 def safe_name(text: str) -> str:
     """Returns `text` as part of a file's name that no program misreads."""
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "map"
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")[:60] or "map"
