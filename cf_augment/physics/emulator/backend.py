@@ -172,7 +172,7 @@ class EmulatorBackend:
         episode.state.ues["delivered"] = 0
         for name in ("arrived", "delivered", "prbs"):
             episode.state.cells[name] = 0
-        events = np.zeros((_EVENTS_PER_MEASUREMENT * ues * ((end - start) // L1_PERIOD_TTIS + 2), 5), dtype=np.int64)
+        events = np.empty((_EVENTS_PER_MEASUREMENT * ues * ((end - start) // L1_PERIOD_TTIS + 2), 5), dtype=np.int64)
 
         rows = -(-(end - start) // POWER_STEP_TTIS) + 1
         power_mw, l1_dbm = self._receive(np.append(start + POWER_STEP_TTIS * np.arange(rows), end))

@@ -99,19 +99,18 @@ def hear_data(config: Config, state: State, air: Air, ue: int, tti: int) -> tupl
 @compiled
 def miss_rate(config: Config, sinr: float) -> float:
     """Probability that a UE misses the control region of a TTI."""
-    return config.miss_rate[rank(config.miss_sinr, sinr)]
+    return 0.0 if sinr >= config.safe_control_sinr else config.miss_rate[rank(config.miss_sinr, sinr)]
 
 
 @compiled
 def _update_channel(config: Config, state: State, air: Air, ue: int, tti: int) -> None:
-    """Makes channel_cqi and channel_miss those of a TTI: path gains hold for GAIN_PERIOD_TTIS."""
+    """Makes channel_sinr and channel_miss those of a TTI: path gains hold for GAIN_PERIOD_TTIS."""
     me = state.ues[ue]
     period = tti // GAIN_PERIOD_TTIS
     if me.channel_stamp != period:
         me.channel_stamp = period
-        sinr = control_sinr(config, air, ue, me.serving, tti)
-        me.channel_cqi = rank(config.cqi_sinr, sinr)
-        me.channel_miss = miss_rate(config, sinr)
+        me.channel_sinr = control_sinr(config, air, ue, me.serving, tti)
+        me.channel_miss = miss_rate(config, me.channel_sinr)
 
 
 @compiled
@@ -130,7 +129,7 @@ def report_cqi(config: Config, state: State, air: Air, ue: int, tti: int) -> Non
             cqi = hear_data(config, state, air, ue, tti)[0]
         else:
             _update_channel(config, state, air, ue, tti)
-            cqi = me.channel_cqi
+            cqi = rank(config.cqi_sinr, me.channel_sinr)
         state.bearers[me.bearer].cqi_underway[(tti + CQI_DELAY_TTIS) % RING] = cqi
         look_at(state, ue, tti + CQI_DELAY_TTIS)
 

@@ -31,6 +31,8 @@ from cf_augment.physics.emulator.traffic import CBR, FULL_BUFFER, ON_OFF, POISSO
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.traffic import FullBuffer, OnOff
 
+_SAFE_DEVIATIONS = 8.6
+"""Of a normal distribution: what lies beyond is 4e-18, and 1 - 4e-18 is 1 in double precision, which ends at 1e-16."""
 _MODELS = {"cbr": CBR, "poisson": POISSON, "on-off": ON_OFF, "full-buffer": FULL_BUFFER}
 
 
@@ -73,7 +75,27 @@ def config_of(scenario: Scenario) -> Config:
     constants["curve_rate"] = CODE_RATES
     constants["curve_mean"] = [[curve.mean for curve in size.curves] for size in code_errors()]
     constants["curve_std"] = [[curve.std for curve in size.curves] for size in code_errors()]
+    _set_safe(constants)
     return constants
+
+
+def _set_safe(constants: np.void) -> None:
+    """Sets from which SINR on nothing can fail: double precision then has no error rate left."""
+    sure = int(np.flatnonzero(constants["miss_rate"]).max(initial=-1))
+    constants["safe_control_sinr"] = constants["miss_sinr"][sure] if sure >= 0 else 0
+    needed = constants["curve_mean"] + _SAFE_DEVIATIONS * constants["curve_std"]
+    constants["safe_sinr"] = np.inf
+    for cqi in range(1, 16):
+        modulation, curve = constants["modulation"][cqi], constants["curve"][cqi]
+        steps = np.isfinite(constants["information_sinr"][modulation]).sum()
+        information = constants["information"][modulation, : steps + 1]
+        for count in range(1, int(constants["rbgs"]) + 1):
+            least = max(needed[size, curve] for blocks, size in constants["code_blocks"][cqi, count] if blocks > 0)
+            # The value before the first of a curve holds for all SINR below.
+            short = int(np.flatnonzero(information < least).max(initial=-1))
+            if short < steps:
+                sinr = constants["information_sinr"][modulation, short] if short >= 0 else 0
+                constants["safe_sinr"][cqi, count] = sinr
 
 
 def _set_curve(sinr: Floats, values: Floats, rows: list[tuple[float, float]]) -> None:

@@ -68,9 +68,9 @@ UE = np.dtype(
         ("forwarded", _INT),
         ("cqi_last", _INT),
         ("cqi_request_end", _INT),
-        # The gain period for which channel_cqi and channel_miss hold.
+        # The gain period for which channel_sinr and channel_miss hold, those of the control region.
         ("channel_stamp", _INT),
-        ("channel_cqi", _INT),
+        ("channel_sinr", _FLOAT),
         ("channel_miss", _FLOAT),
         # Of the data region, when the UE heard it last before the end of the interval.
         ("data_sinr", _FLOAT),
@@ -215,6 +215,8 @@ CONFIG = np.dtype(
         # SINR from which the next rate holds, linear, and the probability that a UE misses the control region.
         ("miss_sinr", _FLOAT, (STEPS,)),
         ("miss_rate", _FLOAT, (STEPS + 1,)),
+        # SINR from which no UE misses it.
+        ("safe_control_sinr", _FLOAT),
         # By modulation: SINR from which the next entry holds, linear, and the mutual information of a bit.
         ("information_sinr", _FLOAT, (3, STEPS)),
         ("information", _FLOAT, (3, STEPS + 1)),
@@ -223,6 +225,8 @@ CONFIG = np.dtype(
         ("curve_rate", _FLOAT, (len(CODE_RATES),)),
         ("curve_mean", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
         ("curve_std", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
+        # By CQI and number of RBGs: SINR from which a first transmission cannot fail.
+        ("safe_sinr", _FLOAT, (16, MAX_RBGS + 1)),
     ],
     align=True,
 )
