@@ -20,6 +20,7 @@ from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
+from sumo_mobility.maps import MapSource
 from sumo_mobility.sites import HexagonalGrid
 
 PRESETS = Path(__file__).parent / "presets"
@@ -189,6 +190,17 @@ class Preset(Contract):
                 "'mlb scenario list' shows all presets",
             )
         return cls.read_yaml(PRESETS / f"{name}.yaml")
+
+    def on_map(self, source: MapSource) -> Self:
+        """Returns the same on another map; its id says so."""
+        stem, _, number = self.id.rpartition("-")
+        place = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or source.sha256[:8]
+        changes = {
+            "id": f"{stem}-on-{place}-{number}",
+            "description": f"{self.id} on another map: {source.title}.",
+            "mobility": {**self.mobility.model_dump(), "map": source.found_by},
+        }
+        return self.parse(self.model_dump() | changes, self.id)
 
 
 class Scenario(Preset):

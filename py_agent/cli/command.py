@@ -49,7 +49,7 @@ class StageCommand(Command):
     def options(self) -> dict[str, Any]:
         """The options that define the stage's result."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
-        for key in ("json", "run", "resume", "workers", "traces"):
+        for key in ("json", "run", "resume", "workers", "traces", "overpass_url"):
             plain.pop(key, None)
         return plain
 

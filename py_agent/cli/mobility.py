@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from py_agent.cli.command import Result, StageCommand
+from sumo_mobility.base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ns3_scenarios.scenario import Preset
 
 
 @dataclass(kw_only=True)
@@ -21,6 +26,14 @@ class Mobility(StageCommand):
     """Traces to collect data on; they take the preset's train contexts in turn."""
     test_traces: int = 3
     """Traces to judge policies on; they take the preset's test contexts in turn."""
+    map: str = ""
+    """Another map than the preset's: a shipped one's name, or an .osm, .osm.gz, .osm.pbf or .net.xml file."""
+    bbox: str = ""
+    """Another map, downloaded once: west,south,east,north in degrees."""
+    place: str = ""
+    """Another map, downloaded once: the name of a place, such as 'Kamppi, Helsinki'."""
+    overpass_url: str = ""
+    """Where to download from, if not from overpass-api.de."""
     seed: int = 0
     """Seed of all traces."""
     workers: int = 2
@@ -28,12 +41,12 @@ class Mobility(StageCommand):
 
     def execute(self) -> Result:
         """Makes the traces that are not there yet."""
-        from ns3_scenarios.scenario import Preset, Scenario
+        from ns3_scenarios.scenario import Scenario
         from py_agent.rundir import RunDirectory, begin_run
         from sumo_mobility.base.seeds import derive
         from sumo_mobility.pipeline import load_map, make_traces
 
-        preset = Preset.load(self.preset)
+        preset = self._chosen()
         mobility = preset.mobility
         street_map = load_map(mobility.map)
         run = RunDirectory(self.run)
@@ -69,3 +82,15 @@ class Mobility(StageCommand):
             )  # fmt: skip
         credit = Text(f"{len(scenario.cells)} cells. Map data {street_map.attribution}", "dim")
         return Result(data, Group(table, credit))
+
+    def _chosen(self) -> Preset:
+        """Returns the preset, on the map that the options name if they do."""
+        from ns3_scenarios.scenario import Preset
+        from sumo_mobility.maps import BOX, PLACE, find_map
+
+        preset = Preset.load(self.preset)
+        given = [self.map, self.bbox and BOX + self.bbox, self.place and PLACE + self.place]
+        names = [name for name in given if name]
+        if len(names) > 1:
+            raise ConfigError(f"--map, --bbox and --place name {len(names)} maps", "give one of them")
+        return preset.on_map(find_map(names[0], self.overpass_url)) if names else preset

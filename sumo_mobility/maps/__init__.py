@@ -9,7 +9,7 @@ from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.maps.overpass import BOX, PLACE, check_download, download
 from sumo_mobility.maps.source import NET_SUFFIX, OSM_SUFFIXES, MapSource
 
-__all__ = ["MapSource", "check_map_name", "find_map", "map_names"]
+__all__ = ["BOX", "OSM_SUFFIXES", "PLACE", "MapSource", "check_map_name", "find_map", "map_names"]
 
 _SUFFIXES = (*OSM_SUFFIXES, NET_SUFFIX)
 _FOLDER = Path(__file__).parent

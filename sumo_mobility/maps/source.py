@@ -26,6 +26,8 @@ class MapSource(Contract):
     """Absolute once found."""
     in_sumo: bool = False
     """The JSON's `file` is relative to the folder of SUMO's wheel, not to the JSON."""
+    of_user: bool = False
+    """The file is a user's, and known by its path."""
     sha256: str
     bounding_box_deg: tuple[float, float, float, float] | None = None
     """West, south, east, north in WGS 84."""
@@ -40,6 +42,11 @@ class MapSource(Contract):
     def is_net(self) -> bool:
         """Whether the file is a SUMO net, not OpenStreetMap data."""
         return self.file.name.endswith(NET_SUFFIX)
+
+    @property
+    def found_by(self) -> str:
+        """What `find_map` finds it by again, from any directory."""
+        return str(self.file) if self.of_user else self.name
 
     @classmethod
     def described(cls, record: Path, cure: str) -> Self:
@@ -66,7 +73,7 @@ class MapSource(Contract):
         if not path.is_file():
             raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
         name = re.split(r"\.(?:osm|net)\b", path.name)[0]
-        source = cls(name=name, title=path.name, file=path, sha256=sha256(path), source=path.name)
+        source = cls(name=name, title=path.name, file=path, of_user=True, sha256=sha256(path), source=path.name)
         if not source.is_net:
             return source
         if "," in str(path):
