@@ -170,8 +170,8 @@ def _lane_lines(net: sumolib.net.Net, edge_ids: set[str]) -> list[Floats]:
 
 def _no_streets(source: MapSource) -> DataError:
     return DataError(
-        f"{source.file}: has no two streets between which cars can drive both ways",
+        f"{source.found_by}: has no two streets between which cars can drive both ways",
         "allow cars on its lanes and connect them (netedit), or take a larger net"
         if source.is_net
-        else "take an extract of a larger area, with its roads (ways tagged 'highway')",
+        else "take a larger area, with its roads (ways tagged 'highway')",
     )

@@ -51,5 +51,5 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
     if name.startswith((BOX, PLACE)):
         return download(name, overpass_url)
     if name not in map_names():
-        return MapSource.of_file(Path(name).resolve())
+        return MapSource.of_file(Path(name).absolute())
     return MapSource.described(_FOLDER / f"{name}.json", "restore it: 'git checkout sumo_mobility/maps'")

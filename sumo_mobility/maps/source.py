@@ -70,16 +70,20 @@ class MapSource(Contract):
         Raises:
             DataError: no such file, or a name that SUMO cannot be given.
         """
-        if not path.is_file():
-            raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
+        try:
+            if not path.is_file():
+                raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
+            digest = sha256(path)
+            with path.open("rb") as file:
+                head = file.read(1 << 16)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})", "name a file that you may read") from None
         name = re.split(r"\.(?:osm|net)\b", path.name)[0]
-        source = cls(name=name, title=path.name, file=path, of_user=True, sha256=sha256(path), source=path.name)
+        source = cls(name=name, title=path.name, file=path, of_user=True, sha256=digest, source=path.name)
         if not source.is_net:
             return source
         if "," in str(path):
             raise DataError(f"{path}: SUMO takes the comma for the end of a path", "rename the file or its folder")
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
         if any(sign in head for sign in _SIGNS_OF_OSM):
             return source
         return source.model_copy(update={"licence": "unknown", "attribution": path.name})

@@ -103,6 +103,10 @@ def test_unknown_maps_are_named_with_the_nearest(tmp_path: Path) -> None:
         find_map("helsinki-center")
     with pytest.raises(DataError, match=r"no-such\.osm: no such file"):
         find_map(str(tmp_path / "no-such.osm"))
+    (tmp_path / "odd.osm").symlink_to("/proc/self/mem")
+    for name in (str(tmp_path / "odd.osm"), f"{'long' * 99}.osm"):
+        with pytest.raises(DataError, match=r"\.osm: cannot be read \(.*\n.*name a file"):
+            find_map(name)
     everywhere = [{"name": "uniform"}]
     with pytest.raises(ConfigError, match=r"map: .*did you mean 'helsinki-centre'"):
         MobilityConfig.parse({"map": "helsinky", "train_contexts": everywhere, "test_contexts": everywhere}, "preset")
