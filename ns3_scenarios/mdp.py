@@ -122,7 +122,7 @@ def observe(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> NDArray[np.fl
         kpis: KPIs of the last interval.
         cio_db: (..., E) CIO that was in force during it.
     """
-    return OBSERVATIONS[scenario.observation](scenario, kpis, cio_db).astype(np.float32)
+    return OBSERVATIONS[scenario.observation](scenario, kpis, cio_db).astype(np.float32, copy=False)
 
 
 def observation_size(scenario: Scenario) -> int:
@@ -190,6 +190,7 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
             np.broadcast_to(cio_db / scenario.handover.cio_range_db, (*moving.shape[:-1], np.shape(cio_db)[-1])),
         ],
         axis=-1,
+        dtype=np.float32,
     )
 
 
