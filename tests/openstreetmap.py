@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import threading
@@ -188,31 +189,37 @@ def serve() -> Iterator[Server]:
         def _reply(self, answer) -> None:
             server.requests.append((urlsplit(self.path).path, dict(self.headers)))
             mood = server.moods.pop(0) if len(server.moods) > 1 else server.moods[0]
-            if mood in ("silent", "drip"):
-                if mood == "drip":
-                    self._send(200, 1 << 20)
-                while not over.wait(0.2):
-                    if mood == "drip":
-                        self.wfile.write(b" ")
+            if mood == "silent":
+                over.wait()
                 return
             if mood.startswith("busy"):
-                self._send(429, len(BUSY_PAGE), mood.removeprefix("busy").strip())
+                retry_after = mood.removeprefix("busy").strip()
+                self._head(429, {"Retry-After": retry_after} if retry_after else {}, len(BUSY_PAGE))
                 self.wfile.write(BUSY_PAGE.encode())
+                return
+            if mood == "drip":
+                self._head(200, {}, 1 << 20)
+                while not over.wait(0.2):
+                    self.wfile.write(b" ")
                 return
             pages = {"html": "<html><body><h1>Sign in to the hotel</h1></body></html>", "empty": NOTHING.format(""),
                      "remark": NOTHING.format(SHORT_OF_TIME)}  # fmt: skip
             body = (pages[mood] if mood in pages else answer()).encode()
-            if mood == "cut":
-                body = body[: len(body) // 2]
-            self._send(200, len(body))
-            self.wfile.write(body[: len(body) // 2] if mood == "torn" else body)
+            packed = gzip.compress(body[: len(body) // 2] if mood == "cut" else body)
+            self._head(200, {"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"})
+            for begin in range(0, len(packed) // 2 if mood == "torn" else len(packed), 1000):
+                part = packed[begin : begin + 1000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            if mood != "torn":
+                self.wfile.write(b"0\r\n\r\n")
             self.close_connection = True
 
-        def _send(self, status: int, length: int, retry_after: str = "") -> None:
+        def _head(self, status: int, headers: dict[str, str], length: int | None = None) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(length))
-            if retry_after:
-                self.send_header("Retry-After", retry_after)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if length is not None:
+                self.send_header("Content-Length", str(length))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
