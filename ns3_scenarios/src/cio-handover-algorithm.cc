@@ -84,7 +84,7 @@ CioHandoverAlgorithm::GetLteHandoverManagementSapProvider()
 void
 CioHandoverAlgorithm::DoInitialize()
 {
-    // A measId to report under, with an event that never occurs: serving cell below -140 dBm.
+    // A measId to report under, with an event that hardly occurs: serving cell below -140 dBm.
     LteRrcSap::ReportConfigEutra never;
     never.eventId = LteRrcSap::ReportConfigEutra::EVENT_A2;
     never.threshold1.choice = LteRrcSap::ThresholdEutra::THRESHOLD_RSRP;
@@ -96,7 +96,11 @@ CioHandoverAlgorithm::DoInitialize()
 void
 CioHandoverAlgorithm::DoReportUeMeas(uint16_t rnti, LteRrcSap::MeasResults measResults)
 {
-    m_sapUser->TriggerHandover(rnti, measResults.measResultListEutra.front().physCellId);
+    // A report of the event above, of a UE that hears next to nothing, names no neighbour.
+    if (!measResults.measResultListEutra.empty())
+    {
+        m_sapUser->TriggerHandover(rnti, measResults.measResultListEutra.front().physCellId);
+    }
 }
 
 } // namespace mlb

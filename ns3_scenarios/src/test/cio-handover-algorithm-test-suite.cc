@@ -65,6 +65,8 @@ class CioTestCase : public ns3::TestCase
         algorithm->Initialize();
         NS_TEST_EXPECT_MSG_EQ(algorithm->GetMeasId(), HandoverRecorder::MEAS_ID, "measId");
         ns3::LteRrcSap::MeasResults results{};
+        algorithm->GetLteHandoverManagementSapProvider()->ReportUeMeas(4, results);
+        NS_TEST_EXPECT_MSG_EQ(recorder.m_requests.size(), 0U, "requests without a neighbour");
         results.measResultListEutra.push_back({});
         results.measResultListEutra.back().physCellId = 7;
         algorithm->GetLteHandoverManagementSapProvider()->ReportUeMeas(4, results);
