@@ -108,6 +108,12 @@ def fill_gaps(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
         )
     if missing.all(axis=0).any():
         raise SimulatorError(f"sumo never had UE {int(missing.all(axis=0).argmax())} of {ues} on the streets")
+    return hold(grid)
+
+
+def hold(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Completes a grid (T, U, 4) as `fill_gaps` does, however much is missing; each UE must have been seen once."""
+    missing = np.isnan(grid[..., 0])
     rows = np.arange(len(grid))[:, None]
     last_seen = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
     source = np.where(last_seen < 0, (~missing).argmax(axis=0), last_seen)
