@@ -21,7 +21,8 @@ from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.maps import MapSource
-from sumo_mobility.sites import HexagonalGrid
+from sumo_mobility.open_ground import OpenGround
+from sumo_mobility.sites import ListedSites, SiteRule
 
 PRESETS = Path(__file__).parent / "presets"
 _ID = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*-v\d+$")
@@ -127,7 +128,7 @@ class Preset(Contract):
     id: Annotated[str, AfterValidator(_valid_id)]
     description: str
     mobility: MobilityConfig
-    sites: HexagonalGrid
+    sites: SiteRule
     radio: Radio = Radio()
     handover: Handover = Handover()
     traffic: Traffic = Traffic()
@@ -145,6 +146,13 @@ class Preset(Contract):
     def reward_weights(self) -> dict[RewardName, float]:
         """What the reward is a sum of."""
         return {self.reward: 1.0} if isinstance(self.reward, str) else self.reward
+
+    @model_validator(mode="after")
+    def _contexts_know_the_sites(self) -> Self:
+        places_m = self.sites.positions_m if isinstance(self.sites, ListedSites) else ()
+        # A frozen record is complete once it is validated, not before.
+        object.__setattr__(self, "mobility", self.mobility.with_sites(places_m))
+        return self
 
     @model_validator(mode="after")
     def _sectors_have_antennas(self) -> Self:
@@ -191,10 +199,12 @@ class Preset(Contract):
             )
         return cls.read_yaml(PRESETS / f"{name}.yaml")
 
-    def on_map(self, source: MapSource) -> Self:
+    def on_map(self, source: MapSource | OpenGround) -> Self:
         """Returns the same on another map; its id says so."""
         stem, _, number = self.id.rpartition("-")
-        place = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or source.sha256[:8]
+        place = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-")
+        if not place and isinstance(source, MapSource):
+            place = source.sha256[:8]
         changes = {
             "id": f"{stem}-on-{place}-{number}",
             "description": f"{self.id} on another map: {source.title}.",

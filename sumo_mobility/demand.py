@@ -1,7 +1,11 @@
-"""Demand: persistent UEs, each with an itinerary of roadside stops, as SUMO trips.
+"""Demand: persistent UEs, each with an itinerary of places to stay at; and their form as SUMO trips.
 
-Each UE is one vehicle for the whole simulation. It is there from the beginning, parked beside a street, sets out
-within DEPARTURE_S, drives from stop to stop, and its last stop never ends.
+Each UE is one vehicle, or one person, for the whole simulation. It is there from the beginning, parked beside a
+street, sets out, goes from stop to stop, and its last stop never ends.
+
+Random streams: an itinerary depends on the seed, the context and the UE's number. What drivers are like (when they set
+out exactly, how fast they like to go, which of many ways they take) depends on the seed of the drivers and the UE's
+number. So one can be changed while the other is held.
 """
 
 from __future__ import annotations
@@ -11,81 +15,158 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sumo_mobility import fields
+from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive, stream
-from sumo_mobility.contexts import Context
+from sumo_mobility.contexts import Bounds, Context, MobilityConfig
 from sumo_mobility.net import SHORTEST_EDGE_M, RoadNetwork
 from sumo_mobility.streets import Floats
 from sumo_mobility.sumo import run_sumo
 
-DEPARTURE_S = 60.0
-"""All UEs set out within this time."""
-STAY_S = (5.0, 20.0)
-"""Shortest and longest time at a stop."""
-_FASTEST_MPS = 20.0
+_FASTEST_MPS, _FASTEST_WALKER_MPS = 25.0, 3.0
 _DETOUR = 1.4
 """Route costs vary up to this factor, as drivers do not all know the one shortest way."""
+_SPEED_FACTOR_STD, _SPEED_FACTORS = 0.1, (0.7, 1.3)
+"""How fast drivers like to go relative to the limit: a normal distribution about 1, as SUMO's, cut off."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What destinations are drawn from: N places, streets or pieces of open ground.
+
+    Attributes:
+        position_m: (N, 2), their middles.
+        size: (N,) how likely each is if all ground is alike.
+        walkable: (N,) whether pedestrians may go there.
+        bounds_m: Of the map.
+    """
+
+    position_m: Floats
+    size: Floats
+    walkable: NDArray[np.bool_]
+    bounds_m: Bounds
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A place beside the road.
+    """A stay at a place.
 
     Attributes:
-        edge: Index into the network's edges.
-        end_m: Where the vehicle's front stands, from the beginning of its lane.
+        place: Its index.
+        along: Where in the place, from 0 to 1 (along a street; from west to east).
+        across: The same from south to north, on open ground.
         stay_s: For how long.
     """
 
-    edge: int
-    end_m: float
+    place: int
+    along: float
+    across: float
     stay_s: float
 
 
-def itineraries(network: RoadNetwork, context: Context, ues: int, seed: int, until_s: float) -> list[list[Stop]]:
-    """Draws where each UE goes, with stops enough to last until `until_s` at any speed.
+@dataclass(frozen=True)
+class Itinerary:
+    """One UE.
 
-    A UE's draws depend on the seed and its own number only: with another context, or more UEs, those whose fields
-    of starts and destinations are the same go the same ways.
+    Attributes:
+        walks: Whether it is a pedestrian.
+        speed_factor: How fast it goes, relative to others.
+        stops: The first is where it begins, the last never ends.
     """
-    everywhere = np.cumsum(network.length_m)
-    bounds = network.streets.bounds_m
-    starts = np.cumsum(network.length_m * context.start_weight(network.middle_m, bounds))
-    goals = np.cumsum(network.length_m * context.goal_weight(network.middle_m, bounds))
+
+    walks: bool
+    speed_factor: float
+    stops: tuple[Stop, ...]
+
+
+def street_places(network: RoadNetwork) -> Places:
+    """The streets of a net: each as likely as it is long."""
+    return Places(network.middle_m, network.length_m, network.walkable, network.streets.bounds_m)
+
+
+def pedestrians(config: MobilityConfig, seed: int) -> list[bool]:
+    """Whether each UE walks; a UE that walks does so in all contexts."""
+    return [bool(stream(seed, "kind", ue).random() < config.pedestrian_share) for ue in range(config.ues)]
+
+
+def itineraries(places: Places, config: MobilityConfig, context: Context, seed: int, drivers: int) -> list[Itinerary]:
+    """Draws where each UE goes, with stops enough to last to the end of the trace at any speed.
+
+    A UE's draws depend on the seeds and its own number only: with another context, or more UEs, those whose plans are
+    the same go the same ways.
+
+    Raises:
+        ConfigError: the context does not fit the map.
+    """
+    until_s = config.settle_s + config.duration_s
+    cumulated: dict[tuple[fields.Field, bool], Floats] = {}
+
+    def draw(field: fields.Field, walks: bool, quantile: float, previous: int) -> int:
+        if (field, walks) not in cumulated:
+            cumulated[field, walks] = _cumulated(places, field, walks)
+        sums = cumulated[field, walks]
+        place = min(int(np.searchsorted(sums, quantile * sums[-1], side="right")), len(sums) - 1)
+        if place == previous:  # never where the UE is: the next place, of those that are likely if there are others
+            likely = np.flatnonzero(np.diff(sums, prepend=0.0))
+            if len(likely) < 2:
+                likely = np.flatnonzero(places.walkable | (not walks))
+            place = int(likely[np.searchsorted(likely, place, side="right") % len(likely)])
+        return place
+
     result = []
-    for ue in range(ues):
-        random = stream(seed, "demand", ue)
-        member = random.random() < context.member_share
-        fields = (starts, goals) if member else (everywhere, everywhere)
-        stops = [_stop(network, fields[0], random, (0.0, DEPARTURE_S), previous=-1)]
-        fastest_s = stops[0].stay_s
+    for ue, walks in enumerate(pedestrians(config, seed)):
+        random, driver = stream(seed, "demand", ue), stream(drivers, "driver", ue)
+        plan = context.plan(ue, random.random(), places.bounds_m)
+        begin_s = 0.0 if plan.sets_out_s is None else max(0.0, config.settle_s + plan.sets_out_s)
+        quantile, along, across, _, _ = random.random(5).tolist()
+        stops = [Stop(draw(plan.start, walks, quantile, -1), along, across, begin_s + driver.random() * plan.within_s)]
+        fastest_s = begin_s
         while fastest_s < until_s:
-            stop = _stop(network, fields[1], random, STAY_S, previous=stops[-1].edge)
-            way = network.middle_m[stop.edge] - network.middle_m[stops[-1].edge]
-            fastest_s += stop.stay_s + float(np.hypot(*way)) / _FASTEST_MPS
-            stops.append(stop)
-        stops[-1] = Stop(stops[-1].edge, stops[-1].end_m, 10 * until_s)
-        result.append(stops)
+            quantile, along, across, stay, chance = random.random(5).tolist()
+            here = places.position_m[stops[-1].place]
+            field = plan.goal(len(stops) - 1, (float(here[0]), float(here[1])), chance)
+            place = draw(field, walks, quantile, stops[-1].place)
+            stay_s = plan.stay_s[0] + stay * (plan.stay_s[1] - plan.stay_s[0])
+            way_m = float(np.hypot(*(places.position_m[place] - here)))
+            fastest_s += stay_s + way_m / (_FASTEST_WALKER_MPS if walks else _FASTEST_MPS)
+            stops.append(Stop(place, along, across, stay_s))
+        last = stops[-1]
+        stops[-1] = Stop(last.place, last.along, last.across, 10 * until_s)
+        factor = float(np.clip(driver.normal(1, _SPEED_FACTOR_STD), *_SPEED_FACTORS))
+        result.append(Itinerary(walks, factor, tuple(stops)))
     return result
 
 
-def write_trips(path: Path, network: RoadNetwork, plans: list[list[Stop]]) -> None:
-    """Writes the itineraries as SUMO trips `0`, `1`, ... in the order of the UEs."""
+def write_trips(path: Path, network: RoadNetwork, plans: list[Itinerary]) -> None:
+    """Writes the itineraries as SUMO trips and persons `0`, `1`, ... in the order of the UEs.
+
+    Drivers have no `sigma`: SUMO draws that imperfection by lane, so that a change of one UE would change all. What
+    makes them differ is their speed factor.
+    """
     root = ElementTree.Element("routes")
-    for ue, stops in enumerate(plans):
-        first, last = (network.edge_ids[stops[i].edge] for i in (0, -1))
-        attributes = {"id": str(ue), "depart": "0", "departPos": "stop", "from": first, "to": last}
-        trip = ElementTree.SubElement(root, "trip", attributes)
-        for stop in stops:
-            ElementTree.SubElement(
-                trip, "stop", lane=network.lane_ids[stop.edge], endPos=f"{stop.end_m:.2f}", parking="true",
-                duration=f"{stop.stay_s:.0f}",
-            )  # fmt: skip
+    ElementTree.SubElement(root, "vType", id="car", sigma="0")
+    for ue, plan in enumerate(plans):
+        edges = [network.edge_ids[stop.place] for stop in plan.stops]
+        ends = [f"{_end_m(network, stop):.2f}" for stop in plan.stops]
+        attributes = {"id": str(ue), "depart": "0", "speedFactor": f"{plan.speed_factor:.4f}"}
+        if plan.walks:
+            one = ElementTree.SubElement(root, "person", attributes | {"departPos": ends[0]})
+        else:
+            ways = {"type": "car", "departPos": "stop", "from": edges[0], "to": edges[-1]}
+            one = ElementTree.SubElement(root, "trip", attributes | ways)
+        for index, stop in enumerate(plan.stops):
+            if plan.walks and index:
+                way = {"from": edges[index - 1], "to": edges[index], "arrivalPos": ends[index]}
+                ElementTree.SubElement(one, "walk", way)
+            where = {"lane": network.lane_ids[stop.place], "endPos": ends[index], "duration": f"{stop.stay_s:.0f}"}
+            ElementTree.SubElement(one, "stop", where if plan.walks else where | {"parking": "true"})
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def route(trips: Path, routes: Path, network: RoadNetwork, seed: int) -> None:
-    """Finds each trip's way through all its stops (duarouter).
+def route(trips: Path, routes: Path, network: RoadNetwork, drivers: int) -> None:
+    """Finds each UE's way through all its stops (duarouter).
 
     Raises:
         SimulatorError: duarouter failed.
@@ -93,18 +174,23 @@ def route(trips: Path, routes: Path, network: RoadNetwork, seed: int) -> None:
     run_sumo(
         "duarouter",
         ["--net-file", str(network.file), "--route-files", str(trips), "--output-file", str(routes),
-         "--weights.random-factor", str(_DETOUR), "--seed", str(derive(seed, "duarouter")), "--no-step-log"],
+         "--weights.random-factor", str(_DETOUR), "--seed", str(derive(drivers, "duarouter")), "--no-step-log"],
     )  # fmt: skip
 
 
-def _stop(
-    network: RoadNetwork, cumulated: Floats, random: np.random.Generator, stay_s: tuple[float, float], previous: int
-) -> Stop:
-    """Draws a stop with three random numbers, whatever the field; never on the edge where the UE is."""
-    quantile, along, stay = random.random(3)
-    edge = min(int(np.searchsorted(cumulated, quantile * cumulated[-1], side="right")), len(cumulated) - 1)
-    if edge == previous:
-        edge = (edge + 1) % len(cumulated)
+def _cumulated(places: Places, field: fields.Field, walks: bool) -> Floats:
+    usable = places.walkable if walks else np.ones(len(places.size), dtype=bool)
+    log_density = np.where(usable, field.log_density(places.position_m), -np.inf)
+    highest = log_density.max()
+    if highest == -np.inf:
+        raise ConfigError(
+            f"context: no {'way for pedestrians' if walks else 'street'} where it draws UEs to ({field})",
+            "choose a place near streets, or a greater radius_m",
+        )
+    return np.asarray(np.cumsum(places.size * np.exp(log_density - highest)))
+
+
+def _end_m(network: RoadNetwork, stop: Stop) -> float:
+    """Where a vehicle's front stands, from the beginning of its lane."""
     margin = SHORTEST_EDGE_M / 2
-    end_m = margin + along * (network.length_m[edge] - 1 - margin)
-    return Stop(edge, float(end_m), float(stay_s[0] + stay * (stay_s[1] - stay_s[0])))
+    return margin + stop.along * (float(network.length_m[stop.place]) - 1 - margin)

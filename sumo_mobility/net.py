@@ -11,6 +11,7 @@ from pathlib import Path
 import networkx
 import numpy as np
 import sumolib.net
+from numpy.typing import NDArray
 
 from sumo_mobility import osm
 from sumo_mobility.base.errors import DataError, SimulatorError
@@ -50,6 +51,7 @@ class RoadNetwork:
         lane_ids: (E,) the rightmost lane for cars of each.
         length_m: (E,) of each.
         middle_m: (E, 2) of each.
+        walkable: (E,) whether pedestrians may walk along it.
     """
 
     file: Path
@@ -60,6 +62,7 @@ class RoadNetwork:
     lane_ids: tuple[str, ...]
     length_m: Floats
     middle_m: Floats
+    walkable: NDArray[np.bool_]
 
 
 def build_net(source: MapSource, cache: Path | None = None) -> Path:
@@ -147,6 +150,7 @@ def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
         lane_ids=tuple(lane.getID() for lane in lanes),
         length_m=np.array([lane.getLength() for lane in lanes]),
         middle_m=np.array(middle, dtype=np.float64) - corner,
+        walkable=np.array([edge.allows("pedestrian") for edge in usable]),
     )
 
 

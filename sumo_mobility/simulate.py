@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.seeds import derive
-from sumo_mobility.contexts import Context, MobilityConfig
+from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.net import RoadNetwork
-from sumo_mobility.sumo import run_sumo, sumo_version
-from sumo_mobility.trace import MobilityTrace, TraceMetadata
+from sumo_mobility.streets import Floats
+from sumo_mobility.sumo import run_sumo
 
 FILLED_LIMIT = 0.005
 """Share of rows that may be held over gaps; beyond it the streets are jammed and the trace is refused."""
@@ -25,19 +23,20 @@ def simulate(
     routes: Path,
     network: RoadNetwork,
     config: MobilityConfig,
-    context: Context,
-    seed: int,
+    drivers: int,
     on_step: Callable[[float], None] | None = None,
-) -> MobilityTrace:
+) -> tuple[Floats, int]:
     """Runs SUMO in steps of 1 s; the trace begins after `config.settle_s`.
 
     Args:
         routes: The routed UEs; SUMO's output is written beside it.
         network: The streets.
         config: How many UEs, how long.
-        context: What the UEs are up to, for the metadata.
-        seed: Of the trace.
+        drivers: Seed of SUMO's own random choices.
         on_step: Called with the simulated time in s now and then.
+
+    Returns:
+        (T, U, 4): x and y in trace coordinates, speed in m/s, heading in degrees; and how many rows were filled.
 
     Raises:
         SimulatorError: SUMO failed, or took so many UEs off jammed streets that the trace would be a fiction.
@@ -46,7 +45,8 @@ def simulate(
     run_sumo(
         "sumo",
         ["--net-file", str(network.file), "--route-files", str(routes), "--step-length", "1",
-         "--end", f"{config.settle_s + config.duration_s + 1:.0f}", "--seed", str(derive(seed, "sumo")),
+         "--end", f"{config.settle_s + config.duration_s + 1:.0f}", "--seed", str(derive(drivers, "sumo")),
+         "--pedestrian.model", "nonInteracting",
          "--fcd-output", str(output), "--fcd-output.attributes", "x,y,speed,angle",
          "--device.fcd.begin", f"{config.settle_s:.0f}", "--step-log.period", "20", "--no-warnings"],
         timeout_s=60 + 2 * (config.settle_s + config.duration_s),
@@ -56,39 +56,19 @@ def simulate(
         frame = pd.read_parquet(output, engine="pyarrow")
     except Exception as error:  # pyarrow raises many kinds for damaged files
         raise SimulatorError(f"sumo wrote no readable positions ({error})") from None
-    row = (frame["timestep_time"] - config.settle_s).round().to_numpy(np.int64)
     grid = np.full((int(config.duration_s) + 1, config.ues, 4), np.nan)
-    values = frame[["vehicle_x", "vehicle_y", "vehicle_speed", "vehicle_angle"]].to_numpy(np.float64)
-    grid[row, frame["vehicle_id"].astype(np.int64)] = values
+    for kind in ("vehicle", "person"):
+        if f"{kind}_id" in frame:
+            rows = frame[frame[f"{kind}_id"].notna() & (frame[f"{kind}_id"] != "")]
+            time = (rows["timestep_time"] - config.settle_s).round().to_numpy(np.int64)
+            columns = [f"{kind}_{name}" for name in ("x", "y", "speed", "angle")]
+            grid[time, rows[f"{kind}_id"].astype(np.int64)] = rows[columns].to_numpy(np.float64)
     grid, filled = fill_gaps(grid)
-    metadata = TraceMetadata(
-        source="sumo",
-        map_name=network.source.name,
-        licence=network.source.licence,
-        attribution=network.source.attribution,
-        seed=seed,
-        context=context.name,
-        context_parameters=context.model_dump(exclude={"name"}),
-        bounds_m=network.streets.bounds_m,
-        projection=network.streets.projection,
-        net_offset_m=network.streets.net_offset_m,
-        rows_filled=filled,
-        versions={
-            "sumo": sumo_version(),
-            "osmium": importlib.metadata.version("osmium"),
-            "map_sha256": network.source.sha256,
-        },
-    )
-    return MobilityTrace(
-        time_s=np.arange(len(grid), dtype=np.float64),
-        position_m=grid[..., :2] - network.shift_m,
-        speed_mps=grid[..., 2],
-        heading_deg=grid[..., 3],
-        metadata=metadata,
-    )
+    grid[..., :2] -= network.shift_m
+    return grid, filled
 
 
-def fill_gaps(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+def fill_gaps(grid: Floats) -> tuple[Floats, int]:
     """Completes a grid (T, U, 4: x, y, speed, heading) that is NaN where SUMO had taken the UE off the road.
 
     A UE stands where it was last seen, or first seen if the gap is at the beginning.
@@ -111,7 +91,7 @@ def fill_gaps(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     return hold(grid)
 
 
-def hold(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+def hold(grid: Floats) -> tuple[Floats, int]:
     """Completes a grid (T, U, 4) as `fill_gaps` does, however much is missing; each UE must have been seen once."""
     missing = np.isnan(grid[..., 0])
     rows = np.arange(len(grid))[:, None]

@@ -20,7 +20,7 @@ class StreetMap:
 
     Attributes:
         name: The map's name.
-        streets: Centre line of every lane, junctions included; (N, 2) each.
+        streets: Centre line of every lane, junctions included; (N, 2) each. None: open ground.
         bounds_m: West, south, east, north; west and south are 0.
         projection: PROJ string of the map.
         net_offset_m: Added to projected coordinates to obtain trace coordinates.
@@ -37,11 +37,11 @@ class StreetMap:
     attribution: str
 
     def distance_m(self, position_m: Floats) -> Floats:
-        """Distance of each position (..., 2) to the nearest lane's centre line, (...)."""
+        """Distance of each position (..., 2) to the nearest lane's centre line, (...); 0 on open ground."""
         position_m = np.asarray(position_m, dtype=np.float64)
         points = position_m.reshape(-1, 2)
-        if not len(points):
-            return np.empty(position_m.shape[:-1])
+        if not len(points) or not self.streets:
+            return np.zeros(position_m.shape[:-1])
         start, along, middles = self._pieces
         # The nearest piece's middle is at most half a piece farther than its nearest point.
         near = middles.query_ball_point(points, middles.query(points)[0] + _PIECE_M / 2 + 1e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
@@ -35,8 +36,10 @@ class TraceMetadata(Contract):
     attribution: str
     seed: int
     context: str
-    context_parameters: dict[str, float | str | list[float]] = {}
+    context_parameters: dict[str, JsonValue] = {}
     """The truth that a causal model is judged by."""
+    settings: dict[str, JsonValue] = {}
+    """What else made it: the fields of MobilityConfig besides contexts, and the seed of the drivers."""
     bounds_m: tuple[float, float, float, float]
     """West, south, east, north of the map in trace coordinates."""
     projection: str = ""
@@ -47,7 +50,7 @@ class TraceMetadata(Contract):
     """Grid rows in which SUMO had removed the UE (a teleport) and its last position was held."""
     versions: dict[str, str] = {}
     provenance: dict[str, str | float | int] = {}
-    """How a synthetic trace was derived from others."""
+    """How a trace was derived from others: synthesised, or made again with a cause changed."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ class Mobility(StageCommand):
     test_traces: int = 3
     """Traces to judge policies on; they take the preset's test contexts in turn."""
     map: str = ""
-    """Another map than the preset's: a shipped one's name, or an .osm, .osm.gz, .osm.pbf or .net.xml file."""
+    """Another map than the preset's: a shipped one's name, an .osm, .osm.gz, .osm.pbf or .net.xml file, or
+    open:WIDTHxHEIGHT, open ground in m without streets."""
     bbox: str = ""
     """Another map, downloaded once: west,south,east,north in degrees."""
     place: str = ""
@@ -87,10 +88,14 @@ class Mobility(StageCommand):
         """Returns the preset, on the map that the options name if they do."""
         from ns3_scenarios.scenario import Preset
         from sumo_mobility.maps import BOX, PLACE, find_map
+        from sumo_mobility.open_ground import OpenGround, is_open
 
         preset = Preset.load(self.preset)
         given = [self.map, self.bbox and BOX + self.bbox, self.place and PLACE + self.place]
         names = [name for name in given if name]
         if len(names) > 1:
             raise ConfigError(f"--map, --bbox and --place name {len(names)} maps", "give one of them")
-        return preset.on_map(find_map(names[0], self.overpass_url)) if names else preset
+        if not names:
+            return preset
+        (name,) = names
+        return preset.on_map(OpenGround.find(name) if is_open(name) else find_map(name, self.overpass_url))

@@ -10,6 +10,8 @@ import yaml
 
 from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
 from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.contexts import Sites
+from sumo_mobility.sites import HexagonalGrid, ListedSites
 
 
 def preset_data() -> dict[str, Any]:
@@ -145,3 +147,44 @@ def test_sectors_need_an_antenna_and_differ() -> None:
     placed["radio"]["antenna"], placed["sites"]["sectors"] = {"pattern": "omni"}, 1
     with pytest.raises(ConfigError, match=r"cells 0 and 1 stand on one spot \(0, 0\) m"):
         Scenario.parse(placed, "test")
+
+
+REFERENCE = {"right-right-left", "right-loiter-left", "right-none-left"}
+
+
+@pytest.mark.parametrize("where", ["line3", "helsinki3"])
+def test_the_references_contexts_are_presets(where: str) -> None:
+    presets = {name: Preset.load(name) for name in preset_ids() if name.startswith(f"{where}-")}
+    assert set(presets) == {f"{where}-{behaviors}-v0" for behaviors in REFERENCE}
+    for name, preset in presets.items():
+        (test,) = preset.mobility.test_contexts
+        assert isinstance(test, Sites)
+        assert "-".join(test.behaviors) in name
+        assert isinstance(preset.sites, ListedSites)
+        contexts = [context for context in preset.mobility.train_contexts if isinstance(context, Sites)]
+        assert [context.behaviors for context in contexts] == [("right", "right", "none"), ("none", "left", "left")]
+        assert {context.places_m for context in (test, *contexts)} == {preset.sites.positions_m}
+        scenario = Scenario.place(preset, list(preset.sites.positions_m))
+        assert scenario.neighbor_pairs == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
+        assert scenario.mobility == preset.mobility
+
+
+def test_sites_are_a_grid_unless_said_otherwise() -> None:
+    data = preset_data()
+    assert Preset.parse(data | {"sites": {"inter_site_distance_m": 500}}, "test").sites == HexagonalGrid(
+        inter_site_distance_m=500
+    )
+    with pytest.raises(ConfigError, match=r"sites\.inter_site_distance: unknown key \(did you mean"):
+        Preset.parse(data | {"sites": {"inter_site_distance": 500}}, "test")
+    with pytest.raises(ConfigError, match=r"test: sites: .*'hexagonal', 'listed'"):
+        Preset.parse(data | {"sites": {"by": "dice"}}, "test")
+
+
+def test_behaviors_need_their_sites() -> None:
+    data = preset_data()
+    data["mobility"]["test_contexts"] = [{"name": "uniform"}, {"name": "sites", "behaviors": ["right", "left"]}]
+    said = r"mobility\.test_contexts\.1: 2 behaviors for 0 sites; list as many"
+    with pytest.raises(ConfigError, match=said):
+        Preset.parse(data, "test")
+    data["mobility"]["test_contexts"][1]["places_m"] = [[100, 100], [500, 500]]
+    assert Preset.parse(data, "test").mobility.test_contexts[1].model_dump()["places_m"] == ((100, 100), (500, 500))

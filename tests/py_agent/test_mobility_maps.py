@@ -14,6 +14,7 @@ from ns3_scenarios.scenario import PRESETS, Preset
 from py_agent.cli import main
 from py_agent.rundir import RunDirectory
 from sumo_mobility.maps import find_map
+from sumo_mobility.open_ground import OpenGround
 
 SMALL = {"ues": 8, "duration_s": 20, "settle_s": 60}
 
@@ -69,8 +70,20 @@ def test_a_preset_on_another_map_is_another_preset(tmp_path: Path, monkeypatch: 
         **preset.model_dump(),
         "mobility": {**preset.mobility.model_dump(), "map": "berlin-adlershof"},
     }
+    ground = preset.on_map(OpenGround.find("open:1500x500"))
+    assert (ground.id, ground.mobility.map) == ("helsinki-event-on-open-1500x500-v0", "open:1500x500")
     (tmp_path / "Жуковский.osm").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     own = preset.on_map(find_map("Жуковский.osm"))
     assert own.mobility.map == str(tmp_path / "Жуковский.osm")
     assert own.id == "helsinki-event-on-e3b0c442-v0"
+
+
+def test_open_ground_needs_no_sumo_and_takes_any_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sumo_mobility.sumo.sumo_home", lambda: pytest.fail("SUMO was looked for"))
+    assert mobility(tmp_path, monkeypatch, "--map", "open:1200x800") in (0, None)
+    run = RunDirectory(tmp_path / "run")
+    (trace,) = run.traces("test")
+    assert (trace.metadata.map_name, trace.metadata.context) == ("open:1200x800", "event")
+    assert trace.position_m.max() <= 1200
+    assert len(run.scenario().cells) > 4

@@ -12,11 +12,12 @@ import numpy as np
 import psutil
 import pytest
 
-from sumo_mobility.base.errors import DataError, SimulatorError, StorageError
-from sumo_mobility.contexts import Context, Event, MobilityConfig, Tide, Uniform
+from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
+from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites, Tide, Uniform
+from sumo_mobility.demand import pedestrians
 from sumo_mobility.maps import find_map
 from sumo_mobility.net import build_net
-from sumo_mobility.pipeline import load_map, make_traces
+from sumo_mobility.pipeline import load_map, make_trace, make_traces
 from sumo_mobility.sites import HexagonalGrid
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.sumo import run_sumo
@@ -134,10 +135,47 @@ def test_contexts_differ_as_they_say(traces: dict[tuple[str, int], MobilityTrace
 def test_metadata_tell_the_truth(traces: dict[tuple[str, int], MobilityTrace], streets: StreetMap) -> None:
     metadata = traces["event", 2].metadata
     assert (metadata.source, metadata.map_name, metadata.seed) == ("sumo", "helsinki-centre", 2)
-    assert (metadata.context, metadata.context_parameters) == ("event", EVENT.model_dump(exclude={"name"}))
+    assert (metadata.context, metadata.context_parameters) == ("event", EVENT.model_dump(mode="json", exclude={"name"}))
     assert (metadata.bounds_m, metadata.net_offset_m) == (streets.bounds_m, streets.net_offset_m)
     assert metadata.versions["map_sha256"] == find_map("helsinki-centre").sha256
     assert metadata.licence == "ODbL-1.0"
+
+
+def test_pedestrians_walk_among_cars_and_none_vanishes(streets: StreetMap) -> None:
+    config = CONFIG.model_copy(update={"pedestrian_share": 0.5})
+    trace = make_trace(config, Uniform(), 1)
+    assert trace.position_m.shape == (41, 60, 2)
+    assert trace.metadata.rows_filled == 0
+    walks = np.array(pedestrians(config, 1))
+    assert 20 < walks.sum() < 40
+    assert trace.speed_mps[:, walks].max() < 2.5
+    assert trace.speed_mps[:, walks].mean() > 0.7
+    assert trace.speed_mps[:, ~walks].max(axis=0).mean() > 8
+    assert streets.distance_m(trace.position_m).max() < 5.0
+
+
+def test_ues_of_sites_set_out_with_the_trace_towards_where_they_are_said_to_go(streets: StreetMap) -> None:
+    places = ((105.0, 605.0), (521.0, 415.0), (965.0, 250.0))
+    context = Sites(behaviors=("right", "loiter", "left"), places_m=places)
+    config = CONFIG.model_copy(update={"ues": 60, "duration_s": 100, "settle_s": 60})
+    trace = make_trace(config, context, 1)
+    own = np.array(places)[np.arange(60) % 3]
+    # A street as long as it may be lies within 150 m with its middle.
+    assert np.abs(trace.position_m[0] - own).max() < 300
+    moved = trace.position_m[-1, :, 0] - trace.position_m[0, :, 0]
+    assert moved[0::3].mean() > 100
+    assert moved[2::3].mean() < -100
+    assert abs(moved[1::3].mean()) < 60
+    away = np.hypot(*(trace.position_m[-1, 1::3] - places[1]).T)
+    assert np.median(away) < 200
+
+
+def test_more_cars_than_the_streets_hold_are_refused_before_sumo_is_run() -> None:
+    many = CONFIG.model_copy(update={"ues": 1000})
+    with pytest.raises(
+        ConfigError, match=r"1000 cars, but helsinki-centre has 22\.7 km .* hold \d+ .*(.|\n)*cure: lower"
+    ):
+        make_trace(many, Uniform(), 1)
 
 
 @pytest.mark.parametrize("kind", ["footway", "residential"])

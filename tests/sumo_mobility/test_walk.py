@@ -1,0 +1,152 @@
+"""UEs on open ground: the reference's random walk against its own numbers, and any other context; no SUMO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.contexts import Commute, Context, Corridor, Event, MobilityConfig, Sites, Tide, Uniform
+from sumo_mobility.pipeline import load_map, make_trace, make_traces
+from sumo_mobility.trace import MobilityTrace
+
+LINE_M = ((250.0, 250.0), (750.0, 250.0), (1250.0, 250.0))
+CONTEXTS: tuple[Context, ...] = (
+    Uniform(),
+    Event(),
+    Event(direction="out", at_s=20),
+    Tide(heading_deg=90),
+    Commute(name="evening"),
+    Corridor(),
+    Sites(behaviors=("right", "loiter", "left"), places_m=LINE_M),
+)
+
+
+def config(map_name: str = "open:1500x500", ues: int = 50, **fields: float) -> MobilityConfig:
+    everywhere = [{"name": "uniform"}]
+    data = {"map": map_name, "ues": ues, "duration_s": 100, "settle_s": 0} | fields
+    return MobilityConfig.parse(data | {"train_contexts": everywhere, "test_contexts": everywhere}, "test")
+
+
+def one_site(behavior: str, place_m: tuple[float, float], strength: float = 0.7) -> Sites:
+    return Sites.parse({"behaviors": [behavior], "places_m": [place_m], "strength": strength}, "test")
+
+
+@pytest.mark.parametrize(("behavior", "sign"), [("right", 1), ("left", -1)])
+def test_ues_drift_as_the_reference_says(behavior: str, sign: int) -> None:
+    trace = make_trace(config("open:20000x20000", ues=200), one_site(behavior, (10000, 10000)), 1)
+    step = np.diff(trace.position_m, axis=0)
+    # E[speed] = 10 m/s, moving in 85 % of the seconds, on the heading in 70 % of those.
+    assert step[..., 0].mean() == pytest.approx(sign * 10 * 0.85 * 0.7, abs=0.25)
+    assert step[..., 1].mean() == pytest.approx(0, abs=0.1)
+    moved = np.hypot(step[..., 0], step[..., 1])
+    assert (moved == 0).mean() == pytest.approx(0.15, abs=0.01)
+    assert moved.max() < 15 * 1.4
+    along = (np.abs(step[..., 1]) < 1e-9) & (moved > 0)
+    assert along.sum() / (moved > 0).sum() == pytest.approx(0.7, abs=0.01)
+    own = np.array([each[each > 0].mean() for each in moved.T])
+    assert own.mean() == pytest.approx(10, abs=3 * 10 / np.sqrt(12 * 200))
+    assert 4.5 < own.min() < 6
+    assert 14 < own.max() < 15.5
+    # Uniform within 40 % of the UE's own: the standard deviation is 0.4 / sqrt(3) of it.
+    volatility = [each[each > 0].std() / each[each > 0].mean() for each in moved.T]
+    assert np.mean(volatility) == pytest.approx(0.4 / np.sqrt(3), abs=0.01)
+
+
+def test_ues_start_in_equal_numbers_within_150_m_of_their_sites() -> None:
+    trace = make_trace(config(), Sites(behaviors=("right", "none", "left"), places_m=LINE_M), 3)
+    near = [(np.abs(trace.position_m[0] - place).max(axis=1) <= 150) for place in LINE_M]
+    assert [one.sum() for one in near] == [25, 0, 25]
+    spread = trace.position_m[0][near[0]] - LINE_M[0]
+    assert np.abs(spread).mean() == pytest.approx(75, abs=15), "even in x and y"
+
+
+def test_ues_loiter_near_their_site() -> None:
+    trace = make_trace(config(ues=60, duration_s=600), one_site("loiter", LINE_M[1]), 1)
+    away = np.hypot(*np.moveaxis(trace.position_m - LINE_M[1], -1, 0))
+    assert away[1:].max() < np.hypot(150, 150) + 42
+    assert (away[60:] <= 150 + 21).all(), "one step beyond at most, then back"
+    drift = np.diff(trace.position_m, axis=0).mean(axis=(0, 1))
+    np.testing.assert_allclose(drift, 0, atol=0.3)
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: f"{context.name}")
+def test_any_context_keeps_all_ues_on_the_ground_and_is_told_by_its_seed(context: Context, tmp_path: Path) -> None:
+    ground = config(pedestrian_share=0.4)
+    trace = make_trace(ground, context, 5)
+    assert trace.position_m.shape == (101, 50, 2)
+    assert (trace.position_m >= 0).all()
+    assert (trace.position_m <= [1500, 500]).all()
+    moved = np.hypot(*np.moveaxis(np.diff(trace.position_m, axis=0), -1, 0))
+    np.testing.assert_allclose(trace.speed_mps[1:], moved, atol=1e-9)
+    np.testing.assert_array_equal(trace.speed_mps[0], 0)
+    heading = np.radians(trace.heading_deg[1:])
+    way = moved[..., None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
+    np.testing.assert_allclose(way, np.diff(trace.position_m, axis=0), atol=1e-6)
+    (again,) = make_traces(ground, [(context, 5)])
+    trace.write(tmp_path / "one.parquet")
+    again.write(tmp_path / "two.parquet")
+    for suffix in (".parquet", ".json"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+    assert np.abs(make_trace(ground, context, 6).position_m - trace.position_m).mean() > 50
+    read = MobilityTrace.read(tmp_path / "one.parquet").metadata
+    assert (read.source, read.map_name, read.context) == ("walk", "open:1500x500", context.name)
+    assert read.context_parameters == context.model_dump(mode="json", exclude={"name"})
+    assert read.settings["map"] == "open:1500x500"
+    fast = moved.max(axis=0) > 3
+    assert 0.4 < fast.mean() < 0.8, "the others are pedestrians"
+
+
+def test_those_whom_a_context_does_not_draw_walk_the_same_ways() -> None:
+    ground = config(ues=80)
+    calm = make_trace(ground, Uniform(), 2).position_m
+    for context in (Event(attraction=0.5), Tide(strength=0.5), Corridor(strength=0.5)):
+        same = (make_trace(ground, context, 2).position_m == calm).all(axis=(0, 2))
+        assert 20 < same.sum() < 60
+    right = make_trace(ground, Sites(behaviors=("right", "right", "left"), places_m=LINE_M), 2).position_m
+    loiter = make_trace(ground, Sites(behaviors=("right", "loiter", "left"), places_m=LINE_M), 2).position_m
+    same = (right == loiter).all(axis=(0, 2))
+    np.testing.assert_array_equal(same, np.arange(80) % 3 != 1)
+
+
+def test_other_drivers_go_to_the_same_places_in_another_way() -> None:
+    ground = config(ues=80, duration_s=300)
+    one, other = (make_trace(ground, Tide(heading_deg=90, strength=1), 2, drivers=d).position_m for d in (2, 3))
+    np.testing.assert_array_equal(one[0], other[0])
+    assert np.abs(one[30] - other[30]).max() > 50
+    np.testing.assert_allclose(one[-1].mean(axis=0), other[-1].mean(axis=0), atol=60)
+
+
+def test_a_crowd_comes_and_goes() -> None:
+    ground = config("open:1000x1000", ues=100, duration_s=240, settle_s=0)
+
+    def near(context: Context, time_s: int) -> float:
+        away = make_trace(ground, context, 1).position_m[time_s] - 500
+        return float((np.hypot(*away.T) < 200).mean())
+
+    out = Event(direction="out", attraction=0.9, at_s=60, radius_m=100)
+    assert near(out, 60) > 0.85
+    assert near(out, 240) < 0.5
+    come = Event(attraction=0.9, at_s=60, radius_m=100)
+    assert near(come, 60) < 0.3
+    assert near(come, 240) > 0.8
+
+
+@pytest.mark.parametrize("name", ["open:1500", "open:0x500", "open:1e3x500", "open:50x500", "open:99999x500"])
+def test_ground_of_no_size_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"open:WIDTHxHEIGHT in whole metres from 100 to 20000"):
+        config(name)
+    with pytest.raises(ConfigError, match=r"open:WIDTHxHEIGHT"):
+        load_map(name)
+
+
+def test_a_site_off_the_ground_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"places_m\.0 = \(1600, 250\) m is off the map, which reaches from \(0, 0\)"):
+        make_traces(config(), [(one_site("right", (1600, 250)), 1)])
+
+
+def test_streets_need_time_to_settle() -> None:
+    with pytest.raises(ConfigError, match="settle_s must be 60 s at least on streets, got 0"):
+        config("helsinki-centre")
