@@ -13,7 +13,7 @@ from sumo_mobility.base.errors import StorageError
 
 
 def cache_folder() -> Path:
-    """The user's cache: what is in it is named by content, so that checkouts and installations can share it."""
+    """The user's cache, shared by checkouts and installations: nets by their content, maps by what was asked for."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlb-testbed"
 
 
