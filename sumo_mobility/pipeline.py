@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from sumo_mobility import demand
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.files import sha256
 from sumo_mobility.base.progress import progress
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.contexts import Context, MobilityConfig
@@ -93,6 +97,82 @@ def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], wor
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return [future.result() for future in futures]
+
+
+def make_trace_like(path: Path, context: Context | None = None, drivers: int | None = None) -> MobilityTrace:
+    """Makes a trace again with one cause changed: the truth that counterfactuals are held against.
+
+    Held are the map, the UEs, the times and all seeds, so that a UE whose plan is the same in both contexts has the
+    same itinerary, and the same driver. What is changed, and in which trace, is in the new one's provenance. With
+    nothing changed, it is the same trace, byte for byte.
+
+    Args:
+        path: The trace.
+        context: In its place.
+        drivers: Another seed of departures, routes and driving, with the same itineraries.
+
+    Raises:
+        DataError: the trace is damaged, was not made by `make_trace`, or by another version of what made it.
+        ConfigError, StorageError, SimulatorError: as `make_trace`.
+    """
+    before = MobilityTrace.read(path).metadata
+    config, old_context, old_drivers = _cause(path, before)
+    context = old_context if context is None else context
+    drivers = old_drivers if drivers is None else drivers
+    trace = _make_trace(config, context, before.seed, drivers)
+    if trace.metadata.versions != before.versions:
+        raise DataError(
+            f"{path}: was made with {before.versions}, but here are {trace.metadata.versions}",
+            "install the same versions, or make the trace anew with 'mlb mobility'",
+        )
+    changed = {
+        "context": f"{_described(old_context)} -> {_described(context)}" if context != old_context else "",
+        "drivers": f"{old_drivers} -> {drivers}" if drivers != old_drivers else "",
+    }
+    provenance = dict(before.provenance)
+    if any(changed.values()):
+        held = "map, UEs, times, seed" + "".join(f", {cause}" for cause, change in changed.items() if not change)
+        provenance = {"like_sha256": sha256(path), "held": held}
+        provenance |= {f"do({cause})": change for cause, change in changed.items() if change}
+    return replace(trace, metadata=trace.metadata.model_copy(update={"provenance": provenance}))
+
+
+def changed_context(path: Path, changes: Mapping[str, object]) -> Context:
+    """Returns the context of a trace with some of its parameters changed.
+
+    Args:
+        path: The trace.
+        changes: Parameters by name; another `name` begins with that context's defaults.
+
+    Raises:
+        ConfigError: unknown name or parameter, or a value out of range.
+        DataError: as `make_trace_like`.
+    """
+    _, context, _ = _cause(path, MobilityTrace.read(path).metadata)
+    kept = context.model_dump() if changes.get("name", context.name) == context.name else {}
+    return _Do.parse({"context": {**kept, **changes}}, "do").context
+
+
+class _Do(Contract):
+    context: Context
+
+
+def _cause(path: Path, metadata: TraceMetadata) -> tuple[MobilityConfig, Context, int]:
+    """The arguments that made a trace."""
+    context = {"name": metadata.context, **metadata.context_parameters}
+    settings = dict(metadata.settings)
+    drivers = settings.pop("drivers", None)
+    if not isinstance(drivers, int):
+        raise DataError(f"{path}: does not say how it was made", "make the trace anew with 'mlb mobility'")
+    try:
+        config = MobilityConfig.parse({**settings, "train_contexts": [context], "test_contexts": [context]}, str(path))
+    except ConfigError as error:
+        raise DataError(error.message, "make the trace anew with 'mlb mobility'") from None
+    return config, config.train_contexts[0], drivers
+
+
+def _described(context: Context) -> str:
+    return context.model_dump_json(exclude_defaults=True)
 
 
 @lru_cache(maxsize=4)

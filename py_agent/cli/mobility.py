@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from tyro.conf import UseAppendAction
 
 from py_agent.cli.command import Result, StageCommand
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from ns3_scenarios.scenario import Preset
@@ -39,9 +42,44 @@ class Mobility(StageCommand):
     """Seed of all traces."""
     workers: int = 2
     """SUMO processes at a time; the traces do not depend on it."""
+    like: Path | None = None
+    """Instead of all that: make this trace (.parquet) again, with the causes changed that --do names."""
+    do: UseAppendAction[tuple[str, ...]] = ()
+    """With --like, any number of times: context.PARAMETER=VALUE, for instance context.x_share=0.3 or
+    context.name=uniform; context={name: event, x_share: 0.3}, in YAML; or drivers=SEED, other drivers on the same
+    itineraries. Map, UEs, times, seeds and what is not named are held; none: the same trace."""
+    out: Path | None = None
+    """With --like: where the trace is written (.parquet). In the traces folder of a run it becomes one of the run."""
+
+    def options(self) -> dict[str, Any]:
+        """As of every stage; those of --like belong to none."""
+        return {key: value for key, value in super().options().items() if key not in ("like", "do", "out")}
 
     def execute(self) -> Result:
-        """Makes the traces that are not there yet."""
+        """Makes the traces that are not there yet, or one again."""
+        if self.like is not None:
+            return self._again(self.like)
+        if self.do or self.out:
+            raise ConfigError("--do and --out need --like", "name the trace to make again: --like FILE.parquet")
+        return self._traces()
+
+    def _again(self, like: Path) -> Result:
+        from sumo_mobility.pipeline import changed_context, make_trace_like
+
+        if self.out is None or self.out.suffix != ".parquet":
+            raise ConfigError("--like needs --out", "say where the trace is to be written: --out FILE.parquet")
+        if self.out.exists():
+            raise StorageError(f"{self.out}: exists", "choose another --out")
+        changes, drivers = _changes(self.do)
+        trace = make_trace_like(like, changed_context(like, changes) if changes else None, drivers)
+        trace.write(self.out)
+        data = {"trace": str(self.out), "provenance": trace.metadata.provenance}
+        table = Table("trace", str(self.out))
+        for name, value in trace.metadata.provenance.items():
+            table.add_row(name, str(value))
+        return Result(data, table)
+
+    def _traces(self) -> Result:
         from ns3_scenarios.scenario import Scenario
         from py_agent.rundir import RunDirectory, begin_run
         from sumo_mobility.base.seeds import derive
@@ -99,3 +137,27 @@ class Mobility(StageCommand):
             return preset
         (name,) = names
         return preset.on_map(OpenGround.find(name) if is_open(name) else find_map(name, self.overpass_url))
+
+
+def _changes(assignments: tuple[str, ...]) -> tuple[dict[str, Any], int | None]:
+    """Reads --do: parameters of the context, and the seed of the drivers."""
+    changes: dict[str, Any] = {}
+    drivers = None
+    for assignment in assignments:
+        key, _, text = assignment.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = None
+        if key == "drivers" and isinstance(value, int) and value >= 0:
+            drivers = value
+        elif key == "context" and isinstance(value, dict):
+            changes |= value
+        elif key.startswith("context.") and value is not None:
+            changes[key.removeprefix("context.")] = value
+        else:
+            raise ConfigError(
+                f"--do {assignment}: is no change of a cause",
+                "write context.PARAMETER=VALUE, context={name: ..., ...} or drivers=SEED",
+            )
+    return changes, drivers
