@@ -109,12 +109,16 @@ Antenna = Omni | Sector
 
 
 class Shadowing(Contract):
-    """Log-normal shadowing, a map for each site: part of the place, the same in all episodes.
+    """Shadowing, a map for each site: part of the place, the same in all episodes; log-normal, by buildings, or both.
 
     Std and correlations are those of the map's points; in between, interpolation smooths a little.
     """
 
-    std_db: float = Field(8.0, gt=0, le=20)
+    std_db: float = Field(8.0, ge=0, le=20)
+    """Of the log-normal part; 0 leaves only the buildings."""
+    buildings: bool = False
+    """Where OpenStreetMap has a building between site and UE, the path loss is that without line of sight (TR 38.901).
+    For path_loss `uma` or `umi` with condition `los`; grid_m should be 5 or so, for streets are narrow."""
     decorrelation_m: float = Field(50.0, gt=0, le=1000)
     """Distance at which the autocorrelation exp(-d / decorrelation_m) is 1/e (Gudmundson, Electron. Lett. 27, 1991)."""
     site_correlation: float = Field(0.5, ge=0, le=1)
@@ -131,6 +135,8 @@ class Shadowing(Contract):
             raise ValueError(f"grid_m {self.grid_m:g} must not exceed decorrelation_m {self.decorrelation_m:g}")
         if self.margin_m < self.grid_m:
             raise ValueError(f"margin_m {self.margin_m:g} must be grid_m {self.grid_m:g} at least")
+        if self.std_db == 0 and not self.buildings:
+            raise ValueError("std_db 0 without buildings is no shadowing: leave shadowing out")
         return self
 
 
@@ -180,6 +186,8 @@ class Radio(Contract):
             raise ValueError(
                 f"ue_height_m {self.ue_height_m:g} is not from {low_m:g} to {high_m:g} m, where '{loss.model}' holds"
             )
+        if self.shadowing and self.shadowing.buildings and getattr(loss, "condition", "") != "los":
+            raise ValueError("shadowing.buildings need path_loss 'uma' or 'umi' with condition 'los'")
         if loss.model != "log-distance" and self.cell_height_m < self.ue_height_m + 1:
             raise ValueError(f"cell_height_m must be ue_height_m + 1 m at least for '{loss.model}'")
         return self

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
 from ns3_scenarios.kpis import Floats
-from ns3_scenarios.radio import Shadowing
+from ns3_scenarios.radio import Radio, Shadowing, Uma, Umi
 from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.urban import obstruction_db, sees
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.features import features_of
+from sumo_mobility.maps import find_map
+from sumo_mobility.pipeline import load_map
 
 _LARGEST = 20_000_000
 """Values of a map, 80 MB."""
@@ -24,7 +28,7 @@ _REACH = 8
 """Decorrelation distances after which the periodic field may repeat itself: e^-8 of correlation is left."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShadowingMap:
     """Loss in addition to the path loss, at the points of a grid; bilinear in between, clamped outside.
 
@@ -62,12 +66,45 @@ def shadowing_map(scenario: Scenario) -> ShadowingMap | None:
     """Returns the map of a scenario; the same scenario gives the same bytes. None if it has no shadowing.
 
     Raises:
-        ConfigError: the map would be too large.
+        ConfigError: the map would be too large, or has to show buildings of which nothing is known.
+        DataError: the file with the buildings is damaged.
     """
     shadowing = scenario.radio.shadowing
     if shadowing is None:
         return None
-    return _make(shadowing, tuple(dict.fromkeys((cell.x_m, cell.y_m) for cell in scenario.cells)))
+    heights = {(cell.x_m, cell.y_m): cell.height_m for cell in reversed(scenario.cells)}
+    sites = dict.fromkeys((cell.x_m, cell.y_m) for cell in scenario.cells)
+    made = _make(shadowing, tuple(sites))
+    if not shadowing.buildings:
+        return made
+    return _with_buildings(made, scenario.radio, tuple((*site, heights[site]) for site in sites), scenario.mobility.map)
+
+
+@lru_cache(maxsize=4)
+def _with_buildings(
+    made: ShadowingMap, radio: Radio, sites_m: tuple[tuple[float, float, float], ...], map_name: str
+) -> ShadowingMap:
+    """Adds what buildings cost at the points from which a site (x, y, height) cannot be seen."""
+    loss = radio.path_loss
+    features = features_of(find_map(map_name), load_map(map_name))
+    if not features.outlines_m:
+        raise ConfigError(
+            f"radio.shadowing.buildings: the map '{map_name}' has no buildings", "take a map of OpenStreetMap's"
+        )
+    assert isinstance(loss, Uma | Umi)
+    loss_db = made.loss_db.copy()
+    for index, (x_m, y_m, height_m) in enumerate(sites_m):
+        rows, columns = loss_db.shape[1:]
+        point_m = np.stack(
+            np.meshgrid(
+                made.west_m + made.grid_m * np.arange(columns), made.south_m + made.grid_m * np.arange(rows)
+            ),
+            axis=-1,
+        )  # fmt: skip
+        flat_m = np.hypot(point_m[..., 0] - x_m, point_m[..., 1] - y_m)
+        seen = sees(features, (x_m, y_m), height_m, point_m, radio.ue_height_m)
+        loss_db[index] += np.where(seen, 0, obstruction_db(loss, radio, height_m, flat_m)).astype(np.float32)
+    return ShadowingMap(loss_db, made.west_m, made.south_m, made.grid_m)
 
 
 @lru_cache(maxsize=8)

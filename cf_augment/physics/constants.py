@@ -77,9 +77,6 @@ T310_S = 1.0
 REFERENCE_DISTANCE_M = 1.0
 """ns-3 LogDistancePropagationLossModel::ReferenceDistance; nearer than this the loss stays the reference loss."""
 
-SPEED_OF_LIGHT_M_PER_S = 3.0e8
-"""As in ns-3's 3GPP path loss."""
-
 TRAFFIC_START_S = 0.5
 """Simulation time at which the ns-3 program starts the flows (lte-network.cc)."""
 

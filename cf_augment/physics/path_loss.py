@@ -11,13 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, SPEED_OF_LIGHT_M_PER_S, Profile
+from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, Profile
 from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
 from ns3_scenarios.scenario import Scenario
-
-_3GPP = {"uma": ((28.0, 22.0, 9.0), (13.54, 39.08, 20.0, 0.6)), "umi": ((32.4, 21.0, 9.5), (22.4, 35.3, 21.3, 0.3))}
-"""TR 38.901 table 7.4.1-1. Line of sight: intercept, slope to the break point, factor of its term beyond; without:
-intercept, slope, factor of log10(f / GHz), loss less per metre of UE height above 1.5 m."""
+from ns3_scenarios.urban import URBAN, break_distance_m
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,9 @@ class PathLoss:
                 decade_db = 44.9 - 6.55 * log_height
                 self.near = _Line((intercept_db - 13.82 * log_height).float(), decade_db.float())
             case Uma() | Umi():
-                (base_db, decade, factor), (shadow_db, shadow_decade, carrier, per_m) = _3GPP[loss.model]
+                (base_db, decade, factor), (shadow_db, shadow_decade, carrier, per_m) = URBAN[loss.model]
                 carrier_db = math.log10(radio.carrier_hz / 1e9)
-                break_m = 4 * (height_m - 1) * (radio.ue_height_m - 1) * radio.carrier_hz / SPEED_OF_LIGHT_M_PER_S
+                break_m = height_m.new_tensor([[break_distance_m(cell.height_m, radio)] for cell in scenario.cells])
                 base = torch.zeros_like(height_m) + base_db + 20 * carrier_db
                 self.near = _Line.at_1_m(base, decade)
                 self.far = _Line.at_1_m(base - factor * torch.log10(break_m.square() + rise_m.square()), 40.0)
