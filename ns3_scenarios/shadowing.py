@@ -18,8 +18,6 @@ from ns3_scenarios.urban import obstruction_db, sees
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.base.seeds import stream
-from sumo_mobility.features import features_of
-from sumo_mobility.maps import find_map
 from sumo_mobility.pipeline import load_map
 
 _LARGEST = 20_000_000
@@ -86,7 +84,7 @@ def _with_buildings(
 ) -> ShadowingMap:
     """Adds what buildings cost at the points from which a site (x, y, height) cannot be seen."""
     loss = radio.path_loss
-    features = features_of(find_map(map_name), load_map(map_name))
+    features = load_map(map_name).features
     if not features.outlines_m:
         raise ConfigError(
             f"radio.shadowing.buildings: the map '{map_name}' has no buildings", "take a map of OpenStreetMap's"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import osmium
 import pyproj
+from numpy.typing import NDArray
 from osmium.osm import Area, Node
 
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.maps import OSM_SUFFIXES, MapSource
-from sumo_mobility.streets import Floats, StreetMap
+
+Floats = NDArray[np.float64]
 
 STOREY_M, UNKNOWN_HEIGHT_M = 3.0, 15.0
 """Height of a building by its `building:levels`, and of one that says nothing."""
@@ -41,25 +42,26 @@ class MapFeatures:
         return np.array(boxes, dtype=np.float64).reshape(-1, 2)
 
 
-@lru_cache(maxsize=4)
-def read_features(source: MapSource, projection: str, net_offset_m: tuple[float, float]) -> MapFeatures:
-    """Reads the masts and buildings of a map.
+NOTHING = MapFeatures(np.empty((0, 2)), (), np.empty(0))
+"""What is known of a map that is not OpenStreetMap's."""
+
+
+def read_features(file: Path, projection: str, net_offset_m: tuple[float, float]) -> MapFeatures:
+    """Reads the masts and buildings of an OpenStreetMap file.
 
     Args:
-        source: The map; a SUMO net has neither.
+        file: The file.
         projection: PROJ string of its StreetMap.
         net_offset_m: Of its StreetMap.
 
     Raises:
         DataError: the file is damaged.
     """
-    if not source.file.name.endswith(OSM_SUFFIXES):
-        return MapFeatures(np.empty((0, 2)), (), np.empty(0))
     masts: list[tuple[float, float]] = []
     rings: list[list[tuple[float, float]]] = []
     heights: list[float] = []
     try:
-        for item in osmium.FileProcessor(str(source.file)).with_areas(osmium.filter.KeyFilter("building")):
+        for item in osmium.FileProcessor(str(file)).with_areas(osmium.filter.KeyFilter("building")):
             if isinstance(item, Node) and _is_mobile_mast(item.tags):
                 masts.append((item.lon, item.lat))
             elif isinstance(item, Area) and item.tags.get("building", "no") != "no":
@@ -68,7 +70,7 @@ def read_features(source: MapSource, projection: str, net_offset_m: tuple[float,
                     heights.append(_height_m(item.tags))
     except (RuntimeError, osmium.InvalidLocationError) as error:
         raise DataError(
-            f"{source.file}: not a whole OpenStreetMap file ({error})", "export or download the extract again"
+            f"{file}: not a whole OpenStreetMap file ({error})", "export or download the extract again"
         ) from None
     project = pyproj.Proj(projection)
 
@@ -77,11 +79,6 @@ def read_features(source: MapSource, projection: str, net_offset_m: tuple[float,
         return np.column_stack(project(longitude, latitude)) + np.array(net_offset_m)
 
     return MapFeatures(placed(masts), tuple(placed(ring) for ring in rings), np.array(heights))
-
-
-def features_of(source: MapSource, street_map: StreetMap) -> MapFeatures:
-    """Returns the masts and buildings of a map; see `read_features`."""
-    return read_features(source, street_map.projection, street_map.net_offset_m)
 
 
 def _is_mobile_mast(tags: osmium.osm.TagList) -> bool:

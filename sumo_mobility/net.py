@@ -17,7 +17,7 @@ from sumo_mobility import osm
 from sumo_mobility.base.errors import DataError, SimulatorError
 from sumo_mobility.base.files import cache_folder, replacing, sha256
 from sumo_mobility.base.scratch import ScratchDirectory
-from sumo_mobility.maps import MapSource
+from sumo_mobility.maps import OSM_SUFFIXES, MapSource
 from sumo_mobility.maps.source import safe_name
 from sumo_mobility.streets import Floats, StreetMap
 from sumo_mobility.sumo import run_sumo, sumo_home, sumo_version
@@ -138,6 +138,7 @@ def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
         net_offset_m=(round(float(offset[0]), 3), round(float(offset[1]), 3)),
         licence=source.licence,
         attribution=source.attribution,
+        file=source.file if source.file.name.endswith(OSM_SUFFIXES) else None,
     )
     lanes = [next(lane for lane in edge.getLanes() if lane.allows("passenger")) for edge in usable]
     middle = [sumolib.geomhelper.positionAtShapeOffset(lane.getShape(), lane.getLength() / 2) for lane in lanes]

@@ -1,16 +1,24 @@
-"""Where base stations stand: a hexagonal grid kept near the streets, or positions as listed."""
+"""Where base stations stand: a hexagonal grid kept near the streets, by k-means, as listed, or as in a file."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
+from scipy.cluster.vq import kmeans2
 
 from sumo_mobility.base.contract import Contract
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.features import MapFeatures
+from sumo_mobility.site_files import read_sites
 from sumo_mobility.streets import StreetMap
+
+_PIECE_M = 10.0
+"""Of a street, a point for k-means."""
 
 
 class _Sites(Contract):
@@ -32,6 +40,8 @@ class HexagonalGrid(_Sites):
     inter_site_distance_m: float = Field(700.0, ge=100, le=5000)
     street_reach: float = Field(0.6, gt=0, le=2)
     """A site is kept if a street lies within this share of the inter-site distance."""
+    snap_m: float = Field(0.0, ge=0, le=500)
+    """How far a site may move to what can carry it: the nearest mast, or else the nearest building; 0 moves none."""
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites in trace coordinates, from south to north, west to east in each row."""
@@ -47,7 +57,58 @@ class HexagonalGrid(_Sites):
         ]
         sites = [(x, y) for x, y in sites if west <= x <= east and south <= y <= north]
         near = street_map.distance_m(np.array(sites).reshape(-1, 2)) <= self.street_reach * spacing_m
-        return [site for site, keep in zip(sites, near, strict=True) if keep]
+        kept = [site for site, keep in zip(sites, near, strict=True) if keep]
+        return _snapped(kept, street_map.features, self.snap_m) if self.snap_m else kept
+
+
+class KMeansSites(_Sites):
+    """Sites in the middle of equal parts of the streets, by k-means: near to the UEs, and with loads as even as can be.
+
+    The density is that of the streets, as UEs have it that move evenly over them.
+    """
+
+    by: Literal["k-means"]
+    count: int = Field(ge=2, le=200)
+    seed: int = Field(0, ge=0)
+
+    def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
+        """Returns the sites from south to north.
+
+        Raises:
+            ConfigError: the map has too few streets.
+        """
+        points = street_map.points(_PIECE_M)
+        if len(points) < self.count:
+            raise ConfigError(
+                f"sites.count: {self.count} sites, but {street_map.name} has {len(points)} pieces of street of "
+                f"{_PIECE_M:g} m",
+                "list the sites, or take a grid",
+            )
+        centres, _ = kmeans2(points, self.count, minit="++", iter=100, rng=stream(self.seed, "sites"))
+        ordered = sorted((round(float(y), 2), round(float(x), 2)) for x, y in centres)
+        return [(x, y) for y, x in ordered]
+
+
+class FileSites(_Sites):
+    """Sites of a file: a CSV with the columns x_m and y_m (trace coordinates), or lon and lat; or GeoJSON's points."""
+
+    by: Literal["file"]
+    path: str
+
+    def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
+        """Returns the sites in the order of the file.
+
+        Raises:
+            DataError: the file is missing, damaged, of another kind, or has a site off the map.
+        """
+        places_m = read_sites(Path(self.path), street_map)
+        for index, place_m in enumerate(places_m):
+            if not _is_on(street_map, place_m):
+                raise DataError(
+                    f"{self.path}: site {index}, {_off(place_m, street_map)}",
+                    "remove it, take a larger map, or check the order of longitude and latitude",
+                )
+        return places_m
 
 
 class ListedSites(_Sites):
@@ -63,20 +124,53 @@ class ListedSites(_Sites):
         Raises:
             ConfigError: one is off the map.
         """
-        west, south, east, north = street_map.bounds_m
-        for index, (x, y) in enumerate(self.positions_m):
-            if not (west <= x <= east and south <= y <= north):
+        for index, place_m in enumerate(self.positions_m):
+            if not _is_on(street_map, place_m):
                 raise ConfigError(
-                    f"sites.positions_m.{index}: ({x:g}, {y:g}) m is off {street_map.name}, which reaches from "
-                    f"({west:g}, {south:g}) to ({east:g}, {north:g}) m",
+                    f"sites.positions_m.{index}: {_off(place_m, street_map)}",
                     "give metres east and north of the map's south-west corner",
                 )
         return list(self.positions_m)
+
+
+def _is_on(street_map: StreetMap, place_m: tuple[float, float]) -> bool:
+    west, south, east, north = street_map.bounds_m
+    return west <= place_m[0] <= east and south <= place_m[1] <= north
+
+
+def _off(place_m: tuple[float, float], street_map: StreetMap) -> str:
+    west, south, east, north = street_map.bounds_m
+    return (
+        f"({place_m[0]:g}, {place_m[1]:g}) m is off {street_map.name}, which reaches from ({west:g}, {south:g}) to "
+        f"({east:g}, {north:g}) m"
+    )
+
+
+def _snapped(sites_m: list[tuple[float, float]], features: MapFeatures, reach_m: float) -> list[tuple[float, float]]:
+    """Moves each site to the nearest mast in reach, or else building, that no site before it has taken."""
+    moved: list[tuple[float, float]] = []
+    for site in sites_m:
+        for places in (features.masts_m, features.centres_m):
+            away_m = np.hypot(*(places - site).T)
+            near = [
+                (round(float(x), 2), round(float(y), 2))
+                for x, y in places[np.argsort(away_m, kind="stable")[: np.count_nonzero(away_m <= reach_m)]]
+            ]
+            free = [place for place in near if place not in moved]
+            if free:
+                site = free[0]
+                break
+        moved.append(site)
+    return moved
 
 
 def _grid_unless_said(sites: object) -> object:
     return {"by": "hexagonal"} | sites if isinstance(sites, dict) else sites
 
 
-SiteRule = Annotated[HexagonalGrid | ListedSites, Field(discriminator="by"), BeforeValidator(_grid_unless_said)]
+SiteRule = Annotated[
+    HexagonalGrid | KMeansSites | FileSites | ListedSites,
+    Field(discriminator="by"),
+    BeforeValidator(_grid_unless_said),
+]
 """How sites are chosen; a grid unless `by` says otherwise."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from sumo_mobility.features import NOTHING, MapFeatures, read_features
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +29,7 @@ class StreetMap:
         net_offset_m: Added to projected coordinates to obtain trace coordinates.
         licence: SPDX id of the map data.
         attribution: To be shown wherever the map is.
+        file: The OpenStreetMap file, if it was made of one: it knows more than streets.
     """
 
     name: str
@@ -35,6 +39,23 @@ class StreetMap:
     net_offset_m: tuple[float, float]
     licence: str
     attribution: str
+    file: Path | None = None
+
+    @cached_property
+    def features(self) -> MapFeatures:
+        """Masts and buildings, of OpenStreetMap's maps only; DataError if the file is damaged."""
+        return NOTHING if self.file is None else read_features(self.file, self.projection, self.net_offset_m)
+
+    def points(self, spacing_m: float) -> Floats:
+        """Points on the lanes' centre lines, no farther than `spacing_m` apart and evenly by length, (N, 2)."""
+        parts = []
+        for line in self.streets:
+            length_m = np.hypot(*np.diff(line, axis=0).T)
+            along_m = np.append(0, length_m.cumsum())
+            count = max(1, int(np.ceil(along_m[-1] / spacing_m)))
+            at_m = (np.arange(count) + 0.5) * along_m[-1] / count
+            parts.append(np.column_stack([np.interp(at_m, along_m, line[:, axis]) for axis in range(2)]))
+        return np.concatenate(parts) if parts else np.empty((0, 2))
 
     def distance_m(self, position_m: Floats) -> Floats:
         """Distance of each position (..., 2) to the nearest lane's centre line, (...); 0 on open ground."""

@@ -47,14 +47,12 @@ class ScenarioCommand(Command):
 
     def _draw(self, preset: Preset) -> Result:
         from py_agent.report.site_plan import write_site_plan
-        from sumo_mobility.features import features_of
-        from sumo_mobility.maps import find_map
         from sumo_mobility.pipeline import load_map
 
         street_map = load_map(preset.mobility.map)
         scenario = Scenario.place(preset, preset.sites.place(street_map))
         out = self.out or Path(f"{preset.id}-sites.png")
-        write_site_plan(out, scenario, street_map, features_of(find_map(preset.mobility.map), street_map))
+        write_site_plan(out, scenario, street_map)
         table = Table("cell", "x, m", "y, m", "azimuth, °", "neighbours")
         data = []
         for index, cell in enumerate(scenario.cells):

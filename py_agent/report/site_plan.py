@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from ns3_scenarios.scenario import Scenario
 from py_agent.report.scene import ScaleBar, best_server, cell_colors
 from sumo_mobility.base.files import replacing
-from sumo_mobility.features import MapFeatures
 from sumo_mobility.streets import StreetMap
 
 _INK, _STREET, _BUILDING, _MUTED = "#1c2330", "#c3c8d1", "#e6e3dd", "#5b6472"
@@ -22,19 +21,19 @@ _ARROW = 0.045
 """Length of a sector's arrow, as a share of the map's greater side."""
 
 
-def write_site_plan(path: Path, scenario: Scenario, street_map: StreetMap, features: MapFeatures) -> None:
+def write_site_plan(path: Path, scenario: Scenario, street_map: StreetMap) -> None:
     """Draws the cells of a scenario on its map.
 
     Args:
         path: Where the PNG goes.
         scenario: The scenario.
-        street_map: Its map.
-        features: Of the map: buildings lie below, masts are crosses.
+        street_map: Its map; buildings lie below, masts are crosses.
 
     Raises:
         StorageError: `path` cannot be written; what was there before is whole.
     """
     west, south, east, north = street_map.bounds_m
+    features = street_map.features
     width_in = min(7.5, 8.5 * (east - west) / (north - south))
     map_in = width_in * (north - south) / (east - west)
     height_in = map_in + 0.75

@@ -14,8 +14,7 @@ from ns3_scenarios.scenario import Preset, Scenario
 from ns3_scenarios.shadowing import shadowing_map
 from ns3_scenarios.urban import obstruction_db, sees
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.features import MapFeatures, features_of
-from sumo_mobility.maps import find_map
+from sumo_mobility.features import MapFeatures
 from sumo_mobility.pipeline import load_map, make_trace
 
 BLOCK = np.array([[40.0, -20.0], [60.0, -20.0], [60.0, 20.0], [40.0, 20.0], [40.0, -20.0]])
@@ -74,11 +73,11 @@ def helsinki(**shadowing: object) -> Scenario:
 def test_streets_near_a_site_see_it_and_streets_far_away_do_not() -> None:
     """Sites 1, 2 and 4 stand on streets or squares; roofs in Helsinki's centre are as high as they are."""
     scenario, streets = helsinki(), load_map("helsinki-centre")
-    features, place_m = features_of(find_map("helsinki-centre"), streets), np.concatenate(streets.streets)
+    place_m = np.concatenate(streets.streets)
     for cell in (scenario.cells[index] for index in (1, 2, 4)):
         site_m = (cell.x_m, cell.y_m)
         away_m = np.hypot(*(place_m - site_m).T)
-        seen = sees(features, site_m, cell.height_m, place_m, scenario.radio.ue_height_m)
+        seen = sees(streets.features, site_m, cell.height_m, place_m, scenario.radio.ue_height_m)
         assert seen[away_m < 50].mean() > 0.9
         assert seen[away_m > 600].mean() < 0.1
     made = shadowing_map(scenario)

@@ -10,7 +10,7 @@ import sumolib.net
 
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.features import UNKNOWN_HEIGHT_M, MapFeatures, read_features
-from sumo_mobility.maps import MapSource, find_map
+from sumo_mobility.maps import find_map
 from sumo_mobility.net import build_net, read_network
 
 TOWN = """<osm version="0.6">
@@ -29,8 +29,7 @@ def features(tmp_path: Path, *tags: str) -> MapFeatures:
     ways = [WAY.format(id=10 + index, tags=tag) for index, tag in enumerate(tags)]
     path = tmp_path / "town.osm"
     path.write_text(TOWN.format(ways="".join(ways)))
-    source = MapSource(name="town", title="town", file=path, sha256=str(tags), source="test")
-    return read_features(source, "+proj=utm +zone=35 +ellps=WGS84 +units=m", (0.0, 0.0))
+    return read_features(path, "+proj=utm +zone=35 +ellps=WGS84 +units=m", (0.0, 0.0))
 
 
 def tag(key: str, value: str) -> str:
@@ -65,7 +64,7 @@ def test_the_masts_of_helsinki_are_where_sumo_puts_them() -> None:
     """Nodes 1682211174 and 3329837193 of OpenStreetMap."""
     source = find_map("helsinki-centre")
     network = read_network(source, build_net(source))
-    found = read_features(source, network.streets.projection, network.streets.net_offset_m)
+    found = network.streets.features
     net = sumolib.net.readNet(str(network.file))
     shift_m = network.shift_m
     expected = [
@@ -83,6 +82,4 @@ def test_a_damaged_map_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.osm"
     path.write_text(TOWN[:300])
     with pytest.raises(DataError, match="not a whole OpenStreetMap file"):
-        read_features(
-            MapSource(name="c", title="c", file=path, sha256="0", source="t"), "+proj=utm +zone=35", (0.0, 0.0)
-        )
+        read_features(path, "+proj=utm +zone=35", (0.0, 0.0))
