@@ -176,7 +176,7 @@ def test_sites_are_a_grid_unless_said_otherwise() -> None:
     )
     with pytest.raises(ConfigError, match=r"sites\.inter_site_distance: unknown key \(did you mean"):
         Preset.parse(data | {"sites": {"inter_site_distance": 500}}, "test")
-    with pytest.raises(ConfigError, match=r"test: sites: .*'hexagonal', 'listed'"):
+    with pytest.raises(ConfigError, match=r"test: sites: .*'hexagonal', 'k-means', 'file', 'listed'"):
         Preset.parse(data | {"sites": {"by": "dice"}}, "test")
 
 
