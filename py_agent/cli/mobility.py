@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import UseAppendAction
+from tyro.conf import Positional, UseAppendAction
 
 from py_agent.cli.command import Result, StageCommand
 from sumo_mobility.base.errors import ConfigError, StorageError
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Mobility(StageCommand):
-    """Make the traces of a run: real streets, SUMO, persistent UEs; and place the sites."""
+    """Make the traces of a run: real streets, SUMO, persistent UEs; and place the sites.
 
+    Or `plot` traces, `export` one for other programs, or `import` floating car data that SUMO wrote elsewhere.
+    """
+
+    action: Positional[Literal["make", "plot", "export", "import"]] = "make"
+    """What to do."""
+    file: Annotated[Positional[Path | None], "file"] = None
+    """plot, export: the trace (.parquet); plot draws all of the run if none is named. import: what `sumo --fcd-output`
+    wrote (.xml, .xml.gz, .csv or .parquet)."""
     preset: str = "helsinki-event-v0"
     """Id of a preset ('mlb scenario list'), or path of a .yaml file."""
     train_traces: int = 3
@@ -49,19 +57,44 @@ class Mobility(StageCommand):
     context.name=uniform; context={name: event, x_share: 0.3}, in YAML; or drivers=SEED, other drivers on the same
     itineraries. Map, UEs, times, seeds and what is not named are held; none: the same trace."""
     out: Path | None = None
-    """With --like: where the trace is written (.parquet). In the traces folder of a run it becomes one of the run."""
+    """With --like and import: where the trace is written (.parquet). In the traces folder of a run it becomes one of
+    the run. plot: where the .png and the .gif go, if not beside the trace. export: a .tcl file of ns-2 movements, which
+    ns-3's Ns2MobilityHelper reads, or a .csv file of waypoints."""
+    begin_s: float | None = None
+    """import: SUMO time at which the trace begins, if not at the first row."""
+    end_s: float | None = None
+    """import: SUMO time at which it ends, if not at the last row."""
 
     def options(self) -> dict[str, Any]:
-        """As of every stage; those of --like belong to none."""
-        return {key: value for key, value in super().options().items() if key not in ("like", "do", "out")}
+        """As of every stage; those of what works on single traces belong to none."""
+        others = ("action", "file", "like", "do", "out", "begin_s", "end_s")
+        return {key: value for key, value in super().options().items() if key not in others}
 
     def execute(self) -> Result:
-        """Makes the traces that are not there yet, or one again."""
+        """Makes the traces that are not there yet, or one again; or works with those that are there."""
+        if self.action != "make":
+            return self._work_with_traces()
+        if self.file is not None:
+            raise ConfigError(f"mlb mobility make: does not take the file {self.file}", "plot, export or import it")
         if self.like is not None:
             return self._again(self.like)
         if self.do or self.out:
             raise ConfigError("--do and --out need --like", "name the trace to make again: --like FILE.parquet")
         return self._traces()
+
+    def _work_with_traces(self) -> Result:
+        from py_agent.cli import traces
+        from py_agent.rundir import RunDirectory
+
+        if self.action == "plot":
+            run = RunDirectory(self.run)
+            files = [self.file] if self.file else run.trace_paths("train") + run.trace_paths("test")
+            return traces.draw(files, self.preset, self.out)
+        if self.file is None:
+            raise ConfigError(f"mlb mobility {self.action}: which file?", f"mlb mobility {self.action} FILE --out FILE")
+        if self.action == "export":
+            return traces.write_for_others(self.file, self.out)
+        return traces.read_of_others(self.file, self.out, self.begin_s, self.end_s)
 
     def _again(self, like: Path) -> Result:
         from sumo_mobility.pipeline import changed_context, make_trace_like

@@ -51,39 +51,46 @@ def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites
         path: Where the PNG goes.
         trace: The trace.
         street_map: Its map.
-        sites_m: Sites in trace coordinates; a UE counts as of the nearest one.
+        sites_m: Sites in trace coordinates, if any; a UE counts as of the nearest one.
 
     Raises:
         StorageError: `path` cannot be written; what was there before is whole.
     """
     west, south, east, north = street_map.bounds_m
-    map_in = min(4.2, 4.6 * (east - west) / (north - south))
+    is_wide = east - west > 2 * (north - south)  # then one map above the other, else beside it
+    map_in = 6.0 if is_wide else min(4.2, 4.6 * (east - west) / (north - south))
     tall_in = map_in * (north - south) / (east - west)
-    height_in = max(tall_in, 3.6) + 1.0
+    across, down = (1, 2) if is_wide else (2, 1)
+    width_in, height_in = across * (map_in + 0.15) + 4.25, max(down * (tall_in + 0.3), 3.9) + 0.7
     with mpl.rc_context(_STYLE), replacing(path) as temporary:
-        figure = Figure(figsize=(2 * map_in + 4.4, height_in), dpi=120)
+        figure = Figure(figsize=(width_in, height_in), dpi=120)
         FigureCanvasAgg(figure)
-        width_in = 2 * map_in + 4.4
+
+        def axes_at(left_in: float, bottom_in: float, wide_in: float, high_in: float) -> Axes:
+            shares = left_in / width_in, bottom_in / height_in, wide_in / width_in, high_in / height_in
+            return figure.add_axes(shares)
+
         figure.text(0.15 / width_in, 1 - 0.12 / height_in, _title(trace), weight="bold", size=11, va="top")
         figure.text(0.15 / width_in, 0.1 / height_in, _credit(trace), size=7, color=_MUTED)
-        bottom = 0.4 / height_in
-        boxes = [(0.15 + k * (map_in + 0.15)) / width_in for k in range(2)]
-        tracks, density = (figure.add_axes((left, bottom, map_in / width_in, tall_in / height_in)) for left in boxes)
-        right = (2 * map_in + 0.95) / width_in
+        tracks = axes_at(0.15, 0.4 + (down - 1) * (tall_in + 0.3), map_in, tall_in)
+        last_in = 0.15 + (across - 1) * (map_in + 0.15)
+        density = axes_at(last_in, 0.4, map_in, tall_in)
+        legend = axes_at(last_in + 0.55 * map_in, 0.27, 0.44 * map_in, 0.07)
         half_in = (height_in - 1.9) / 2
-        population = figure.add_axes((right, 0.55 / height_in, 3.3 / width_in, half_in / height_in))
-        speeds = figure.add_axes((right, (1.35 + half_in) / height_in, 3.3 / width_in, half_in / height_in))
+        population = axes_at(width_in - 3.45, 0.55, 3.3, half_in)
+        speeds = axes_at(width_in - 3.45, 1.35 + half_in, 3.3, half_in)
         _draw_streets(tracks, street_map)
         _draw_tracks(tracks, trace)
         _draw_streets(density, street_map)
-        left = boxes[1] + 0.55 * map_in / width_in
-        legend = figure.add_axes((left, 0.27 / height_in, 0.44 * map_in / width_in, 0.07 / height_in))
         _draw_density(figure, density, legend, trace, street_map)
         for index, (x, y) in enumerate(sites_m):
             for axes in (tracks, density):
                 axes.plot(x, y, "^", color=_color(index), markersize=9, markeredgecolor=_INK, zorder=6)
         _draw_speeds(speeds, trace)
-        _draw_population(population, trace, sites_m)
+        if sites_m:
+            _draw_population(population, trace, sites_m)
+        else:
+            population.set_axis_off()
         figure.savefig(temporary, format="png")
 
 
@@ -141,13 +148,20 @@ def write_animation(path: Path, trace: MobilityTrace, street_map: StreetMap, fra
 
 def _title(trace: MobilityTrace) -> str:
     meta = trace.metadata
-    told = ", ".join(f"{name} {value:g}" for name, value in meta.context_parameters.items() if isinstance(value, float))
+    told = ", ".join(f"{name} {_text(value)}" for name, value in meta.context_parameters.items() if name != "places_m")
     context = f"{meta.context} ({told})" if told else meta.context
     return f"{meta.map_name}, {context}: {trace.ues} UEs, {trace.duration_s:g} s, seed {meta.seed}"
 
 
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "/".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _credit(trace: MobilityTrace) -> str:
-    return f"Map data {trace.metadata.attribution}, {trace.metadata.licence}"
+    meta = trace.metadata
+    return f"Map data {meta.attribution}, {meta.licence}" if meta.projection else "No map: open ground"
 
 
 def _color(index: int) -> str:

@@ -22,7 +22,7 @@ def driving(seconds: int = 40) -> MobilityTrace:
     speed = np.tile([10.0, 0.0], (seconds + 1, 1))
     metadata = TraceMetadata(
         source="test", map_name="cross", licence="ODbL-1.0", attribution="© all", seed=3, context="tide",
-        context_parameters={"strength": 0.5}, bounds_m=BOUNDS_M,
+        context_parameters={"strength": 0.5}, bounds_m=BOUNDS_M, projection="+proj=utm +zone=35",
     )  # fmt: skip
     position_m = np.stack([x_m, np.full_like(x_m, 100.0)], axis=2)
     return MobilityTrace(np.arange(seconds + 1.0), position_m, speed, np.zeros_like(speed), metadata)
