@@ -2,7 +2,8 @@
 
     mobility -> RSRP -> L1 mean -> L3 filter -> event A3 -> serving cell -> SINR -> CQI -> TTIs by packets -> KPIs
 
-It mirrors the ns-3 program with control-region CQI and proportional fair scheduling, without fading and block errors.
+It mirrors the ns-3 program with proportional fair scheduling, without fading. Block errors, which ns-3 knows only where
+CQI are those of the data region, are averages (data_region.py).
 B environments, U UEs, C cells, E neighbour pairs. The loops are compiled when they are first used, which takes some
 seconds, and kept beside the sources.
 """
@@ -19,19 +20,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from cf_augment.physics import interval
 from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
+from cf_augment.physics.data_region import data_region_of
 from cf_augment.physics.handover import Connection, HandoverState
 from cf_augment.physics.links import links_of, receive_interval
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.paper import Paper
-from cf_augment.physics.radio import GRID_S, Radio
+from cf_augment.physics.radio import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.vector_math import LEAST_POWER
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
-FARTHEST_M = 1e7
-"""A coordinate beyond this is refused: it is not on Earth."""
 _CURE = "use backend emulator or ns3"
 _CPU = torch.device("cpu")
 
@@ -71,7 +71,7 @@ class Engine:
     """
 
     def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
-        for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal"), ("cqi", "control")):
+        for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal")):
             value = getattr(scenario.radio, field)
             if value != mirrored:
                 raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", _CURE)
@@ -95,6 +95,7 @@ class Engine:
             reception=host.reception(),
             rules=self.connection.rules,
             queues=self.load.queues,
+            data=data_region_of(scenario),
             slot_s=slots_s[:, 1] - slots_s[:, 0],
             times=np.append(np.append(starts_s, interval_s) - CQI_AGE_S, interval_s) / GRID_S,
             at_once=self.connection.phase_s == 0,

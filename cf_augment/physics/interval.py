@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cf_augment.physics.data_region import DataRegion, new_coupling, pace_in_data_region
 from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
 from cf_augment.physics.links import Links, receive_interval
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
@@ -26,6 +27,7 @@ class Constants(NamedTuple):
     reception: Reception
     rules: Rules
     queues: Queues
+    data: DataRegion
     slot_s: Floats
     """(S,) how long each lasts."""
     times: Floats
@@ -89,11 +91,9 @@ def _sinr_db(reception: Any, received_mw: Any, point: int, u: int, serving: int)
 
 
 @compiled
-def serve_slot(
-    constants: Any, state: Any, begin_db: Any, end_db: Any, duration_s: float, pace: Any, service: Any
-) -> None:
-    """Lets one environment's cells send for `duration_s`, in which the SINR (U,) goes evenly from one to the other."""
-    reception, queues, steps_db = constants.reception, constants.queues, constants.reception.control_step_db
+def pace_in_control_region(constants: Any, begin_db: Any, end_db: Any, pace: Any) -> None:
+    """Fills in the Pace of a slot in which the SINR (U,) goes evenly from one to the other."""
+    reception, queues = constants.reception, constants.queues
     high_db, per_db = np.empty_like(begin_db), np.empty_like(begin_db)
     for u in range(len(begin_db)):
         low_db = begin_db[u] if begin_db[u] < end_db[u] else end_db[u]
@@ -112,12 +112,29 @@ def serve_slot(
             pace.packed[u] += packed * share
             pace.reached[u] = share
     for u in range(len(begin_db)):
-        reached, middle_db = pace.reached[u], _HALF * (begin_db[u] + end_db[u])
+        reached = pace.reached[u]
         pace.late[u] = _ONE - reached if begin_db[u] < end_db[u] and reached > _ZERO else _ZERO
         pace.packed[u] /= reached if reached > _ZERO else _ONE
+
+
+@compiled
+def miss_grants(reception: Any, begin_db: Any, end_db: Any, pace: Any) -> None:
+    """Lets UEs miss grants in the control region, in the middle of a slot."""
+    steps_db = reception.control_step_db
+    for u in range(len(begin_db)):
+        middle_db = _HALF * (begin_db[u] + end_db[u])
         if middle_db < steps_db[-1]:
-            pace.grant_received[u] = reception.grant_received[np.searchsorted(steps_db, middle_db, side="right")]
-    serve(queues, state.serving, pace, state.backlog, duration_s, service)
+            pace.grant_received[u] *= reception.grant_received[np.searchsorted(steps_db, middle_db, side="right")]
+
+
+@compiled
+def serve_slot(
+    constants: Any, state: Any, begin_db: Any, end_db: Any, duration_s: float, pace: Any, service: Any
+) -> None:
+    """Lets one environment's cells send for `duration_s`, in which the SINR (U,) goes evenly from one to the other."""
+    pace_in_control_region(constants, begin_db, end_db, pace)
+    miss_grants(constants.reception, begin_db, end_db, pace)
+    serve(constants.queues, state.serving, pace, state.backlog, duration_s, service)
 
 
 @compiled
@@ -127,8 +144,9 @@ def _run(
 ) -> None:  # fmt: skip
     """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
-    pace = new_pace(ues)
+    pace, queues, coupling = new_pace(ues), constants.queues, new_coupling(len(l1_dbm), ues)
     begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
+    data_db = np.empty(ues, np.float32)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
     for slot in range(slots):
         if slot > 0:
@@ -140,7 +158,15 @@ def _run(
                 if state.serving[u] != source[slot - 1, u]:
                     begin_db[u] = _sinr_db(constants.reception, received_mw, slot, u, state.serving[u])
         sinr_of_serving_db(constants.reception, received_mw, slot + 1, state.serving, end_db)
-        serve_slot(constants, state, begin_db, end_db, constants.slot_s[slot], pace, service)
+        if constants.data.used:
+            pace_in_data_region(
+                constants.data, queues, received_mw[:, slot + 1], state.serving, state.backlog,
+                constants.slot_s[slot], coupling, pace, data_db,
+            )  # fmt: skip
+            miss_grants(constants.reception, begin_db, end_db, pace)
+            serve(queues, state.serving, pace, state.backlog, constants.slot_s[slot], service)
+        else:
+            serve_slot(constants, state, begin_db, end_db, constants.slot_s[slot], pace, service)
         for u in range(ues):
             middle_db[u] = _HALF * (begin_db[u] + end_db[u])
         begin_db, end_db = end_db, begin_db
@@ -150,7 +176,7 @@ def _run(
             if constants.at_once:
                 trigger(rules, state, cio_db)
     sinr_of_serving_db(constants.reception, received_mw, slots + 1, state.serving, end_db)
-    sinr_db[:] = end_db
+    sinr_db[:] = data_db if constants.data.used else end_db
     for c in range(len(l1_dbm)):
         for u in range(ues):
             seen_dbm[u, c] = l1_dbm[c, -1, u]
@@ -207,12 +233,21 @@ def run(
 def warm_up(constants: Any, received_mw: Any, durations_s: Any, state: Any, service: Any, sinr_db: Any) -> None:
     """Serves UEs that receive powers (B, C, 1, U) for some times in turn, of which the last counts."""
     ues = sinr_db.shape[1]
-    pace, sinr = new_pace(ues), np.empty(ues, np.float32)
+    pace, sinr, heard_db = new_pace(ues), np.empty(ues, np.float32), np.empty(ues, np.float32)
+    data, queues = constants.data, constants.queues
     for b in range(len(received_mw)):
         one, bring = state_of(state, b), service_of(service, b)
         sinr_of_serving_db(constants.reception, received_mw[b], 0, one.serving, sinr)
-        for k in range(len(durations_s)):
+        for duration_s in durations_s:
             for values in bring:
                 values[:] = 0
-            serve_slot(constants, one, sinr, sinr, durations_s[k], pace, bring)
-        sinr_db[b] = sinr
+            if data.used:
+                coupling = new_coupling(len(received_mw[b]), ues)
+                pace_in_data_region(
+                    data, queues, received_mw[b, :, 0], one.serving, one.backlog, duration_s, coupling, pace, heard_db
+                )
+                miss_grants(constants.reception, sinr, sinr, pace)
+                serve(queues, one.serving, pace, one.backlog, duration_s, bring)
+            else:
+                serve_slot(constants, one, sinr, sinr, duration_s, pace, bring)
+        sinr_db[b] = heard_db if data.used else sinr

@@ -76,7 +76,7 @@ class Pace(NamedTuple):
 
 
 class Load:
-    """Constant-bit-rate traffic through ns-3's proportional fair scheduler, with CQI from the control region.
+    """Constant-bit-rate traffic through ns-3's proportional fair scheduler.
 
     Args:
         scenario: The scenario.

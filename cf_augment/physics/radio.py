@@ -33,6 +33,8 @@ from ns3_scenarios.shadowing import shadowing_map, sites_of
 
 GRID_S = 0.1
 """Time between the positions that the engine takes; UEs move in straight lines between them."""
+FARTHEST_M = 1e7
+"""A coordinate beyond this is refused: it is not on Earth."""
 
 
 def gauss_nodes(samples: int, groups: int = 1) -> list[float]:

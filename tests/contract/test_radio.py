@@ -109,7 +109,7 @@ def test_round_robin_deals_equal_shares() -> None:
     assert rr.prb_utilization[0] == pytest.approx(20 / 25, abs=0.01)
 
 
-@pytest.mark.parametrize("field", [{"cqi": "pdsch"}, {"scheduler": "rr"}, {"rrc": "real"}])
+@pytest.mark.parametrize("field", [{"scheduler": "rr"}, {"rrc": "real"}])
 def test_the_engine_refuses_what_it_does_not_mirror(field: dict[str, str]) -> None:
     with pytest.raises(
         ConfigError, match=rf"radio\.{next(iter(field))}: the engine has no .*\n.*use backend emulator or ns3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -88,9 +89,11 @@ def test_every_seed_draws_a_network_of_its_own(seed: int) -> None:
 def test_what_a_model_does_not_know_is_left_out_and_said(tmp_path: Path) -> None:
     runs = Runs(PLAN, 0, tmp_path, tmp_path)
     default = case("line-3", LOADS[2], False, "pdsch", 0)
-    assert "engine" not in runs.backends(default)
     assert (default in runs.cases) == any(runs.asked(default, tier) for tier in TIERS)
-    assert any("pdsch" in message for message in runs.lacking["engine"])
+    radio = default.scenario.radio.model_copy(update={"scheduler": "rr"})
+    other = replace(default, load="any", scenario=default.scenario.model_copy(update={"radio": radio}))
+    assert "engine" not in runs.backends(other)
+    assert any("rr" in message for message in runs.lacking["engine"])
 
 
 def test_runs_of_another_scenario_or_seed_are_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
