@@ -24,11 +24,13 @@ class WhatIf:
         engine: The engine of the scenario; its state is neither used nor changed.
 
     Raises:
-        ConfigError: the scenario steers more than CIO.
+        ConfigError: the scenario steers more than CIO, or its CQI is not from the control region.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        if engine.scenario.radio.cqi != "control":
+            raise ConfigError("radio.cqi: the one-step what-if knows CQI from the control region only", "use 'control'")
         if engine.scenario.handover.steer:
             named = ", ".join(engine.scenario.handover.steer)
             raise ConfigError(f"handover.steer: the one-step what-if knows CIO alone, not {named}", "leave it empty")
