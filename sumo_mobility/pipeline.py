@@ -28,7 +28,11 @@ from sumo_mobility.trace import MobilityTrace, TraceMetadata
 from sumo_mobility.walk import walk
 
 CARS_PER_STREET_M = 0.02
-"""Cars on each metre of street that can be a destination, half of them parked, beyond which the streets stand still."""
+"""Cars on each metre of street (of edges that can be a destination, lanes not counted) that a map holds.
+
+In Helsinki's centre, at 0.022, UEs of the uniform context still move at 2 m/s on average after 15 minutes, and SUMO
+takes 0.002 % of them off the streets; at 0.031 they move at 1 m/s and it takes 0.2 %. A crowd jams its quarter sooner.
+"""
 
 
 def load_map(name: str) -> StreetMap:

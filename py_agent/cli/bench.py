@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Bench(Command):
     """Measure what the project promises; exit code 1 if one figure is not reached."""
 
-    suite: Positional[Literal["job", "ns3", "soak", "engine"]] = "job"
+    suite: Positional[Literal["job", "ns3", "soak", "engine", "mobility"]] = "job"
     """job: same seed, same bytes; the engine against ns-3; the bridge; the time of the tests. ns3: what the ns-3
     program costs against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire. soak: 10
     minutes of 21 cells and 100 UEs under random CIOs, three times. engine: environment steps a second of the analytic
-    engine and the emulator beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs."""
+    engine and the emulator beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs. mobility:
+    what traces cost, whether they are sound, and how unevenly each preset's UEs load its cells."""
     quick: bool = False
-    """Minutes instead of hours: measure shorter runs (ns3, soak and engine)."""
+    """Minutes instead of hours: measure shorter runs (all but job)."""
     rrc: Literal["ideal", "real"] = "ideal"
     """Whether RRC messages of soak arrive always and at once, or are sent over the air."""
     preset: str = "helsinki-event-v0"
@@ -49,10 +50,10 @@ class Bench(Command):
         return Result(data, table, ok=all(row["ok"] for row in data))
 
     def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import engine, job, ns3, soak
+        from py_agent.bench import engine, job, mobility, ns3, soak
 
         if self.suite == "job":
             return job.measure(self.preset, self.seed)
         if self.suite == "soak":
             return soak.measure(self.seed, self.quick, self.rrc)
-        return (ns3 if self.suite == "ns3" else engine).measure(self.seed, self.quick)
+        return {"ns3": ns3, "engine": engine, "mobility": mobility}[self.suite].measure(self.seed, self.quick)
