@@ -61,7 +61,7 @@ def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites
     map_in = 6.0 if is_wide else min(4.2, 4.6 * (east - west) / (north - south))
     tall_in = map_in * (north - south) / (east - west)
     across, down = (1, 2) if is_wide else (2, 1)
-    width_in, height_in = across * (map_in + 0.15) + 4.25, max(down * (tall_in + 0.3), 3.9) + 0.7
+    width_in, height_in = across * (map_in + 0.15) + 4.25, max(down * (tall_in + 0.3), 3.9) + 0.9
     with mpl.rc_context(_STYLE), replacing(path) as temporary:
         figure = Figure(figsize=(width_in, height_in), dpi=120)
         FigureCanvasAgg(figure)
@@ -71,12 +71,13 @@ def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites
             return figure.add_axes(shares)
 
         figure.text(0.15 / width_in, 1 - 0.12 / height_in, _title(trace), weight="bold", size=11, va="top")
+        figure.text(0.15 / width_in, 1 - 0.34 / height_in, _parameters(trace), size=8, color=_MUTED, va="top")
         figure.text(0.15 / width_in, 0.1 / height_in, _credit(trace), size=7, color=_MUTED)
         tracks = axes_at(0.15, 0.4 + (down - 1) * (tall_in + 0.3), map_in, tall_in)
         last_in = 0.15 + (across - 1) * (map_in + 0.15)
         density = axes_at(last_in, 0.4, map_in, tall_in)
         legend = axes_at(last_in + 0.55 * map_in, 0.27, 0.44 * map_in, 0.07)
-        half_in = (height_in - 1.9) / 2
+        half_in = (height_in - 2.1) / 2
         population = axes_at(width_in - 3.45, 0.55, 3.3, half_in)
         speeds = axes_at(width_in - 3.45, 1.35 + half_in, 3.3, half_in)
         _draw_streets(tracks, street_map)
@@ -115,8 +116,8 @@ def write_animation(path: Path, trace: MobilityTrace, street_map: StreetMap, fra
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_axes((0.02, 0.28 / height_in, 0.96, map_in / height_in))
         _draw_streets(axes, street_map)
-        heading, told = _title(trace).split(": ", 1)
-        figure.text(0.02, 1 - 0.08 / height_in, heading.split(" (")[0], weight="bold", size=9, va="top")
+        heading, told = _title(trace).split(": ")
+        figure.text(0.02, 1 - 0.08 / height_in, heading, weight="bold", size=9, va="top")
         figure.text(0.02, 1 - 0.25 / height_in, f"{told}; yellow: {_FASTEST_MPS * 3.6:g} km/h", size=7, va="top")
         figure.text(0.02, 0.07 / height_in, _credit(trace), size=6, color=_MUTED)
         clock = figure.text(0.98, 0.07 / height_in, "", size=9, ha="right", animated=True)
@@ -148,9 +149,12 @@ def write_animation(path: Path, trace: MobilityTrace, street_map: StreetMap, fra
 
 def _title(trace: MobilityTrace) -> str:
     meta = trace.metadata
-    told = ", ".join(f"{name} {_text(value)}" for name, value in meta.context_parameters.items() if name != "places_m")
-    context = f"{meta.context} ({told})" if told else meta.context
-    return f"{meta.map_name}, {context}: {trace.ues} UEs, {trace.duration_s:g} s, seed {meta.seed}"
+    return f"{meta.map_name}, {meta.context}: {trace.ues} UEs, {trace.duration_s:g} s, seed {meta.seed}"
+
+
+def _parameters(trace: MobilityTrace) -> str:
+    told = trace.metadata.context_parameters.items()
+    return ", ".join(f"{name} {_text(value)}" for name, value in told if value is not None and name != "places_m")
 
 
 def _text(value: object) -> str:
