@@ -84,7 +84,7 @@ def fill_gaps(grid: Floats) -> tuple[Floats, int]:
     if missing.mean() > FILLED_LIMIT:
         raise SimulatorError(
             f"sumo took UEs off jammed streets in {missing.sum()} of {missing.size} rows, more than {FILLED_LIMIT:.1%}",
-            f"lower mobility.ues (now {ues}) or take a larger map",
+            f"lower mobility.ues (now {ues}), raise mobility.pedestrian_share, take a larger map or a wider crowd",
         )
     if missing.all(axis=0).any():
         raise SimulatorError(f"sumo never had UE {int(missing.all(axis=0).argmax())} of {ues} on the streets")

@@ -71,7 +71,10 @@ class RoadGraph:
         # A lane of no length is where its neighbours meet anyway.
         lines = [line for line in map(_distinct, streets.streets) if _offsets(line)[-1] > _SHORTEST_M]
         if not lines:
-            raise DataError(f"map {streets.name}: no street of any length")
+            raise DataError(
+                f"map {streets.name}: no street of any length, and the causal model draws UEs on streets",
+                "leave the model out: mlb augment --generated-traces 0",
+            )
         begin, end = np.array([line[0] for line in lines]), np.array([line[-1] for line in lines])
         length = np.array([_offsets(line)[-1] for line in lines])
         road_of = _bundles(begin, end, length)
