@@ -72,7 +72,7 @@ def test_loads_are_those_of_the_emulator(offered_bps: float) -> None:
     assert errors_pp[0] <= errors_pp[1] / 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**31),
     offered_bps=st.sampled_from([1.0, 1e5, 1e6, 1e9]),

@@ -30,7 +30,7 @@ def assert_same(one: Episode, other: Episode) -> None:
     assert one.metadata == other.metadata
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**31 - 1), steps=st.integers(2, 9), ues=st.integers(1, 7))
 def test_episode_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int, ues: int) -> None:
     path = tmp_path_factory.mktemp("episode") / "episode.h5"
@@ -39,7 +39,7 @@ def test_episode_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int,
     assert_same(read_episode(path), episode)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), lengths=st.lists(st.integers(2, 6), min_size=1, max_size=4))
 def test_dataset_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, lengths: list[int]) -> None:
     path = tmp_path_factory.mktemp("dataset") / "dataset.h5"

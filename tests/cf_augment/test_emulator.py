@@ -148,7 +148,7 @@ def test_transport_blocks_are_segmented_as_the_standard_does(size_bits: int, blo
     assert found == blocks
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**31),
     model=st.sampled_from(["cbr", "poisson", "on-off", "full-buffer"]),

@@ -43,7 +43,7 @@ def assert_sound(network: Scenario, kpis: StepKpis) -> None:
     assert (kpis.ue_throughput_bps >= 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kind=st.sampled_from(["streets", "on a site", "one place", "far away", "jumps"]),
     seed=st.integers(0, 2**31),
@@ -170,7 +170,7 @@ def test_traffic_that_it_does_not_know_is_refused(traffic: dict[str, object], me
         Engine(scenario(traffic=traffic))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**31))
 def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -33,7 +33,7 @@ def positions(kind: str, ues: int, points: int, seed: int) -> np.ndarray:
     return np.asarray(others[kind])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(PLACES),
     radio=st.sampled_from(MODELS),
@@ -77,7 +77,7 @@ def test_a_ue_out_of_reach_is_connected_and_gets_nothing() -> None:
     assert kpis.ue_throughput_bps[0].tolist() == pytest.approx([200e3, 0.0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     bad=st.sampled_from([np.nan, np.inf, -np.inf, 1.1e7, -1e300]),
     where=st.tuples(st.integers(0, 1), st.integers(0, 10), st.integers(0, 2), st.integers(0, 1)),

@@ -135,7 +135,7 @@ def run_engine(
     return serving, starts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**31),
     time_to_trigger_ms=st.sampled_from(TIMES_TO_TRIGGER_MS[:13]),

@@ -127,7 +127,7 @@ def test_compiled_links_and_torch_lead_to_the_same_kpis(radio: dict[str, Any]) -
             assert np.isclose(one, other, rtol=1e-3, atol=0.02).mean() > 0.97, field.name
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.floats(-30, 30, width=32), st.floats(-1e4, 1e4, width=32), st.floats(-1e4, 1e4, width=32), st.floats(1e-30, 1e30)
 )

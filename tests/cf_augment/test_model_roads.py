@@ -30,7 +30,7 @@ def test_every_lane_leads_on() -> None:
         assert len(GRAPH.successors[road]) == 3 - sides
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(road=st.integers(0, len(GRAPH) - 1), share=st.floats(0, 1), beside_m=st.floats(-1, 1))
 def test_place_and_nearest_are_inverse(road: int, share: float, beside_m: float) -> None:
     offset = share * GRAPH.length_m[road]

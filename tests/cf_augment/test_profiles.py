@@ -37,7 +37,7 @@ def loss_db(loss: dict[str, Any], profile: ProfileName, flat_m: float, **radio: 
     return PathLoss(network, torch.device("cpu")).loss_db(square_km)[0, 0].item()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     mast_m=st.floats(20, 150), ue_m=st.floats(1, 10), flat_m=st.floats(100, 2e4),
     loss=st.sampled_from(["cost231-hata", "small", "large"]),

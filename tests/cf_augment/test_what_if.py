@@ -53,7 +53,7 @@ def test_no_offset_moves_nobody() -> None:
     assert predicted.prb_utilization[0] == pytest.approx(kpis.prb_utilization, abs=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**31), cell=st.integers(0, 4), rise_db=st.floats(0.1, 6))
 def test_raising_all_offsets_into_a_cell_never_takes_ues_from_it(seed: int, cell: int, rise_db: float) -> None:
     # One hop an interval (a time to trigger of 640 ms): with several, a UE may be led on from the cell.

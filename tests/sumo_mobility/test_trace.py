@@ -52,7 +52,7 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.integers(2, 12), st.integers(1, 7), st.sampled_from([0.1, 0.5, 1.0, 3.0]))
 def test_reading_returns_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int, ues: int, step_s: float
@@ -69,7 +69,7 @@ def test_reading_returns_what_was_written(
     assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(-5, 20), st.integers(2, 12))
 def test_positions_between_knots_are_numpys_interpolation(seed: int, time_s: float, steps: int) -> None:
     trace = random_trace(seed, steps, 3)
