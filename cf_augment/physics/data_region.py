@@ -245,7 +245,7 @@ def _pace_at_loads(
         sent[cell] += queues.packets_per_s[u]
         pace.alone[u] = _ttis_alone(data, share, sendings, blocks)
         pace.packed[u] = cost / packets
-        pace.reached[u], pace.late[u], pace.grant_received[u] = 1, 0, 1 - lost / total
+        pace.reached[u], pace.late[u], pace.grant_received[u] = 1, 0, max(0.0, 1 - lost / total)
     for c in range(cells):
         for other in range(cells):
             again[c, other] = 0.0

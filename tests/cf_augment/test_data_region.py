@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cf_augment.fidelity.fluid import FluidBackend
 from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.constants import lte_tables
-from cf_augment.physics.data_region import data_region_of
+from cf_augment.physics.data_region import data_region_of, new_coupling, pace_in_data_region
+from cf_augment.physics.load import Load, new_pace
 from ns3_scenarios.kpis import Backend, Floats
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.trace import MobilityTrace
@@ -70,6 +71,28 @@ def test_loads_are_those_of_the_emulator(offered_bps: float) -> None:
     errors_pp = [100 * abs(utilization(kind(of), walk) - emulated).mean() for kind in (EngineBackend, FluidBackend)]
     assert errors_pp[0] <= 2.5
     assert errors_pp[0] <= errors_pp[1] / 3
+
+
+@settings(max_examples=60)
+@given(interference_db=st.floats(0, 60), offered_bps=st.floats(1e3, 1e6), below_db=st.floats(0, 20))
+def test_what_is_received_is_a_probability(interference_db: float, offered_bps: float, below_db: float) -> None:
+    """Of a UE under a full neighbour every block may be lost: rounding must not make that less than none."""
+    of = network(offered_bps, ues=8)
+    load = Load(of)
+    cells, serving = len(of.cells), np.array([0, 1, 1, 1, 1, 1, 1, 1])
+    received_mw = np.full((cells, 8), 1e-16, np.float32)
+    received_mw[0, 0] = 10 ** (-9 - below_db / 10)
+    received_mw[1, 0] = received_mw[0, 0] * 10 ** (interference_db / 10)
+    received_mw[1, 1:] = 1e-9
+    pace, sinr_db, coupling = new_pace(8), np.empty(8, np.float32), new_coupling(cells, 8)
+    for _ in range(3):
+        pace_in_data_region(
+            data_region_of(of), load.queues, received_mw, serving, np.full(8, 5.0), 0.2, coupling, pace, sinr_db
+        )
+        for values in pace:
+            assert np.isfinite(values).all()
+        assert (pace.grant_received >= 0).all()
+        assert (pace.grant_received <= 1).all()
 
 
 @settings(max_examples=25)
