@@ -83,6 +83,8 @@ TRAFFIC_START_S = 0.5
 NS3_STREAMS, NS3_STREAMS_PER_UE, NS3_STREAMS_PER_CELL = 36, 12, 11
 """Random streams that ns-3 gives to a program's other parts before the phases of the sources (found by their packets'
 times in ns-3 3.44; a test asks ns-3 for them again)."""
+NS3_PATH_LOSS_STREAMS = {"uma": 18, "umi": 16}
+"""More of them, of ThreeGppPropagationLossModel on both channels (found likewise)."""
 NS3_MAC_STREAM, NS3_STREAMS_PER_DEVICE = 27, 3
 """Stream of the first UE's MAC in a network without cells, and from one UE's to the next's, two of LteSpectrumPhy and
 one of LteUeMac (found by the order of RNTIs in ns-3 3.44; a test asks ns-3 for it again)."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cf_augment.fidelity import compare
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.constants import block_bytes, lte_tables
+from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, block_bytes, lte_tables
 from cf_augment.physics.emulator.attachment import connections
 from cf_augment.physics.emulator.config import code_blocks, config_of
 from cf_augment.physics.emulator.rlc import build_pdu, enqueue, receive
@@ -217,24 +217,30 @@ def test_what_it_does_not_mirror_is_refused() -> None:
         EmulatorBackend(network).reset(standing([(1e12, 0.0)]), 1)
 
 
+SAME_AS_NS3: dict[str, dict[str, Any]] = {
+    "overloaded": {"traffic": {"offered_bps": 400e3}},
+    "100 RB": {"radio": {"dl_bandwidth_rb": 100}, "traffic": {"offered_bps": 1.6e6}},
+    "round robin": {"radio": {"scheduler": "rr"}, "traffic": {"offered_bps": 250e3}},
+    "poisson": {"traffic": {"offered_bps": 250e3, "arrivals": {"model": "poisson"}}},
+    "on-off": {"radio": {"scheduler": "rr"}, "traffic": {"offered_bps": 250e3, "arrivals": {"model": "on-off"}}},
+    "full buffer": {"traffic": {"arrivals": {"model": "full-buffer"}}},
+    "uma": {"radio": {"path_loss": {"model": "uma"}}, "traffic": {"offered_bps": 150e3}},
+    "umi, data region": {"radio": {"path_loss": {"model": "umi"}, "cqi": "pdsch"}, "traffic": {"offered_bps": 150e3}},
+}
+"""What the emulator has in common with ns-3 packet by packet; path loss matters since ns-3's models draw streams."""
+
+
 @pytest.mark.ns3
-@pytest.mark.parametrize(
-    ("scheduler", "model", "offered_bps"),
-    [("pf", "cbr", 400e3), ("rr", "cbr", 250e3), ("pf", "poisson", 250e3), ("rr", "on-off", 250e3)],
-)
-def test_it_sends_what_ns3_sends(scheduler: str, model: str, offered_bps: float) -> None:
+@pytest.mark.parametrize("name", SAME_AS_NS3)
+def test_it_sends_what_ns3_sends(name: str) -> None:
     """At 400 kb/s half of the cells are overloaded; UEs ride at up to 31 m/s, and every CIO changes each second."""
-    network = scenario(
-        ues=20,
-        radio={"scheduler": scheduler},
-        traffic={"offered_bps": offered_bps, "arrivals": {"model": model}},
-        episode={"steps": 3},
-    )
+    network = scenario(ues=20, episode={"steps": 3}, **SAME_AS_NS3[name])
     walk, cio_db = moving(network, 7)
     metrics = compare(play(Ns3Backend(network), walk, cio_db), play(EmulatorBackend(network), walk, cio_db))
     assert metrics["serving_agreement"] >= 0.99
     assert metrics["handover_match"] >= 0.95
-    assert metrics["utilization_mae_pp"] <= 0.15
+    # Under the data region's CQI chance decides whether blocks break.
+    assert metrics["utilization_mae_pp"] <= (0.5 if network.radio.cqi == "pdsch" else 0.15)
     assert metrics["throughput_mae_share"] <= 0.02
     assert abs(metrics["served_error_share"]) <= 0.01
 
@@ -258,6 +264,6 @@ def test_it_sends_what_ns3_sends_under_cqi_from_pdsch(tmp_path: Path) -> None:
     rntis = sorted(set(zip(grants["cell"], grants["rnti"], grants["ue"], strict=True)))
     cell_of = {ue: cell for cell, _, ue in rntis}
     serving = np.array([cell_of[ue] for ue in range(20)])
-    order = [ue for _, ue in connections(serving, len(network.cells), 1, 460)]
+    order = [ue for _, ue in connections(serving, NS3_STREAMS_PER_CELL * len(network.cells), 1, 460)]
     for cell in range(len(network.cells)):
         assert [ue for where, _, ue in rntis if where == cell] == [ue for ue in order if serving[ue] == cell]

@@ -6,7 +6,6 @@ from cf_augment.physics.constants import (
     ATTACHMENT_TTIS,
     FRAME_TTIS,
     NS3_MAC_STREAM,
-    NS3_STREAMS_PER_CELL,
     NS3_STREAMS_PER_DEVICE,
     PF_WINDOW_TTIS,
     RA_PREAMBLES,
@@ -19,19 +18,19 @@ from cf_augment.physics.emulator.state import Ints, State
 from cf_augment.physics.emulator.traffic import random_state, uniform
 
 
-def connections(serving: Ints, cells: int, seed: int, end: int) -> list[tuple[int, int]]:
+def connections(serving: Ints, network_streams: int, seed: int, end: int) -> list[tuple[int, int]]:
     """Plays the random access of UEs that attach one after the other (lte-network.cc).
 
     Args:
         serving: (U,) cell that each UE attaches to.
-        cells: Of the network.
+        network_streams: Random streams that ns-3 gives to the cells and the path loss.
         seed: RngRun of ns-3, whose preambles the UEs draw.
         end: TTI by which all are connected.
 
     Returns:
         (TTI, UE) in the order in which a cell gives RNTIs; the TTI is that of the preamble that got an answer.
     """
-    first_stream = NS3_MAC_STREAM + NS3_STREAMS_PER_CELL * cells
+    first_stream = NS3_MAC_STREAM + network_streams
     random = [random_state(first_stream + NS3_STREAMS_PER_DEVICE * ue, seed) for ue in range(len(serving))]
     waiting: dict[int, list[int]] = {}
     for ue in range(len(serving)):
@@ -60,9 +59,9 @@ def _first_preamble(ue: int, ues: int) -> int:
     return SI_START_TTI + max(0, -(-(heard_mib - SI_START_TTI) // SI_PERIOD_TTIS)) * SI_PERIOD_TTIS
 
 
-def attach_all(state: State, serving: Ints, seed: int, now: int) -> None:
+def attach_all(state: State, serving: Ints, network_streams: int, seed: int, now: int) -> None:
     """Connects all UEs as they are in ns-3 at TTI `now`: in the same order, and as long ago."""
-    for tti, ue in connections(serving, len(state.cells), seed, now):
+    for tti, ue in connections(serving, network_streams, seed, now):
         me = state.ues[ue]
         attach(state, ue, serving[ue], now)
         state.candidates[me["bearer"]]["mean_rate"] = (1 - 1 / PF_WINDOW_TTIS) ** (now - tti)

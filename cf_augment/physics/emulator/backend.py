@@ -13,6 +13,7 @@ from cf_augment.physics.constants import (
     CQI_REQUEST_TTIS,
     GAIN_PERIOD_TTIS,
     L1_PERIOD_TTIS,
+    NS3_PATH_LOSS_STREAMS,
     NS3_STREAMS,
     NS3_STREAMS_PER_CELL,
     NS3_STREAMS_PER_UE,
@@ -100,7 +101,7 @@ class EmulatorBackend:
         start = round(TRAFFIC_START_S / TTI_S)
         state.ues["off_ns"] = start * TTI_NS
         if self.scenario.traffic.arrivals.model == "cbr":
-            drawn_before = NS3_STREAMS + NS3_STREAMS_PER_UE * ues + NS3_STREAMS_PER_CELL * len(self.scenario.cells)
+            drawn_before = NS3_STREAMS + NS3_STREAMS_PER_UE * ues + self._network_streams
             phases = uniforms(random_state(drawn_before, seed), ues)
             state.ues["off_ns"] += np.rint(phases * state.ues["interval_ns"]).astype(np.int64)
         elif self.scenario.traffic.arrivals.model != "full-buffer":
@@ -110,7 +111,7 @@ class EmulatorBackend:
             # OnOffApplication of ns-3 3.44 draws its first off time twice, and waits for the second.
             for ue in range(ues):
                 uniforms(state.ues["random"][ue, 1], 1)
-        attach_all(state, state.l3_dbm.argmax(axis=1), seed, start - _SETTLING_TTIS)
+        attach_all(state, state.l3_dbm.argmax(axis=1), self._network_streams, seed, start - _SETTLING_TTIS)
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
@@ -213,6 +214,12 @@ class EmulatorBackend:
             return np.asarray(10 * np.log10(self._running("step()").state.ues["data_sinr"]))
         signal = power_mw[np.arange(len(cell)), cell]
         return np.asarray(10 * np.log10(signal / (power_mw.sum(axis=1) - signal + self._config["noise_mw"])))
+
+    @property
+    def _network_streams(self) -> int:
+        """Random streams that ns-3 gives to the cells and the path loss."""
+        path_loss = NS3_PATH_LOSS_STREAMS.get(self.scenario.radio.path_loss.model, 0)
+        return NS3_STREAMS_PER_CELL * len(self.scenario.cells) + path_loss
 
     def _position_m(self, ttis: Ints) -> Floats:
         """(T, U, 2) positions at TTIs; before the trace begins, the UEs stand."""
