@@ -239,6 +239,11 @@ def _failing(tier: BackendName, made: dict[str, Table]) -> list[Failing]:
 _NO_ENDS = (-math.inf, math.inf)
 
 _REASONS: dict[tuple[str, str], str] = {
+    **dict.fromkeys(
+        (("T0", "serving"), ("T0", "sequences"), ("T1", "serving"), ("T1", "sequences")),
+        "UEs at the edge of coverage, where it was looked into: their links fail at times of ns-3's own, not each 200 "
+        "ms, and their preambles are sent again.",
+    ),
     ("T0", "load control"): "UEs whose SINR crosses -4.4 dB: below it ns-3 sends them nothing, above it a packet of "
     "1000 bytes takes 13 TTIs, and T0 takes the SINR to change evenly in a slot of up to 200 ms and knows the age of "
     "a CQI only on average. Shadowing makes that frequent.",
