@@ -123,19 +123,6 @@ def new_coupling(cells: int, ues: int) -> Any:
 
 
 @compiled
-def _rank(thresholds: Any, value: float) -> int:
-    """Counts thresholds, in rising order, that a value reaches."""
-    low, high = 0, len(thresholds)
-    while low < high:
-        middle = (low + high) // 2
-        if value >= thresholds[middle]:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
 def pace_in_data_region(
     data: Any, queues: Any, received_mw: Any, serving: Any, backlog: Any, duration_s: float, coupling: Any, pace: Any,
     sinr_db: Any,
@@ -204,7 +191,7 @@ def _pace_at_loads(
                 elif (j >> k) & 1:
                     weight[j] = 0.0
             sinr[j] = signal / noise
-            cqi[j] = _rank(data.cqi_sinr, sinr[j])
+            cqi[j] = np.searchsorted(data.cqi_sinr, sinr[j], side="right")
         sinr_db[u] = 0
         for j in range(_STATES):
             sinr_db[u] += load[cell] * weight[j] * 10 * math.log10(sinr[j])
@@ -212,7 +199,7 @@ def _pace_at_loads(
         # What the cell sends for others, when this UE measures.
         busy = min(1.0, max(0.0, load[cell] - coupling.own[u]) / max(1e-9, 1 - coupling.own[u]))
         share[:] = 0.0
-        share[_rank(data.cqi_sinr, signal / data.noise_mw)] = 1 - busy
+        share[np.searchsorted(data.cqi_sinr, signal / data.noise_mw, side="right")] = 1 - busy
         for j in range(_STATES):
             share[cqi[j]] += busy * weight[j]
         _chain(coupling, cell, strongest, following)
@@ -225,7 +212,9 @@ def _pace_at_loads(
                 continue
             modulation = data.modulation[q]
             for j in range(_STATES):
-                information[j] = data.information[modulation, _rank(data.information_sinr[modulation], sinr[j])]
+                information[j] = data.information[
+                    modulation, np.searchsorted(data.information_sinr[modulation], sinr[j], side="right")
+                ]
                 failure[j] = weight[j] * data.block_error[q, 0, int(information[j] * _GRID)]
             sendings[q], broken_all = _sendings(data, q, information, failure, following)
             part = share[q] / reached
