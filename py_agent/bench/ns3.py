@@ -112,8 +112,12 @@ def _loops_s(count: int) -> float:
     """Wall-clock time of `count` processes that count at once."""
     begin_s = time.perf_counter()
     loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range(count)]
-    for loop in loops:
-        loop.wait(_LOOP_TIMEOUT_S)
+    try:
+        for loop in loops:
+            loop.wait(_LOOP_TIMEOUT_S)
+    finally:
+        for loop in loops:
+            loop.kill()
     return time.perf_counter() - begin_s
 
 

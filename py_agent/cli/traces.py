@@ -24,6 +24,8 @@ def draw(files: list[Path], preset: str, out: Path | None) -> Result:
     from py_agent.report.mobility_picture import write_animation, write_picture
     from sumo_mobility.pipeline import load_map
 
+    if out is not None and len(files) > 1:
+        raise ConfigError(f"mlb mobility plot: --out for {len(files)} traces", "name one trace, or leave --out away")
     chosen = Preset.load(preset)
     table, data = Table(Column("picture", overflow="fold"), Column("animation", overflow="fold")), []
     for file in files:

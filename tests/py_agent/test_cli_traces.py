@@ -33,6 +33,8 @@ def test_all_traces_of_a_run_are_drawn(made: Path) -> None:
             assert picture.format == "PNG"
             assert animation.n_frames == 101
     json.dumps(data)
+    with pytest.raises(ConfigError, match="--out for 2 traces"):
+        parse(["mobility", "plot", "--run", str(made), "--out", str(made / "one.png")]).execute()
 
 
 def test_what_is_exported_is_the_trace(made: Path, tmp_path: Path) -> None:
