@@ -18,6 +18,13 @@ from sumo_mobility.sumo import run_sumo
 FILLED_LIMIT = 0.005
 """Share of rows that may be held over gaps; beyond it the streets are jammed and the trace is refused."""
 
+_STUCK_S = 600
+"""A car that has waited for so long is taken off the road.
+
+SUMO's default of 300 s does so in jams that would dissolve: of 300 cars in Helsinki's centre, 30 min, a crowd, with
+three seeds 0.18 %, 0.005 % and 0.14 % of the rows; here 0.0004 %, 0 and 0.
+"""
+
 
 def simulate(
     routes: Path,
@@ -46,7 +53,7 @@ def simulate(
         "sumo",
         ["--net-file", str(network.file), "--route-files", str(routes), "--step-length", "1",
          "--end", f"{config.settle_s + config.duration_s + 1:.0f}", "--seed", str(derive(drivers, "sumo")),
-         "--pedestrian.model", "nonInteracting",
+         "--pedestrian.model", "nonInteracting", "--time-to-teleport", str(_STUCK_S),
          "--fcd-output", str(output), "--fcd-output.attributes", "x,y,speed,angle",
          "--device.fcd.begin", f"{config.settle_s:.0f}", "--step-log.period", "20", "--no-warnings"],
         timeout_s=60 + 2 * (config.settle_s + config.duration_s),

@@ -15,12 +15,14 @@ from ns3_scenarios.scenario import Preset, Scenario, preset_ids
 from py_agent.bench.measurement import Measurement
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.base.seeds import derive
-from sumo_mobility.contexts import Context, Event, MobilityConfig
+from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites
 from sumo_mobility.pipeline import load_map, make_trace, make_traces
-from sumo_mobility.sites import HexagonalGrid
+from sumo_mobility.sites import HexagonalGrid, ListedSites
 from sumo_mobility.trace import MobilityTrace
 
 _CROWD = Event(x_share=0.65, y_share=0.6, stay_s=(120.0, 600.0))
+_LARGE_CROWD = _CROWD.model_copy(update={"radius_m": 500.0})
+"""For 600 UEs, half of them in cars; at 150 m those jam."""
 _NEAR_STREET_M = 5.0
 
 
@@ -59,11 +61,12 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
         quick: One trace a context instead of ten; smaller and shorter traces for cost and soundness.
     """
     yield from _presets(seed, 1 if quick else 10)
+    yield from _long_line(seed, 1 if quick else 10)
     yield from _imbalance(seed, 1 if quick else 10)
     yield from _chain(seed, *((60, 120) if quick else (300, 1800)))
     ues, duration_s = (100, 120) if quick else (1000, 3600)
     config = _config("berlin-adlershof", ues, duration_s, pedestrian_share=0.5)
-    spent_s, trace = _timed(config, _CROWD, seed)
+    spent_s, trace = _timed(config, _LARGE_CROWD, seed)
     what = f"Berlin-Adlershof, {ues} UEs, half of them on foot, {duration_s / 60:g} min"
     yield Measurement(f"{what}: wall time", spent_s, "s", 300)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -85,6 +88,21 @@ def _presets(seed: int, traces: int) -> Iterator[Measurement]:
             yield Measurement(f"{what}: Jain over cells", _mean(demand, "jain"), "", None)
             changes = _mean(demand, "changes_per_minute")
             yield Measurement(f"{what}: best-cell changes", changes, "per UE-min", least, more_is_better=True)
+
+
+def _long_line(seed: int, traces: int) -> Iterator[Measurement]:
+    """What the walk of `line3-*` offers at most: all UEs go right, on a line of sites that does not end before them."""
+    preset, sites = Preset.load("line3-right-right-left-v0"), 12
+    places_m = tuple((250.0 + 500 * site, 250.0) for site in range(sites))
+    context = Sites(behaviors=("right",) * (sites - 3) + ("none",) * 3, places_m=places_m)
+    mobility = preset.mobility.model_copy(update={"map": f"open:{500 * sites}x500"})
+    listed = ListedSites(by="listed", positions_m=places_m)
+    preset = preset.model_copy(update={"mobility": mobility, "sites": listed})
+    scenario = Scenario.place(preset, listed.place(load_map(mobility.map)))
+    jobs = [(context, derive(seed, "line", i)) for i in range(traces)]
+    demand = [CellDemand.of(scenario, trace) for trace in make_traces(mobility, jobs)]
+    changes = _mean(demand, "changes_per_minute")
+    yield Measurement("line of 12 sites, all go right: best-cell changes", changes, "per UE-min", None)
 
 
 def _imbalance(seed: int, traces: int) -> Iterator[Measurement]:
