@@ -15,10 +15,13 @@ from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.features import MapFeatures
 from sumo_mobility.site_files import read_sites
-from sumo_mobility.streets import StreetMap
+from sumo_mobility.streets import Floats, StreetMap
+from sumo_mobility.trace import MobilityTrace
 
 _PIECE_M = 10.0
 """Of a street, a point for k-means."""
+_EVERY_S = 10.0
+"""Of a trace, a point a UE for k-means."""
 
 
 class _Sites(Contract):
@@ -62,27 +65,28 @@ class HexagonalGrid(_Sites):
 
 
 class KMeansSites(_Sites):
-    """Sites in the middle of equal parts of the streets, by k-means: near to the UEs, and with loads as even as can be.
-
-    The density is that of the streets, as UEs have it that move evenly over them.
-    """
+    """Sites in the middle of equal parts of the UEs, by k-means: near to them, and with loads as even as can be."""
 
     by: Literal["k-means"]
     count: int = Field(ge=2, le=200)
+    traces: tuple[str, ...] = ()
+    """Files (.parquet) of traces, whose UEs are meant. None: UEs that move evenly over the streets."""
     seed: int = Field(0, ge=0)
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites from south to north.
 
         Raises:
-            ConfigError: the map has too few streets.
+            ConfigError: the map has too few streets, or the UEs stand on too few spots.
+            DataError: a trace cannot be read, or is one of another map.
         """
-        points = street_map.points(_PIECE_M)
-        if len(points) < self.count:
+        points, what = street_map.points(_PIECE_M), f"{street_map.name} has {{}} pieces of street of {_PIECE_M:g} m"
+        if self.traces:
+            points = np.concatenate([_seen(Path(path), street_map) for path in self.traces])
+            what = "the UEs of sites.traces are seen on {} spots"
+        if (found := len(np.unique(points, axis=0))) < self.count:
             raise ConfigError(
-                f"sites.count: {self.count} sites, but {street_map.name} has {len(points)} pieces of street of "
-                f"{_PIECE_M:g} m",
-                "list the sites, or take a grid",
+                f"sites.count: {self.count} sites, but {what.format(found)}", "list the sites, or take a grid"
             )
         centres, _ = kmeans2(points, self.count, minit="++", iter=100, rng=stream(self.seed, "sites"))
         ordered = sorted((round(float(y), 2), round(float(x), 2)) for x, y in centres)
@@ -131,6 +135,17 @@ class ListedSites(_Sites):
                     "give metres east and north of the map's south-west corner",
                 )
         return list(self.positions_m)
+
+
+def _seen(path: Path, street_map: StreetMap) -> Floats:
+    """(N, 2) where the UEs of a trace are, every _EVERY_S."""
+    trace = MobilityTrace.read(path)
+    if trace.metadata.map_name != street_map.name:
+        raise DataError(
+            f"sites.traces: {path} is a trace on {trace.metadata.map_name}, not on {street_map.name}",
+            "name traces of the preset's map",
+        )
+    return trace.position_m[:: max(1, round(_EVERY_S / trace.step_s))].reshape(-1, 2)
 
 
 def _is_on(street_map: StreetMap, place_m: tuple[float, float]) -> bool:

@@ -13,6 +13,7 @@ from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.pipeline import load_map
 from sumo_mobility.sites import FileSites, HexagonalGrid, KMeansSites
 from sumo_mobility.streets import StreetMap
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 CROSS = StreetMap(
     "cross",
@@ -47,6 +48,24 @@ def test_k_means_shares_the_streets_equally() -> None:
     share = np.bincount(np.linalg.norm(points[:, None] - sites, axis=2).argmin(axis=1), minlength=4)
     assert share.min() >= 30
     assert KMeansSites(by="k-means", count=4).place(CROSS) == [tuple(site) for site in sites]  # by seed
+
+
+def test_k_means_follows_the_ues_of_traces(tmp_path: Path) -> None:
+    crowds_m, seed = np.array([[100.0, 200.0], [500.0, 900.0]]), np.random.default_rng(0)
+    for name, map_name, spread_m in (("crowds", "cross", 20.0), ("one-spot", "cross", 0.0), ("abroad", "field", 20.0)):
+        position_m = np.repeat(crowds_m, (10, 30), axis=0) + spread_m * seed.standard_normal((31, 40, 2))
+        metadata = TraceMetadata(
+            source="test", map_name=map_name, licence="", attribution="", seed=0, context="uniform",
+            bounds_m=CROSS.bounds_m,
+        )  # fmt: skip
+        still = np.zeros(position_m.shape[:2])
+        MobilityTrace(np.arange(31.0), position_m, still, still, metadata).write(tmp_path / f"{name}.parquet")
+    rule = KMeansSites(by="k-means", count=2, traces=(str(tmp_path / "crowds.parquet"),))
+    assert np.array(rule.place(CROSS)) == pytest.approx(crowds_m, abs=12)
+    with pytest.raises(ConfigError, match=r"sites\.count: 3 sites, but the UEs of sites\.traces are seen on 2 spots"):
+        KMeansSites(by="k-means", count=3, traces=(str(tmp_path / "one-spot.parquet"),)).place(CROSS)
+    with pytest.raises(DataError, match=r"is a trace on field, not on cross"):
+        KMeansSites(by="k-means", count=2, traces=(str(tmp_path / "abroad.parquet"),)).place(CROSS)
 
 
 @pytest.mark.sumo
