@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.data_region import DataRegion, new_coupling, pace_in_data_region
 from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
-from cf_augment.physics.links import Links, receive_interval
+from cf_augment.physics.links import Links
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
 from cf_augment.physics.radio import Reception
+from cf_augment.physics.receive import receive_interval
 from cf_augment.physics.vector_math import compiled, log10
 from ns3_scenarios.kpis import Floats
 
