@@ -122,23 +122,21 @@ def state_of(state: Any, b: int) -> Any:
 def measure(rules: Any, state: Any, l1_dbm: Any, period: int, cio_db: Any, hysteresis_db: Any) -> None:
     """Takes one L1 measurement of (C, K, U) and evaluates the event under CIO (E,) and hysteresis (C,)."""
     ues = len(state.serving)
-    strongest, second = np.full(ues, _NOTHING_DBM), np.full(ues, _NOTHING_DBM)
+    other_dbm, serving = np.full(ues, _NOTHING_DBM), state.serving.astype(np.int32)
     for c in range(len(l1_dbm)):
-        filtered, new = state.l3_dbm[c], l1_dbm[c, period]
+        filtered, new, this = state.l3_dbm[c], l1_dbm[c, period], np.int32(c)
         for u in range(ues):
             filtered[u] = _OLD * filtered[u] + _NEW * new[u]
         for u in range(ues):
-            value = np.float32(filtered[u])
-            weaker = value if value < strongest[u] else strongest[u]
-            second[u] = weaker if weaker > second[u] else second[u]
-            strongest[u] = value if value > strongest[u] else strongest[u]
+            value, other = np.float32(filtered[u]), other_dbm[u]
+            value = value if serving[u] != this else _NOTHING_DBM
+            other_dbm[u] = value if value > other else other
     reach_db = cio_db.max() - rules.offset_db - hysteresis_db.min() + _HALF_DB
     for u in range(ues):
         cell, entered, due = state.serving[u], False, False
         own_dbm = state.l3_dbm[cell, u]
-        other_dbm = strongest[u] if own_dbm < strongest[u] else second[u]
         # Most UEs are far from the border.
-        if state.entered[u] or other_dbm + reach_db > own_dbm:
+        if state.entered[u] or other_dbm[u] + reach_db > own_dbm:
             own_dbm += rules.offset_db
             for pair in range(rules.first[cell], rules.first[cell + 1]):
                 neighbor = rules.neighbors[pair]

@@ -67,18 +67,17 @@ class Seen(NamedTuple):
 @compiled
 def sinr_of_serving_db(reception: Any, received_mw: Any, point: int, serving: Any, sinr_db: Any) -> None:
     """Fills in the SINR (U,) of the control region, in which every cell transmits, from powers (C, P, U)."""
-    ues = len(serving)
-    signal, others, cell = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.int32)
-    for u in range(ues):
-        signal[u], others[u], cell[u] = 0, reception.noise_mw, serving[u]
+    ues, cell = len(serving), serving.astype(np.int32)
+    others = np.full(ues, reception.noise_mw)
     for c in range(len(received_mw)):
         power, this = received_mw[c, point], np.int32(c)
         for u in range(ues):
-            own = power[u] if cell[u] == this else _ZERO
-            signal[u] += own
-            others[u] += power[u] - own
+            other = power[u]
+            others[u] += other if cell[u] != this else _ZERO
     for u in range(ues):
-        sinr_db[u] = _TEN * (log10(signal[u]) - log10(others[u]))
+        sinr_db[u] = received_mw[serving[u], point, u]
+    for u in range(ues):
+        sinr_db[u] = _TEN * (log10(sinr_db[u]) - log10(others[u]))
 
 
 @compiled

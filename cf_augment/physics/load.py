@@ -221,11 +221,12 @@ def _water_level(need: Any, serving: Any, cell_need: Any, capacity: float) -> An
 
     From the equal share upwards: who needs less than the level leaves the rest to the others, until none does.
     """
-    level = np.zeros(len(cell_need))
-    rest, hungry = np.zeros(len(cell_need)), np.zeros(len(cell_need), np.int64)
-    more = False
+    level, more = np.zeros(len(cell_need)), False
     for cell in range(len(cell_need)):
         more |= cell_need[cell] > capacity
+    if not more:
+        return level
+    rest, hungry = np.empty(len(cell_need)), np.empty(len(cell_need), np.int64)
     while more:
         rest[:] = capacity
         hungry[:] = 0
