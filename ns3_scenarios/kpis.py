@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import Mobility, MobilityTrace
 
 Floats = NDArray[np.float64]
 
@@ -128,11 +128,12 @@ class Backend(Protocol):
 
     scenario: Scenario
 
-    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+    def reset(self, trace: Mobility, seed: int) -> StepKpis:
         """Starts an episode, runs the warm-up with all CIO at 0 dB and the scenario's hysteresis and time
         to trigger, and returns the KPIs at trace time 0.
 
-        `seed` feeds the network's own randomness (packet phases, random access), not the mobility.
+        `seed` feeds the network's own randomness (packet phases, random access), not the mobility. Where the UEs are
+        in an interval, live traffic is asked at its beginning; it gives the KPIs of its trace, bit for bit.
         """
         ...
 
@@ -154,6 +155,9 @@ class Backend(Protocol):
 
         Returns:
             The KPIs of the H steps of each branch, equal to those that step() would return.
+
+        Raises:
+            ConfigError: the traffic is live; there is one SUMO, and it cannot be copied.
         """
         ...
 
@@ -200,12 +204,17 @@ def checked_control(scenario: Scenario, control: Floats) -> Floats:
     return checked
 
 
-def checked_branches(scenario: Scenario, control: Floats, steps_left: int) -> Floats:
+def checked_branches(scenario: Scenario, trace: Mobility, control: Floats, steps_left: int) -> Floats:
     """Returns what Backend.branch takes as float64 (K, H, N).
 
     Raises:
-        ConfigError: wrong shape, more steps than the episode has left, or what checked_control refuses.
+        ConfigError: live traffic, wrong shape, more steps than the episode has left, or what checked_control refuses.
     """
+    if not isinstance(trace, MobilityTrace):
+        raise ConfigError(
+            "branch: the traffic is live, and SUMO cannot be copied",
+            "branch on the offline trace: make_env without live, or trace() of what was driven",
+        )
     shape = np.shape(control)
     if len(shape) != 3 or 0 in shape:
         raise ConfigError(f"branch: control of shape {shape}, but (branches, steps, values of a step) is needed")
@@ -214,7 +223,7 @@ def checked_branches(scenario: Scenario, control: Floats, steps_left: int) -> Fl
     return checked_control(scenario, control)
 
 
-def check_trace(scenario: Scenario, trace: MobilityTrace) -> None:
+def check_trace(scenario: Scenario, trace: Mobility) -> None:
     """Raises DataError if the trace has other UEs than the scenario, or is shorter than its episode."""
     if trace.ues != scenario.mobility.ues:
         raise DataError(f"trace: {trace.ues} UEs, but mobility.ues of {scenario.id} is {scenario.mobility.ues}")

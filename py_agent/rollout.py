@@ -8,6 +8,7 @@ from cf_augment.dataset import Episode, EpisodeMetadata
 from py_agent.env.env import MlbEnv
 from py_agent.policies.base import Policy
 from sumo_mobility.base.seeds import derive
+from sumo_mobility.trace import MobilityTrace
 
 
 def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: int = 0) -> Episode:
@@ -31,4 +32,6 @@ def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: i
         observation, _, _, truncated, info = env.step(action)
         kpis.append(info["kpis"])
         actions.append(action)
-    return Episode.from_kpis(env.scenario, env.traces[trace], kpis, np.stack(actions), metadata)
+    mobility = env.traces[trace]
+    driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
+    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata)

@@ -27,6 +27,8 @@ from sumo_mobility.sumo import sumo_version
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 from sumo_mobility.walk import walk
 
+LIVE_SOURCE = "sumo-live"
+"""Source of the traces that LiveTraffic has driven."""
 CARS_PER_STREET_M = 0.02
 """Cars on each metre of street (of edges that can be a destination, lanes not counted) that a map holds.
 
@@ -48,6 +50,18 @@ def load_map(name: str) -> StreetMap:
         SimulatorError: netconvert died.
     """
     return OpenGround.find(name).streets if is_open(name) else _network(find_map(name)).streets
+
+
+def road_network(name: str) -> RoadNetwork:
+    """Returns the streets of a map as SUMO has them; see `load_map`.
+
+    Raises:
+        ConfigError: the map is open ground, or as `load_map`.
+        DataError, StorageError, SimulatorError: as `load_map`.
+    """
+    if is_open(name):
+        raise ConfigError(f"mobility.map: SUMO has no streets on '{name}'", "take a map with streets")
+    return _network(find_map(name))
 
 
 def make_trace(config: MobilityConfig, context: Context, seed: int, drivers: int | None = None) -> MobilityTrace:
@@ -163,6 +177,8 @@ class _Do(Contract):
 
 def _cause(path: Path, metadata: TraceMetadata) -> tuple[MobilityConfig, Context, int]:
     """The arguments that made a trace."""
+    if metadata.source == LIVE_SOURCE:
+        raise DataError(f"{path}: was driven live, and what it was told is not known", "take a trace of 'mlb mobility'")
     context = {"name": metadata.context, **metadata.context_parameters}
     settings = dict(metadata.settings)
     drivers = settings.pop("drivers", None)
@@ -197,45 +213,56 @@ def _make_trace(
         streets, source, versions = ground.streets, "walk", {"numpy": importlib.metadata.version("numpy")}
         grid, filled = _observed(walk(ground, config, context, seed, drivers))[int(config.settle_s) :], 0
     else:
-        network = _network(find_map(config.map))
-        streets, source = network.streets, "sumo"
-        versions = {
-            "sumo": sumo_version(),
-            "osmium": importlib.metadata.version("osmium"),
-            "map_sha256": network.source.sha256,
-        }
-        grid, filled = _drive(network, config, context, seed, drivers, on_step)
+        network = road_network(config.map)
+        streets, source, versions = network.streets, "sumo", sumo_versions(network)
+        with ScratchDirectory() as scratch:
+            routes, _ = routed(network, config, context, seed, drivers, scratch.path)
+            grid, filled = simulate(routes, network, config, drivers, on_step)
+    metadata = described(streets, config, context, seed, drivers)
     return MobilityTrace(
         time_s=np.arange(len(grid), dtype=np.float64),
         position_m=grid[..., :2],
         speed_mps=grid[..., 2],
         heading_deg=grid[..., 3],
-        metadata=TraceMetadata(
-            source=source,
-            map_name=streets.name,
-            licence=streets.licence,
-            attribution=streets.attribution,
-            seed=seed,
-            context=context.name,
-            context_parameters=context.model_dump(mode="json", exclude={"name"}),
-            settings=config.model_dump(mode="json", exclude={"train_contexts", "test_contexts"}) | {"drivers": drivers},
-            bounds_m=streets.bounds_m,
-            projection=streets.projection,
-            net_offset_m=streets.net_offset_m,
-            rows_filled=filled,
-            versions=versions,
-        ),
+        metadata=metadata.model_copy(update={"source": source, "versions": versions, "rows_filled": filled}),
     )
 
 
-def _drive(
-    network: RoadNetwork,
-    config: MobilityConfig,
-    context: Context,
-    seed: int,
-    drivers: int,
-    on_step: Callable[[float], None] | None,
-) -> tuple[Floats, int]:
+def sumo_versions(network: RoadNetwork) -> dict[str, str]:
+    """What a trace on these streets depends on besides its settings."""
+    return {
+        "sumo": sumo_version(),
+        "osmium": importlib.metadata.version("osmium"),
+        "map_sha256": network.source.sha256,
+    }
+
+
+def described(streets: StreetMap, config: MobilityConfig, context: Context, seed: int, drivers: int) -> TraceMetadata:
+    """Metadata of a trace with these causes; its source, versions and filled rows are left to be said."""
+    return TraceMetadata(
+        source="",
+        map_name=streets.name,
+        licence=streets.licence,
+        attribution=streets.attribution,
+        seed=seed,
+        context=context.name,
+        context_parameters=context.model_dump(mode="json", exclude={"name"}),
+        settings=config.model_dump(mode="json", exclude={"train_contexts", "test_contexts"}) | {"drivers": drivers},
+        bounds_m=streets.bounds_m,
+        projection=streets.projection,
+        net_offset_m=streets.net_offset_m,
+    )
+
+
+def routed(
+    network: RoadNetwork, config: MobilityConfig, context: Context, seed: int, drivers: int, folder: Path
+) -> tuple[Path, list[demand.Itinerary]]:
+    """Draws the UEs' itineraries and finds their ways; returns SUMO's routes, a file in `folder`, and the itineraries.
+
+    Raises:
+        ConfigError: the context does not fit the map, or its streets do not hold so many cars.
+        SimulatorError: duarouter failed.
+    """
     plans = demand.itineraries(demand.street_places(network), config, context, seed, drivers)
     cars, street_m = sum(not plan.walks for plan in plans), float(network.length_m.sum())
     if cars > (most := int(CARS_PER_STREET_M * street_m)):
@@ -244,11 +271,10 @@ def _drive(
             f"{most} before they jam",
             "lower mobility.ues, raise mobility.pedestrian_share, or take a larger map",
         )
-    with ScratchDirectory() as scratch:
-        trips, routes = scratch.path / "trips.xml", scratch.path / "routes.xml"
-        demand.write_trips(trips, network, plans)
-        demand.route(trips, routes, network, drivers)
-        return simulate(routes, network, config, drivers, on_step)
+    trips, routes = folder / "trips.xml", folder / "routes.xml"
+    demand.write_trips(trips, network, plans)
+    demand.route(trips, routes, network, drivers)
+    return routes, plans
 
 
 def _observed(position_m: Floats) -> Floats:

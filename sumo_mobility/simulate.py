@@ -26,6 +26,21 @@ three seeds 0.18 %, 0.005 % and 0.14 % of the rows; here 0.0004 %, 0 and 0.
 """
 
 
+def traffic_options(routes: Path, network: RoadNetwork, drivers: int) -> list[str]:
+    """Options of `sumo` that decide how the UEs move, in steps of 1 s.
+
+    Args:
+        routes: The routed UEs.
+        network: The streets.
+        drivers: Seed of SUMO's own random choices.
+    """
+    return [
+        "--net-file", str(network.file), "--route-files", str(routes), "--step-length", "1",
+        "--seed", str(derive(drivers, "sumo")), "--pedestrian.model", "nonInteracting",
+        "--time-to-teleport", str(_STUCK_S), "--no-warnings",
+    ]  # fmt: skip
+
+
 def simulate(
     routes: Path,
     network: RoadNetwork,
@@ -51,11 +66,9 @@ def simulate(
     output = routes.with_name("fcd.parquet")
     run_sumo(
         "sumo",
-        ["--net-file", str(network.file), "--route-files", str(routes), "--step-length", "1",
-         "--end", f"{config.settle_s + config.duration_s + 1:.0f}", "--seed", str(derive(drivers, "sumo")),
-         "--pedestrian.model", "nonInteracting", "--time-to-teleport", str(_STUCK_S),
+        [*traffic_options(routes, network, drivers), "--end", f"{config.settle_s + config.duration_s + 1:.0f}",
          "--fcd-output", str(output), "--fcd-output.attributes", "x,y,speed,angle",
-         "--device.fcd.begin", f"{config.settle_s:.0f}", "--step-log.period", "20", "--no-warnings"],
+         "--device.fcd.begin", f"{config.settle_s:.0f}", "--step-log.period", "20"],
         timeout_s=60 + 2 * (config.settle_s + config.duration_s),
         on_step=on_step,
     )  # fmt: skip
@@ -88,14 +101,19 @@ def fill_gaps(grid: Floats) -> tuple[Floats, int]:
     """
     missing = np.isnan(grid[..., 0])
     ues = grid.shape[1]
-    if missing.mean() > FILLED_LIMIT:
-        raise SimulatorError(
-            f"sumo took UEs off jammed streets in {missing.sum()} of {missing.size} rows, more than {FILLED_LIMIT:.1%}",
-            f"lower mobility.ues (now {ues}), raise mobility.pedestrian_share, take a larger map or a wider crowd",
-        )
+    check_filled(int(missing.sum()), missing.size, ues)
     if missing.all(axis=0).any():
         raise SimulatorError(f"sumo never had UE {int(missing.all(axis=0).argmax())} of {ues} on the streets")
     return hold(grid)
+
+
+def check_filled(missing: int, rows: int, ues: int) -> None:
+    """Raises SimulatorError if more than FILLED_LIMIT of the rows of a grid are missing."""
+    if missing > FILLED_LIMIT * rows:
+        raise SimulatorError(
+            f"sumo took UEs off jammed streets in {missing} of {rows} rows, more than {FILLED_LIMIT:.1%}",
+            f"lower mobility.ues (now {ues}), raise mobility.pedestrian_share, take a larger map or a wider crowd",
+        )
 
 
 def hold(grid: Floats) -> tuple[Floats, int]:

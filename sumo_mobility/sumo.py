@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
@@ -46,13 +48,72 @@ def sumo_version() -> str:
         raise DependencyError("SUMO is not installed", _CURE) from None
 
 
+class SumoProcess:
+    """A running program of SUMO's; it ends with close(), when this is dropped, and with the thread that made it.
+
+    Args:
+        program: "netconvert", "duarouter" or "sumo".
+        arguments: Its command line.
+
+    Raises:
+        DependencyError: SUMO is not installed.
+    """
+
+    def __init__(self, program: str, arguments: list[str]) -> None:
+        home = sumo_home()
+        proj = str(home / "data" / "proj")
+        environment = os.environ | {"SUMO_HOME": str(home), "PROJ_LIB": proj, "PROJ_DATA": proj}
+        self._program = program
+        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._child = subprocess.Popen(
+            [str(home / "bin" / program), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout,
+            stderr=self._stderr,
+            preexec_fn=_die_with_owner,
+        )
+        self._end = weakref.finalize(self, _end, self._child, (self._stdout, self._stderr), os.getpid())
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Waits for its end; returns its exit code, negative if a signal killed it, or None if it goes on."""
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def last_output(self, size: int) -> bytes:
+        """The last bytes that it wrote to stdout."""
+        return _last(self._stdout.fileno(), size)
+
+    def error(self, what: str, cure: str = "") -> SimulatorError:
+        """Returns an error, "program what", with the last lines of stderr."""
+        return SimulatorError(f"{self._program} {what}\n{_tail(self._stderr.fileno())}", cure)
+
+    def ending_error(self, code: int, cure: str = "") -> SimulatorError:
+        """Returns the error of a program that ended with this code and should not have."""
+        if code < 0:
+            return self.error(f"was killed by {signal.Signals(-code).name}", cure)
+        return self.error(f"failed with exit code {code}" if code else "ended", cure)
+
+    def close(self) -> None:
+        """Kills it if it still runs; may be called twice."""
+        self._end()
+
+
 def run_sumo(
     program: str, arguments: list[str], timeout_s: float = 600, on_step: Callable[[float], None] | None = None
 ) -> None:
     """Runs one of SUMO's programs to its end; it dies with this process.
 
     Args:
-        program: "netconvert", "duarouter" or "sumo".
+        program: As in `SumoProcess`.
         arguments: Its command line.
         timeout_s: After this time it is killed.
         on_step: Called with the simulated time in s now and then (`sumo` only).
@@ -61,35 +122,28 @@ def run_sumo(
         SimulatorError: exit code other than 0, death or time-out, with the last lines of stderr.
         DependencyError: SUMO is not installed.
     """
-    home = sumo_home()
-    proj = str(home / "data" / "proj")
-    environment = os.environ | {"SUMO_HOME": str(home), "PROJ_LIB": proj, "PROJ_DATA": proj}
     deadline = time.monotonic() + timeout_s
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        command = [str(home / "bin" / program), *arguments]
-        child = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=_die_with_owner
-        )
-        try:
-            while (code := _wait(child, 0.1)) is None:
-                if time.monotonic() > deadline:
-                    raise SimulatorError(f"{program} did not end within {timeout_s:g} s\n{_tail(stderr.fileno())}")
-                steps = _STEP.findall(_last(stdout.fileno(), 400)) if on_step else []
-                if on_step and steps:
-                    on_step(float(steps[-1]))
-        finally:
-            child.kill()
-            child.wait()
-        if code != 0:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
-            raise SimulatorError(f"{program} {how}\n{_tail(stderr.fileno())}")
-
-
-def _wait(child: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+    process = SumoProcess(program, arguments)
     try:
-        return child.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
+        while (code := process.wait(0.1)) is None:
+            if time.monotonic() > deadline:
+                raise process.error(f"did not end within {timeout_s:g} s")
+            steps = _STEP.findall(process.last_output(400)) if on_step else []
+            if on_step and steps:
+                on_step(float(steps[-1]))
+        if code != 0:
+            raise process.ending_error(code)
+    finally:
+        process.close()
+
+
+def _end(child: subprocess.Popen[bytes], files: tuple[IO[bytes], ...], owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a forked copy of the owner must not end what is not its own
+    child.kill()
+    child.wait()
+    for file in files:
+        file.close()
 
 
 def _last(file: int, size: int) -> bytes:

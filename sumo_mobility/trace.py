@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ Floats = NDArray[np.float64]
 
 COLUMNS = ("time_s", "ue_id", "x_m", "y_m", "speed_mps", "heading_deg")
 _CURE = "make the trace anew with 'mlb mobility'"
+WAYPOINT_M = "%.6f"
+"""How the ns-3 program is told a coordinate."""
 FASTEST_MPS = 1000.0
 """Beyond this a UE has jumped. Generous, for SUMO puts back a UE that it had taken off a jammed street far ahead."""
 
@@ -51,6 +54,33 @@ class TraceMetadata(Contract):
     versions: dict[str, str] = {}
     provenance: dict[str, str | float | int] = {}
     """How a trace was derived from others: synthesised, or made again with a cause changed."""
+
+
+class Mobility(Protocol):
+    """Where the UEs are: a MobilityTrace, or a LiveTraffic, which is driven as far as it is asked for."""
+
+    @property
+    def ues(self) -> int:
+        """Number of UEs."""
+        ...
+
+    @property
+    def step_s(self) -> float:
+        """Time between knots, from 0 on; between them UEs move in straight lines."""
+        ...
+
+    @property
+    def duration_s(self) -> float:
+        """Time of the last knot."""
+        ...
+
+    def position_at(self, time_s: float | Floats) -> Floats:
+        """Positions at any times, held beyond the ends; shape (*time_s, U, 2)."""
+        ...
+
+    def knots_m(self, first: int, last: int) -> Floats:
+        """Positions at the knots from the first to the last, counted from 0; (last - first + 1, U, 2)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -112,10 +142,11 @@ class MobilityTrace:
 
     def position_at(self, time_s: float | Floats) -> Floats:
         """Positions at any times by linear interpolation, held beyond the ends; shape (*time_s, U, 2)."""
-        row = np.clip(np.asarray(time_s, dtype=np.float64) / self.step_s, 0, len(self.time_s) - 1)
-        lower = np.minimum(row.astype(np.int64), len(self.time_s) - 2)
-        share = (row - lower)[..., None, None]
-        return self.position_m[lower] * (1 - share) + self.position_m[lower + 1] * share
+        return interpolated(self.position_m, np.asarray(time_s, dtype=np.float64) / self.step_s)
+
+    def knots_m(self, first: int, last: int) -> Floats:
+        """See `Mobility.knots_m`."""
+        return self.position_m[first : last + 1]
 
     def write(self, path: Path) -> None:
         """Writes `path` (.parquet) and its .json sidecar; the same trace gives the same bytes.
@@ -131,19 +162,7 @@ class MobilityTrace:
 
     def write_waypoints(self, path: Path) -> None:
         """Writes the ns-3 program's input: one line "ue_id,time_s,x_m,y_m" a knot, UE by UE."""
-        steps = len(self.time_s)
-        table = np.column_stack(
-            [
-                np.repeat(np.arange(self.ues), steps),
-                np.tile(self.time_s, self.ues),
-                self.position_m.transpose(1, 0, 2).reshape(-1, 2),
-            ]
-        )
-        with replacing(path) as temporary:
-            np.savetxt(
-                temporary, table, fmt=["%d", "%.9g", "%.6f", "%.6f"], delimiter=",",
-                header="ue_id,time_s,x_m,y_m", comments="",
-            )  # fmt: skip
+        write_waypoints(path, self.time_s, self.position_m)
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the long table with COLUMNS, ordered by time and UE."""
@@ -205,6 +224,25 @@ class MobilityTrace:
             raise DataError(f"trace: not all values are numbers ({error})", _CURE) from None
         grid = values.reshape(len(times), len(ues), 4)
         return cls(times, grid[..., :2].copy(), grid[..., 2].copy(), grid[..., 3].copy(), metadata)
+
+
+def interpolated(position_m: Floats, row: Floats) -> Floats:
+    """Positions (*row, U, 2) at fractional rows of knots (T, U, 2), held beyond the ends."""
+    row = np.clip(row, 0, len(position_m) - 1)
+    lower = np.minimum(row.astype(np.int64), len(position_m) - 2)
+    share = (row - lower)[..., None, None]
+    return position_m[lower] * (1 - share) + position_m[lower + 1] * share
+
+
+def write_waypoints(path: Path, time_s: Floats, position_m: Floats) -> None:
+    """Writes knots (T, U, 2) as `MobilityTrace.write_waypoints` does."""
+    steps, ues = position_m.shape[:2]
+    columns = [np.repeat(np.arange(ues), steps), np.tile(time_s, ues), position_m.transpose(1, 0, 2).reshape(-1, 2)]
+    with replacing(path) as temporary:
+        np.savetxt(
+            temporary, np.column_stack(columns), fmt=["%d", "%.9g", WAYPOINT_M, WAYPOINT_M], delimiter=",",
+            header="ue_id,time_s,x_m,y_m", comments="",
+        )  # fmt: skip
 
 
 class _Sidecar(Contract):

@@ -27,7 +27,7 @@ from ns3_scenarios.kpis import (
 )
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import Mobility
 
 _ROUNDS = 100
 """Of the fixed-point iteration; it is a contraction."""
@@ -49,10 +49,10 @@ class FluidBackend:
         self._noise_mw = 10 ** (noise_dbm / 10)
         self._bandwidth_hz = radio.dl_bandwidth_rb * SUBCARRIERS_PER_RB * SUBCARRIER_HZ
         self._demand_bps = scenario.traffic.ue_offered_bps(scenario.mobility.ues)
-        self._trace: MobilityTrace | None = None
+        self._trace: Mobility | None = None
         self._step = 0
 
-    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+    def reset(self, trace: Mobility, seed: int) -> StepKpis:
         """See `ns3_scenarios.kpis.Backend.reset`."""
         check_trace(self.scenario, trace)
         self._trace, self._step = trace, 0
@@ -88,7 +88,7 @@ class FluidBackend:
         """
         if self._trace is None:
             raise ConfigError("fluid: branch() before reset()")
-        control = checked_branches(self.scenario, control, self.scenario.episode.steps - self._step)
+        control = checked_branches(self.scenario, self._trace, control, self.scenario.episode.steps - self._step)
         futures = [copy.copy(self) for _ in control]
         return [[future.step(one) for one in steps] for future, steps in zip(futures, control, strict=True)]
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.engine import Engine, Moves
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, checked_branches
+from cf_augment.physics.radio import GRID_S
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, check_trace, checked_branches
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import Mobility
 
 
 class EngineBackend:
@@ -24,13 +25,14 @@ class EngineBackend:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self._engine = Engine(scenario)
-        self._position_m: Floats | None = None
+        self._mobility: Mobility | None = None
         self._step = 0
 
-    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+    def reset(self, trace: Mobility, seed: int) -> StepKpis:
         """See `ns3_scenarios.kpis.Backend.reset`."""
-        self._position_m, self._step = self._engine.positions(trace)[None], 0
-        return _single(self._engine.reset(self._position_m[:, 0]), [])
+        check_trace(self.scenario, trace)
+        self._mobility, self._step = trace, 0
+        return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
 
     def step(self, control: Floats) -> StepKpis:
         """See `ns3_scenarios.kpis.Backend.step`.
@@ -38,7 +40,7 @@ class EngineBackend:
         Raises:
             ConfigError: the episode has ended or not begun, or the control does not fit.
         """
-        if self._position_m is None:
+        if self._mobility is None:
             raise ConfigError("engine: step() before reset()")
         if self._step == self.scenario.episode.steps:
             raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
@@ -52,9 +54,9 @@ class EngineBackend:
         Raises:
             ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
         """
-        if self._position_m is None:
+        if self._mobility is None:
             raise ConfigError("engine: branch() before reset()")
-        control = checked_branches(self.scenario, control, self.scenario.episode.steps - self._step)
+        control = checked_branches(self.scenario, self._mobility, control, self.scenario.episode.steps - self._step)
         engine = self._engine.copies(len(control))
         branches: list[list[StepKpis]] = [[] for _ in control]
         for step in range(control.shape[1]):
@@ -66,13 +68,13 @@ class EngineBackend:
 
     def _interval_m(self, step: int) -> Floats:
         """Positions during a step, with a leading dimension of one environment."""
-        assert self._position_m is not None
-        start = step * self._engine.grid_steps
-        return self._position_m[:, start : start + self._engine.grid_steps + 1]
+        assert self._mobility is not None
+        grid = step * self._engine.grid_steps + np.arange(self._engine.grid_steps + 1, dtype=np.float64)
+        return self._mobility.position_at(GRID_S * grid)[None]
 
     def close(self) -> None:
         """Ends the episode."""
-        self._position_m = None
+        self._mobility = None
 
 
 def _single(kpis: StepKpis, moves: list[Moves], index: int = 0) -> StepKpis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ from ns3_scenarios.shadowing import shadowing_map
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import WAYPOINT_M, Mobility, MobilityTrace, write_waypoints
 
 MAX_UES = 320
 """SRS resources of a cell: one a subframe, at the longest period of 320 ms (TS 36.213 table 8.2-1)."""
 _AGENT_TIMEOUT_S = 3600
 """How long the program waits for an action; it ends with its parent anyway."""
+_ROUNDING = 1e-9
 _CONNECT_TIMEOUT_S = 5
 """The agent is there before the program starts, or gone already."""
 
@@ -82,6 +84,7 @@ class Ns3Backend:
         self._process: ChildProcess | None = None
         self._scratch: ScratchDirectory | None = None
         self._steps_left = 0
+        self._mobility: Mobility | None = None
 
     @property
     def pid(self) -> int:
@@ -94,12 +97,12 @@ class Ns3Backend:
             raise ConfigError("no episode is running", "call reset() first")
         return self._process.pid
 
-    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+    def reset(self, trace: Mobility, seed: int) -> StepKpis:
         """Starts the program and waits for the end of the warm-up; see Backend.
 
         Raises:
             DataError: the trace does not fit the scenario.
-            SimulatorError: the program failed; its last lines of stderr say why.
+            SimulatorError: the program failed, and its last lines of stderr say why; or live traffic did.
             StorageError: there is no place for temporary files or traces, or traces would be overwritten.
         """
         self.close()
@@ -111,7 +114,13 @@ class Ns3Backend:
         try:
             folder = self._scratch.path
             write_text(folder / "scenario.json", self.scenario.model_dump_json())
-            trace.write_waypoints(folder / "waypoints.csv")
+            live = []
+            if isinstance(trace, MobilityTrace):
+                trace.write_waypoints(folder / "waypoints.csv")
+            else:
+                first_s = trace.step_s * np.arange(2, dtype=np.float64)
+                write_waypoints(folder / "waypoints.csv", first_s, trace.knots_m(0, 1))
+                live = [f"--live-step-s={trace.step_s}"]
             shadowing = shadowing_map(self.scenario)
             if shadowing is not None:
                 shadowing.write(folder / "shadowing.bin")
@@ -129,10 +138,11 @@ class Ns3Backend:
                     *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
                     *([f"--traces={folder}"] if self._traces is not None else []),
                     *(["--stock"] if self._stock else []),
+                    *live,
                 ]
             )
             self._server.accept()
-            self._steps_left = self.scenario.episode.steps
+            self._mobility, self._steps_left = trace, self.scenario.episode.steps
             return self._receive()
         except BaseException:
             self.close()
@@ -143,13 +153,14 @@ class Ns3Backend:
 
         Raises:
             ConfigError: the control is refused (the episode can go on), or no episode is running.
-            SimulatorError: the program failed; the episode is lost.
+            SimulatorError: the program or live traffic failed; the episode is lost.
         """
-        if self._server is None:
+        if self._server is None or self._mobility is None:
             raise ConfigError("no episode is running", "call reset() first")
         control = checked_control(self.scenario, control)
         try:
-            self._server.act(control)
+            offline = isinstance(self._mobility, MobilityTrace)
+            self._server.act(control if offline else {"control": control, **self._knots(self._mobility)})
             self._steps_left -= 1
             return self._receive()
         except BaseException:
@@ -164,15 +175,15 @@ class Ns3Backend:
             SimulatorError: a branch failed or took longer than timeout_s a step, and the episode can go on; or the
                 program itself failed, and the episode is lost.
         """
-        if self._server is None:
+        if self._server is None or self._mobility is None:
             raise ConfigError("no episode is running", "call reset() first")
-        control = checked_branches(self.scenario, control, self._steps_left)
+        control = checked_branches(self.scenario, self._mobility, control, self._steps_left)
         futures = self._server.branch([list(branch) for branch in control], self._timeout_s * control.shape[1])
         return [[kpis_from_observation(self.scenario, state.observation) for state in states] for states in futures]
 
     def close(self) -> None:
         """Ends the program, if one runs, and removes its files; may be called twice."""
-        self._process = None
+        self._process = self._mobility = None
         server, self._server = self._server, None
         scratch, self._scratch = self._scratch, None
         try:
@@ -183,6 +194,20 @@ class Ns3Backend:
         finally:
             if scratch is not None:
                 scratch.close()
+
+    def _knots(self, mobility: Mobility) -> dict[str, Value]:
+        """Where live UEs are at the knots of the coming interval and at the one after it, as numbers in `waypoints`.
+
+        There are as many each time, so that some may be known already: the program passes these over.
+        """
+        episode, step_s = self.scenario.episode, mobility.step_s
+        until_s = (episode.steps - self._steps_left + 1) * episode.control_interval_s
+        last = min(math.floor(until_s / step_s + _ROUNDING) + 1, round(mobility.duration_s / step_s))
+        count = math.ceil(episode.control_interval_s / step_s - _ROUNDING)
+        first = last - count + 1
+        knots_m = mobility.knots_m(first, last)
+        as_written = np.array([float(WAYPOINT_M % value) for value in knots_m.flat])
+        return {"knots_from_s": np.array([first * step_s]), "knots_m": as_written.reshape(knots_m.shape)}
 
     def _receive(self) -> StepKpis:
         assert self._server is not None

@@ -6,6 +6,7 @@
 #include "ns3gym.pb.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -18,6 +19,8 @@ namespace
 {
 
 const std::string ACTION_CURE = "send a Box, a number for each component of the action";
+const std::array<std::string, 3> LIVE_ACTION{"control", "knots_from_s", "knots_m"};
+const std::string LIVE_ACTION_CURE = "send a Dict of the Boxes control, knots_from_s and knots_m";
 
 /**
  * @param shape size of each dimension
@@ -65,16 +68,17 @@ Pack(const std::vector<Box>& observation)
 }
 
 /**
- * @param container an action as it came
+ * @param container a Box as it came
+ * @param name what it is
  * @return its values; other clients send a Box declared as double in single precision
  */
 std::vector<double>
-Unpack(const ns3opengym::DataContainer& container)
+UnpackBox(const ns3opengym::DataContainer& container, const std::string& name)
 {
     ns3opengym::BoxDataContainer box;
     if (container.type() != ns3opengym::Box || !container.data().UnpackTo(&box))
     {
-        throw InputError("action", "not a Box", ACTION_CURE);
+        throw InputError(name, "not a Box", ACTION_CURE);
     }
     if (box.doubledata_size() > 0)
     {
@@ -108,9 +112,12 @@ GymBridge::GymBridge(AgentLink& link, const ForkPool& branches)
 }
 
 bool
-GymBridge::Initialize(const std::vector<Box>& observation, const std::vector<ActionRange>& ranges)
+GymBridge::Initialize(const std::vector<Box>& observation,
+                      const std::vector<ActionRange>& ranges,
+                      const std::vector<uint32_t>& knotsShape)
 {
     m_ranges = ranges;
+    m_knotsShape = knotsShape;
     constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
     ns3opengym::DictSpace dict;
@@ -133,14 +140,27 @@ GymBridge::Initialize(const std::vector<Box>& observation, const std::vector<Act
         high = std::max(high, range.high);
     }
     *init.mutable_actspace() = BoxSpace({static_cast<uint32_t>(ranges.size())}, low, high);
-    init.set_canbranch(true);
+    if (!knotsShape.empty())
+    {
+        ns3opengym::DictSpace action;
+        *action.add_element() = init.actspace();
+        *action.add_element() = BoxSpace({1}, -INFINITE, INFINITE);
+        *action.add_element() = BoxSpace(knotsShape, -INFINITE, INFINITE);
+        for (std::size_t i = 0; i < LIVE_ACTION.size(); ++i)
+        {
+            action.mutable_element(static_cast<int>(i))->set_name(LIVE_ACTION[i]);
+        }
+        init.mutable_actspace()->set_type(ns3opengym::Dict);
+        init.mutable_actspace()->mutable_space()->PackFrom(action);
+    }
+    init.set_canbranch(knotsShape.empty());
 
     ns3opengym::SimInitAck ack;
     Exchange(init, ack);
     return ack.done() && !ack.stopsimreq();
 }
 
-std::optional<std::vector<double>>
+std::optional<Action>
 GymBridge::Step(const State& state, const Stepper& step)
 {
     ns3opengym::EnvActMsg act;
@@ -153,27 +173,68 @@ GymBridge::Step(const State& state, const Stepper& step)
     {
         return std::nullopt;
     }
-    std::vector<double> action = Unpack(act.actdata());
-    CheckAction(action, m_ranges);
+    return Unpack(act.actdata());
+}
+
+Action
+GymBridge::Unpack(const ns3opengym::DataContainer& container) const
+{
+    Action action;
+    if (m_knotsShape.empty())
+    {
+        action.control = UnpackBox(container, "action");
+    }
+    else
+    {
+        ns3opengym::DictDataContainer dict;
+        if (container.type() != ns3opengym::Dict || !container.data().UnpackTo(&dict))
+        {
+            throw InputError("action", "not a Dict", LIVE_ACTION_CURE);
+        }
+        const auto take = [&dict](const std::string& name, std::size_t size) {
+            for (const ns3opengym::DataContainer& element : dict.element())
+            {
+                if (element.name() == name)
+                {
+                    std::vector<double> values = UnpackBox(element, "action." + name);
+                    if (values.size() == size)
+                    {
+                        return values;
+                    }
+                }
+            }
+            throw InputError("action." + name,
+                             "missing, or not of " + std::to_string(size) + " numbers",
+                             LIVE_ACTION_CURE);
+        };
+        action.control = take(LIVE_ACTION[0], m_ranges.size());
+        action.knots.fromS = take(LIVE_ACTION[1], 1)[0];
+        const std::size_t size = m_knotsShape[0] * m_knotsShape[1] * m_knotsShape[2];
+        action.knots.positionsM = take(LIVE_ACTION[2], size);
+    }
+    CheckAction(action.control, m_ranges);
     return action;
 }
 
 ns3opengym::EnvStateMsg
 GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const
 {
-    std::vector<std::vector<std::vector<double>>> actions;
+    if (!m_knotsShape.empty())
+    {
+        throw InputError("branch", "the UEs are live", "replay their trace, and branch from that");
+    }
+    std::vector<std::vector<Action>> actions;
     for (const ns3opengym::Branch& branch : request.branch())
     {
         actions.emplace_back();
         for (const ns3opengym::DataContainer& container : branch.actdata())
         {
             actions.back().push_back(Unpack(container));
-            CheckAction(actions.back().back(), m_ranges);
         }
     }
     const auto simulate = [&actions, &step](uint32_t branch) {
         ns3opengym::Future future;
-        for (const std::vector<double>& action : actions[branch])
+        for (const Action& action : actions[branch])
         {
             const State state = step(action);
             *future.add_state() = Pack(state);

@@ -6,6 +6,7 @@
 #include "action-range.h"
 #include "agent-link.h"
 #include "fork-pool.h"
+#include "waypoints.h"
 
 #include <cstdint>
 #include <functional>
@@ -20,6 +21,7 @@ class Message;
 
 namespace ns3opengym
 {
+class DataContainer;
 class EnvActMsg;
 class EnvStateMsg;
 } // namespace ns3opengym
@@ -44,14 +46,23 @@ struct State
     std::string info;             ///< extra information, JSON
 };
 
+/// What an agent sends for a step.
+struct Action
+{
+    std::vector<double> control; ///< a number for each ActionRange
+    Knots knots;                 ///< of live UEs, else without meaning
+};
+
 /// Simulates one step with an action and returns the state after it.
-using Stepper = std::function<State(const std::vector<double>& action)>;
+using Stepper = std::function<State(const Action& action)>;
 
 /**
  * @brief The simulator's end of the ns3-gym protocol.
  *
  * Beyond the protocol, an agent may ask for branches instead of acting: the futures of the state
- * it has just received, one for each sequence of actions it names.
+ * it has just received, one for each sequence of actions it names. An action is a Box of what is
+ * controlled; if UEs are live, a Dict of that, "control", and their knots in the coming interval:
+ * "knots_from_s" and "knots_m". There are then no branches, for the agent's traffic has none.
  */
 class GymBridge
 {
@@ -65,11 +76,14 @@ class GymBridge
     /**
      * @brief Announces the spaces.
      * @param observation names and shapes of the observation; the values do not matter
-     * @param ranges components of an action
+     * @param ranges components of what is controlled
+     * @param knotsShape number of knots in an action, of UEs, and 2, if UEs are live; else empty
      * @return whether the agent wants to go on
      * @throws AgentError no answer in time
      */
-    bool Initialize(const std::vector<Box>& observation, const std::vector<ActionRange>& ranges);
+    bool Initialize(const std::vector<Box>& observation,
+                    const std::vector<ActionRange>& ranges,
+                    const std::vector<uint32_t>& knotsShape);
 
     /**
      * @brief Sends a state and waits for the action; serves requests for branches until it comes.
@@ -79,15 +93,22 @@ class GymBridge
      * @throws AgentError no answer in time
      * @throws InputError the action has the wrong length or a value out of range
      */
-    std::optional<std::vector<double>> Step(const State& state, const Stepper& step);
+    std::optional<Action> Step(const State& state, const Stepper& step);
 
   private:
+    /**
+     * @param container an action as it came
+     * @return it
+     * @throws InputError it has the wrong form or length, or a value out of range
+     */
+    Action Unpack(const ns3opengym::DataContainer& container) const;
+
     /**
      * @brief Simulates the branches that an agent asks for.
      * @param request their actions
      * @param step simulates a step
      * @return what became of each
-     * @throws InputError an action has the wrong length or a value out of range
+     * @throws InputError an action has the wrong length or a value out of range, or UEs are live
      */
     ns3opengym::EnvStateMsg Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const;
 
@@ -98,9 +119,10 @@ class GymBridge
      */
     void Exchange(const google::protobuf::Message& request, google::protobuf::Message& reply);
 
-    AgentLink& m_link;                 ///< the connection to the agent
-    ForkPool m_branches;               ///< runs the branches
-    std::vector<ActionRange> m_ranges; ///< components of an action
+    AgentLink& m_link;                  ///< the connection to the agent
+    ForkPool m_branches;                ///< runs the branches
+    std::vector<ActionRange> m_ranges;  ///< components of what is controlled
+    std::vector<uint32_t> m_knotsShape; ///< as in Initialize
 };
 
 } // namespace mlb

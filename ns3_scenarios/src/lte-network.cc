@@ -196,13 +196,9 @@ LteNetwork::InstallUes(const Scenario& scenario,
     {
         auto mobility = CreateObject<WaypointMobilityModel>();
         mobility->SetAttribute("LazyNotify", BooleanValue(true));
-        for (const Knot& knot : tracks[ue])
-        {
-            mobility->AddWaypoint({ExactSeconds(scenario.episode.warmupS + knot.timeS),
-                                   Vector(knot.xM, knot.yM, scenario.radio.ueHeightM)});
-        }
         m_ueNodes.Get(ue)->AggregateObject(mobility);
     }
+    AddKnots(scenario, tracks);
 
     m_ueDevices = m_lteHelper->InstallUeDevice(m_ueNodes);
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
@@ -224,6 +220,20 @@ LteNetwork::InstallUes(const Scenario& scenario,
             GetUeRrc(ue)->TraceConnectWithoutContext(
                 trace,
                 MakeCallback(&LteNetwork::ReceiveConnected, this));
+        }
+    }
+}
+
+void
+LteNetwork::AddKnots(const Scenario& scenario, const std::vector<Track>& tracks)
+{
+    for (uint32_t ue = 0; ue < tracks.size(); ++ue)
+    {
+        auto mobility = m_ueNodes.Get(ue)->GetObject<WaypointMobilityModel>();
+        for (const Knot& knot : tracks[ue])
+        {
+            mobility->AddWaypoint({ExactSeconds(scenario.episode.warmupS + knot.timeS),
+                                   Vector(knot.xM, knot.yM, scenario.radio.ueHeightM)});
         }
     }
 }

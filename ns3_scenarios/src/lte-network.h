@@ -55,6 +55,13 @@ class LteNetwork
                ns3::Ptr<ShadowingMap> shadowing);
 
     /**
+     * @brief Lets the UEs move further.
+     * @param scenario the scenario
+     * @param tracks the knots that follow those of each UE, in trace time
+     */
+    void AddKnots(const Scenario& scenario, const std::vector<Track>& tracks);
+
+    /**
      * @brief Sets the parameters of event A3.
      * @param action CIO of every neighbour pair, and what else is steered; see ActionRanges
      */

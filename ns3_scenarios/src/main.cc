@@ -54,8 +54,9 @@ struct Options
     double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
     /// how many branches are simulated at once
     uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
-    bool stock{false};  ///< whether to do all that ns-3 does by default
-    std::string traces; ///< directory for traces of events and DCIs, or none
+    double liveStepS{0}; ///< time between the knots of live UEs, in s; 0: UEs are not live
+    bool stock{false};   ///< whether to do all that ns-3 does by default
+    std::string traces;  ///< directory for traces of events and DCIs, or none
 };
 
 /**
@@ -130,6 +131,12 @@ ParseCommandLine(int argc, char* argv[])
     commandLine.AddValue("stock",
                          "use ns-3's own spectrum channel and CQI period: slower, to compare with",
                          options.stock);
+    AddNumber(commandLine,
+              "live-step-s",
+              "time between the knots of UEs that the agent drives, in s: the waypoint file has "
+              "the first two, and each action brings those up to the one after its interval (0: "
+              "all are in the file)",
+              options.liveStepS);
     commandLine.AddValue("traces",
                          "existing directory for events.csv and dl_dci.csv (default: none)",
                          options.traces);
@@ -194,6 +201,27 @@ Info(const Kpis& kpis, bool hasUplink)
 }
 
 /**
+ * @param stepS time between the knots of live UEs, in s; 0: UEs are not live
+ * @param scenario the scenario
+ * @return shape of the knots that an action brings; empty if UEs are not live
+ */
+std::vector<uint32_t>
+KnotsShape(double stepS, const Scenario& scenario)
+{
+    constexpr double TOLERANCE = 1e-9;
+    if (stepS == 0)
+    {
+        return {};
+    }
+    if (!(stepS >= 0.1 && stepS <= 60))
+    {
+        throw InputError("--live-step-s", "not within 0.1 to 60 s", "give seconds, such as 1");
+    }
+    const double count = std::ceil(scenario.episode.controlIntervalS / stepS - TOLERANCE);
+    return {static_cast<uint32_t>(count), scenario.ues, 2};
+}
+
+/**
  * @brief Simulates the episode.
  * @param options the command line
  */
@@ -202,8 +230,11 @@ RunEpisode(const Options& options)
 {
     const Scenario scenario = Scenario::Read(options.scenario);
     const Episode& episode = scenario.episode;
-    const std::vector<Track> tracks =
-        ReadWaypoints(options.waypoints, scenario.ues, episode.steps * episode.controlIntervalS);
+    const std::vector<uint32_t> knotsShape = KnotsShape(options.liveStepS, scenario);
+    std::vector<Track> tracks = ReadWaypoints(
+        options.waypoints,
+        scenario.ues,
+        options.liveStepS > 0 ? options.liveStepS : episode.steps * episode.controlIntervalS);
     const auto shadowing = ReadShadowing(options.shadowing, scenario);
     ns3::RngSeedManager::SetRun(options.seed);
     std::optional<TraceWriter> traces;
@@ -213,7 +244,7 @@ RunEpisode(const Options& options)
     }
     AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
     GymBridge bridge(link, ForkPool(options.branchWorkers));
-    if (!bridge.Initialize(EmptyObservation(scenario), ActionRanges(scenario)))
+    if (!bridge.Initialize(EmptyObservation(scenario), ActionRanges(scenario), knotsShape))
     {
         return;
     }
@@ -233,8 +264,12 @@ RunEpisode(const Options& options)
                      simulation.IsOver(),
                      Info(kpis, hasUplink)};
     };
-    const auto step = [&simulation, &stateOf](const std::vector<double>& action) {
-        return stateOf(simulation.Step(action));
+    const auto step = [&](const Action& action) {
+        if (options.liveStepS > 0)
+        {
+            simulation.Move(tracks, action.knots, options.liveStepS);
+        }
+        return stateOf(simulation.Step(action.control));
     };
     State state = stateOf(simulation.WarmUp());
     while (const auto action = bridge.Step(state, step))

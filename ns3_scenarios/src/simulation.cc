@@ -76,6 +76,16 @@ Simulation::Take(double timeS)
     return kpis;
 }
 
+void
+Simulation::Move(std::vector<Track>& tracks, const Knots& knots, double stepS)
+{
+    const Episode& episode = m_scenario.episode;
+    const uint32_t next = m_step + 1;
+    const double untilS = next * episode.controlIntervalS;
+    m_network.AddKnots(m_scenario,
+                       AppendKnots(tracks, knots, stepS, untilS, next == episode.steps));
+}
+
 bool
 Simulation::IsOver() const
 {

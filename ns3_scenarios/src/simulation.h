@@ -55,6 +55,15 @@ class Simulation
     Kpis Step(const std::vector<double>& action);
 
     /**
+     * @brief Lets the UEs move through the next control interval.
+     * @param tracks the knots of each UE so far, in trace time; those that follow are appended
+     * @param knots those that follow
+     * @param stepS time between them, in s
+     * @throws InputError as AppendKnots
+     */
+    void Move(std::vector<Track>& tracks, const Knots& knots, double stepS);
+
+    /**
      * @return whether all steps of the episode have been simulated
      */
     bool IsOver() const;

@@ -18,6 +18,9 @@ namespace
 {
 
 const std::string CURE = "make the trace anew with 'mlb mobility'";
+const std::string LIVE_CURE =
+    "send where each UE is in the coming interval and at the knot after it";
+constexpr double TOLERANCE_S = 1e-6;
 
 /**
  * @param line one line of the file
@@ -87,7 +90,6 @@ CheckSpeed(const std::string& where, const Track& track, const Knot& knot)
 std::vector<Track>
 ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
 {
-    constexpr double TOLERANCE_S = 1e-6;
     std::ifstream file(path);
     if (!file)
     {
@@ -144,6 +146,44 @@ ReadWaypoints(const std::string& path, uint32_t ues, double durationS)
         }
     }
     return tracks;
+}
+
+std::vector<Track>
+AppendKnots(std::vector<Track>& tracks,
+            const Knots& knots,
+            double stepS,
+            double untilS,
+            bool isLast)
+{
+    const std::size_t ues = tracks.size();
+    std::vector<Track> appended(ues);
+    for (std::size_t i = 0; i < knots.positionsM.size() / 2; ++i)
+    {
+        const std::size_t ue = i % ues;
+        const Knot knot{knots.fromS + (i / ues) * stepS,
+                        knots.positionsM[2 * i],
+                        knots.positionsM[2 * i + 1]};
+        if (knot.timeS <= tracks[ue].back().timeS + TOLERANCE_S)
+        {
+            continue;
+        }
+        const std::string where = "action.knots_m of UE " + std::to_string(ue);
+        if (!std::isfinite(knot.timeS) || !std::isfinite(knot.xM) || !std::isfinite(knot.yM))
+        {
+            throw InputError(where, "not finite", LIVE_CURE);
+        }
+        CheckSpeed(where, tracks[ue], knot);
+        tracks[ue].push_back(knot);
+        appended[ue].push_back(knot);
+    }
+    const double endS = tracks.front().back().timeS;
+    if (endS < untilS + (isLast ? -TOLERANCE_S : TOLERANCE_S))
+    {
+        std::ostringstream what;
+        what << "they end at " << endS << " s, but the interval at " << untilS << " s";
+        throw InputError("action.knots_m", what.str(), LIVE_CURE);
+    }
+    return appended;
 }
 
 } // namespace mlb

@@ -32,6 +32,31 @@ using Track = std::vector<Knot>;
  */
 std::vector<Track> ReadWaypoints(const std::string& path, uint32_t ues, double durationS);
 
+/// Knots of all UEs at equal steps of time, as an agent sends them.
+struct Knots
+{
+    double fromS;                   ///< trace time of the first, in s
+    std::vector<double> positionsM; ///< knot by knot, in each UE by UE, east and north, in m
+};
+
+/**
+ * @brief Appends knots to tracks, but for those that are there already.
+ *
+ * @param tracks one a UE, none empty
+ * @param knots what to append
+ * @param stepS time between knots, in s
+ * @param untilS end of the control interval, in trace time, in s
+ * @param isLast whether the tracks may end there; else they must go on, for where a UE heads
+ *        must be known while it is at a knot
+ * @return what was appended, one track a UE
+ * @throws InputError the knots do not reach so far, are not finite, or jump as in ReadWaypoints
+ */
+std::vector<Track> AppendKnots(std::vector<Track>& tracks,
+                               const Knots& knots,
+                               double stepS,
+                               double untilS,
+                               bool isLast);
+
 } // namespace mlb
 
 #endif // WAYPOINTS_H

@@ -16,6 +16,7 @@ from py_agent.bench.measurement import Measurement
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites
+from sumo_mobility.live import LiveTraffic
 from sumo_mobility.pipeline import load_map, make_trace, make_traces
 from sumo_mobility.sites import HexagonalGrid, ListedSites
 from sumo_mobility.trace import MobilityTrace
@@ -64,6 +65,7 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
     yield from _long_line(seed, 1 if quick else 10)
     yield from _imbalance(seed, 1 if quick else 10)
     yield from _chain(seed, *((60, 120) if quick else (300, 1800)))
+    yield from _live(seed, *((60, 120) if quick else (300, 1800)))
     ues, duration_s = (100, 120) if quick else (1000, 3600)
     config = _config("berlin-adlershof", ues, duration_s, pedestrian_share=0.5)
     spent_s, trace = _timed(config, _LARGE_CROWD, seed)
@@ -129,6 +131,22 @@ def _chain(seed: int, ues: int, duration_s: int) -> Iterator[Measurement]:
     away_m = street_map.distance_m(trace.position_m[:: max(1, duration_s // 200)])
     yield Measurement(f"{what}: UEs off the street", float((away_m > _NEAR_STREET_M).sum()), "positions", 0)
     yield Measurement(f"{what}: same seed twice", float(_differ(trace, make_trace(config, _CROWD, seed))), "differ", 0)
+
+
+def _live(seed: int, ues: int, duration_s: int) -> Iterator[Measurement]:
+    """SUMO stepped second by second, and left alone, against SUMO run at once."""
+    config = _config("helsinki-centre", ues, duration_s, pedestrian_share=0.2)
+    offline_s, offline = _timed(config, _CROWD, seed)
+    started = time.monotonic()
+    with LiveTraffic(config, _CROWD, seed) as traffic:
+        for time_s in offline.time_s:
+            traffic.position_at(float(time_s))
+        live = traffic.trace()
+    live_s = time.monotonic() - started
+    one, other = (trace.to_frame().to_numpy() for trace in (live, offline))
+    what = f"Helsinki, {ues} UEs, a fifth of them on foot, {duration_s / 60:g} min, live against offline"
+    yield Measurement(f"{what}: rows", float((one != other).any(axis=1).sum()), "differ", 0)
+    yield Measurement(f"{what}: wall time", live_s / offline_s, "times", None)
 
 
 def _differ(one: MobilityTrace, other: MobilityTrace) -> bool:

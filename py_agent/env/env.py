@@ -10,11 +10,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from ns3_scenarios.kpis import Backend, Floats, StepKpis
+from ns3_scenarios.kpis import Backend, Floats, StepKpis, check_trace
 from ns3_scenarios.mdp import action_size, control_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.live import LiveTraffic
+from sumo_mobility.trace import Mobility
 
 Singles = NDArray[np.float32]
 
@@ -75,13 +76,14 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     Args:
         scenario: The experiment.
         backend: What simulates the network; owned from now on, and closed by close().
-        traces: Mobility to choose from; `reset(options={"trace": index})` picks one, else it is drawn.
+        traces: Mobility to choose from; `reset(options={"trace": index})` picks one, else it is drawn. Live traffic
+            among it is started by reset() and closed by close().
         seed: Seed of the first reset, where that is given none.
     """
 
     metadata = {"render_modes": []}
 
-    def __init__(self, scenario: Scenario, backend: Backend, traces: Sequence[MobilityTrace], seed: int = 0) -> None:
+    def __init__(self, scenario: Scenario, backend: Backend, traces: Sequence[Mobility], seed: int = 0) -> None:
         if not traces:
             raise ConfigError("MlbEnv: at least one trace is needed")
         self.scenario = scenario
@@ -91,6 +93,18 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         self._backend = backend
         self._first_seed: int | None = seed
         self._steps_left = 0
+        self._mobility: Mobility | None = None
+
+    @property
+    def traffic(self) -> LiveTraffic:
+        """The live traffic of this episode, whose `connection` steers it between steps.
+
+        Raises:
+            ConfigError: the mobility is an offline trace, or there has been no reset.
+        """
+        if not isinstance(self._mobility, LiveTraffic):
+            raise ConfigError("traffic: no live traffic is on", "make_env(..., live=True), and reset()")
+        return self._mobility
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -103,12 +117,19 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
 
         Raises:
             ConfigError: there is no such trace, or the option is unknown.
-            SimulatorError: the back end failed.
+            SimulatorError: the back end or SUMO failed.
         """
         super().reset(seed=self._first_seed if seed is None else seed)
         self._first_seed = None
         trace, network_seed = draw_episode(self.np_random, len(self.traces), options or {})
-        kpis = self._backend.reset(self.traces[trace], network_seed)
+        self._steps_left = 0
+        if isinstance(self._mobility, LiveTraffic):
+            self._mobility.stop()
+        self._mobility = self.traces[trace]
+        if isinstance(self._mobility, LiveTraffic):
+            check_trace(self.scenario, self._mobility)
+            self._mobility.start()
+        kpis = self._backend.reset(self._mobility, network_seed)
         self._steps_left = self.scenario.episode.steps
         return self._observe(kpis, np.zeros(len(self.scenario.neighbor_pairs)))
 
@@ -117,7 +138,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
 
         Raises:
             ConfigError: the action has the wrong length or is not finite, and the episode can go on; or none is on.
-            SimulatorError: the back end failed; the episode is lost.
+            SimulatorError: the back end or live traffic failed; the episode is lost.
         """
         if self._steps_left == 0:
             raise ConfigError("MlbEnv: no episode is on, or it is over", "call reset() first")
@@ -141,8 +162,8 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
             The KPIs of the H steps of each branch; rewards are `reward(scenario, kpis)` of ns3_scenarios.mdp.
 
         Raises:
-            ConfigError: an action does not fit, the episode has fewer than H steps left, or none is on; the episode
-                can go on.
+            ConfigError: an action does not fit, the episode has fewer than H steps left, or none is on, or its traffic
+                is live; the episode can go on.
             SimulatorError: a branch failed, and the episode can go on; or the back end itself did.
         """
         if self._steps_left == 0:
@@ -161,9 +182,12 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         return self._backend.branch(control_from_action(self.scenario, np.array(checked)))
 
     def close(self) -> None:
-        """Ends the back end; may be called twice."""
+        """Ends the back end and live traffic; may be called twice."""
         self._steps_left = 0
         self._backend.close()
+        for mobility in self.traces:
+            if isinstance(mobility, LiveTraffic):
+                mobility.close()
 
     def _observe(self, kpis: StepKpis, cio_db: Floats) -> tuple[Singles, dict[str, Any]]:
         return observe(self.scenario, kpis, cio_db), {"kpis": kpis, "cio_db": cio_db}

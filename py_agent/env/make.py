@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.env.backends import BackendName, open_backend
 from py_agent.env.env import MlbEnv
 from sumo_mobility.base.seeds import derive
+from sumo_mobility.live import LiveTraffic
 from sumo_mobility.pipeline import load_map, make_traces
+from sumo_mobility.trace import Mobility
 
 
-def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: int = 0) -> MlbEnv:
+def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: int = 0, live: bool = False) -> MlbEnv:
     """Places a preset on its map, makes training traces by SUMO, and opens the environment.
+
+    Live traffic can react to the network. Here cars that a busy cell serves shun the street ahead of them:
+
+        env = make_env("helsinki-event-v0", backend="engine", live=True)
+        observation, info = env.reset(seed=1)
+        truncated = False
+        while not truncated:
+            vehicle, kpis = env.traffic.connection.vehicle, info["kpis"]
+            busy = np.flatnonzero(kpis.prb_utilization > 0.5)
+            for ue in np.flatnonzero(np.isin(kpis.ue_serving_cell, busy)):
+                for street in vehicle.getRoute(str(ue))[vehicle.getRouteIndex(str(ue)) + 1 :][:1]:
+                    vehicle.setAdaptedTraveltime(str(ue), street, 3600.0)
+                    vehicle.rerouteTraveltime(str(ue), False)
+            observation, reward, _, truncated, info = env.step(env.action_space.sample())
+        env.traffic.trace().write(Path("driven.parquet"))
 
     Args:
         preset: Id of a shipped preset, or path of a .yaml file.
         backend: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
         traces: Number of mobility traces; they take the preset's train contexts in turn.
         seed: Of the traces, and of the first reset where that is given none.
+        live: SUMO runs beside the network instead of before it; untouched, it drives the same traces.
 
     Raises:
-        ConfigError: unknown preset, or a value out of range.
+        ConfigError: unknown preset, a value out of range, or live traffic on open ground.
         DependencyError: the ns-3 program has not been built.
         SimulatorError: SUMO failed.
     """
@@ -28,4 +48,5 @@ def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: i
     scenario = Scenario.place(chosen, chosen.sites.place(load_map(mobility.map)))
     contexts = mobility.train_contexts
     jobs = [(contexts[index % len(contexts)], derive(seed, "train", index)) for index in range(traces)]
-    return MlbEnv(scenario, open_backend(scenario, backend), make_traces(mobility, jobs), seed)
+    moving: Sequence[Mobility] = [LiveTraffic(mobility, *job) for job in jobs] if live else make_traces(mobility, jobs)
+    return MlbEnv(scenario, open_backend(scenario, backend), moving, seed)

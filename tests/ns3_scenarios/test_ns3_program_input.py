@@ -105,6 +105,8 @@ def test_an_endpoint_that_is_none_is_named(tmp_path: Path) -> None:
         assert f"--endpoint: '{endpoint}' is not on this machine" in run(*files, f"--endpoint={endpoint}")
     for option in ("--timeout-s=0", "--timeout-s=1e9", "--connect-timeout-s=-1"):
         assert f"{option.split('=')[0]}: not within 0 to 1e6 s" in run(*files, "--endpoint=ipc:///none", option)
+    for option in ("--live-step-s=0.01", "--live-step-s=61", "--live-step-s=-1", "--live-step-s=nan"):
+        assert "--live-step-s: not within 0.1 to 60 s" in run(*files, "--endpoint=ipc:///none", option)
 
 
 @pytest.mark.parametrize("option", ["--seed=abc", "--seed=-1", "--seed=1.5", "--timeout-s=", "--branch-workers=two"])

@@ -33,7 +33,7 @@ from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, ch
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import Mobility, MobilityTrace
 
 POWER_STEP_TTIS = 8 * GAIN_PERIOD_TTIS
 """Between the times for which received powers are computed: a UE at 30 m/s moves 1.2 m."""
@@ -47,7 +47,7 @@ _FLOW_STREAM = 2**63
 
 @dataclass
 class _Episode:
-    trace: MobilityTrace
+    trace: Mobility
     state: State
     rng: Generator
     step: int = 0
@@ -83,7 +83,7 @@ class EmulatorBackend:
         self._warmup = round(scenario.episode.warmup_s / TTI_S)
         self._episode: _Episode | None = None
 
-    def reset(self, trace: MobilityTrace, seed: int) -> StepKpis:
+    def reset(self, trace: Mobility, seed: int) -> StepKpis:
         """See `ns3_scenarios.kpis.Backend.reset`.
 
         Raises:
@@ -91,9 +91,10 @@ class EmulatorBackend:
         """
         self.close()
         check_trace(self.scenario, trace)
-        far = ~(np.abs(trace.position_m) <= FARTHEST_M)
-        if far.any():
-            raise DataError(f"trace: position_m{np.argwhere(far)[0].tolist()} is not a place on Earth")
+        if isinstance(trace, MobilityTrace):
+            far = ~(np.abs(trace.position_m) <= FARTHEST_M)
+            if far.any():
+                raise DataError(f"trace: position_m{np.argwhere(far)[0].tolist()} is not a place on Earth")
         ues = self.scenario.mobility.ues
         state = initial_state(ues, len(self.scenario.cells))
         self._episode = _Episode(trace, state, stream(seed, "emulator"))
@@ -137,7 +138,7 @@ class EmulatorBackend:
             ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
         """
         present = self._running("branch()")
-        control = checked_branches(self.scenario, control, self.scenario.episode.steps - present.step)
+        control = checked_branches(self.scenario, present.trace, control, self.scenario.episode.steps - present.step)
         futures = []
         try:
             for steps in control:

@@ -5,7 +5,9 @@
 
 #include "ns3/test.h"
 
+#include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace mlb;
@@ -70,6 +72,43 @@ class RefusalTestCase : public ns3::TestCase
     std::string m_refusal; ///< how the message begins
 };
 
+/// Knots that an agent sends.
+class AppendTestCase : public ns3::TestCase
+{
+  public:
+    AppendTestCase()
+        : TestCase("knots that are there already, and those that follow")
+    {
+    }
+
+  private:
+    void DoRun() override
+    {
+        std::vector<Track> tracks{{{0, 0, 0}, {1, 5, 0}}, {{0, 9, 9}, {1, 9, 8}}};
+        const Knots knots{1, {6, 6, 7, 7, 10, 0, 9, 7}};
+        const std::vector<Track> appended = AppendKnots(tracks, knots, 1, 1, false);
+        NS_TEST_ASSERT_MSG_EQ(appended[0].size(), 1U, "new knots of UE 0");
+        NS_TEST_EXPECT_MSG_EQ(appended[0][0].timeS, 2, "time of UE 0");
+        NS_TEST_EXPECT_MSG_EQ(appended[0][0].xM, 10, "east of UE 0");
+        NS_TEST_EXPECT_MSG_EQ(tracks[0][1].xM, 5, "what was known stays");
+        NS_TEST_EXPECT_MSG_EQ(tracks[1].back().yM, 7, "north of UE 1");
+        NS_TEST_EXPECT_MSG_EQ(AppendKnots(tracks, knots, 1, 2, true)[0].size(), 0U, "at the end");
+
+        const double nan = std::nan("");
+        const std::vector<std::pair<Knots, std::string>> refused{
+            {knots, "action.knots_m: they end at 2 s, but the interval at 2 s"},
+            {{3, {0, nan, 9, 7}}, "action.knots_m of UE 0: not finite"},
+            {{nan, {0, 0, 9, 7}}, "action.knots_m of UE 0: not finite"},
+            {{3, {10, 0, 5000, 7}}, "action.knots_m of UE 1: the UE jumps by 4991 m"}};
+        for (const auto& [sent, refusal] : refused)
+        {
+            const std::string said =
+                RefusalOf([&, &wrong = sent] { AppendKnots(tracks, wrong, 1, 2, false); });
+            NS_TEST_EXPECT_MSG_EQ(said.substr(0, refusal.size()), refusal, "of knots");
+        }
+    }
+};
+
 /// ReadWaypoints.
 class WaypointsTestSuite : public ns3::TestSuite
 {
@@ -79,6 +118,7 @@ class WaypointsTestSuite : public ns3::TestSuite
     {
         const std::string other = "1,0,0,0\n1,2,0,0\n";
         AddTestCase(new ReadTestCase);
+        AddTestCase(new AppendTestCase);
         AddTestCase(new RefusalTestCase("", "--waypoints: line 1"));
         AddTestCase(new RefusalTestCase("1 2 3\n", "--waypoints: line 1"));
         AddTestCase(new RefusalTestCase(HEADER + other, "waypoints ue_id 0: missing"));
