@@ -2,9 +2,9 @@
 
 A cell sends in a TTI with the probability of its load, whatever the others do. A UE whose cell was silent when it
 measured reports a channel without interference (LteUePhy::GenerateMixedCqiReport); what it is sent then meets another
-draw of interferers, and is sent again until the mutual information of all receptions suffices (LteMiErrorModel). Two
-cells whose blocks broke each other send both again, seven TTIs later, in the same TTI. Loads follow from all that, and
-it from them: a fixed point.
+draw of interferers, and is sent again until the mutual information of all receptions suffices (LteMiErrorModel), or
+until a grant is missed, of which the cell learns nothing. Loads follow from all that, and it from them and from which
+cells send in the same TTIs (coupling.py): a fixed point.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     CODE_RATE,
+    CQI_DELAY_TTIS,
+    HARQ_FEEDBACK_TTIS,
+    MAC_TO_CHANNEL_TTIS,
     MAX_RETRANSMISSIONS,
     PDCP_BYTES,
     RLC_BYTES,
@@ -24,13 +27,15 @@ from cf_augment.physics.constants import (
     UDP_IP_BYTES,
     lte_tables,
 )
+from cf_augment.physics.coupling import couple, follow
+from cf_augment.physics.emulator.channel import rank
 from cf_augment.physics.emulator.config import config_of
 from cf_augment.physics.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 
 SENDINGS = 1 + MAX_RETRANSMISSIONS
-_STRONGEST = 2
+_STRONGEST = 3
 """Interferers that are on or off; what all others send is taken as even."""
 _STATES = 1 << _STRONGEST
 _GRID = 512
@@ -39,7 +44,15 @@ _UNITS = 64
 """A packet is cut into at most."""
 _ROUNDS = 6
 """Of the fixed point, in a slot before which nothing is known; one is enough later."""
-_RARE = 1e-4
+_SETTLED = 0.003
+"""Change of a load from round to round, below which none follows."""
+_RARE = 1e-3
+_FAINT, _HARMLESS = 0.05, 0.001
+"""Interferers below this part of the noise, or of the signal, are among the others."""
+_ROUND_TRIP = HARQ_FEEDBACK_TTIS + MAC_TO_CHANNEL_TTIS
+"""TTIs from one sending of a block to the next."""
+_MEASURED_BEFORE = CQI_DELAY_TTIS + MAC_TO_CHANNEL_TTIS + 1.5
+"""TTIs from the measurement that decides on a block to the block: UEs report in every other TTI on the last one."""
 _CODE_BITS = 1 << 16
 """ns-3 counts the code bits of a process in 16 bits."""
 
@@ -62,17 +75,6 @@ class DataRegion(NamedTuple):
     """(16, SENDINGS, _GRID + 1) probability that a block is broken still, by receptions and their mean information."""
     packet_share: Floats
     """(16,) of a packet that fits into a block."""
-
-
-class Coupling(NamedTuple):
-    """What cells and UEs do to one another, from slot to slot; kernels see one environment."""
-
-    load: Floats
-    """(C,) probability that a cell sends in a TTI."""
-    own: Floats
-    """(U,) part of its cell's load that is for the UE."""
-    again: Floats
-    """(C, C) probability that what a cell sends breaks while another one sends."""
 
 
 def data_region_of(scenario: Scenario) -> DataRegion:
@@ -117,12 +119,6 @@ def _block_error(config: Any, cqi: int, mcs: int, rbgs: int, receptions: int) ->
 
 
 @compiled
-def new_coupling(cells: int, ues: int) -> Any:
-    """Returns the Coupling of cells of which nothing is known."""
-    return Coupling(np.full(cells, -1.0), np.zeros(ues), np.zeros((cells, cells)))
-
-
-@compiled
 def pace_in_data_region(
     data: Any, queues: Any, received_mw: Any, serving: Any, backlog: Any, duration_s: float, coupling: Any, pace: Any,
     sinr_db: Any,
@@ -137,92 +133,101 @@ def pace_in_data_region(
         backlog: (U,) packets queued.
         duration_s: Of the slot.
         coupling: The Coupling of the slot before.
-        pace: The Pace.
+        pace: The Pace; its `grant_received` is given, that of the control region.
         sinr_db: (U,) filled in with the SINR that a UE measures, on average over TTIs.
     """
     rounds = 1
     if coupling.load[0] < 0:
         rounds = _ROUNDS
         coupling.load[:] = 0
+    cells = len(coupling.load)
+    sent, broken = np.empty((cells, cells + 1)), np.empty((cells, cells + 1))
+    decoded, before = pace.grant_received.copy(), np.empty(cells)
     for _ in range(rounds):
-        _pace_at_loads(data, queues, received_mw, serving, coupling, pace, sinr_db)
+        pace.grant_received[:], before[:] = decoded, coupling.load
+        _pace_at_loads(data, queues, received_mw, serving, coupling, pace, sinr_db, sent, broken)
         coupling.load[:] = 0
         for u in range(len(serving)):
             need = queues.packets_per_s[u] * pace.alone[u] + backlog[u] / duration_s * pace.packed[u]
             coupling.own[u] = min(1.0, need * TTI_S)
             coupling.load[serving[u]] += need * TTI_S
-        for c in range(len(coupling.load)):
+        for c in range(cells):
             coupling.load[c] = min(1.0, coupling.load[c])
+        couple(coupling, sent, broken)
+        if np.abs(coupling.load - before).max() < _SETTLED:
+            break
 
 
 @compiled
 def _pace_at_loads(
-    data: Any, queues: Any, received_mw: Any, serving: Any, coupling: Any, pace: Any, sinr_db: Any
-) -> None:
+    data: Any, queues: Any, received_mw: Any, serving: Any, coupling: Any, pace: Any, sinr_db: Any, sent: Any,
+    broken: Any,
+) -> None:  # fmt: skip
+    """Fills in the Pace, and how often cells send, (C, C + 1): while another one does, and in all; and in vain."""
     cells, ues = received_mw.shape
-    load, again = coupling.load, coupling.again
-    broken, sent = np.zeros((cells, cells)), np.zeros(cells)
+    load = coupling.load
+    sent[:], broken[:] = 0.0, 0.0
     strongest, power = np.empty(_STRONGEST, np.int64), np.empty(_STRONGEST)
-    weight, sinr, cqi = np.empty(_STATES), np.empty(_STATES), np.empty(_STATES, np.int64)
+    weight, heard, sinr, cqi = np.empty(_STATES), np.empty(_STATES), np.empty(_STATES), np.empty(_STATES, np.int64)
     following = np.empty((_STATES, _STATES))
     information, failure = np.empty(_STATES), np.empty(_STATES)
-    share, blocks = np.empty(16), np.empty(_UNITS + 1)
+    sent_in, broken_in, times = np.empty(_STATES), np.empty(_STATES), np.empty(SENDINGS)
+    share, sendings, blocks = np.empty(16), np.empty(16), np.empty(_UNITS + 1)
     for u in range(ues):
-        cell = serving[u]
-        signal, rest = received_mw[cell, u], 0.0
-        power[:], strongest[:] = 0.0, -1
+        cell, decoded = serving[u], pace.grant_received[u]
+        signal = float(received_mw[cell, u])
+        least = max(_FAINT * data.noise_mw, _HARMLESS * signal)
+        count, rest = 0, 0.0
         for c in range(cells):
             if c == cell:
                 continue
-            one, which = received_mw[c, u], c
-            for k in range(_STRONGEST):
-                if one > power[k]:
-                    one, power[k] = power[k], one
-                    which, strongest[k] = strongest[k], which
-            if which >= 0:
-                rest += one * load[which]
-        for j in range(_STATES):
-            weight[j], noise = 1.0, data.noise_mw + rest
-            for k in range(_STRONGEST):
-                if strongest[k] >= 0:
-                    on = (j >> k) & 1
-                    weight[j] *= load[strongest[k]] if on else 1 - load[strongest[k]]
-                    noise += on * power[k]
-                elif (j >> k) & 1:
-                    weight[j] = 0.0
-            sinr[j] = signal / noise
-            cqi[j] = np.searchsorted(data.cqi_sinr, sinr[j], side="right")
+            one, which = float(received_mw[c, u]), c
+            if one > least:
+                for k in range(count):
+                    if one > power[k]:
+                        one, power[k] = power[k], one
+                        which, strongest[k] = strongest[k], which
+                if count < _STRONGEST:
+                    power[count], strongest[count] = one, which
+                    count += 1
+                    continue
+            rest += one * coupling.met_first[cell, which]
+        states = 1 << count
         sinr_db[u] = 0
-        for j in range(_STATES):
-            sinr_db[u] += load[cell] * weight[j] * 10 * math.log10(sinr[j])
+        for j in range(states):
+            weight[j], heard[j], noise = 1.0, 1.0, data.noise_mw + rest
+            for k in range(count):
+                on, other = (j >> k) & 1, strongest[k]
+                weight[j] *= coupling.met_first[cell, other] if on else 1 - coupling.met_first[cell, other]
+                heard[j] *= coupling.met[cell, other] if on else 1 - coupling.met[cell, other]
+                noise += on * power[k]
+            sinr[j] = signal / noise
+            cqi[j] = rank(data.cqi_sinr, sinr[j])
+            sinr_db[u] += load[cell] * heard[j] * 10 * math.log10(sinr[j])
         sinr_db[u] += (1 - load[cell]) * 10 * math.log10(signal / data.noise_mw)
-        # What the cell sends for others, when this UE measures.
-        busy = min(1.0, max(0.0, load[cell] - coupling.own[u]) / max(1e-9, 1 - coupling.own[u]))
+        # What the cell sends when this UE measures, for it or for others.
+        others = min(1.0, max(0.0, load[cell] - coupling.own[u]) / max(1e-9, 1 - coupling.own[u]))
+        busy = coupling.measured[u] + (1 - coupling.measured[u]) * others
         share[:] = 0.0
-        share[np.searchsorted(data.cqi_sinr, signal / data.noise_mw, side="right")] = 1 - busy
-        for j in range(_STATES):
-            share[cqi[j]] += busy * weight[j]
-        _chain(coupling, cell, strongest, following)
-        reached = 1 - share[0]
+        share[rank(data.cqi_sinr, signal / data.noise_mw)] = 1 - busy
+        for j in range(states):
+            share[cqi[j]] += busy * heard[j]
+        follow(coupling, cell, strongest[:count], following)
+        reached, known = 1 - share[0], -1
         cost = packets = lost = total = 0.0
-        blocks[:] = 0.0
-        sendings = np.zeros(16)
+        sendings[:], sent_in[:], broken_in[:], times[:] = 0.0, 0.0, 0.0, 0.0
         for q in range(1, 16):
             if share[q] < _RARE:
                 continue
-            modulation = data.modulation[q]
-            for j in range(_STATES):
-                information[j] = data.information[
-                    modulation, np.searchsorted(data.information_sinr[modulation], sinr[j], side="right")
-                ]
-                failure[j] = weight[j] * data.block_error[q, 0, int(information[j] * _GRID)]
-            sendings[q], broken_all = _sendings(data, q, information, failure, following)
-            part = share[q] / reached
-            for k in range(_STRONGEST):
-                if strongest[k] >= 0:
-                    for j in range(_STATES):
-                        if (j >> k) & 1:
-                            broken[cell, strongest[k]] += queues.packets_per_s[u] * part * failure[j]
+            modulation, part = data.modulation[q], share[q] / reached
+            for j in range(states):
+                if modulation != known:
+                    information[j] = data.information[modulation, rank(data.information_sinr[modulation], sinr[j])]
+                failure[j] = weight[j] * decoded * data.block_error[q, 0, int(information[j] * _GRID + 0.5)]
+            known = modulation
+            sendings[q], broken_all = _sendings(
+                data, q, part, decoded, states, information, weight, failure, following, sent_in, broken_in, times
+            )
             cost += part * sendings[q]
             packets += part * data.packet_share[q]
             lost += part * broken_all
@@ -231,72 +236,93 @@ def _pace_at_loads(
             pace.alone[u] = pace.packed[u] = pace.reached[u] = pace.late[u] = 0
             pace.grant_received[u] = 1
             continue
-        sent[cell] += queues.packets_per_s[u]
         pace.alone[u] = _ttis_alone(data, share, sendings, blocks)
         pace.packed[u] = cost / packets
-        pace.reached[u], pace.late[u], pace.grant_received[u] = 1, 0, max(0.0, 1 - lost / total)
+        pace.reached[u], pace.late[u], pace.grant_received[u] = 1, 0, decoded * max(0.0, 1 - lost / total)
+        number = pace.alone[u] * total / cost
+        coupling.measured[u] = _measured(queues.packets_per_s[u], number, times, total)
+        for j in range(states):
+            one, again = number * queues.packets_per_s[u] * sent_in[j], number * queues.packets_per_s[u] * broken_in[j]
+            for k in range(count):
+                more = ((j >> k) & 1) - load[strongest[k]]
+                sent[cell, strongest[k]] += more * one
+                broken[cell, strongest[k]] += more * again
+            sent[cell, cells] += one
+            broken[cell, cells] += again
     for c in range(cells):
         for other in range(cells):
-            again[c, other] = 0.0
-            if sent[c] > 0 and load[other] > 0:
-                again[c, other] = min(1.0, broken[c, other] / (sent[c] * load[other]))
+            # UEs to which the other one is not among the strongest.
+            sent[c, other] += load[other] * sent[c, cells]
+            broken[c, other] += load[other] * broken[c, cells]
 
 
 @compiled
-def _chain(coupling: Any, cell: int, strongest: Any, following: Any) -> None:
-    """Fills in the probability (J, J) that the strongest interferers go from one state to another until the next
-    sending: who was broken by the cell is sent again at the same time."""
-    for j in range(_STATES):
-        for n in range(_STATES):
-            following[j, n] = 1.0
-        for k in range(_STRONGEST):
-            other = strongest[k]
-            on = 0.0
-            if other >= 0:
-                load = coupling.load[other]
-                on = coupling.again[other, cell] + (1 - coupling.again[other, cell]) * load
-                if not (j >> k) & 1:
-                    on = load * (1 - on) / (1 - load) if load < 1 else 1.0
-            for n in range(_STATES):
-                following[j, n] *= on if (n >> k) & 1 else 1 - on
+def _measured(packets_per_s: float, blocks: float, times: Any, total: float) -> float:
+    """Probability that a UE measures while its cell sends for it, for packets of `blocks` blocks.
+
+    Packets come evenly, and the blocks of each are sent again after HARQ round trips; queues shift them by about one.
+    """
+    busy = max(0.0, blocks - _MEASURED_BEFORE) / blocks
+    if packets_per_s <= 0:
+        return busy
+    apart = 1 / (packets_per_s * TTI_S)
+    after = apart - _MEASURED_BEFORE
+    while after < (SENDINGS - 0.5) * _ROUND_TRIP:
+        if after >= -0.5 * _ROUND_TRIP:
+            busy += blocks * times[int(after / _ROUND_TRIP + 0.5)] / total / _ROUND_TRIP
+        after += apart
+    return min(1.0, busy)
 
 
 @compiled
-def _sendings(data: Any, q: int, information: Any, failure: Any, following: Any) -> tuple[float, float]:
+def _sendings(
+    data: Any, q: int, part: float, decoded: float, states: int, information: Any, weight: Any, failure: Any,
+    following: Any, sent_in: Any, broken_in: Any, times: Any,
+) -> tuple[float, float]:  # fmt: skip
     """How often a block is sent on average, and the probability that it is never decoded."""
     error = data.block_error[q]
-    expected, lost = 1.0, 0.0
-    for j in range(_STATES):
-        if failure[j] < _RARE:
-            expected += failure[j]
+    one = two = three = four = 0.0
+    for j in range(states):
+        one += failure[j]
+        sent_in[j] += part * weight[j]
+        broken_in[j] += part * failure[j]
+        if part * failure[j] < _RARE:
             continue
-        expected += failure[j]
-        for n in range(_STATES):
-            two = information[j] + information[n]
-            second = failure[j] * following[j, n] * error[1, int(two / 2 * _GRID)]
-            expected += second
-            if second < _RARE:
+        for n in range(states):
+            known = information[j] + information[n]
+            resent = failure[j] * following[j, n]
+            second = resent * decoded * error[1, int(known * (_GRID / 2) + 0.5)]
+            two += second
+            sent_in[n] += part * resent
+            broken_in[n] += part * second
+            if part * second < _RARE:
                 continue
-            for m in range(_STATES):
-                three = two + information[m]
-                third = second * following[n, m] * error[2, int(three / 3 * _GRID)]
-                expected += third
-                if third > _RARE:
-                    # The last one meets what the third one has met.
-                    lost += third * error[3, int((three + information[m]) / 4 * _GRID)]
-    return expected, lost
+            for m in range(states):
+                both = known + information[m]
+                resent = second * following[n, m]
+                third = resent * decoded * error[2, int(both * (_GRID / 3) + 0.5)]
+                three += third
+                # The last one meets what the third one has met.
+                sent_in[m] += part * (resent + third)
+                broken_in[m] += part * third
+                four += third * decoded * error[3, int((both + information[m]) * (_GRID / 4) + 0.5)]
+    times[0] += part
+    times[1] += part * one
+    times[2] += part * two
+    times[3] += part * three
+    return 1 + one + two + three, four
 
 
 @compiled
 def _ttis_alone(data: Any, share: Any, sendings: Any, blocks: Any) -> float:
     """TTIs that a packet alone takes, when each of its blocks has a CQI drawn anew."""
-    blocks[0] = 0.0
     reached, once, fits = 1 - share[0], 0.0, True
     for q in range(1, 16):
         once += share[q] / reached * sendings[q]
         fits &= sendings[q] == 0.0 or data.packet_share[q] >= 1
     if fits:
         return once
+    blocks[0] = 0.0
     for units in range(1, _UNITS + 1):
         expected, staying = 0.0, 0.0
         for q in range(1, 16):

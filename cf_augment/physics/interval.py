@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.physics.data_region import DataRegion, new_coupling, pace_in_data_region
+from cf_augment.physics.coupling import new_coupling
+from cf_augment.physics.data_region import DataRegion, pace_in_data_region
 from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
 from cf_augment.physics.links import Links
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
@@ -99,7 +100,7 @@ def pace_in_control_region(constants: Any, begin_db: Any, end_db: Any, pace: Any
         low_db = begin_db[u] if begin_db[u] < end_db[u] else end_db[u]
         high_db[u] = begin_db[u] if begin_db[u] > end_db[u] else end_db[u]
         per_db[u] = _ONE / (high_db[u] - low_db + _LEAST_DB)
-        pace.alone[u], pace.packed[u], pace.grant_received[u] = _ZERO, _ZERO, _ONE
+        pace.alone[u], pace.packed[u] = _ZERO, _ZERO
     for cqi in range(len(queues.ttis_alone) - 1, 0, -1):
         threshold_db = reception.cqi_threshold_db[cqi - 1]
         alone = np.float32(queues.ttis_alone[cqi] - queues.ttis_alone[cqi - 1])
@@ -118,23 +119,32 @@ def pace_in_control_region(constants: Any, begin_db: Any, end_db: Any, pace: Any
 
 
 @compiled
-def miss_grants(reception: Any, begin_db: Any, end_db: Any, pace: Any) -> None:
-    """Lets UEs miss grants in the control region, in the middle of a slot."""
+def hear_grants(reception: Any, begin_db: Any, end_db: Any, pace: Any) -> None:
+    """Fills in how many grants UEs decode in the control region, in the middle of a slot."""
     steps_db = reception.control_step_db
     for u in range(len(begin_db)):
         middle_db = _HALF * (begin_db[u] + end_db[u])
+        pace.grant_received[u] = _ONE
         if middle_db < steps_db[-1]:
-            pace.grant_received[u] *= reception.grant_received[np.searchsorted(steps_db, middle_db, side="right")]
+            pace.grant_received[u] = reception.grant_received[np.searchsorted(steps_db, middle_db, side="right")]
 
 
 @compiled
 def serve_slot(
-    constants: Any, state: Any, begin_db: Any, end_db: Any, duration_s: float, pace: Any, service: Any
-) -> None:
-    """Lets one environment's cells send for `duration_s`, in which the SINR (U,) goes evenly from one to the other."""
-    pace_in_control_region(constants, begin_db, end_db, pace)
-    miss_grants(constants.reception, begin_db, end_db, pace)
-    serve(constants.queues, state.serving, pace, state.backlog, duration_s, service)
+    constants: Any, state: Any, received_mw: Any, begin_db: Any, end_db: Any, duration_s: float, coupling: Any,
+    pace: Any, service: Any, data_db: Any,
+) -> None:  # fmt: skip
+    """Lets one environment's cells send for `duration_s`, in which the SINR (U,) of the control region goes evenly from
+    one to the other; powers (C, U) and the SINR (U,) of the data region are those of all of it."""
+    queues, serving, backlog = constants.queues, state.serving, state.backlog
+    hear_grants(constants.reception, begin_db, end_db, pace)
+    if constants.data.used:
+        pace_in_data_region(
+            constants.data, queues, received_mw, serving, backlog, duration_s, coupling, pace, data_db
+        )  # fmt: skip
+    else:
+        pace_in_control_region(constants, begin_db, end_db, pace)
+    serve(queues, serving, pace, backlog, duration_s, service)
 
 
 @compiled
@@ -144,7 +154,7 @@ def _run(
 ) -> None:  # fmt: skip
     """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
-    pace, queues, coupling = new_pace(ues), constants.queues, new_coupling(len(l1_dbm), ues)
+    pace, coupling = new_pace(ues), new_coupling(len(l1_dbm), ues)
     begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
     data_db = np.empty(ues, np.float32)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
@@ -158,15 +168,10 @@ def _run(
                 if state.serving[u] != source[slot - 1, u]:
                     begin_db[u] = _sinr_db(constants.reception, received_mw, slot, u, state.serving[u])
         sinr_of_serving_db(constants.reception, received_mw, slot + 1, state.serving, end_db)
-        if constants.data.used:
-            pace_in_data_region(
-                constants.data, queues, received_mw[:, slot + 1], state.serving, state.backlog,
-                constants.slot_s[slot], coupling, pace, data_db,
-            )  # fmt: skip
-            miss_grants(constants.reception, begin_db, end_db, pace)
-            serve(queues, state.serving, pace, state.backlog, constants.slot_s[slot], service)
-        else:
-            serve_slot(constants, state, begin_db, end_db, constants.slot_s[slot], pace, service)
+        serve_slot(
+            constants, state, received_mw[:, slot + 1], begin_db, end_db, constants.slot_s[slot], coupling, pace,
+            service, data_db,
+        )  # fmt: skip
         for u in range(ues):
             middle_db[u] = _HALF * (begin_db[u] + end_db[u])
         begin_db, end_db = end_db, begin_db
@@ -234,20 +239,14 @@ def warm_up(constants: Any, received_mw: Any, durations_s: Any, state: Any, serv
     """Serves UEs that receive powers (B, C, 1, U) for some times in turn, of which the last counts."""
     ues = sinr_db.shape[1]
     pace, sinr, heard_db = new_pace(ues), np.empty(ues, np.float32), np.empty(ues, np.float32)
-    data, queues = constants.data, constants.queues
     for b in range(len(received_mw)):
         one, bring = state_of(state, b), service_of(service, b)
         sinr_of_serving_db(constants.reception, received_mw[b], 0, one.serving, sinr)
         for duration_s in durations_s:
             for values in bring:
                 values[:] = 0
-            if data.used:
-                coupling = new_coupling(len(received_mw[b]), ues)
-                pace_in_data_region(
-                    data, queues, received_mw[b, :, 0], one.serving, one.backlog, duration_s, coupling, pace, heard_db
-                )
-                miss_grants(constants.reception, sinr, sinr, pace)
-                serve(queues, one.serving, pace, one.backlog, duration_s, bring)
-            else:
-                serve_slot(constants, one, sinr, sinr, duration_s, pace, bring)
-        sinr_db[b] = heard_db if data.used else sinr
+            coupling = new_coupling(len(received_mw[b]), ues)
+            serve_slot(
+                constants, one, received_mw[b, :, 0], sinr, sinr, duration_s, coupling, pace, bring, heard_db
+            )  # fmt: skip
+        sinr_db[b] = heard_db if constants.data.used else sinr

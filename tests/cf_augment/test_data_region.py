@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cf_augment.fidelity.fluid import FluidBackend
 from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.constants import lte_tables
-from cf_augment.physics.data_region import data_region_of, new_coupling, pace_in_data_region
+from cf_augment.physics.coupling import new_coupling
+from cf_augment.physics.data_region import data_region_of, pace_in_data_region
 from cf_augment.physics.load import Load, new_pace
 from ns3_scenarios.kpis import Backend, Floats
 from ns3_scenarios.scenario import Scenario
@@ -69,8 +70,8 @@ def test_loads_are_those_of_the_emulator(offered_bps: float) -> None:
     walk = walk_of(of, 4)
     emulated = np.mean([utilization(EmulatorBackend(of), walk, seed) for seed in range(6)], axis=0)
     errors_pp = [100 * abs(utilization(kind(of), walk) - emulated).mean() for kind in (EngineBackend, FluidBackend)]
-    assert errors_pp[0] <= 2.5
-    assert errors_pp[0] <= errors_pp[1] / 3
+    assert errors_pp[0] <= 1.6
+    assert errors_pp[0] <= errors_pp[1] / 20
 
 
 @settings(max_examples=60)
@@ -85,10 +86,10 @@ def test_what_is_received_is_a_probability(interference_db: float, offered_bps: 
     received_mw[1, 0] = received_mw[0, 0] * 10 ** (interference_db / 10)
     received_mw[1, 1:] = 1e-9
     pace, sinr_db, coupling = new_pace(8), np.empty(8, np.float32), new_coupling(cells, 8)
+    data = data_region_of(of)
     for _ in range(3):
-        pace_in_data_region(
-            data_region_of(of), load.queues, received_mw, serving, np.full(8, 5.0), 0.2, coupling, pace, sinr_db
-        )
+        pace.grant_received[:] = 1
+        pace_in_data_region(data, load.queues, received_mw, serving, np.full(8, 5.0), 0.2, coupling, pace, sinr_db)
         for values in pace:
             assert np.isfinite(values).all()
         assert (pace.grant_received >= 0).all()

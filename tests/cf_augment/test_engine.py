@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cf_augment.physics import Engine, EngineBackend
 from cf_augment.physics.constants import ttis_per_packet
+from cf_augment.physics.coupling import new_coupling
 from cf_augment.physics.handover import HandoverState, state_of
 from cf_augment.physics.interval import serve_slot
 from cf_augment.physics.load import Load, Service, new_pace, service_of
@@ -203,7 +204,10 @@ def test_a_slot_is_served_at_the_mean_of_all_cqi_that_its_sinr_passes() -> None:
     begin_db[10:15], end_db[15:20] = -4.6, -4.6
     state = HandoverState.attached(np.zeros((1, 5, 40), np.float32))
     pace, service = new_pace(40), Service.nothing(1, 5, 40)
-    serve_slot(constants, state_of(state, 0), begin_db, end_db, 0.2, pace, service_of(service, 0))
+    serve_slot(
+        constants, state_of(state, 0), np.zeros((5, 40), np.float32), begin_db, end_db, 0.2, new_coupling(5, 40), pace,
+        service_of(service, 0), np.zeros(40, np.float32),
+    )  # fmt: skip
     sinr_db = np.linspace(begin_db, end_db, 20001, dtype=np.float64)
     cqi = np.searchsorted(constants.reception.cqi_threshold_db, sinr_db, side="right")
     alone, packed = (np.array(ttis) for ttis in ttis_per_packet(25, 1000))
