@@ -1,17 +1,18 @@
-"""How many UEs a CIO would move, counted in a compiled loop: it is asked for in every step of every environment."""
+"""Which share of the UEs a CIO would move, in a compiled loop: it is asked for in every step of every environment."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def count_moving(
-    rsrp_dbm: Any, serving: Any, first: Any, neighbors: Any, threshold_db: float, edges_db: Any, counts: Any
+def find_moving(
+    rsrp_dbm: Any, serving: Any, first: Any, neighbors: Any, threshold_db: float, edges_db: Any, shares: Any
 ) -> None:
-    """Counts the UEs that would move at each CIO and for each pair.
+    """Finds which share of the UEs would move at each CIO and for each pair.
 
     Args:
         rsrp_dbm: (B, U, C).
@@ -20,10 +21,11 @@ def count_moving(
         neighbors: (E,) neighbour of each pair.
         threshold_db: By how much the neighbour must be better, CIO included.
         edges_db: (L,) the CIO, rising.
-        counts: (B, L, E), of zeros, filled in.
+        shares: (B, L, E) float32, filled in.
     """
-    levels, greatest_db = len(edges_db), edges_db[-1]
+    levels, greatest_db, ues = len(edges_db), edges_db[-1], np.float32(serving.shape[1])
     for b in range(len(serving)):
+        shares[b] = 0
         for u in range(serving.shape[1]):
             cell = serving[b, u]
             if cell < 0:
@@ -35,7 +37,10 @@ def count_moving(
                     level = levels - 1
                     while level > 0 and need_db < edges_db[level - 1]:
                         level -= 1
-                    counts[b, level, pair] += 1
+                    shares[b, level, pair] += 1
         for level in range(1, levels):
             for pair in range(len(neighbors)):
-                counts[b, level, pair] += counts[b, level - 1, pair]
+                shares[b, level, pair] += shares[b, level - 1, pair]
+        for level in range(levels):
+            for pair in range(len(neighbors)):
+                shares[b, level, pair] /= ues

@@ -180,7 +180,7 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     """Per cell: load, share of the UEs, share of the offered traffic served; per pair: margins and CIO."""
     ues = kpis.ue_serving_cell.shape[-1]
     offered = scenario.traffic.offered_bps * ues / len(scenario.cells)
-    moving = _moving(scenario, kpis) / ues
+    moving = _moving(scenario, kpis)
     return np.concatenate(
         [
             kpis.prb_utilization,
@@ -194,19 +194,19 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     )
 
 
-def _moving(scenario: Scenario, kpis: StepKpis) -> Floats:
-    """Counts the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
+def _moving(scenario: Scenario, kpis: StepKpis) -> NDArray[np.float32]:
+    """Share of the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
     # Imported here, so that a process that does not observe need not load numba.
-    from ns3_scenarios.margins import count_moving
+    from ns3_scenarios.margins import find_moving
 
     first, neighbors = _neighbors(scenario.neighbor_pairs, len(scenario.cells))
     threshold_db = scenario.handover.a3_offset_db + scenario.handover.hysteresis_db
     *batch, ues, cells = kpis.ue_rsrp_dbm.shape
     rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, ues, cells)
     serving = np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(-1, ues)
-    counts = np.zeros((len(serving), len(MARGIN_EDGES_DB), len(neighbors)))
-    count_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), counts)
-    return counts.reshape(*batch, -1)
+    shares = np.empty((len(serving), len(MARGIN_EDGES_DB), len(neighbors)), np.float32)
+    find_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), shares)
+    return shares.reshape(*batch, -1)
 
 
 @lru_cache(maxsize=8)

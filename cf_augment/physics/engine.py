@@ -167,7 +167,7 @@ class Engine:
             interval.run_on_given(self._constants, *given, cio_db, hysteresis_db, state, service, moves, seen)
         self._moves, self._moves_from_s = moves, self._time_s
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
-        return self._kpis(service, position[:, -1], seen)
+        return self._kpis(service, position[:, -1].copy(), seen)
 
     def _run_snapshot(
         self, paper: Paper, position: Floats, cio_db: NDArray[np.float32], hysteresis_db: NDArray[np.float32],

@@ -154,7 +154,7 @@ def _run(
 ) -> None:  # fmt: skip
     """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
-    pace, coupling = new_pace(ues), new_coupling(len(l1_dbm), ues)
+    pace, coupling = new_pace(ues), new_coupling(len(l1_dbm) if constants.data.used else 0, ues)
     begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
     data_db = np.empty(ues, np.float32)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)

@@ -178,10 +178,13 @@ def serve(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float,
     capacity = duration_s / TTI_S
     ues, cells = len(serving), len(service.busy_ttis)
     need, cell_need, members = np.empty(ues), np.zeros(cells), np.zeros(cells)
+    arriving, sent, delivered = np.empty(ues), np.empty(ues), np.empty(ues)
     for u in range(ues):
-        arriving = queues.packets_per_s[u] * duration_s
-        queued = min(backlog[u] + arriving * pace.late[u], queues.queue_packets)
-        need[u] = arriving * pace.alone[u] + queued * pace.packed[u]
+        arriving[u] = queues.packets_per_s[u] * duration_s
+        queued = min(backlog[u] + arriving[u] * pace.late[u], queues.queue_packets)
+        need[u] = arriving[u] * pace.alone[u] + queued * pace.packed[u]
+        sent[u] = queued + arriving[u] * pace.reached[u] if pace.reached[u] > 0 else 0.0
+    for u in range(ues):
         cell_need[serving[u]] += need[u]
         members[serving[u]] += 1
     for u in range(ues):
@@ -194,23 +197,18 @@ def serve(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float,
     level = _water_level(need, serving, cell_need, capacity)
     for u in range(ues):
         cell, packed = serving[u], pace.packed[u]
-        arriving = queues.packets_per_s[u] * duration_s
         overloaded = cell_need[cell] > capacity
-        sent = 0.0
-        if pace.reached[u] > 0:
-            sent = min(backlog[u] + arriving * pace.late[u], queues.queue_packets) + arriving * pace.reached[u]
-            if overloaded:
-                sent = min(sent, min(level[cell], need[u]) / packed)
-            elif pace.reached[u] < 1:
-                sent = min(sent, need[u] / packed)
+        if sent[u] > 0 and (overloaded or pace.reached[u] < 1):
+            sent[u] = min(sent[u], (min(level[cell], need[u]) if overloaded else need[u]) / packed)
         # A packet from a queue that is never empty begins and ends anywhere in a block: one block more.
-        delivered = sent
+        delivered[u] = sent[u]
         if pace.grant_received[u] < 1:
-            delivered *= pace.grant_received[u] ** (packed + 1 if overloaded else np.ceil(packed))
-        service.arrived[cell] += arriving
-        service.delivered[cell] += delivered
-        service.ue_delivered[u] += delivered
-        backlog[u] = min(max(backlog[u] + arriving - sent, 0.0), queues.queue_packets)
+            delivered[u] *= pace.grant_received[u] ** (packed + 1 if overloaded else np.ceil(packed))
+        service.arrived[cell] += arriving[u]
+        service.delivered[cell] += delivered[u]
+    for u in range(ues):
+        service.ue_delivered[u] += delivered[u]
+        backlog[u] = min(max(backlog[u] + arriving[u] - sent[u], 0.0), queues.queue_packets)
     for cell in range(cells):
         service.busy_ttis[cell] += min(cell_need[cell], capacity)
 

@@ -62,6 +62,7 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._engine = Engine(scenario)
         self._positions: dict[int, Floats] = {}
+        self._interval_m = np.empty((num_envs, self._engine.grid_steps + 1, scenario.mobility.ues, 2))
         self._first_seed: int | None = seed
         self._randoms = [np.random.default_rng() for _ in range(num_envs)]
         self._step = -1
@@ -114,7 +115,8 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
         control = control_from_action(self.scenario, checked_actions(self.scenario, actions, (self.num_envs,)))
         start = self._step * self._engine.grid_steps
         rows = slice(start, start + self._engine.grid_steps + 1)
-        kpis = self._engine.step(np.stack([self._positions[index][rows] for index in self._trace]), control)
+        np.stack([self._positions[index][rows] for index in self._trace], out=self._interval_m)
+        kpis = self._engine.step(self._interval_m, control)
         self._step += 1
         observation, info = self._observe(kpis, control[:, : len(self.scenario.neighbor_pairs)])
         truncated = np.full(self.num_envs, self._step == self.scenario.episode.steps)
