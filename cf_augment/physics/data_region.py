@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from cf_augment.physics.constants import (
     CODE_RATE,
@@ -114,7 +115,7 @@ def _block_error(config: Any, cqi: int, mcs: int, rbgs: int, receptions: int) ->
     for count, size in config["code_blocks"][cqi, rbgs]:
         if count > 0:
             deviation = (information - config["curve_mean"][size, curve]) / config["curve_std"][size, curve]
-            success *= np.array([1 - 0.5 * math.erfc(one / math.sqrt(2)) for one in deviation]) ** count
+            success *= ndtr(deviation) ** count
     return 1 - success
 
 
