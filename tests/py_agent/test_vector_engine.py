@@ -85,6 +85,19 @@ def test_gymnasiums_contract_and_wrappers() -> None:
         envs.step(actions_of(NETWORK, 3, 0))
 
 
+def test_what_a_step_returned_stays_as_it_was() -> None:
+    envs = MlbVectorEnv(NETWORK, TRACES, 2, 0)
+    envs.reset()
+    observation, info = envs.step(actions_of(NETWORK, 2, 0))[0], envs.step(actions_of(NETWORK, 2, 1))[4]
+    before = {field.name: np.copy(getattr(info["kpis"], field.name)) for field in fields(StepKpis)}
+    first, cio_db = observation.copy(), info["cio_db"].copy()
+    envs.step(actions_of(NETWORK, 2, 2))
+    for name, values in before.items():
+        np.testing.assert_array_equal(getattr(info["kpis"], name), values, err_msg=name)
+    np.testing.assert_array_equal(observation, first)
+    np.testing.assert_array_equal(info["cio_db"], cio_db)
+
+
 def test_traces_are_drawn_or_named() -> None:
     envs = MlbVectorEnv(NETWORK, TRACES, 3)
     starts = np.array([trace.position_m[0] for trace in TRACES])
