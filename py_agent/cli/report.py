@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from py_agent.cli.command import Result, StageCommand
-from py_agent.cli.stages import summary_result
+from py_agent.cli.summary import summary_result
 
 if TYPE_CHECKING:
     from py_agent.rundir import StageRecord
