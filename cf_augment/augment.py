@@ -125,11 +125,11 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> list[Episode]:
     """Plays jobs in the engine, many at a time, and returns their episodes in the order of the jobs."""
     scenario, episodes = logged.scenario, []
     what_if = WhatIf(Engine(scenario))
-    with progress("counterfactual episodes", len(jobs)) as bar:
+    with progress("counterfactual episodes", len(jobs) * scenario.episode.steps) as bar:
         for first in range(0, len(jobs), _BATCH):
             some = jobs[first : first + _BATCH]
             sources = [action_source(logged, what_if, job, seed) for job in some]
-            rolled = roll_out(scenario, [job.trace for job in some], sources)
+            rolled = roll_out(scenario, [job.trace for job in some], sources, bar.advance)
             for job, (kpis, actions) in zip(some, rolled, strict=True):
                 metadata = EpisodeMetadata(
                     scenario_id=scenario.id,
@@ -141,12 +141,14 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> list[Episode]:
                     provenance=job.provenance.model_copy(update={"action_source": job.action_source}),
                 )
                 episodes.append(Episode.from_kpis(scenario, job.trace, kpis, actions, metadata))
-            bar.advance(len(some))
     return episodes
 
 
 def roll_out(
-    scenario: Scenario, traces: Sequence[MobilityTrace], sources: Sequence[ActionSource]
+    scenario: Scenario,
+    traces: Sequence[MobilityTrace],
+    sources: Sequence[ActionSource],
+    advance: Callable[[int], None] = lambda steps: None,
 ) -> list[tuple[list[StepKpis], Singles]]:
     """Plays B episodes in the engine at once.
 
@@ -154,6 +156,7 @@ def roll_out(
         scenario: The scenario.
         traces: What moves the UEs of each.
         sources: What chooses the actions of each; sees the KPIs without events, which batches do not have.
+        advance: Called with the number of steps, over all episodes, that have been played since the last call.
 
     Returns:
         For each episode the KPIs of its T + 1 rows and its actions (T, A).
@@ -169,6 +172,7 @@ def roll_out(
         for rows, one in zip(kpis, _unbatched(batch), strict=True):
             rows.append(one)
         actions.append(action)
+        advance(len(traces))
     return list(zip(kpis, np.stack(actions, axis=1), strict=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -72,14 +72,29 @@ class EpisodeJob:
             raise StorageError(f"{self.path}: is an episode of another experiment", "choose another directory")
         return True
 
-    def run(self) -> None:
-        """Plays it."""
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        episode = self.scenario.episode
+        return simulation_work(self.scenario, episode.warmup_s + episode.duration_s)
+
+    def run(self, advance: Callable[[float], None] = lambda work: None) -> None:
+        """Plays it; `advance` is called with the work of each interval."""
         backend = open_backend(self.scenario, self.metadata.backend, self.ns3, self.traces)
         env = MlbEnv(self.scenario, backend, [self.trace])
         try:
-            write_episode(self.path, run_episode(env, self.policy(self.scenario), self.metadata))
+            policy = self.policy(self.scenario)
+            episode = run_episode(
+                env, policy, self.metadata, on_time=lambda time_s: advance(simulation_work(self.scenario, time_s))
+            )
+            write_episode(self.path, episode)
         finally:
             env.close()
+
+
+def simulation_work(scenario: Scenario, time_s: float) -> float:
+    """What simulating so many seconds costs, to weigh one network against another: s times UEs times cells."""
+    return time_s * scenario.mobility.ues * len(scenario.cells)
 
 
 def collect(

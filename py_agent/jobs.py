@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -25,8 +25,16 @@ class Job(Protocol):
         """The file that it writes."""
         ...
 
-    def run(self) -> None:
+    @property
+    def work(self) -> float:
+        """How much there is to do, in a unit that takes about as long in every job."""
+        ...
+
+    def run(self, advance: Callable[[float], None]) -> None:
         """Does it, and writes the file last and at once.
+
+        Args:
+            advance: Called with the work that has been done since the last call.
 
         Raises:
             MlbError: it cannot be done; raised again where `run_jobs` was called.
@@ -51,15 +59,18 @@ def run_jobs(jobs: Sequence[Job], workers: int, title: str) -> None:
         raise ConfigError(f"workers: {workers}, must be at least 1")
     todo = iter(jobs)
     running: dict[Connection, tuple[SpawnProcess, Job]] = {}
-    with progress(title, len(jobs)) as bar, _processes(min(workers, len(jobs))) as slots:
+    with progress(title, sum(job.work for job in jobs)) as bar, _processes(min(workers, len(jobs))) as slots:
         for connection, process in slots.items():
             _assign(next(todo), connection, process, running)
         while running:
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                process, job = running.pop(ready)
-                _finish(ready, process, job)
-                bar.advance()
+                process, job = running[ready]
+                done = _answer(ready, process, job)
+                if done is not None:
+                    bar.advance(done)
+                    continue
+                del running[ready]
                 following = next(todo, None)
                 if following is not None:
                     _assign(following, ready, process, running)
@@ -72,21 +83,22 @@ def _assign(
     try:
         connection.send(job)
     except BrokenPipeError:
-        _finish(connection, process, job)
+        _answer(connection, process, job)
 
 
-def _finish(connection: Connection, process: SpawnProcess, job: Job) -> None:
-    """Takes a worker's answer; raises what went wrong."""
+def _answer(connection: Connection, process: SpawnProcess, job: Job) -> float | None:
+    """Takes a worker's answer: work that it has done, or None at the end of its job; raises what went wrong."""
     try:
-        error = connection.recv()
+        answer: float | MlbError | None = connection.recv()
     except (EOFError, ConnectionResetError):
         process.join()
         raise SimulatorError(
             f"the process that played {job.path.stem} died with exit code {process.exitcode}",
             "run the command again: finished episodes are kept; with fewer workers if memory is short",
         ) from None
-    if error is not None:
-        raise error
+    if isinstance(answer, MlbError):
+        raise answer
+    return answer
 
 
 @contextmanager
@@ -117,7 +129,7 @@ def _work(connection: Connection) -> None:
     while True:
         job = connection.recv()
         try:
-            job.run()
+            job.run(connection.send)
         except MlbError as error:
             connection.send(error)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata
@@ -11,7 +13,13 @@ from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
 
 
-def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: int = 0) -> Episode:
+def run_episode(
+    env: MlbEnv,
+    policy: Policy,
+    metadata: EpisodeMetadata,
+    trace: int = 0,
+    on_time: Callable[[float], None] = lambda simulated_s: None,
+) -> Episode:
     """Plays a whole episode; the network's and the policy's randomness come from metadata's seed and trace name.
 
     Args:
@@ -19,6 +27,7 @@ def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: i
         policy: The policy.
         metadata: What the episode is; two policies with the same seed and trace name meet the same network.
         trace: Index of the trace in `env.traces`.
+        on_time: Called with the seconds that have been simulated since the last call, the warm-up's first.
 
     Raises:
         SimulatorError: the back end failed.
@@ -26,12 +35,14 @@ def run_episode(env: MlbEnv, policy: Policy, metadata: EpisodeMetadata, trace: i
     seed, name = metadata.seed, metadata.trace_name
     policy.reset(derive(seed, "policy", name))
     observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
+    on_time(env.scenario.episode.warmup_s)
     kpis, actions, truncated = [info["kpis"]], [], False
     while not truncated:
         action = policy.act(observation, info["kpis"], info["cio_db"])
         observation, _, _, truncated, info = env.step(action)
         kpis.append(info["kpis"])
         actions.append(action)
+        on_time(env.scenario.episode.control_interval_s)
     mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
     return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata)

@@ -78,18 +78,8 @@ def make_trace(config: MobilityConfig, context: Context, seed: int, drivers: int
         DataError, StorageError: as `load_map`.
         SimulatorError: a SUMO program failed, or the streets jammed.
     """
-    total_s = config.settle_s + config.duration_s
-    with progress(f"mobility, {context.name}, seed {seed} (s)", total_s) as bar:
-        done_s = 0.0
-
-        def advance(time_s: float) -> None:
-            nonlocal done_s
-            bar.advance(time_s - done_s)
-            done_s = time_s
-
-        trace = _make_trace(config, context, seed, drivers, advance)
-        advance(total_s)
-        return trace
+    with progress(f"trace, {context.name}, seed {seed}", config.settle_s + config.duration_s) as bar:
+        return _make_trace(config, context, seed, drivers, bar.advance)
 
 
 def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], workers: int = 2) -> list[MobilityTrace]:
@@ -106,12 +96,12 @@ def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], wor
     bounds_m = load_map(config.map).bounds_m
     for context, _ in jobs:
         context.plan(0, 0.0, bounds_m)
-    with progress("mobility (traces)", len(jobs)) as bar, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(_make_trace, config, context, seed) for context, seed in jobs]
+    total_s = len(jobs) * (config.settle_s + config.duration_s)
+    with progress("traces", total_s) as bar, ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(_make_trace, config, context, seed, None, bar.advance) for context, seed in jobs]
         try:
             for future in as_completed(futures):
                 future.result()
-                bar.advance()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return [future.result() for future in futures]
@@ -205,9 +195,16 @@ def _make_trace(
     context: Context,
     seed: int,
     drivers: int | None = None,
-    on_step: Callable[[float], None] | None = None,
+    advance: Callable[[float], None] = lambda simulated_s: None,
 ) -> MobilityTrace:
     drivers = seed if drivers is None else drivers
+    done_s = 0.0
+
+    def reach(time_s: float) -> None:
+        nonlocal done_s
+        advance(time_s - done_s)
+        done_s = time_s
+
     if is_open(config.map):
         ground = OpenGround.find(config.map)
         streets, source, versions = ground.streets, "walk", {"numpy": importlib.metadata.version("numpy")}
@@ -217,7 +214,8 @@ def _make_trace(
         streets, source, versions = network.streets, "sumo", sumo_versions(network)
         with ScratchDirectory() as scratch:
             routes, _ = routed(network, config, context, seed, drivers, scratch.path)
-            grid, filled = simulate(routes, network, config, drivers, on_step)
+            grid, filled = simulate(routes, network, config, drivers, reach)
+    reach(config.settle_s + config.duration_s)
     metadata = described(streets, config, context, seed, drivers)
     return MobilityTrace(
         time_s=np.arange(len(grid), dtype=np.float64),

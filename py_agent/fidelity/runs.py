@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Backend, Floats, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
 from ns3_scenarios.scenario import Scenario
-from py_agent.collect import EpisodeJob
+from py_agent.collect import EpisodeJob, simulation_work
 from py_agent.env import BackendName, open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import run_jobs
@@ -104,8 +105,15 @@ class FuturesJob:
         """Whether the futures are there already."""
         return self.path.is_file()
 
-    def run(self) -> None:
-        """Simulates them."""
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        steps = len(self.before) + self.control.shape[0] * self.control.shape[1]
+        episode = self.scenario.episode
+        return simulation_work(self.scenario, episode.warmup_s + steps * episode.control_interval_s)
+
+    def run(self, advance: Callable[[float], None] = lambda work: None) -> None:
+        """Simulates them; `advance` is called once, as all futures come together."""
         backend = self._open()
         try:
             backend.reset(self.trace, self.seed)
@@ -118,6 +126,7 @@ class FuturesJob:
         arrays: dict[str, Any] = {name: np.stack([getattr(k, name) for k in stacked]) for name in KPI_AXES}
         with replacing(self.path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        advance(self.work)
 
     def read(self) -> StepKpis:
         """The KPIs of the futures, with leading (K, HORIZON) and without events.
@@ -250,7 +259,8 @@ class Runs:
             if isinstance(job, EpisodeJob) and job.traces is not None:
                 shutil.rmtree(job.traces.directory, ignore_errors=True)  # of a run that was interrupted
         models = [job for one in self.cases for model in self.backends(one) for job in self._jobs(one, model)]
-        run_jobs([*missing, *models], workers, "runs of ns-3 and models")
+        run_jobs(missing, workers, "runs of ns-3")
+        run_jobs(models, workers, "runs of models")
         return len(missing)
 
     def grants_path(self, one: Case) -> Path:

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_network
 import numpy as np
@@ -23,6 +25,7 @@ from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.kpis import Floats, StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from ns3_scenarios.scenario import Scenario
+from py_agent import jobs
 from py_agent.collect import collect
 from py_agent.env import MlbEnv, open_backend
 from py_agent.policies import POLICIES, Static
@@ -102,9 +105,22 @@ def test_random_actions_differ_by_seed_and_by_trace() -> None:
     assert not np.array_equal(rolled_out("random", trace_name="train-001").actions, first)
 
 
-def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals: list[float] = []
+    done: list[float] = []
+
+    @contextmanager
+    def noted(title: str, total: float) -> Iterator[SimpleNamespace]:
+        totals.append(total)
+        yield SimpleNamespace(advance=done.append)
+
+    monkeypatch.setattr(jobs, "progress", noted)
     policies = {name: POLICIES[name] for name in ("static", "random")}
     episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, workers=2, backend="engine")
+    assert sum(done) == pytest.approx(totals[0])
+    assert len(done) == 8 * (1 + SCENARIO.episode.steps)  # not by episode: by what has been simulated
     order = [(e.metadata.trace_name, e.metadata.policy, e.metadata.seed) for e in episodes]
     assert order == [(trace, policy, seed) for trace in TRACES for policy in policies for seed in (2, 1)]
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(f"{t}-{p}-{s}" for t, p, s in order)
