@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -10,21 +13,46 @@ from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind, ping_pongs
 from ns3_scenarios.mdp import jain, load_std, p5_throughput_bps
 from ns3_scenarios.scenario import Scenario
 
-HIGHER_IS_BETTER = {
-    "load_std": False,
-    "jain": True,
-    "p5_throughput_bps": True,
-    "mean_throughput_bps": True,
-    "handovers_per_ue_minute": False,
-    "ping_pong_share": False,
-    "failures_per_ue_minute": False,
-    "rlf_per_ue_minute": False,
+
+@dataclass(frozen=True)
+class Metric:
+    """One number by which an episode is judged, and how it is shown.
+
+    Attributes:
+        heading: Its name in a table.
+        short: Its name where there is little room.
+        higher_is_better: Its direction.
+        greatest: It lies between 0 and this.
+        unit: Unit in which it is shown, empty for none.
+        scale: Factor to that unit.
+        decimals: Most decimals that are shown.
+    """
+
+    heading: str
+    short: str
+    higher_is_better: bool
+    greatest: float = math.inf
+    unit: str = ""
+    scale: float = 1.0
+    decimals: int = 3
+
+
+_PER_UE_MINUTE = "per UE-minute"
+METRICS = {
+    "load_std": Metric("Load std", "load std", False, 0.5, decimals=4),
+    "jain": Metric("Jain index", "Jain", True, 1.0),
+    "p5_throughput_bps": Metric("p5 throughput", "p5", True, unit="kbit/s", scale=1e-3, decimals=1),
+    "mean_throughput_bps": Metric("Mean throughput", "mean", True, unit="kbit/s", scale=1e-3, decimals=1),
+    "handovers_per_ue_minute": Metric("Handovers", "HO", False, unit=_PER_UE_MINUTE, decimals=2),
+    "ping_pong_share": Metric("Ping-pongs", "PP", False, 1.0, "% of handovers", 100, 1),
+    "failures_per_ue_minute": Metric("Handover failures", "fail", False, unit=_PER_UE_MINUTE),
+    "rlf_per_ue_minute": Metric("Radio link failures", "RLF", False, unit=_PER_UE_MINUTE),
 }
-"""The metrics of `episode_metrics` and their direction."""
+"""The metrics of `episode_metrics`."""
 
 
 def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
-    """Returns one number for each metric of HIGHER_IS_BETTER.
+    """Returns one number for each of METRICS.
 
     load_std, jain: mean over the steps of the standard deviation and of Jain's index of the cells' PRB utilisation.
     p5_throughput_bps, mean_throughput_bps: 5th percentile and mean over the UEs of each UE's mean over the episode,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,36 +11,39 @@ from rich.console import Group
 from rich.text import Text
 
 from py_agent.cli.command import Result, StageCommand
+from py_agent.cli.mobility import Mobility
+from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from py_agent.cli.summary import summary_result
+from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from py_agent.rundir import StageRecord
+    import pandas as pd
 
-_STAGES = ("mobility", "collect", "augment", "train", "evaluate")
-_NOTES = (
-    "Test traces differ from the training traces in seed and in context; every policy met the same UEs and the same "
-    "network seeds.",
-    "A run of this size shows that every stage works; it does not rank methods. Few traces give wide intervals: read "
-    "those, not the order of the means.",
-)
+    from cf_augment.dataset import Episode
+    from ns3_scenarios.scenario import Scenario
+    from py_agent.rundir import RunDirectory, StageRecord
+
+_STAGES: dict[str, type[StageCommand]] = {
+    "mobility": Mobility, "collect": Collect, "augment": Augment, "train": Train, "evaluate": Evaluate
+}  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class Report(StageCommand):
     """Show an evaluation: map, table, load over time, and a replay of two policies side by side."""
 
-    replay: tuple[str, str] = ("static", "sac-cf")
-    """The two policies of the replay."""
+    replay: tuple[str, str] | None = None
+    """The two policies of the replay; if none are named, static, or the first one, and the best of the others."""
 
     def execute(self) -> Result:
         """Writes report.html and replay.gif; they are drawn anew each time."""
         import pandas as pd
 
         from cf_augment.dataset import read_episode
-        from cf_augment.fidelity import agreement
         from py_agent.evaluate import Evaluation
         from py_agent.report import ReportData, write_gif, write_report
-        from py_agent.rundir import RunDirectory, StageRecord
+        from py_agent.report.data import replayed
+        from py_agent.rundir import RunDirectory
         from py_agent.statistics import summarize
         from sumo_mobility.base.progress import progress
         from sumo_mobility.pipeline import load_map
@@ -52,23 +56,17 @@ class Report(StageCommand):
         episodes = [read_episode(folder / f"{trace}-{policy}-{seed}.h5") for trace, policy, seed in keys]
         evaluation = Evaluation(scenario, episodes)
         summary = summarize(per_episode)
-        records = [StageRecord.read_json(run.path / f"{stage}.json") for stage in _STAGES]
-        engine_only = episodes[0].metadata.backend == "engine"
-        first_trace = episodes[0].metadata.trace_name
-        agreements = [
-            _agreement_row(episode.metadata.policy, agreement(scenario, episode))
-            for episode in episodes
-            if episode.metadata.trace_name == first_trace and not engine_only
-        ]
+        tables, notes = _agreement(scenario, episodes)
         data = ReportData(
             scenario=scenario,
             street_map=load_map(scenario.mobility.map),
             summary=summary,
             episodes={str(policy): evaluation.of(str(policy)) for policy in summary.index},
-            replay=self.replay,
-            tables={} if engine_only else {f"How the engine agrees with ns-3 on trace {first_trace}": agreements},
-            commands=[*(_command(record, self.run) for record in records), f"mlb report --run {self.run}"],
-            notes=_NOTES,
+            replay=self.replay or replayed(summary),
+            trainings=_trainings(run),
+            tables=tables,
+            commands=[*(command_line(record, self.run) for record in _records(run)), self._line()],
+            notes=notes,
         )
         with progress("report and replay", 2) as bar:
             write_report(run.report, data)
@@ -81,19 +79,60 @@ class Report(StageCommand):
             {**paths, "summary": table.data}, Group(table.view, Text(f"Report: {run.report}\nReplay: {run.gif}"))
         )
 
+    def _line(self) -> str:
+        replay = ["--replay", *self.replay] if self.replay else []
+        return shlex.join(["mlb", "report", "--run", str(self.run), *replay])
 
-def _command(record: StageRecord, run: Path) -> str:
-    """The command line that a stage record stands for."""
-    options = []
+
+def command_line(record: StageRecord, run: Path) -> str:
+    """The command, ready for a shell, that a stage record stands for; what a default says is left out."""
+    words = ["mlb", record.stage, "--run", str(run)]
+    defaults = _STAGES[record.stage]().options()
     for name, value in record.config.items():
-        text = " ".join(value) if isinstance(value, list) else str(value)
-        options.append(f"--{name.replace('_', '-')} {text}")
-    return f"mlb {record.stage} --run {run} {' '.join(options)}"
+        option = f"--{name.replace('_', '-')}"
+        if name in defaults and value == defaults[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+        elif isinstance(value, list):
+            words += [option, *value]
+        elif value is not None:
+            words += [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
+    return shlex.join(words)
 
 
-def _agreement_row(policy: str, metrics: dict[str, float]) -> dict[str, object]:
+def _records(run: RunDirectory) -> list[StageRecord]:
+    """What the stages of a run were asked to do, as far as they were run, in order."""
+    from py_agent.rundir import StageRecord
+
+    paths = [run.path / f"{stage}.json" for stage in _STAGES]
+    return [StageRecord.read_json(path) for path in paths if path.is_file()]
+
+
+def _trainings(run: RunDirectory) -> dict[str, pd.DataFrame]:
+    """The metrics of each training of a run, by its name."""
+    import pandas as pd
+
+    return {path.parent.name: pd.read_parquet(path) for path in sorted(run.training.glob("*/metrics.parquet"))}
+
+
+def _agreement(scenario: Scenario, episodes: list[Episode]) -> tuple[dict[str, list[dict[str, object]]], list[str]]:
+    """How the engine agrees with what ns-3 did on the first trace, as a table; or a note of why it cannot be said."""
+    from cf_augment.fidelity import agreement
+
+    trace = episodes[0].metadata.trace_name
+    some = [one for one in episodes if one.metadata.trace_name == trace and one.metadata.backend == "ns3"]
+    try:
+        rows = [_agreement_row(one, agreement(scenario, one)) for one in some]
+    except ConfigError as error:
+        return {}, [f"The engine was not compared with ns-3. {error.message}."]
+    return ({f"How the engine agrees with ns-3 on trace {trace}": rows} if rows else {}), []
+
+
+def _agreement_row(episode: Episode, metrics: dict[str, float]) -> dict[str, object]:
     return {
-        "policy": policy,
+        "policy": episode.metadata.policy,
+        "seed": episode.metadata.seed,
         "RSRP RMSE, dB": f"{metrics['rsrp_rmse_db']:.1e}",
         "serving cell equal": f"{100 * metrics['serving_agreement']:.2f} %",
         "handovers in ns-3": f"{metrics['handovers_ns3']:.0f}",

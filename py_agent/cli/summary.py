@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from py_agent.cli.command import Result
@@ -11,34 +12,43 @@ from py_agent.cli.command import Result
 if TYPE_CHECKING:
     from py_agent.rundir import RunDirectory
 
+_WITH_INTERVAL = ("load_std", "improvement_percent")
+"""Of the others the report has it."""
+_LEFT_OUT = ("mean_throughput_bps",)
+
 
 def summary_result(run: RunDirectory) -> Result:
-    """The result table of an evaluation, as `mlb evaluate`, `report` and `quickstart` show it."""
+    """The figures of an evaluation: the report's, as many as fit into 80 columns; all of them as JSON."""
     import pandas as pd
 
+    from py_agent.result_table import ResultTable
     from py_agent.statistics import summarize
 
     summary = summarize(pd.read_parquet(run.require(run.evaluation, "evaluate")))
+    found = ResultTable.of(summary)
+    shown = [key for key in found.columns if key not in _LEFT_OUT]
+    several = summary["traces"].iloc[0] > 1
     table = Table(box=None, padding=(0, 1, 0, 0), caption_justify="left")
-    for title in ("policy", "load std", "95 %", "gain", "95 %", "Jain", "p5", "HO", "ping-pong", "fail"):
-        table.add_column(title, no_wrap=True)
-    for name, row in summary.iterrows():
-        table.add_row(
-            str(name),
-            f"{row['load_std']:.3f}",
-            f"[dim]{row['load_std_low']:.3f}..{row['load_std_high']:.3f}[/dim]",
-            f"{row['improvement_percent']:+.0f}",
-            f"[dim]{row['improvement_percent_low']:+.0f}..{row['improvement_percent_high']:+.0f}[/dim]",
-            f"{row['jain']:.2f}",
-            f"{row['p5_throughput_bps'] / 1e3:.0f}",
-            f"{row['handovers_per_ue_minute']:.1f}",
-            f"{100 * row['ping_pong_share']:.0f} %",
-            f"{row['failures_per_ue_minute'] + row['rlf_per_ue_minute']:.2f}",
-        )
-    table.caption = (
-        f"Means over {summary['traces'].iloc[0]} traces, paired. gain: load std below static, %; p5: 5th percentile UE "
-        "throughput, kbit/s; HO: handovers a UE and minute; ping-pong: share of them; fail: failed handovers and radio "
-        "link failures a UE and minute."
+    table.add_column("policy", overflow="fold", min_width=min(20, max(map(len, found.rows))))
+    for key in shown:
+        table.add_column(found.columns[key].short, no_wrap=True)
+        if key in _WITH_INTERVAL and several:
+            table.add_column("95 %", no_wrap=True, style="dim")
+    for policy, cells in found.rows.items():
+        row = [escape(policy)]
+        for key, cell in zip(found.columns, cells, strict=True):
+            if key in shown:
+                row += [f"[bold]{cell.mean}[/bold]" if cell.best else cell.mean]
+                row += [cell.interval.replace(" … ", "…")] if key in _WITH_INTERVAL and several else []
+        table.add_row(*row)
+    gain = found.columns.get("improvement_percent")
+    table.caption = " ".join(
+        [
+            *found.remarks,
+            *([f"gain: {gain.heading[0].lower()}{gain.heading[1:]}, %;"] if gain else []),
+            "p5: 5th percentile UE throughput, kbit/s; HO, fail, RLF: handovers, failed handovers and radio link "
+            "failures a UE and minute; PP: ping-pongs, % of the handovers.",
+        ]
     )
-    data = summary.reset_index().to_dict("records")
-    return Result(data, table)
+    data = summary.reset_index().astype(object)
+    return Result(data.where(data.notna(), None).to_dict("records"), table)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ns3_scenarios.kpis import Floats
-from py_agent.report.scene import shortened
+from py_agent.report.scene import PALETTE, LineStyle, ink, shortened
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -37,6 +40,11 @@ STYLE: dict[RcKeyType, object] = {
     "ytick.major.size": 0,
 }
 
+_STOPS = [(0.0, "#2878c8ff"), (0.5, "#2878c800"), (0.5, "#f0a00000"), (1.0, "#f0a000ff")]
+_DIVERGING = LinearSegmentedColormap.from_list("offsets", _STOPS)
+_SEQUENTIAL = LinearSegmentedColormap.from_list("counts", ["#2878c800", "#2878c8c0"])
+"""Clear where nothing is, so that they suit a light page and a dark one."""
+
 
 def load_chart(name: str, time_s: Floats, load: Floats, colors: list[str]) -> str:
     """Draws the load of each cell over time.
@@ -57,28 +65,125 @@ def load_chart(name: str, time_s: Floats, load: Floats, colors: list[str]) -> st
         return svg(figure, name)
 
 
-def interval_chart(name: str, labels: list[str], mean: Floats, low: Floats, high: Floats, best: int) -> str:
-    """Draws one metric of all policies as points with intervals.
+def interval_chart(
+    name: str, labels: list[str], points: Floats, mean: Floats, low: Floats, high: Floats, best: int, zero: bool = False
+) -> str:
+    """Draws one metric of all policies: a ring for each trace, the mean as a dot, its interval as a line.
+
+    An interval that is much wider than the traces lie apart ends in an arrow, lest the rings shrink to one spot.
 
     Args:
         name: What the chart shows, with its unit.
         labels: The policies, from the top.
-        mean: (P,) points.
-        low: (P,) lower ends.
-        high: (P,) upper ends.
-        best: Index of the policy to stress.
+        points: (P, N) of each trace.
+        mean: (P,) means.
+        low: (P,) lower ends, NaN if there is none.
+        high: (P,) upper ends, NaN if there is none.
+        best: Index of the policy to stress, or -1.
+        zero: Whether to draw a line at 0.
     """
+    shown = np.append(points, 0) if zero else points
+    least, greatest = float(np.nanmin(shown)), float(np.nanmax(shown))
+    room = max(greatest - least, 1e-9 * max(abs(greatest), 1))
+    left, right = least - room, greatest + room
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure, axes = canvas(3.6, 0.55 + 0.24 * len(labels))
+        figure, axes = canvas(3.6, 0.55 + 0.26 * len(labels))
+        if zero:
+            axes.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         for row in range(len(labels)):
             color = ACCENT if row == best else INK
-            axes.plot([low[row], high[row]], [row, row], color=color, linewidth=1.6, solid_capstyle="butt")
-            axes.plot(mean[row], row, "o", color=color, markersize=5)
+            if np.isfinite(low[row]) and low[row] < high[row]:
+                ends = np.clip([low[row], high[row]], left, right)
+                axes.plot(ends, [row, row], color=color, linewidth=1.6, solid_capstyle="butt")
+                for end, beyond, arrow in ((left, low[row] < left, "<"), (right, high[row] > right, ">")):
+                    if beyond:
+                        axes.plot(end, row, arrow, color=color, markersize=5, clip_on=False)
+            axes.plot(points[row], np.full(len(points[row]), row - 0.22), "o", color="none", markeredgecolor=color,
+                      markersize=3.2, markeredgewidth=0.8)  # fmt: skip
+            axes.plot(mean[row], row, "o", color=color, markersize=5.5)
         axes.set_yticks(range(len(labels)), [shortened(label) for label in labels], parse_math=False)
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
+        return svg(figure, name)
+
+
+def lines_chart(
+    name: str, lines: Mapping[str, tuple[Floats, Floats]], styles: Mapping[str, LineStyle], x: str, log: bool = False,
+    share: bool = False,
+) -> str:  # fmt: skip
+    """Draws lines over one axis.
+
+    Args:
+        name: What the chart shows.
+        lines: x and y, (N,) each, of each line by its name.
+        styles: How each line is drawn, by its name.
+        x: Label of the x axis.
+        log: Whether the y axis is logarithmic.
+        share: Whether y goes from 0 to 100 %.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure, axes = canvas(3.6, 2.1)
+        for label, (along, value) in lines.items():
+            axes.plot(along, value, linewidth=1.5, color=styles[label].color, linestyle=styles[label].dashes)
+        axes.set(xlabel=x, yscale="log" if log else "linear")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.margins(x=0.02)
+        if share:
+            axes.set_ylim(0, 1.02)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        return svg(figure, name)
+
+
+def offsets_chart(name: str, time_s: Floats, value: Floats, labels: list[str], greatest: float, unit: str) -> str:
+    """Draws what is steered over time, a row each, by colour; 0 is clear.
+
+    Args:
+        name: What the chart shows.
+        time_s: (T+1,) ends of the intervals.
+        value: (T, E) what held in each interval.
+        labels: (E,) one a row.
+        greatest: The colours go from minus this to this.
+        unit: Of the values.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        rows = len(labels)
+        figure, axes = canvas(3.6, float(np.clip(0.6 + 0.11 * rows, 1.5, 4.5)))
+        image = axes.imshow(
+            value.T, cmap=_DIVERGING, vmin=-greatest, vmax=greatest, aspect="auto", interpolation="nearest",
+            extent=(time_s[0], time_s[-1], rows - 0.5, -0.5),
+        )  # fmt: skip
+        every = max(1, -(-rows // 24))
+        axes.set_yticks(range(0, rows, every), labels[::every], fontsize=6.5)
+        axes.set_xlabel("time (s)")
+        axes.grid(visible=False)
+        bar = figure.colorbar(image, ax=axes, aspect=25, pad=0.02)
+        bar.set_label(unit, labelpad=1)
+        bar.outline.set_edgecolor(GRID)  # type: ignore[operator]
+        return svg(figure, name)
+
+
+def matrix_chart(name: str, count: Floats, greatest: float) -> str:
+    """Draws how many handovers went from each cell (row) to each other one (column).
+
+    Args:
+        name: What the chart shows.
+        count: (C, C).
+        greatest: What the darkest colour stands for.
+    """
+    cells = len(count)
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure, axes = canvas(2.7, 2.55)
+        axes.imshow(count, cmap=_SEQUENTIAL, vmin=0, vmax=max(greatest, 1e-9), interpolation="nearest")
+        if cells <= 8:
+            for source, target in zip(*np.nonzero(count), strict=True):
+                axes.text(target, source, f"{count[source, target]:.2g}", ha="center", va="center", fontsize=8)
+        every = max(1, -(-cells // 12))
+        axes.set(
+            xticks=range(0, cells, every), yticks=range(0, cells, every), xlabel="to cell", ylabel="from cell"
+        )  # fmt: skip
+        axes.grid(visible=False)
         return svg(figure, name)
 
 
@@ -106,4 +211,6 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r" font-family: [^;]*;", "", text)
     for stand_in, variable in ((INK, "--ink"), (GRID, "--grid"), (ACCENT, "--accent")):
         text = text.replace(stand_in, f"var({variable})")
+    for color in PALETTE:
+        text = text.replace(f": {color}", f": {ink(color)}")
     return text.replace("<svg ", '<svg role="img" ', 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,17 @@ import pandas as pd
 from cf_augment.dataset import Episode
 from ns3_scenarios import mdp
 from ns3_scenarios.scenario import Scenario
+from py_agent.metrics import episode_metrics
+from py_agent.statistics import reference_of
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
 
 Table = Sequence[Mapping[str, object]]
 """Rows of one table; the keys of the first are the headings."""
+_BACKENDS = {
+    "ns3": "ns-3", "engine": "the analytic engine", "emulator": "the TTI emulator", "fluid": "the fluid model"
+}  # fmt: skip
 _CURE = "run 'mlb evaluate' for these policies on the same traces and seeds"
 
 
@@ -27,9 +33,10 @@ class ReportData:
     Attributes:
         scenario: The scenario all episodes were run in.
         street_map: The streets that the traces were driven on.
-        summary: What py_agent.statistics.summarize returns for `load_std` against `static`: one row a policy.
+        summary: What py_agent.statistics.summarize returns for `load_std`: one row a policy.
         episodes: The evaluation's episodes of each policy of the summary, paired by trace and seed.
-        replay: The two policies that are shown side by side.
+        replay: The two policies that are shown side by side, or the only one.
+        trainings: What each training logged (see py_agent.train.train), by its name.
         tables: Further tables by title, such as fidelity against ns-3.
         commands: The commands that made all this, in order.
         notes: What a reader must know; one paragraph each.
@@ -42,7 +49,8 @@ class ReportData:
     street_map: StreetMap
     summary: pd.DataFrame
     episodes: Mapping[str, Sequence[Episode]]
-    replay: tuple[str, str]
+    replay: tuple[str, ...]
+    trainings: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     commands: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -56,7 +64,7 @@ class ReportData:
         for policy in self.replay:
             if policy not in self.summary.index:
                 raise DataError(f"report: replay of policy '{policy}', which was not evaluated{self._known(policy)}")
-        if self.replay[0] == self.replay[1]:
+        if len(set(self.replay)) < len(self.replay):
             raise DataError(f"report: replay of '{self.replay[0]}' beside itself; name two policies")
         pairs = {policy: {_key(episode) for episode in episodes} for policy, episodes in self.episodes.items()}
         reference = pairs[self.replay[0]]
@@ -75,26 +83,43 @@ class ReportData:
         return [str(policy) for policy in self.summary.index]
 
     @property
+    def reference(self) -> str:
+        """The policy that the others are compared with."""
+        return reference_of(self.policies)
+
+    @property
     def judged_in(self) -> str:
         """The programs that played the episodes, for example "ns-3 3.44"."""
         records = [episode.metadata for episodes in self.episodes.values() for episode in episodes]
-        names = {
-            f"ns-3 {record.versions.get('ns3', '')}".strip() if record.backend == "ns3" else "the analytic engine"
-            for record in records
-        }
+        names = {f"{_BACKENDS[record.backend]} {record.versions.get('ns3', '')}".strip() for record in records}
         return " and ".join(sorted(names))
 
     @property
     def attribution(self) -> str:
-        """To be shown beside every picture of the map."""
+        """To be shown beside every picture of the map; empty for open ground."""
+        if not self.street_map.streets:
+            return ""
         return f"Map data {self.street_map.attribution}, {self.street_map.licence.replace('-', ' ')}"
 
     @property
     def typical(self) -> tuple[str, int]:
-        """Trace and seed whose difference in load standard deviation between the replayed two is the median one."""
-        first, second = ({_key(e): _mean_load_std(e) for e in self.episodes[policy]} for policy in self.replay)
-        gains = sorted((first[key] - second[key], key) for key in first)
+        """Trace and seed whose difference in load standard deviation between the replayed two is the median one.
+
+        Of one policy, the load standard deviation itself.
+        """
+        first, *others = ({_key(e): _mean_load_std(e) for e in self.episodes[policy]} for policy in self.replay)
+        gains = sorted((first[key] - sum(other[key] for other in others), key) for key in first)
         return gains[(len(gains) - 1) // 2][1]
+
+    @cached_property
+    def by_trace(self) -> pd.DataFrame:
+        """Each metric as a mean over the seeds; one row a policy and trace."""
+        rows = [
+            {"policy": policy, "trace": one.metadata.trace_name, **episode_metrics(self.scenario, one)}
+            for policy, episodes in self.episodes.items()
+            for one in episodes
+        ]
+        return pd.DataFrame(rows).groupby(["policy", "trace"], sort=False).mean()
 
     def episode(self, policy: str) -> Episode:
         """The typical episode of one policy."""
@@ -102,6 +127,13 @@ class ReportData:
 
     def _known(self, policy: str) -> str:
         return nearest(policy, self.policies)
+
+
+def replayed(summary: pd.DataFrame) -> tuple[str, ...]:
+    """The policies to show side by side, unless others are named: the reference, and the best of the others."""
+    reference = reference_of([str(policy) for policy in summary.index])
+    others = summary["load_std"].drop(reference)
+    return (reference,) if others.empty else (reference, str(others.idxmin()))
 
 
 def _key(episode: Episode) -> tuple[str, int]:

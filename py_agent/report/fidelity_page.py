@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from scipy import stats
 
 from cf_augment.dataset import Episode
@@ -20,6 +19,8 @@ from py_agent.fidelity.study import Figure, Study
 from py_agent.fidelity.tables import Column, Row, Table
 from py_agent.report import fidelity_charts as charts
 from py_agent.report.results import Chart
+from py_agent.report.scene import ink
+from py_agent.report.templating import pages
 from sumo_mobility.base.files import write_text
 
 HEADINGS: dict[str, str] = {name: f"{short}, {name}" for name, short in TIERS.items()}
@@ -48,9 +49,7 @@ def write_fidelity_page(path: Path, study: Study, command: str) -> None:
     Raises:
         StorageError: `path` cannot be written; what was there before is whole.
     """
-    environment = Environment(
-        loader=PackageLoader("py_agent.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = pages()
     environment.filters |= {"limit": _limit, "value": _value, "interval": _interval}
     failing = {(one.table, one.where, one.model, one.figure) for one in study.failing}
     page = environment.get_template("fidelity.html").render(
@@ -59,7 +58,7 @@ def write_fidelity_page(path: Path, study: Study, command: str) -> None:
         asked=sum(figure.reach is not None for figure in study.figures),
         tables=[_laid_out(table, failing) for table in study.tables],
         charts=_charts(study),
-        models={HEADINGS[name]: color for name, color in _inks().items()},
+        models={HEADINGS[name]: ink(color) for name, color in _inks().items()},
         headings=HEADINGS,
         command=command,
     )
@@ -155,9 +154,9 @@ def _differences(study: Study) -> list[Chart]:
 
 def _scatters(study: Study) -> list[Chart]:
     drawn = []
-    for model, ink in _inks().items():
+    for model, color in _inks().items():
         truth, guess = (_pooled(_pairs(study, model), side, "prb_utilization") for side in ("truth", "guess"))
-        svg = charts.load_scatter(f"PRB utilisation of {model} against ns-3", truth, guess, ink)
+        svg = charts.load_scatter(f"PRB utilisation of {model} against ns-3", truth, guess, color)
         drawn.append(Chart(HEADINGS[model], f"{len(truth)} samples, line: identity", svg))
     return drawn
 

@@ -1,4 +1,4 @@
-"""The replay as a GIF: two policies side by side, for a README or a slide."""
+"""The replay as a GIF: two policies side by side, or one, for a README or a slide."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _STYLE: dict[RcKeyType, object] = {
 
 
 def write_gif(path: Path, data: ReportData, frame_ms: int = 250, width_px: int = 900) -> None:
-    """Writes the typical episode of the two replayed policies, a frame a control step.
+    """Writes the typical episode of the replayed policies, a frame a control step.
 
     Args:
         path: Where the GIF goes.
@@ -97,13 +97,14 @@ def _frames(data: ReportData, width_px: int) -> list[np.ndarray]:
     """Draws what stands once, then only what moves."""
     west, south, east, north = data.street_map.bounds_m
     width_in = width_px / _DPI
-    layouts, height_in = _layout(width_in, (north - south) / (east - west))
+    layouts, height_in = _layout(width_in, (north - south) / (east - west), len(data.replay))
     figure = Figure(figsize=(width_in, height_in), dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
     left, right, top, bottom = 0.15 / width_in, 1 - 0.15 / width_in, 1 - 0.12 / height_in, 0.08 / height_in
     figure.text(left, top, data.scenario.id, weight="bold", size=11, va="top")
     trace, seed = data.typical
-    what = f"played in {data.judged_in}; trace {trace}, seed {seed}: the median difference in load std"
+    difference = "difference in " if data.replay[1:] else ""
+    what = f"played in {data.judged_in}; trace {trace}, seed {seed}: the median {difference}load std"
     figure.text(left, top - 0.22 / height_in, what, size=8, color=_MUTED, va="top")
     figure.text(left, bottom, data.attribution, size=7, color=_MUTED)
     legend = "dot: UE in its serving cell's colour; ring: changed cell; dashes: mean load"
@@ -132,16 +133,16 @@ class _Layout:
     title_y: float
 
 
-def _layout(width_in: float, aspect: float) -> tuple[list[_Layout], float]:
-    """Puts the bars below a wide map and beside a tall one; returns two panels and the figure's height in inches."""
+def _layout(width_in: float, aspect: float, panels: int) -> tuple[list[_Layout], float]:
+    """Puts the bars below a wide map and beside a tall one; returns the panels and the figure's height in inches."""
     margin, ticks, gap, top, bottom = 0.15, 0.4, 0.3, 0.88, 0.55
-    panel_in = (width_in - 2 * margin - gap) / 2
+    panel_in = (width_in - 2 * margin - (panels - 1) * gap) / panels
     tall = aspect > 1
     map_in = panel_in - ticks - (1.1 if tall else 0)
     bars_in = map_in * aspect if tall else 0.95
     height_in = top + map_in * aspect + bottom + (0 if tall else bars_in + 0.15)
     layouts = []
-    for left in (margin, margin + panel_in + gap):
+    for left in [margin + index * (panel_in + gap) for index in range(panels)]:
         map_left = left if tall else left + ticks
         bars_left, bars_width = (left + map_in + ticks + 0.05, 1.05) if tall else (map_left, map_in)
         boxes = (

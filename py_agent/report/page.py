@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from ns3_scenarios import mdp
-from py_agent.report import results
-from py_agent.report.charts import load_chart
-from py_agent.report.data import ReportData, Table
+from py_agent.report import details, results
+from py_agent.report.data import ReportData
+from py_agent.report.facts import cells, evaluation_facts, network_facts, versions
 from py_agent.report.replay import pack
-from py_agent.report.results import Chart
-from py_agent.report.scene import UNSERVED, ScaleBar, best_server_png, cell_colors, street_path
+from py_agent.report.scene import UNSERVED, ScaleBar, best_server_png, cell_colors, ink, line_styles, street_path
+from py_agent.report.templating import pages
+from py_agent.result_table import ResultTable
 from sumo_mobility.base.files import write_text
 
 _HOW_TO_READ = (
     "Each row is one policy, judged on the same traces and seeds as the others. Load std is the standard deviation of "
     "the cells' PRB utilisation: 0 is a perfectly balanced network. Jain's index says the same on a scale up to 1. "
     "p5 throughput is what the worst-served twentieth of the UEs still gets. Handovers, ping-pongs and failures are "
-    "the price. Small print: 95 % confidence interval of the mean over the traces. Bold: best mean of the column; "
-    "where intervals overlap widely, the order may be chance."
+    "the price. Bold: best mean of the column; where intervals overlap widely, the order may be chance."
 )
-_FORMS = {
-    "pair": "",
-    "cell": ", the difference of two cells' offsets",
-    "edge": ", its negative in return",
-}
 
 
 @dataclass(frozen=True)
@@ -70,9 +60,7 @@ def write_report(path: Path, data: ReportData) -> None:
         DataError: the replayed episodes are not of one trace.
         StorageError: `path` cannot be written; what was there before is whole.
     """
-    environment = Environment(
-        loader=PackageLoader("py_agent.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = pages()
     environment.filters["figure"] = _figure
     replay = pack({policy: data.episode(policy) for policy in data.replay}, data.street_map.bounds_m)
     overview = _overview(data)
@@ -80,73 +68,43 @@ def write_report(path: Path, data: ReportData) -> None:
     page = environment.get_template("report.html").render(
         scenario=data.scenario,
         attribution=data.attribution,
-        facts=_facts(data),
+        is_osm="OpenStreetMap" in data.attribution,
+        facts=evaluation_facts(data),
+        network=network_facts(data.scenario),
+        cells=cells(data),
         how_to_read=_HOW_TO_READ,
-        metrics=results.shown(data.summary),
-        results=results.rows(data.summary),
-        interval_charts=results.interval_charts(data.summary),
-        load_charts=_load_charts(data),
+        result=ResultTable.of(data.summary),
+        interval_charts=results.interval_charts(data),
+        difference_charts=results.difference_charts(data),
+        reference=data.reference,
+        load_charts=details.load_charts(data),
+        offset_charts=details.offset_charts(data),
+        handover_charts=details.handover_charts(data),
+        distribution_charts=details.distribution_charts(data),
+        learning_charts=details.learning_charts(data),
+        policy_styles=line_styles(data.policies),
+        training_styles=line_styles(list(data.trainings)),
         map=overview,
         trace=trace,
         seed=seed,
         replay=replay,
         player={
             **replay,
-            "colors": cell_colors(data.scenario),
+            "colors": [ink(color) for color in cell_colors(data.scenario)],
             "unserved": UNSERVED,
             "sites": [(site.x, site.y) for site in overview.sites],
         },
-        tables={**data.tables, "Versions": _versions(data)},
+        tables={**data.tables, "Versions": versions(data)},
         commands=data.commands,
         notes=data.notes,
     )
     write_text(path, page)
 
 
-def _facts(data: ReportData) -> dict[str, str]:
-    scenario = data.scenario
-    records = [episode.metadata for episodes in data.episodes.values() for episode in episodes]
-    traces = _distinct([record.trace_name for record in records])
-    return {
-        "Judged in": data.judged_in,
-        "Policies": ", ".join(data.policies),
-        "Traces": f"{len(traces)}: {_few(traces)}",
-        "Seeds": _few(_distinct([str(record.seed) for record in records])),
-        "Network": f"{len(scenario.cells)} cells, {len(scenario.neighbor_pairs)} ordered neighbour pairs, "
-        f"{scenario.radio.dl_bandwidth_rb} PRBs",
-        "UEs": f"{scenario.mobility.ues}, {scenario.traffic.offered_bps / 1e3:g} kbit/s offered to each",
-        "Episode": f"{scenario.episode.steps} steps of {scenario.episode.control_interval_s:g} s",
-        "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB{_FORMS[scenario.handover.action]}"
-        + "".join(f", {name} of each cell" for name in scenario.handover.steer),
-    }
-
-
-def _versions(data: ReportData) -> Table:
-    versions = {
-        name: version
-        for episodes in data.episodes.values()
-        for episode in episodes
-        for name, version in {**episode.trace.metadata.versions, **episode.metadata.versions}.items()
-    }
-    return [{"what": name, "version": version} for name, version in sorted(versions.items())] or [
-        {"what": "not recorded"}
-    ]
-
-
-def _load_charts(data: ReportData) -> list[Chart]:
-    charts = []
-    for policy in data.policies:
-        kpis = data.episode(policy).kpis
-        note = f"mean load std {np.mean(mdp.load_std(kpis)[1:]):.3f}"
-        svg = load_chart(f"Load of each cell, {policy}", kpis.time_s, kpis.prb_utilization, cell_colors(data.scenario))
-        charts.append(Chart(policy, note, svg))
-    return charts
-
-
 def _overview(data: ReportData) -> _Overview:
     bounds_m = west, south, east, north = data.street_map.bounds_m
     width_m, height_m = east - west, north - south
-    colors = [*cell_colors(data.scenario), UNSERVED]  # index -1: not connected
+    colors = [ink(color) for color in [*cell_colors(data.scenario), UNSERVED]]  # index -1: not connected
     kpis, scale = data.episode(data.replay[0]).kpis, ScaleBar.fit(bounds_m)
     return _Overview(
         width_m=round(width_m, 1),
@@ -165,14 +123,6 @@ def _overview(data: ReportData) -> _Overview:
         scale_percent=round(100 * scale.share, 2),
         scale_label=scale.label,
     )
-
-
-def _distinct(values: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(values))
-
-
-def _few(values: Sequence[str]) -> str:
-    return ", ".join(values) if len(values) <= 6 else f"{', '.join(values[:3])} … {values[-1]}"
 
 
 def _figure(value: object) -> str:

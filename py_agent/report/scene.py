@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from ns3_scenarios.scenario import Scenario
 
 PALETTE = ("#2878c8", "#f0a000", "#7800f0", "#a0c878", "#c80000", "#00c8f0", "#785050", "#c8a0a0")
 """Any two differ by 27 (CIE76) or more, with normal, deutan, protan and tritan vision (Machado et al. 2009)."""
+PALETTE_DARK = ("#498bdf", "#ffa620", "#9146ff", "#b4ed8d", "#ee4a3c", "#3cdcff", "#9e6e79", "#e2c0b8")
+"""The same on a dark page: all contrast with it by 3.8 or more."""
 UNSERVED = "#8a8f98"
 
 Bounds = tuple[float, float, float, float]
@@ -33,6 +36,28 @@ def cell_colors(scenario: Scenario) -> list[str]:
         nearest_m = [distance_m[np.equal(chosen, color)].min() for color in range(len(PALETTE))]
         chosen.append(int(np.argmax(nearest_m)))
     return [PALETTE[color] for color in chosen]
+
+
+class LineStyle(NamedTuple):
+    """How one line of a chart is drawn; `css` is its dashes for the page's legend."""
+
+    color: str
+    dashes: str
+    css: str
+
+
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """A colour each; beyond eight, the same ones dashed and dotted."""
+    kinds = (("-", "solid"), ("--", "dashed"), (":", "dotted"))
+    return {
+        name: LineStyle(PALETTE[index % len(PALETTE)], *kinds[index // len(PALETTE) % len(kinds)])
+        for index, name in enumerate(names)
+    }
+
+
+def ink(color: str) -> str:
+    """The CSS variable of a colour of PALETTE, so that it follows light and dark; other colours as they are."""
+    return f"var(--c{PALETTE.index(color)})" if color in PALETTE else color
 
 
 def shortened(name: str) -> str:

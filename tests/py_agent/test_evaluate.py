@@ -13,7 +13,7 @@ from small_world import small_dataset, small_episode, small_scenario, small_trac
 from ns3_scenarios.kpis import EVENT_DTYPE, HANDOVER_FAILURES, EventKind
 from py_agent.algorithms.sac import SacConfig, SacPolicy
 from py_agent.evaluate import evaluate
-from py_agent.metrics import HIGHER_IS_BETTER, episode_metrics
+from py_agent.metrics import METRICS, episode_metrics
 from py_agent.policies import IntegralRule, Static
 from py_agent.statistics import summarize
 from py_agent.train import TrainConfig, train
@@ -38,7 +38,7 @@ def test_episode_metrics_by_hand() -> None:
     made = replace(episode, kpis=kpis, event_start=np.array([0, 1, 8, 8, 8, 8, 8, 8]))
     metrics = episode_metrics(SCENARIO, made)
     ue_minutes = 12 * 6 / 60
-    assert set(metrics) == set(HIGHER_IS_BETTER)
+    assert set(metrics) == set(METRICS)
     assert metrics["load_std"] == pytest.approx(np.sqrt(0.08 / 3))
     assert metrics["jain"] == pytest.approx(1.2**2 / (3 * 0.56))
     # sorted means 1e4, 1e4, 2e4, ...: the 5th percentile of 12 lies 0.55 of the way from the first to the second

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from py_agent.statistics import (
@@ -57,6 +61,49 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.92 < np.mean(held) < 0.98
 
 
+@pytest.mark.parametrize(
+    ("draw", "truth", "greatest"),
+    [
+        (lambda random, shape: random.exponential(1, shape), 1.0, np.inf),
+        (lambda random, shape: random.poisson(random.gamma(2, 1, shape)).astype(float), 2.0, np.inf),
+        (lambda random, shape: random.beta(0.5, 5, shape), 0.5 / 5.5, 1.0),
+        (lambda random, shape: random.beta(5, 0.5, shape), 5 / 5.5, 1.0),
+    ],
+    ids=["exponential", "overdispersed counts", "rare shares", "frequent shares"],
+)
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_bounded_intervals_keep_to_the_bounds_and_hold_the_truth(
+    draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray], truth: float, greatest: float, n: int
+) -> None:
+    """Of few skewed observations near a bound a plain t-interval covers less, and ends beyond it."""
+    samples = draw(np.random.default_rng(n), (1000, n))
+    found = np.array([estimate([sample], mean, bounds=(0, greatest)) for sample in samples if sample.std() > 0])
+    value, low, high = found.T
+    assert ((low >= 0) & (low < value) & (value < high) & (high <= greatest)).all()
+    assert ((low <= truth) & (truth <= high)).mean() > 0.86
+    plain = np.array([estimate([sample], mean) for sample in samples if sample.std() > 0])
+    assert (plain[:, 1] < 0).any() or (plain[:, 2] > greatest).any()
+    assert ((low <= truth) & (truth <= high)).mean() >= ((plain[:, 1] <= truth) & (truth <= plain[:, 2])).mean()
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=12),
+    st.sampled_from([(0.0, 1.0), (0.0, np.inf), (-np.inf, 1.0), (-1.0, 1.0)]),
+)
+@settings(deadline=None)
+def test_no_interval_leaves_the_bounds(values: list[float], bounds: tuple[float, float]) -> None:
+    value, low, high = estimate([np.array(values)], mean, bounds=bounds)
+    if np.isnan(low):
+        assert np.isnan(high)
+        assert value in bounds
+    else:
+        assert bounds[0] <= low <= value <= high <= bounds[1]
+
+
+def test_zeros_alone_say_nothing_of_how_rare_it_is() -> None:
+    assert np.isnan(estimate([np.zeros(5)], mean, bounds=(0, np.inf))[1:]).all()
+
+
 def test_one_observation_has_no_interval_and_no_spread_a_point() -> None:
     assert np.isnan(estimate([np.array([2.0])], mean)[1:]).all()
     assert estimate([np.full(20, 0.3)], mean)[1:] == pytest.approx((0.3, 0.3))
@@ -83,9 +130,13 @@ def test_summary_by_hand() -> None:
     rule = summary.loc["rule"]
     assert rule["load_std"] == pytest.approx((0.11 + 0.30) / 2)
     assert rule["difference"] == pytest.approx((-0.10 + 0.01) / 2)
-    # two traces: t with one degree of freedom on the traces' means -0.10 and +0.01
-    half = stats.t.ppf(0.975, 1) * 0.11 / 2
-    assert (rule["difference_low"], rule["difference_high"]) == pytest.approx((-0.045 - half, -0.045 + half))
+    # two traces: t with one degree of freedom on the traces' means -0.10 and +0.01, of which the arcsine of the root
+    # is taken between the least and the greatest difference, -0.5 and 0.5
+    half, share = stats.t.ppf(0.975, 1) * 0.11 / 2, -0.045 + 0.5
+    slope = 1 / (2 * np.sqrt(share * (1 - share)))
+    ends = np.sin(np.clip(np.arcsin(np.sqrt(share)) + np.array([-half, half]) * slope, 0, np.pi / 2)) ** 2 - 0.5
+    assert (rule["difference_low"], rule["difference_high"]) == pytest.approx(tuple(ends))
+    assert -0.5 <= rule["difference_low"] < rule["difference_high"] <= 0.5
     assert rule["improvement_percent"] == pytest.approx(100 * (0.25 - 0.205) / 0.25)
     assert rule["probability_of_improvement"] == pytest.approx((1 + 0.25) / 2)
     assert rule["iqm"] == pytest.approx((0.12 + 0.28) / 2)
@@ -102,6 +153,20 @@ def test_more_is_better_where_it_is() -> None:
     assert rule["probability_of_improvement"] == 1
 
 
+def test_without_static_the_first_policy_is_the_reference() -> None:
+    values = {"mine": {("a", 0): 0.2, ("b", 0): 0.3}, "other": {("a", 0): 0.1, ("b", 0): 0.2}}
+    summary = summarize(table(values))
+    assert summary["improvement_percent"].tolist() == pytest.approx([0, 40])
+    assert summary["same"].tolist() == [False, False]
+    assert summarize(table({"mine": values["mine"]}))["traces"].tolist() == [2]
+
+
+def test_a_policy_that_changed_nothing_is_found() -> None:
+    static = {("a", 0): 0.2, ("b", 0): 0.3}
+    summary = summarize(table({"static": static, "idle": static, "rule": {**static, ("b", 0): 0.31}}))
+    assert summary["same"].tolist() == [False, True, False]
+
+
 def test_pairing_is_checked() -> None:
     good = {"static": {("a", 0): 0.2, ("b", 0): 0.3}, "rule": {("a", 0): 0.1, ("b", 0): 0.2}}
     lost = table(good).drop(index=3)
@@ -111,5 +176,7 @@ def test_pairing_is_checked() -> None:
         summarize(pd.concat([table(good), table(good).iloc[2:3]]))
     with pytest.raises(DataError, match=r"no policy 'statik' \(did you mean 'static'"):
         summarize(table(good), reference="statik")
+    with pytest.raises(DataError, match="no episodes"):
+        summarize(table(good).iloc[:0])
     with pytest.raises(DataError, match="no metric 'jain'"):
         summarize(table(good), metric="jain")

@@ -98,7 +98,7 @@ def play(scenario: Scenario, trace: MobilityTrace, policy: str, gain_db: float, 
 
 
 def evaluation(
-    gains_db: dict[str, float], replay: tuple[str, str], ues: int = 60, steps: int = 40, traces: int = 3
+    gains_db: dict[str, float], replay: tuple[str, ...], ues: int = 60, steps: int = 40, traces: int = 3
 ) -> ReportData:
     """A paired evaluation of one integral rule a gain."""
     preset = Preset.load("helsinki-event-v0")

@@ -53,7 +53,7 @@
     pen.lineWidth = 1 / scale;
     pen.stroke(streets);
     pen.restore();
-    const color = (cell) => (cell < 0 ? replay.unserved : replay.colors[cell]);
+    const color = (cell) => (cell < 0 ? replay.unserved : style(replay.colors[cell].slice(4, -1)));
     replay.sites.forEach(([x, y], cell) => {
       pen.beginPath();
       pen.moveTo(x * scale, y * scale - 8);
