@@ -160,7 +160,7 @@ def offsets_chart(name: str, time_s: Floats, value: Floats, labels: list[str], g
         axes.grid(visible=False)
         bar = figure.colorbar(image, ax=axes, aspect=25, pad=0.02)
         bar.set_label(unit, labelpad=1)
-        bar.outline.set_edgecolor(GRID)  # type: ignore[operator]
+        bar.outline.set_edgecolor(GRID)
         return svg(figure, name)
 
 

@@ -78,7 +78,7 @@ def distribution_charts(data: ReportData) -> list[Chart]:
 def learning_charts(data: ReportData) -> list[Chart]:
     """What each training logged over its gradient steps, a chart a quantity."""
     styles = line_styles(list(data.trainings))
-    quantities = dict.fromkeys(name for frame in data.trainings.values() for name in frame if name != "step")
+    quantities = dict.fromkeys(str(name) for frame in data.trainings.values() for name in frame if name != "step")
     charts = []
     for quantity in quantities:
         lines = {
@@ -87,7 +87,7 @@ def learning_charts(data: ReportData) -> list[Chart]:
             if quantity in frame
         }
         log = quantity.endswith("loss") and all((values > 0).all() for _, values in lines.values())
-        title = str(quantity).replace("_", " ")
+        title = quantity.replace("_", " ")
         title = title[0].upper() + title[1:]
         svg = lines_chart(f"{title} over gradient steps", lines, styles, "gradient step", log=log)
         charts.append(Chart(title, "logarithmic" if log else "", svg))

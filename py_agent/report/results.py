@@ -44,9 +44,9 @@ def difference_charts(data: ReportData) -> list[Chart]:
         metric, title, note = _titled(key)
         points = _by_trace(data, key, others) - _by_trace(data, key, [data.reference])
         greatest = metric.greatest * metric.scale
-        found = np.array([estimate([row], mean, bounds=(-greatest, greatest)) for row in points])
+        value, low, high = np.array([estimate([row], mean, bounds=(-greatest, greatest)) for row in points]).T
         name = f"{title}, difference to {data.reference} ({note})"
-        charts.append(Chart(title, note, interval_chart(name, others, points, *found.T, best=-1, zero=True)))
+        charts.append(Chart(title, note, interval_chart(name, others, points, value, low, high, best=-1, zero=True)))
     return charts
 
 
