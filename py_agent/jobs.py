@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
-from ns3_scenarios.bridge.process import die_with_parent
+from sumo_mobility.base.bound import die_with_parent
 from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError
 from sumo_mobility.base.progress import progress
 
@@ -109,10 +110,11 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
     try:
         for _ in range(count):
             ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=_work, args=(theirs,), daemon=True)
-            process.start()
+            process = spawn.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+            with _deaf_to_interrupts():
+                process.start()
+                slots[ours] = process
             theirs.close()
-            slots[ours] = process
         yield slots
     finally:
         for connection, process in slots.items():
@@ -121,10 +123,20 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
             connection.close()
 
 
-def _work(connection: Connection) -> None:
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started in the block never hears of Ctrl-C, which is ours to handle; we hear of it after the block."""
+    resource_tracker.ensure_running()  # which unblocks the signal as it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(connection: Connection, parent: int) -> None:
     """A worker: does the jobs that it is sent, until it is killed."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    die_with_parent(parent)
     os.environ["OMP_NUM_THREADS"] = "1"
     while True:
         job = connection.recv()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -17,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from sumo_mobility.base.children import start
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
 _CURE = "install SUMO's wheel: pip install 'eclipse-sumo==1.28.0'"
 REINSTALL = "restore SUMO's wheel: pip install --force-reinstall --no-deps 'eclipse-sumo==1.28.0'"
 """The cure for a damaged file in it."""
 _STEP = re.compile(rb"Step #(\d+\.\d+)")
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 def sumo_home() -> Path:
@@ -49,7 +46,7 @@ def sumo_version() -> str:
 
 
 class SumoProcess:
-    """A running program of SUMO's; it ends with close(), when this is dropped, and with the thread that made it.
+    """A running program of SUMO's; it ends with close(), when this is dropped, and with this process.
 
     Args:
         program: "netconvert", "duarouter" or "sumo".
@@ -66,13 +63,12 @@ class SumoProcess:
         self._program = program
         self._stdout = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._child = subprocess.Popen(
+        self._child = start(
             [str(home / "bin" / program), *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self._stdout,
             stderr=self._stderr,
-            preexec_fn=_die_with_owner,
         )
         self._end = weakref.finalize(self, _end, self._child, (self._stdout, self._stderr), os.getpid())
 
@@ -153,8 +149,3 @@ def _last(file: int, size: int) -> bytes:
 def _tail(file: int, lines: int = 8) -> str:
     text = _last(file, 4000).decode(errors="replace").strip().splitlines()[-lines:]
     return "\n".join(f"  | {line}" for line in text) or "  | (nothing on stderr)"
-
-
-def _die_with_owner() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,15 +11,15 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ns3_scenarios.bridge import leash as leash_program
+from sumo_mobility.base.children import start
 from sumo_mobility.base.errors import DependencyError, SimulatorError
 
 _SLICE_S = 0.005
 _STDERR_LINES = 12
 _STDERR_BYTES = 8192
-_PR_SET_PDEATHSIG = 1
 
 
 class ChildProcess:
@@ -29,31 +28,29 @@ class ChildProcess:
     Args:
         command: Program and arguments.
         directory: Where it runs; here if None.
-        leashed: Whether to end it when we are killed; a program that sees to that itself needs no leash.
+        leashed: Whether it may start others that are to end as well when we are killed.
 
     Raises:
-        DependencyError: the program cannot be started.
+        DependencyError: there is no such directory, or the system refuses another process. A program that cannot be
+            started has ended with exit code 127.
     """
 
     def __init__(self, command: list[str], directory: Path | None = None, leashed: bool = False) -> None:
         self.name = Path(command[0]).name
         self._stderr: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        leash = [sys.executable, "-I", "-S", leash_program.__file__, str(os.getpid())] if leashed else []
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": self._stderr}
         try:
-            # A session of its own, so that what it starts can be killed with it.
-            self._popen = subprocess.Popen(
-                [*leash, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                cwd=directory,
-                start_new_session=True,
-            )
+            # Both lead a session of their own, so that what they start can be killed with them.
+            if leashed:
+                command = [sys.executable, "-I", "-S", leash_program.__file__, str(os.getpid()), *command]
+                self._popen = subprocess.Popen(command, cwd=directory, start_new_session=True, **options)
+            else:
+                self._popen = start(command, cwd=directory, **options)
         except OSError as error:
             self._stderr.close()
             where = f" in {directory}" if directory else ""
             raise DependencyError(
-                f"cannot start {command[0]}{where}: {error.strerror}", "'mlb doctor' says more"
+                f"cannot start {self.name}{where}: {error.strerror}", "'mlb doctor' says more"
             ) from None
         self._end = weakref.finalize(self, _end, self._popen, self._stderr, os.getpid())
 
@@ -102,12 +99,6 @@ class ChildProcess:
                 return None
             return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
         return self._popen.returncode
-
-
-def die_with_parent() -> None:
-    """Binds the life of the calling process to its parent's, where the system can (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(popen: subprocess.Popen[bytes], stderr: BinaryIO, owner: int) -> None:

@@ -16,7 +16,6 @@ from gymnasium import spaces
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge.backend import kpis_from_observation
-from ns3_scenarios.bridge.process import die_with_parent
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
 from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_control
@@ -70,7 +69,6 @@ def made_up_state(scenario: Scenario) -> tuple[spaces.Dict, dict[str, Value]]:
 
 def _answer_at_once(endpoint: str, scenario_path: str) -> None:
     """The peer: a simulator that takes no time and is never done."""
-    die_with_parent()
     scenario = Scenario.read_json(Path(scenario_path))
     space, values = made_up_state(scenario)
     limit_db = scenario.handover.cio_range_db

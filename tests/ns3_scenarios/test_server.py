@@ -181,8 +181,12 @@ def test_a_path_too_long_for_a_socket_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DependencyError, match="No such file"):
-        ChildProcess([str(tmp_path / "none")])
+    process = ChildProcess([str(tmp_path / "none")])
+    assert process.wait(10) == 127
+    with pytest.raises(SimulatorError, match=r"(?s)none ended with exit code 127.*cannot start .*none: No such file"):
+        process.check()
+    with pytest.raises(DependencyError, match=r"cannot start sleep in .*none: No such file"):
+        ChildProcess(["sleep", "60"], tmp_path / "none")
 
 
 class TestNoOrphans:
@@ -201,17 +205,8 @@ class TestNoOrphans:
         assert gone(self._child_of("print(process.pid, flush=True); raise KeyboardInterrupt"))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the system cannot bind a child's life to its parent's")
-    def test_when_the_parent_of_one_that_asks_for_it_is_killed(self) -> None:
-        child = "from ns3_scenarios.bridge.process import die_with_parent as d; d(); print(1, flush=True); input()"
-        script = f"""
-            import os, signal, subprocess, sys
-            child = subprocess.Popen([sys.executable, "-c", {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            child.stdout.readline()
-            print(child.pid, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
-        """
-        lines = [line.strip() for line in script.strip().splitlines()]
-        assert gone(int(subprocess.run([sys.executable, "-c", "\n".join(lines)], stdout=subprocess.PIPE).stdout))
+    def test_when_python_is_killed(self) -> None:
+        assert gone(self._child_of("print(process.pid, flush=True); import os; os.kill(os.getpid(), 9)"))
 
     @staticmethod
     def _child_of(ending: str) -> int:

@@ -18,6 +18,8 @@ from types import SimpleNamespace
 import made_network
 import numpy as np
 import pandas as pd
+import programs
+import psutil
 import pytest
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
@@ -171,39 +173,33 @@ def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> Non
 
 @pytest.mark.ns3
 @pytest.mark.skipif(sys.platform != "linux", reason="the system cannot bind a child's life to its parent's")
-def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["workers", "simulators"])
+def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path, moment: str) -> None:
     script = (
         "from pathlib import Path; import made_network; from py_agent.collect import collect;"
         "from py_agent.policies import POLICIES; steps = 500;"
         "collect(made_network.scenario(steps), {'long': made_network.trace(steps)}, {'static': POLICIES['static']},"
         f"[1, 2], Path({str(tmp_path)!r}))"
     )
-    paths = [str(Path(made_network.__file__).parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = programs.python_path() | {"MLB_TEST_MARK": str(tmp_path)}
     command = subprocess.Popen([sys.executable, "-c", script], env=environment)
     try:
-        assert wait_for(lambda: len(simulators(command.pid)) == 2 or command.poll() is not None, within_s=60)
+        found = simulators if moment == "simulators" else workers
+        assert wait_for(lambda: len(found(command.pid)) == 2 or command.poll() is not None, within_s=60)
         assert command.poll() is None
-        family = descendants(command.pid)
     finally:
         command.kill()
         command.wait()
-    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), within_s=10)
+    assert wait_for(lambda: not programs.processes_with("MLB_TEST_MARK", str(tmp_path)), within_s=10)
     assert list(tmp_path.iterdir()) == []
 
 
-def descendants(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return children + [below for child in children for below in descendants(child)]
+def simulators(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children(recursive=True) if "mlb-lte" in child.name()]
 
 
-def simulators(pid: int) -> list[int]:
-    commands = {child: Path(f"/proc/{child}/cmdline") for child in descendants(pid)}
-    return [child for child, path in commands.items() if path.exists() and b"mlb-lte" in path.read_bytes()]
+def workers(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if "--multiprocessing-fork" in child.cmdline()]
 
 
 def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
@@ -211,7 +207,7 @@ def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.1)
+        time.sleep(0.02)
     return True
 
 
