@@ -12,7 +12,7 @@ import pyproj
 from numpy.typing import NDArray
 from osmium.osm import Area, Node
 
-from sumo_mobility.base.errors import DataError
+from sumo_mobility.osm_files import opened
 
 Floats = NDArray[np.float64]
 
@@ -60,18 +60,14 @@ def read_features(file: Path, projection: str, net_offset_m: tuple[float, float]
     masts: list[tuple[float, float]] = []
     rings: list[list[tuple[float, float]]] = []
     heights: list[float] = []
-    try:
-        for item in osmium.FileProcessor(str(file)).with_areas(osmium.filter.KeyFilter("building")):
-            if isinstance(item, Node) and _is_mobile_mast(item.tags):
+    with opened(file) as ordered:
+        for item in osmium.FileProcessor(str(ordered)).with_areas(osmium.filter.KeyFilter("building")):
+            if isinstance(item, Node) and item.location.valid() and _is_mobile_mast(item.tags):
                 masts.append((item.lon, item.lat))
             elif isinstance(item, Area) and item.tags.get("building", "no") != "no":
                 for ring in item.outer_rings():
                     rings.append([(node.lon, node.lat) for node in ring])
                     heights.append(_height_m(item.tags))
-    except (RuntimeError, osmium.InvalidLocationError) as error:
-        raise DataError(
-            f"{file}: not a whole OpenStreetMap file ({error})", "export or download the extract again"
-        ) from None
     project = pyproj.Proj(projection)
 
     def placed(points: list[tuple[float, float]]) -> Floats:

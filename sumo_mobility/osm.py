@@ -5,13 +5,17 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import osmium
 from osmium.osm import Node, Relation, Way
 
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import replacing
+from sumo_mobility.osm_files import CURE, DAMAGE, opened
 
-_CURE = "export or download the extract again; .osm, .osm.gz and .osm.pbf files are read"
+_LARGEST_M = 200_000.0
+"""Longest side of a map; beyond it no projection is true to length, and a wrong coordinate is the likely cause."""
+_DEGREE_M = 111_200.0
 
 
 def clean(source: Path, target: Path) -> None:
@@ -22,33 +26,30 @@ def clean(source: Path, target: Path) -> None:
     there too instead of being drawn straight across the gap. Authors and versions are dropped.
 
     Args:
-        source: An .osm, .osm.gz or .osm.pbf file.
+        source: A file as `osm_files.opened` takes.
         target: The .osm file to write; absent or as it was if anything fails.
 
     Raises:
-        DataError: `source` is missing, cut off, not OSM, or has no streets.
+        DataError: `source` is missing, cut off, not OSM, has no streets, or streets that are no one network.
         StorageError: `target` cannot be written.
     """
-    if not source.is_file():
-        raise DataError(f"{source}: no such file", _CURE)
-    try:
-        ways, restrictions = _streets(str(source))
-    except (RuntimeError, osmium.InvalidLocationError) as error:
-        raise DataError(f"{source}: not a whole OpenStreetMap file ({error})", _CURE) from None
-    if not ways:
-        raise DataError(f"{source}: holds no street (no way tagged 'highway' with its nodes)", _CURE)
-    with replacing(target) as temporary:
-        try:
-            _write(source, temporary, ways, restrictions)
-        except RuntimeError as error:  # the source was just read whole: this is the disk
-            raise OSError(str(error)) from None
+    with opened(source) as file:
+        ways, restrictions = _streets(str(file))
+        if not ways:
+            raise DataError(f"{source}: holds no street (no way tagged 'highway' with its nodes)", CURE)
+        with replacing(target) as temporary:
+            try:
+                places = _write(file, temporary, ways, restrictions)
+            except RuntimeError as error:  # the source was just read whole: this is the disk
+                raise OSError(str(error)) from None
+            _check_extent(source, places)
 
 
 def has_streets(data: bytes) -> bool:
     """Whether OSM XML holds a street; RuntimeError if it is cut off or not OSM."""
     try:
         return bool(_streets(osmium.io.FileBuffer(data, "osm"))[0])
-    except osmium.InvalidLocationError as error:
+    except DAMAGE as error:
         raise RuntimeError(str(error)) from None
 
 
@@ -59,7 +60,8 @@ def _streets(source: str | osmium.io.FileBuffer) -> tuple[dict[int, list[list[in
     restrictions: dict[int, list[tuple[str, int]]] = {}
     for item in osmium.FileProcessor(source):
         if isinstance(item, Node):
-            nodes.add(item.id)
+            if item.location.valid():
+                nodes.add(item.id)
         elif isinstance(item, Way) and "highway" in item.tags:
             highways[item.id] = [node.ref for node in item.nodes]
         elif isinstance(item, Relation) and item.tags.get("type") == "restriction":
@@ -75,13 +77,18 @@ def _streets(source: str | osmium.io.FileBuffer) -> tuple[dict[int, list[list[in
     return ways, whole
 
 
-def _write(source: Path, target: Path, ways: dict[int, list[list[int]]], restrictions: set[int]) -> None:
+def _write(
+    source: Path, target: Path, ways: dict[int, list[list[int]]], restrictions: set[int]
+) -> dict[int, tuple[float, float]]:
+    """Writes what is kept; returns longitude and latitude of its nodes."""
+    places = {}
     used = {ref for runs in ways.values() for run in runs for ref in run}
     next_id = max(ways) + 1
     file = osmium.io.File(str(target), "osm,add_metadata=false")
     with osmium.SimpleWriter(file, overwrite=True) as writer:
         for item in osmium.FileProcessor(str(source)):
             if isinstance(item, Node) and item.id in used:
+                places[item.id] = (item.lon, item.lat)
                 writer.add_node(item)
             elif isinstance(item, Way) and item.id in ways:
                 first, *others = ways[item.id]
@@ -91,3 +98,23 @@ def _write(source: Path, target: Path, ways: dict[int, list[list[int]]], restric
                     next_id += 1
             elif isinstance(item, Relation) and item.id in restrictions:
                 writer.add_relation(item)
+    return places
+
+
+def _check_extent(source: Path, places: dict[int, tuple[float, float]]) -> None:
+    """Refuses streets that reach too far to be one network, and names the node that is farthest off."""
+    ids, points = list(places), np.array(list(places.values()))
+    middle = np.median(points, axis=0)
+    east_deg = (points[:, 0] - points[0, 0] + 180) % 360 - 180  # across the antimeridian too
+    east_deg -= np.median(east_deg)
+    east_m = east_deg * np.cos(np.radians(middle[1])) * _DEGREE_M
+    north_m = (points[:, 1] - middle[1]) * _DEGREE_M
+    if max(np.ptp(east_m), np.ptp(north_m)) <= _LARGEST_M:
+        return
+    far = int(np.hypot(east_m, north_m).argmax())
+    raise DataError(
+        f"{source}: its streets reach over {max(np.ptp(east_m), np.ptp(north_m)) / 1000:,.0f} km, which is no one "
+        f"network: node {ids[far]} at lon {points[far, 0]:g}, lat {points[far, 1]:g} is farthest from the others",
+        f"delete that node if it is wrong, or cut out an area of at most {_LARGEST_M / 1000:.0f} km: "
+        "osmium extract --bbox W,S,E,N",
+    )

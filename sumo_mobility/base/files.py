@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sumo_mobility.base.errors import StorageError
+from sumo_mobility.base.errors import DataError, StorageError
 
 
 def cache_folder() -> Path:
     """The user's cache, shared by checkouts and installations: nets by their content, maps by what was asked for."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlb-testbed"
+
+
+def require_file(path: Path, cure: str) -> None:
+    """Refuses what is no ordinary file before anything waits for it.
+
+    Raises:
+        DataError: there is none, or it is a directory, a pipe or a device; `cure` says what to give instead.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        what = "no such file" if missing else f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise DataError(f"{path}: {what}", cure) from None
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device, which cannot be read twice"
+        raise DataError(f"{path}: is {what}", cure)
 
 
 @contextmanager

@@ -7,11 +7,19 @@ from pathlib import Path
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.maps.overpass import BOX, PLACE, check_download, download
-from sumo_mobility.maps.source import NET_SUFFIX, OSM_SUFFIXES, MapSource
+from sumo_mobility.maps.source import NET_SUFFIXES, OSM_SUFFIXES, MapSource
 
 __all__ = ["BOX", "OSM_SUFFIXES", "PLACE", "MapSource", "check_map_name", "find_map", "map_names"]
 
-_SUFFIXES = (*OSM_SUFFIXES, NET_SUFFIX)
+_SUFFIXES = (*OSM_SUFFIXES, *NET_SUFFIXES)
+_CURES = {
+    (".zst", ".xz", ".zip", ".7z", ".tar"): "unpack it first",
+    (".o5m", ".opl", ".osc", ".osh", ".pbf"): "convert it: osmium cat -o map.osm.pbf FILE",
+    (".json", ".geojson"): "export it as OpenStreetMap XML; of Overpass that is [out:xml]",
+    (".xml",): "name it .osm if it is OpenStreetMap's, .net.xml if it is a SUMO net",
+    (".sumocfg", ".xodr", ".shp"): "make a net of it with netconvert (of a .sumocfg, give the net that it names)",
+}
+"""What to do with the other files that maps come as."""
 _FOLDER = Path(__file__).parent
 
 
@@ -34,8 +42,8 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
     """Finds a shipped map by name, a user's file by path, or a box or place, which is downloaded if it is new.
 
     Args:
-        name: A shipped map's name, the path of an .osm, .osm.gz, .osm.pbf or .net.xml file, `bbox:W,S,E,N` (degrees)
-            or `place:NAME`.
+        name: A shipped map's name, the path of an .osm (.gz, .bz2, .pbf) or .net.xml (.gz) file, `bbox:W,S,E,N` in
+            degrees, or `place:NAME`.
         overpass_url: Where to download from, if not from `osmnx.settings.overpass_url`.
 
     Raises:
@@ -47,7 +55,8 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
     try:
         check_map_name(name)
     except ValueError as error:
-        raise ConfigError(f"map '{name}': {error}") from None
+        cure = next((cure for suffixes, cure in _CURES.items() if name.lower().endswith(suffixes)), "")
+        raise ConfigError(f"map '{name}': {error}", cure) from None
     if name.startswith((BOX, PLACE)):
         return download(name, overpass_url)
     if name not in map_names():

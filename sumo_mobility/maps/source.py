@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from pathlib import Path
 from typing import Self
 
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.base.files import sha256
+from sumo_mobility.base.files import require_file, sha256
 from sumo_mobility.sumo import REINSTALL, sumo_home
 
-OSM_SUFFIXES = (".osm", ".osm.gz", ".osm.pbf")
-NET_SUFFIX = ".net.xml"
+OSM_SUFFIXES = (".osm", ".osm.gz", ".osm.bz2", ".osm.pbf")
+NET_SUFFIXES = (".net.xml", ".net.xml.gz")
 _SIGNS_OF_OSM = (b'<osm-files value="', b'<type id="highway.')
 """What netconvert leaves at the head of a net: its options, and OpenStreetMap's kinds of roads."""
 
@@ -41,7 +43,7 @@ class MapSource(Contract):
     @property
     def is_net(self) -> bool:
         """Whether the file is a SUMO net, not OpenStreetMap data."""
-        return self.file.name.endswith(NET_SUFFIX)
+        return self.file.name.endswith(NET_SUFFIXES)
 
     @property
     def found_by(self) -> str:
@@ -70,14 +72,17 @@ class MapSource(Contract):
         Raises:
             DataError: no such file, or a name that SUMO cannot be given.
         """
+        require_file(path, "name a file that exists and that you may read, or a shipped map")
         try:
-            if not path.is_file():
-                raise DataError(f"{path}: no such file", "name an existing file, or a shipped map")
             digest = sha256(path)
-            with path.open("rb") as file:
+            unpack = gzip.open if path.suffix == ".gz" else open
+            with unpack(path, "rb") as file:
                 head = file.read(1 << 16)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})", "name a file that you may read") from None
+        except (OSError, EOFError, zlib.error) as error:
+            what = getattr(error, "strerror", None) or error
+            raise DataError(
+                f"{path}: cannot be read ({what})", "name a file that you may read, and that is whole"
+            ) from None
         name = re.split(r"\.(?:osm|net)\b", path.name)[0]
         source = cls(name=name, title=path.name, file=path, of_user=True, sha256=digest, source=path.name)
         if not source.is_net:
