@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,6 +23,7 @@ from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.maps import MapSource
 from sumo_mobility.open_ground import OpenGround
+from sumo_mobility.site_files import Sector, Site
 from sumo_mobility.sites import ListedSites, SiteRule
 
 PRESETS = Path(__file__).parent / "presets"
@@ -259,34 +261,47 @@ class Scenario(Preset):
             )
 
     @classmethod
-    def place(cls, preset: Preset, sites_m: list[tuple[float, float]]) -> Self:
+    def place(cls, preset: Preset, sites_m: Sequence[tuple[float, float] | Site]) -> Self:
         """Puts the cells on the sites, sector by sector, and pairs the cells as handover.neighbors says.
 
+        Sectors that a list of sites names come as listed; what it leaves open, and other sites, are as the preset says.
+
         Raises:
-            ConfigError: two sites stand on one spot, or the neighbour graph does not fit the cells.
+            ConfigError: two sites stand on one spot, a cell does not fit the radio, or the neighbour graph the cells.
         """
         radio = preset.radio
-        for (i, one), (j, other) in combinations(enumerate(sites_m), 2):
-            if math.dist(one, other) < 1:
+        sites = [Site(*site) for site in sites_m]
+        for (i, one), (j, other) in combinations(enumerate(sites), 2):
+            if math.dist(one[:2], other[:2]) < 1:
                 raise ConfigError(
                     f"{preset.id}: sites {i} and {j} stand on one spot ({one[0]:.0f}, {one[1]:.0f}) m",
                     "remove one of them",
                 )
         tilt_deg = radio.antenna.tilt_deg if radio.antenna.pattern == "sector" else 0.0
-        cells = [
-            Cell(
-                x_m=x, y_m=y, height_m=radio.cell_height_m, tx_power_dbm=radio.tx_power_dbm, azimuth_deg=azimuth_deg,
-                tilt_deg=tilt_deg,
+        listed = [(site, sector) for site in sites for sector in site.sectors or (Sector(),)]
+        if radio.antenna.pattern == "omni" and any(sector.azimuth_deg is not None for _, sector in listed):
+            raise ConfigError(
+                f"{preset.id}: the list of sites has azimuths, but radio.antenna.pattern is omni",
+                "set radio.antenna.pattern: sector, or remove the azimuths",
             )
-            for x, y in sites_m
-            for azimuth_deg in preset.sites.azimuths_deg()
-        ]  # fmt: skip
+        cells = [
+            {
+                "x_m": site.x_m,
+                "y_m": site.y_m,
+                "height_m": radio.cell_height_m if sector.height_m is None else sector.height_m,
+                "tx_power_dbm": radio.tx_power_dbm if sector.tx_power_dbm is None else sector.tx_power_dbm,
+                "azimuth_deg": azimuth_deg,
+                "tilt_deg": tilt_deg if sector.tilt_deg is None else sector.tilt_deg,
+            }
+            for site, sector in listed
+            for azimuth_deg in (preset.sites.azimuths_deg() if sector.azimuth_deg is None else (sector.azimuth_deg,))
+        ]
         try:
-            pairs = neighbor_pairs(preset.handover.neighbors, [(cell.x_m, cell.y_m) for cell in cells])
+            pairs = neighbor_pairs(preset.handover.neighbors, [(cell["x_m"], cell["y_m"]) for cell in cells])
         except ConfigError as error:
             raise ConfigError(f"{preset.id}: {error.message}", error.cure) from None
         fields = {name: getattr(preset, name) for name in Preset.model_fields}
-        return cls(**fields, cells=tuple(cells), neighbor_pairs=pairs)
+        return cls.parse(fields | {"cells": cells, "neighbor_pairs": pairs}, preset.id)
 
 
 def preset_ids() -> list[str]:

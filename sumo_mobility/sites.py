@@ -14,7 +14,7 @@ from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.features import MapFeatures
-from sumo_mobility.site_files import read_sites
+from sumo_mobility.site_files import Site, read_sites
 from sumo_mobility.streets import Floats, StreetMap
 from sumo_mobility.trace import MobilityTrace
 
@@ -22,6 +22,8 @@ _PIECE_M = 10.0
 """Of a street, a point for k-means."""
 _EVERY_S = 10.0
 """Of a trace, a point a UE for k-means."""
+MOST_SITES = 1000
+"""More are no experiment: each UE would measure every cell."""
 
 
 class _Sites(Contract):
@@ -53,15 +55,39 @@ class HexagonalGrid(_Sites):
         columns = math.ceil((east - west) / spacing_m) + 1
         rows = math.ceil((north - south) / row_m)
         x_m, y_m = (west + east) / 2, (south + north) / 2
+        lattice = (
+            self._near_streets(street_map, (x_m, y_m))
+            if street_map.streets
+            else [(row, column) for row in range(-rows, rows + 1) for column in range(-columns, columns + 1)]
+        )
         sites = [
             (round(x_m + (column + (row % 2) / 2) * spacing_m, 2), round(y_m + row * row_m, 2))
-            for row in range(-rows, rows + 1)
-            for column in range(-columns, columns + 1)
+            for row, column in lattice
         ]
         sites = [(x, y) for x, y in sites if west <= x <= east and south <= y <= north]
         near = street_map.distance_m(np.array(sites).reshape(-1, 2)) <= self.street_reach * spacing_m
         kept = [site for site, keep in zip(sites, near, strict=True) if keep]
+        if len(kept) > MOST_SITES:
+            raise ConfigError(
+                f"sites.inter_site_distance_m: {spacing_m:g} m make {len(kept)} sites on {street_map.name}, which are "
+                f"more than {MOST_SITES}",
+                "raise it, or take a smaller map",
+            )
         return _snapped(kept, street_map.features, self.snap_m) if self.snap_m else kept
+
+    def _near_streets(self, street_map: StreetMap, centre_m: tuple[float, float]) -> list[tuple[int, int]]:
+        """Rows and columns of the grid that can be near enough to a street, in order; the map may be mostly empty."""
+        spacing_m, row_m = self.inter_site_distance_m, self.inter_site_distance_m * math.sqrt(3) / 2
+        piece_m = spacing_m / 4
+        points = np.unique(np.round((street_map.points(piece_m) - centre_m) / piece_m), axis=0) * piece_m
+        reach_m = self.street_reach * spacing_m + 2 * piece_m  # half a piece along the street, and the rounding
+        row = np.round(points[:, 1] / row_m).astype(np.int64)
+        found: set[tuple[int, int]] = set()
+        for up in range(-math.ceil(reach_m / row_m) - 1, math.ceil(reach_m / row_m) + 2):
+            first = np.floor((points[:, 0] - reach_m) / spacing_m - ((row + up) % 2) / 2).astype(np.int64)
+            for right in range(math.ceil(2 * reach_m / spacing_m) + 2):
+                found.update(zip((row + up).tolist(), (first + right).tolist(), strict=True))
+        return sorted(found)
 
 
 class KMeansSites(_Sites):
@@ -94,32 +120,35 @@ class KMeansSites(_Sites):
 
 
 class FileSites(_Sites):
-    """Sites of a file: a CSV with the columns x_m and y_m (trace coordinates), or lon and lat; or GeoJSON's points."""
+    """Sites of a file: a CSV with the columns x_m and y_m (trace coordinates), or lon and lat; or GeoJSON's points.
+
+    With a column or property `azimuth`, each row is one cell, and `sectors` and `first_azimuth_deg` say nothing.
+    `tilt`, `height` and `power_dbm` replace the radio's. OpenCelliD's lists are read too.
+    """
 
     by: Literal["file"]
     path: str
 
-    def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
-        """Returns the sites in the order of the file.
+    def place(self, street_map: StreetMap) -> list[Site]:
+        """Returns the sites on the map in the order of the file; what was left out is said on stderr.
 
         Raises:
-            DataError: the file is missing, damaged, of another kind, or has a site off the map.
+            DataError: the file is missing, damaged, of another kind, or has no site on the map, or too many.
         """
-        places_m = read_sites(Path(self.path), street_map)
-        for index, place_m in enumerate(places_m):
-            if not _is_on(street_map, place_m):
-                raise DataError(
-                    f"{self.path}: site {index}, {_off(place_m, street_map)}",
-                    "remove it, take a larger map, or check the order of longitude and latitude",
-                )
-        return places_m
+        sites = read_sites(Path(self.path), street_map)
+        if len(sites) > MOST_SITES:
+            raise DataError(
+                f"{self.path}: {len(sites)} sites on {street_map.name} are more than {MOST_SITES}",
+                "keep the rows of one operator, or take a smaller map",
+            )
+        return sites
 
 
 class ListedSites(_Sites):
     """Sites at given positions."""
 
     by: Literal["listed"]
-    positions_m: tuple[tuple[float, float], ...] = Field(min_length=1)
+    positions_m: tuple[tuple[float, float], ...] = Field(min_length=1, max_length=MOST_SITES)
     """x (east) and y (north) of each, in trace coordinates."""
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:

@@ -34,7 +34,7 @@ def draw(files: list[Path], preset: str, out: Path | None) -> Result:
         if not isinstance(name, str):
             raise ConfigError(f"{file}: its map is not known", "draw traces that 'mlb mobility' has made")
         street_map = load_map(name)
-        sites_m = chosen.sites.place(street_map) if name == chosen.mobility.map else []
+        sites_m = [(x, y) for x, y, *_ in chosen.sites.place(street_map)] if name == chosen.mobility.map else []
         stem = file.with_suffix("") if out is None else out.with_suffix("")
         picture, animation = stem.with_suffix(".png"), stem.with_suffix(".gif")
         write_picture(picture, trace, street_map, sites_m)

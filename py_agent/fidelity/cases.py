@@ -95,7 +95,7 @@ def _network(name: str, seed: int) -> tuple[dict[str, Any], list[tuple[float, fl
     if name == "helsinki":
         preset = Preset.load(HELSINKI)
         mobility = preset.mobility.model_copy(update={"duration_s": float(STEPS)})
-        sites_m = preset.sites.place(load_map(mobility.map))
+        sites_m = [(x, y) for x, y, *_ in preset.sites.place(load_map(mobility.map))]
         return preset.model_dump() | {"mobility": mobility.model_dump(), "episode": episode}, sites_m
     if name == "drawn":
         return _drawn(seed, episode)

@@ -92,3 +92,8 @@ def _lines(line: Callable[[], str]) -> Iterator[None]:
     finally:
         over.set()
         writer.join()
+
+
+def note(text: str) -> None:
+    """Says on stderr what the user should know of what was given, though it is no error."""
+    print(f"note: {text}", file=sys.stderr)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pyproj
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.pipeline import load_map
-from sumo_mobility.sites import FileSites, HexagonalGrid, KMeansSites
+from sumo_mobility.sites import MOST_SITES, HexagonalGrid, KMeansSites
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
@@ -68,46 +68,48 @@ def test_k_means_follows_the_ues_of_traces(tmp_path: Path) -> None:
         KMeansSites(by="k-means", count=2, traces=(str(tmp_path / "abroad.parquet"),)).place(CROSS)
 
 
-@pytest.mark.sumo
-def test_files_of_both_kinds_say_the_same(tmp_path: Path) -> None:
-    streets = load_map("helsinki-centre")
-    lon_lat = [(24.9434, 60.1712), (24.9401, 60.1683)]
-    (tmp_path / "sites.csv").write_text("# two\nname, lon, lat\n" + "".join(f"a,{lon},{lat}\n" for lon, lat in lon_lat))
-    points = [{"type": "Feature", "geometry": {"type": "Point", "coordinates": place}} for place in lon_lat]
-    (tmp_path / "sites.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
-    placed = FileSites(by="file", path=str(tmp_path / "sites.csv")).place(streets)
-    assert FileSites(by="file", path=str(tmp_path / "sites.geojson")).place(streets) == placed
-    back = pyproj.Proj(streets.projection)(*(np.array(placed) - streets.net_offset_m).T, inverse=True)
-    assert np.transpose(back) == pytest.approx(np.array(lon_lat), abs=1e-6)
-    (tmp_path / "metres.csv").write_text("x_m,y_m\n" + "".join(f"{x},{y}\n" for x, y in placed))
-    assert FileSites(by="file", path=str(tmp_path / "metres.csv")).place(streets) == placed
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("none.csv", None, "no such file"),
-        ("sites.txt", "x", "not a kind of file"),
-        ("sites.csv", "a,b\n1,2\n", "has the columns a, b"),
-        ("sites.csv", "", "no readable CSV"),
-        ("sites.csv", "x_m,y_m\n", "holds no site"),
-        ("sites.csv", "x_m,y_m\n1,here\n", r"site 0 is .*not two numbers"),
-        ("sites.csv", "x_m,y_m\n1,\n", r"site 0 is .*not two numbers"),
-        ("sites.csv", "x_m,y_m\n10,20\n1e6,20\n", r"site 1, \(1e\+06, 20\) m is off cross"),
-        ("sites.csv", "lon,lat\n24.9,60.1\n", "cross is nowhere on Earth"),
-        ("sites.geojson", "{", "no GeoJSON"),
-        ("sites.geojson", '{"type": "FeatureCollection"}', "no GeoJSON"),
-        ("sites.geojson", '{"type": "FeatureCollection", "features": []}', "holds no site"),
-    ],
-)
-def test_other_files_are_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=message):
-        FileSites(by="file", path=str(tmp_path / name)).place(CROSS)
-
-
 def test_k_means_needs_streets() -> None:
     field = StreetMap("field", (), (0.0, 0.0, 100.0, 100.0), "", (0.0, 0.0), "none", "nobody")
     with pytest.raises(ConfigError, match=r"sites\.count: 3 sites, but field has 0 pieces"):
         KMeansSites(by="k-means", count=3).place(field)
+
+
+def _whole_grid(rule: HexagonalGrid, streets: StreetMap) -> list[tuple[float, float]]:
+    """The same sites by trying every place of the grid on the map's rectangle."""
+    west, south, east, north = streets.bounds_m
+    spacing, row_m = rule.inter_site_distance_m, rule.inter_site_distance_m * 3**0.5 / 2
+    found = []
+    for row in range(-int(2 * north / row_m) - 2, int(2 * north / row_m) + 3):
+        for column in range(-int(2 * east / spacing) - 2, int(2 * east / spacing) + 3):
+            x = round((west + east) / 2 + (column + (row % 2) / 2) * spacing, 2)
+            y = round((south + north) / 2 + row * row_m, 2)
+            if west <= x <= east and south <= y <= north:
+                found.append((x, y))
+    near = streets.distance_m(np.array(found).reshape(-1, 2)) <= rule.street_reach * spacing
+    return [site for site, keep in zip(found, near, strict=True) if keep]
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 3000)] * 4), min_size=1, max_size=5),
+    st.floats(100, 1500),
+    st.floats(0.01, 2),
+)
+def test_a_grid_misses_no_site_near_a_street(lines: list[tuple[float, ...]], spacing_m: float, reach: float) -> None:
+    streets = tuple(np.array(line).reshape(2, 2) for line in lines)
+    east, north = np.concatenate(streets).max(axis=0)
+    field = StreetMap("field", streets, (0.0, 0.0, float(east), float(north)), "", (0.0, 0.0), "none", "nobody")
+    rule = HexagonalGrid(inter_site_distance_m=spacing_m, street_reach=reach)
+    expected = _whole_grid(rule, field)
+    assume(len(expected) <= MOST_SITES)
+    assert rule.place(field) == expected
+
+
+def test_two_towns_far_apart_are_sited_without_the_empty_land_between() -> None:
+    towns = tuple(np.array([[x, 0.0], [x + 500.0, 10.0]]) for x in (0.0, 8e6))
+    streets = StreetMap("towns", towns, (0.0, 0.0, 8e6 + 500, 10.0), "", (0.0, 0.0), "none", "nobody")
+    sites = np.array(HexagonalGrid(inter_site_distance_m=100).place(streets))
+    assert len(sites) == 12
+    assert streets.distance_m(sites).max() <= 60
+    line = StreetMap("line", (np.array([[0.0, 0.0], [2e5, 1.0]]),), (0.0, 0.0, 2e5, 1.0), "", (0.0, 0.0), "", "")
+    with pytest.raises(ConfigError, match=r"100 m make 200\d sites on line, which are more than 1000\n.*raise it"):
+        HexagonalGrid(inter_site_distance_m=100).place(line)
