@@ -16,6 +16,7 @@ from typing import Protocol
 from sumo_mobility.base.bound import die_with_parent
 from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError
 from sumo_mobility.base.progress import progress
+from sumo_mobility.base.scratch import sweep
 
 
 class Job(Protocol):
@@ -121,6 +122,7 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
             process.kill()
             process.join()
             connection.close()
+        sweep()  # what they had no time to remove
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sumo_mobility.base.errors import DataError, StorageError
@@ -39,19 +41,20 @@ def require_file(path: Path, cure: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it over `path` if the block succeeds.
 
+    The new file has the mode that the umask says. What a writer of `path` left that was killed is removed.
+
     Raises:
         StorageError: the directory is not writable, the disk is full; `path` is then as it was before.
     """
     temporary: Path | None = None
+    lock = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        _sweep(path)
+        temporary, lock = _locked_file(path)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -61,6 +64,38 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _sweep(path: Path) -> None:
+    """Removes the temporary files of `path` that nobody writes."""
+    name = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}" + re.escape(path.suffix))
+    with suppress(OSError):  # the directory cannot be listed
+        for left in path.parent.iterdir():
+            if name.fullmatch(left.name):
+                with suppress(OSError):  # held, another user's, or gone already
+                    _remove_unheld(left)
+
+
+def _remove_unheld(path: Path) -> None:
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(file)
+
+
+def _locked_file(path: Path) -> tuple[Path, int]:
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{path.suffix}")
+        file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):  # not every file system has locks; there nobody sweeps either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if temporary.exists():
+            return temporary, file
+        os.close(file)  # swept between its making and its locking
 
 
 def write_text(path: Path, text: str) -> None:

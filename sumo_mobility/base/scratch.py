@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
 import weakref
 from contextlib import suppress
@@ -13,14 +16,16 @@ from typing import Self
 
 from sumo_mobility.base.errors import StorageError
 
-_PREFIX = "mlb-scratch-"
+_NAME = re.compile("mlb-scratch-[0-9a-f]{16}")
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Where others may write as well, a name may stand for anything; nothing but a directory is opened."""
 
 
 class ScratchDirectory:
     """A temporary directory: removed by close(), when this object is dropped, and when Python ends.
 
     The owner holds a lock on it. One whose lock is free was left by an owner that was killed, and the next one to be
-    made anywhere on this machine removes it.
+    made anywhere on this machine by the same user removes it.
 
     Raises:
         StorageError: there is no place for temporary files, or it is not writable.
@@ -28,7 +33,7 @@ class ScratchDirectory:
 
     def __init__(self) -> None:
         try:
-            _sweep()
+            sweep()
             self.path, lock = _locked_directory()
         except OSError as error:
             cure = "free some space or set TMPDIR"
@@ -46,27 +51,36 @@ class ScratchDirectory:
         self.close()
 
 
+def sweep() -> None:
+    """Removes the directories whose owners were killed: of our making, this user's, and held by nobody."""
+    with suppress(OSError):  # the place cannot be listed
+        for path in Path(tempfile.gettempdir()).iterdir():
+            if _NAME.fullmatch(path.name):
+                with suppress(OSError):  # no directory, another user's, held, or gone already
+                    _remove_unheld(path)
+
+
+def _remove_unheld(path: Path) -> None:
+    lock = os.open(path, _OPEN)
+    try:
+        status = os.fstat(lock)
+        if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == stat.S_IRWXU:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
 def _locked_directory() -> tuple[Path, int]:
     while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        path = Path(tempfile.gettempdir(), f"mlb-scratch-{secrets.token_hex(8)}")
+        path.mkdir(stat.S_IRWXU)
         with suppress(FileNotFoundError):  # swept between its making and its locking
-            lock = os.open(path, os.O_RDONLY)
+            lock = os.open(path, _OPEN)
             fcntl.flock(lock, fcntl.LOCK_EX)
             if path.exists():
                 return path, lock
             os.close(lock)
-
-
-def _sweep() -> None:
-    """Removes the directories that nobody holds."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # another user's, or gone already
-            lock = os.open(path, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(lock)
 
 
 def _remove(path: Path, lock: int, owner: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,34 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert "cannot write" in done.stdout
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600), (0o027, 0o640)])
+def test_a_file_has_the_mode_that_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "folder" / "a.txt", "text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "folder" / "a.txt").stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == mode | (mode & 0o444) >> 2
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    path, other = tmp_path / "a[1].txt", tmp_path / ".a[1].txt.notes"
+    other.touch()
+    code = (
+        "import os, sys; from pathlib import Path; from sumo_mobility.base.files import replacing\n"
+        "with replacing(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-B", "-c", code, str(path)], timeout=60).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(path) as first:  # one that is being written stays
+        write_text(path, "second")
+        first.write_text("first")
+        assert {*tmp_path.iterdir()} == {path, other, first}
+    assert {*tmp_path.iterdir()} == {path, other}
+    assert path.read_text() == "first"
 
 
 def test_sha256_of_a_known_text(tmp_path: Path) -> None:

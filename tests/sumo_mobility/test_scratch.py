@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,70 @@ def test_the_next_owner_removes_what_a_killed_one_left(temporary: Path) -> None:
     assert path.exists()
     with ScratchDirectory() as mine:
         assert {entry.name for entry in temporary.iterdir()} == {mine.path.name}
+
+
+OWN = "mlb-scratch-0123456789abcdef"
+"""A name that we could have given."""
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path, 0o700)
+
+
+def link(path: Path) -> None:
+    target = path.with_name("target")
+    target.mkdir(0o700)
+    (target / "file").touch()
+    path.symlink_to(target)
+
+
+def of_another_user(path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give a directory away")
+    path.mkdir(0o700)
+    os.chown(path, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("mlb-scratch-notes", Path.mkdir),
+        ("mlb-scratch-notes", lambda path: path.mkdir(0o700)),
+        ("mlb-scratch-notebook", lambda path: path.mkdir(0o700)),
+        (f"{OWN}.bak", lambda path: path.mkdir(0o700)),
+        (OWN, lambda path: path.mkdir(0o755)),
+        (OWN, Path.touch),
+        (OWN, fifo),
+        ("mlb-scratch-x", fifo),
+        (OWN, link),
+        (OWN, of_another_user),
+    ],
+)
+@pytest.mark.timeout(30)
+def test_what_is_not_ours_stays_and_blocks_nothing(temporary: Path, name: str, make: Callable[[Path], object]) -> None:
+    make(temporary / name)
+    before = sorted(temporary.rglob("*"))
+    ScratchDirectory().close()
+    assert sorted(temporary.rglob("*")) == before
+
+
+@pytest.mark.timeout(60)
+def test_thousands_of_entries_are_no_trouble(temporary: Path) -> None:
+    for index in range(2000):
+        (temporary / f"mlb-scratch-{index:016x}").mkdir(0o700)
+        os.mkfifo(temporary / f"mlb-scratch-f{index:015x}")
+    with ScratchDirectory() as mine:
+        assert sum(path.is_dir() for path in temporary.iterdir()) == 1
+        assert mine.path.is_dir()
+
+
+def test_a_place_that_cannot_be_listed_will_do(temporary: Path) -> None:
+    temporary.chmod(0o300)
+    try:
+        with ScratchDirectory() as mine:
+            assert mine.path.is_dir()
+    finally:
+        temporary.chmod(0o700)
 
 
 def test_a_forked_copy_removes_nothing() -> None:
