@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,8 @@ from typing import IO, Literal
 from sumo_mobility.base.errors import DependencyError, StorageError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
+from sumo_mobility.base.system import missing_for_build
+from sumo_mobility.base.wheels import install
 
 Ns3 = Literal["3.44", "3.37"]
 
@@ -38,22 +39,6 @@ _TOOLS = _BUILD / "build-tools"
 _OLDEST = {"cmake": (3, 24)}
 _LOG_LINES = 15
 _COMPILE_TIMEOUT_S = 1800
-_PIP_TIMEOUT_S = 900
-
-_HEADERS = {
-    "google/protobuf/message.h": "libprotobuf-dev",
-    "nlohmann/json.hpp": "nlohmann-json3-dev",
-    "zmq.h": "libzmq3-dev",
-}
-"""Header and the Debian package that has it."""
-_HEADERS_OF_DEBIANS_NS3 = {
-    "gsl/gsl_math.h": "libgsl-dev",
-    "libxml2/libxml/parser.h": "libxml2-dev",
-    "ns3/lte-helper.h": "libns3-dev",
-    "sqlite3.h": "libsqlite3-dev",
-}
-_HEADERS_THAT_HELP = {"jemalloc/jemalloc.h": "libjemalloc-dev"}
-"""The program is faster with them, and is built without them."""
 
 
 def build(ns3: Ns3 = "3.44") -> Path:
@@ -115,34 +100,9 @@ def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
     return path
 
 
-def missing_packages(ns3: str = "3.44", recommended: bool = False) -> list[str]:
-    """Debian packages that a build needs and that are not there; what pip can fetch is not among them.
-
-    Args:
-        ns3: Version of ns-3.
-        recommended: Also those that only make the program faster.
-    """
-    headers = _HEADERS | (_HEADERS_OF_DEBIANS_NS3 if ns3 == "3.37" else {})
-    headers |= _HEADERS_THAT_HELP if recommended else {}
-    missing = set()
-    if ns3 == "3.37" and not Path("/usr/libexec/ns3").is_dir():
-        missing.add("ns3")  # named by the CMake files of libns3-dev, though nothing here runs it
-    if not shutil.which("protoc"):
-        missing.add("protobuf-compiler")
-    compiler = os.environ.get("CXX") or shutil.which("c++")
-    if not compiler:
-        return sorted({"g++"} | missing | set(headers.values()))
-    probe = "".join(f"#if !__has_include(<{header}>)\nlacks {name}\n#endif\n" for header, name in headers.items())
-    preprocess = [compiler, "-std=c++20", "-E", "-x", "c++", "-"]
-    done = subprocess.run(preprocess, input=probe, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0:
-        return sorted({"g++"} | missing)
-    return sorted(missing | set(re.findall(r"^lacks (\S+)$", done.stdout, re.MULTILINE)))
-
-
 def _configure(ns3: Ns3, log: IO[str]) -> Path:
     """Runs CMake; returns its folder."""
-    missing = missing_packages(ns3)
+    missing = missing_for_build(ns3)
     if missing:
         raise DependencyError(
             f"the build for ns-3 {ns3} lacks {', '.join(missing)}", f"apt-get install {' '.join(missing)}"
@@ -199,7 +159,7 @@ def _locked() -> Iterator[None]:
 def _sdk() -> Path:
     """The ns-3 wheel, unpacked beside the user's environment rather than in it."""
     if not (_SDK / "ns3/lib64/cmake/ns3").is_dir():
-        _pip_install(_SDK, ["--no-deps", NS3_WHEEL], "fetching ns-3 3.44")
+        _pip_install(_SDK, ["--no-deps", NS3_WHEEL], "ns-3 3.44")
     return _SDK
 
 
@@ -211,7 +171,7 @@ def _tool(name: str) -> Path:
         return Path(found)
     folder = _TOOLS / name
     if not folder.is_dir():
-        _pip_install(folder, [name], f"fetching {name}")
+        _pip_install(folder, [name], name)
     binaries = [path for path in folder.rglob(name) if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"]
     if not binaries:
         raise DependencyError(f"no {name} in its wheel at {folder}", f"apt-get install {name}")
@@ -229,18 +189,7 @@ def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:
     """Installs wheels into a directory of their own, wholly or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--only-binary=:all:", "--target", f"{temporary}/sdk", *arguments]
-        print(f"{title} ...", file=sys.stderr, flush=True)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise DependencyError(f"{title}: pip took more than {_PIP_TIMEOUT_S} s", "check the network") from None
-        if done.returncode != 0:
-            raise DependencyError(
-                f"{title}: pip failed:\n{_tail(done.stderr)}",
-                "check the network, or build against Debian's ns-3 with 'mlb build --ns3 3.37'",
-            )
+        install(["--only-binary=:all:", "--target", f"{temporary}/sdk", *arguments], title)
         Path(temporary, "sdk").replace(target)
 
 

@@ -17,10 +17,16 @@ from typing import IO
 
 from sumo_mobility.base.children import start
 from sumo_mobility.base.errors import DependencyError, SimulatorError
+from sumo_mobility.base.system import missing_for_sumo
+
+PROGRAMS = ("netconvert", "duarouter", "sumo")
+"""The programs of SUMO that are run here."""
 
 _CURE = "install SUMO's wheel: pip install 'eclipse-sumo==1.28.0'"
 REINSTALL = "restore SUMO's wheel: pip install --force-reinstall --no-deps 'eclipse-sumo==1.28.0'"
 """The cure for a damaged file in it."""
+_NOT_LOADED = 127
+"""Exit code of a program whose libraries are not there."""
 _STEP = re.compile(rb"Step #(\d+\.\d+)")
 
 
@@ -92,8 +98,11 @@ class SumoProcess:
         """Returns an error, "program what", with the last lines of stderr."""
         return SimulatorError(f"{self._program} {what}\n{_tail(self._stderr.fileno())}", cure)
 
-    def ending_error(self, code: int, cure: str = "") -> SimulatorError:
+    def ending_error(self, code: int, cure: str = "") -> SimulatorError | DependencyError:
         """Returns the error of a program that ended with this code and should not have."""
+        if code == _NOT_LOADED and (packages := missing_for_sumo()):
+            lacks = _tail(self._stderr.fileno())
+            return DependencyError(f"{self._program} cannot start\n{lacks}", f"apt-get install {' '.join(packages)}")
         if code < 0:
             return self.error(f"was killed by {signal.Signals(-code).name}", cure)
         return self.error(f"failed with exit code {code}" if code else "ended", cure)

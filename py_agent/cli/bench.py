@@ -11,6 +11,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from py_agent.cli.command import Command, Result
+from sumo_mobility.base.errors import MlbError
 
 if TYPE_CHECKING:
     from py_agent.bench.measurement import Measurement
@@ -39,15 +40,19 @@ class Bench(Command):
         """Measures and prints."""
         table = Table("metric", "value", "unit", "reach", "goal", "ok")
         data = []
-        for item in self._measure():
-            # What is known is not lost if a later measurement fails.
-            print(f"{item.metric}: {item.value:.4g} {item.unit}", file=sys.stderr, flush=True)
-            sign = ">=" if item.more_is_better else "<="
-            limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.reach, item.goal)]
-            mark = "" if item.reach is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
-            table.add_row(item.metric, f"{item.value:.4g}", item.unit, *limits, mark)
-            data.append({**asdict(item), "ok": item.ok})
-        return Result(data, table, ok=all(row["ok"] for row in data))
+        failed = False
+        try:
+            for item in self._measure():
+                print(f"{item.metric}: {item.value:.4g} {item.unit}", file=sys.stderr, flush=True)
+                sign = ">=" if item.more_is_better else "<="
+                limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.reach, item.goal)]
+                mark = "" if item.reach is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
+                table.add_row(item.metric, f"{item.value:.4g}", item.unit, *limits, mark)
+                data.append({**asdict(item), "ok": item.ok})
+        except MlbError as error:  # what was measured before is shown all the same
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+        return Result(data, table, ok=not failed and all(row["ok"] for row in data))
 
     def _measure(self) -> Iterator[Measurement]:
         from py_agent.bench import engine, job, mobility, ns3, soak

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import requires, version
+from functools import cache, partial
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -21,15 +23,10 @@ from rich.text import Text
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import DependencyError, MlbError
 
-_MODULES = {
-    "numpy": "all stages", "pandas": "all stages", "pyarrow": "mobility", "pydantic": "all stages",
-    "osmium": "mobility", "osmnx": "mobility", "sumolib": "mobility", "networkx": "mobility",
-    "zmq": "collect, evaluate", "google.protobuf": "collect, evaluate", "gymnasium": "collect, evaluate",
-    "h5py": "collect, augment, train", "torch": "augment, train, evaluate", "scipy": "evaluate", "matplotlib": "report",
-    "PIL": "report", "jinja2": "report", "numba": "augment, train, evaluate",
-}  # fmt: skip
-_DISTRIBUTIONS = {"zmq": "pyzmq", "google.protobuf": "protobuf", "PIL": "pillow"}
+_NAMESPACES = {"protobuf": "google.protobuf"}
+"""What to import of distributions whose top-level package is shared with others."""
 _DISK_NEEDED_BYTES = 1 << 30
+_START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,17 @@ class Check:
 
 @dataclass(kw_only=True)
 class Doctor(Command):
-    """Check that every program, library and version that a stage needs is there."""
+    """Check what a stage needs: load every library, start every program, compare every version."""
 
     def execute(self) -> Result:
         """Runs all checks; not ok if the quickstart could not run."""
-        checks = [_python(), *(_module(name, stage) for name, stage in _MODULES.items()), *_programs(), _disk()]
+        checks = [_python(), *map(_package, _needed_versions()), *_programs(), _disk()]
         table = Table("", "needed for", "what", "found, or the cure")
         for check in checks:
-            mark = Text("ok", "green") if check.ok else Text("missing", "bold red")
+            mark = Text("ok", "green") if check.ok else Text("fails", "bold red")
             table.add_row(mark, check.needed_by, check.name, check.found or check.cure)
         bad = [check for check in checks if not check.ok]
-        verdict = "The quickstart can run." if not bad else f"{len(bad)} missing: the quickstart cannot run."
+        verdict = "The quickstart can run." if not bad else f"{len(bad)} missing or failing: the quickstart cannot run."
         data = [
             {"name": c.name, "needed_by": c.needed_by, "ok": c.ok, "found": c.found, "cure": "" if c.ok else c.cure}
             for c in checks
@@ -74,16 +71,11 @@ class Build(Command):
 
     ns3: Literal["3.44", "3.37"] = "3.44"
     """3.44 comes from PyPI with assertions on; 3.37 is Debian 12's libns3-dev."""
-    list_missing: bool = False
-    """Only print the Debian packages that the build lacks or would be faster with, in one line."""
 
     def execute(self) -> Result:
-        """Builds, or lists what is missing."""
-        from ns3_scenarios.build import build, missing_packages
+        """Builds."""
+        from ns3_scenarios.build import build
 
-        if self.list_missing:
-            missing = missing_packages(self.ns3, recommended=True)
-            return Result(missing, Text(" ".join(missing)))
         path = build(self.ns3)
         return Result({"program": str(path)}, Text(f"ns-3 program: {path}"))
 
@@ -91,8 +83,9 @@ class Build(Command):
 def _probe(name: str, needed_by: str, find: Callable[[], str], cure: str) -> Check:
     try:
         return Check(name, needed_by, find(), cure)
-    except (MlbError, ImportError, OSError) as error:
-        return Check(name, needed_by, "", getattr(error, "cure", "") or cure)
+    except (MlbError, ImportError, OSError, subprocess.SubprocessError) as error:
+        own_cure = getattr(error, "cure", "")
+        return Check(name, needed_by, "", own_cure or f"{cure}  ({error})")
 
 
 def _python() -> Check:
@@ -100,38 +93,66 @@ def _python() -> Check:
     return Check("Python >= 3.11", "all stages", found, "PYTHON=python3.11 ./scripts/setup")
 
 
-def _module(name: str, needed_by: str) -> Check:
+def _package(name: str) -> Check:
+    """Whether a declared distribution is there, in a version that is declared, and can be imported."""
+
     def find() -> str:
-        importlib.import_module(name)
-        distribution = _DISTRIBUTIONS.get(name, name)
-        found, needed = version(distribution), _needed_versions().get(distribution, SpecifierSet())
+        found, needed = version(name), _needed_versions()[name]
         if not needed.contains(found, prereleases=True):
-            raise DependencyError(
-                f"{distribution} {found}", f".venv/bin/pip install '{distribution}{needed}'  (found {found})"
-            )
+            raise DependencyError(f"{name} {found}", f".venv/bin/pip install '{name}{needed}'  (found {found})")
+        for module in _modules()[name]:
+            importlib.import_module(module)
         return found
 
-    return _probe(name, needed_by, find, "./scripts/setup")
+    return _probe(name, "all stages", find, "./scripts/setup")
+
+
+@cache
+def _modules() -> dict[str, list[str]]:
+    """The modules that each declared distribution brings, private ones left out."""
+    brought: dict[str, list[str]] = {name: [] for name in _needed_versions()}
+    for module, distributions in packages_distributions().items():
+        for name in map(canonicalize_name, distributions):
+            if name in brought and not module.startswith("_"):
+                brought[name].append(_NAMESPACES.get(name, module))
+    return brought
 
 
 @cache
 def _needed_versions() -> dict[str, SpecifierSet]:
     """The versions that this project declares, by distribution."""
     declared = [Requirement(line) for line in requires("mlb-testbed") or []]
-    return {item.name: item.specifier for item in declared if item.marker is None}
+    return {canonicalize_name(item.name): item.specifier for item in declared if item.marker is None}
 
 
 def _programs() -> list[Check]:
-    from ns3_scenarios.build import program
-    from sumo_mobility.sumo import sumo_version
+    """Starts every program that the stages call."""
+    from ns3_scenarios.build import PROGRAMS, program
+    from sumo_mobility.sumo import PROGRAMS as SUMO_PROGRAMS
+    from sumo_mobility.sumo import run_sumo, sumo_version
+
+    def start_of_sumo(name: str) -> str:
+        run_sumo(name, ["--version"], _START_TIMEOUT_S)
+        return sumo_version()
+
+    def start(name: str) -> str:
+        path = program(name=name)
+        done = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=_START_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise DependencyError(f"{path} does not start", f"mlb build  ({said})")
+        return str(path)
 
     return [
-        _probe("SUMO", "mobility", sumo_version, "./scripts/setup"),
-        _probe("ns-3 LTE program", "collect, evaluate", lambda: str(program()), "mlb build"),
+        *(
+            _probe(f"SUMO: {name}", "mobility", partial(start_of_sumo, name), "./scripts/setup")
+            for name in SUMO_PROGRAMS
+        ),
+        *(_probe(f"ns-3: {name}", "collect, evaluate", partial(start, name), "mlb build") for name in PROGRAMS),
     ]
 
 
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     found = f"{free / 2**30:.0f} GiB free" if free > _DISK_NEEDED_BYTES else ""
-    return Check("1 GiB of disk", "all stages", found, "free some space")
+    return Check("1 GiB of disk for runs", "all stages", found, "free some space")
