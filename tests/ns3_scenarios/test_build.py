@@ -12,6 +12,7 @@ import three_cells
 
 from ns3_scenarios import build
 from sumo_mobility.base.errors import DependencyError
+from sumo_mobility.base.system import missing_for_build
 
 
 @pytest.fixture
@@ -29,18 +30,6 @@ def test_a_missing_program_is_an_error_with_its_cure(empty_build: Path, ns3: str
         build.program(ns3)
     assert error.value.cure == cure
     assert not (empty_build / "build").exists()
-
-
-def test_what_is_missing_is_found_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert "libnone-dev" not in build.missing_packages()
-    monkeypatch.setitem(build._HEADERS, "no/such/header.h", "libnone-dev")
-    assert "libnone-dev" in build.missing_packages()
-    assert "libzmq3-dev" not in build.missing_packages()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    assert {"g++", "libzmq3-dev", "protobuf-compiler"} <= set(build.missing_packages())
-    assert "libgsl-dev" not in build.missing_packages()
-    assert "libgsl-dev" in build.missing_packages("3.37")
 
 
 def test_a_build_without_a_compiler_names_the_packages(empty_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +64,7 @@ class TestBuild:
 
     def test_the_other_ns3_agrees(self) -> None:
         """ns-3 3.37 of Debian and 3.44 see the same radio, and the same handovers."""
-        if build.missing_packages("3.37"):
+        if missing_for_build("3.37"):
             pytest.skip("Debian's libns3-dev is not installed")
         build.build("3.37")
         for one, other in zip(three_cells.played("3.37"), three_cells.played("3.44"), strict=True):

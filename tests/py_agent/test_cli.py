@@ -107,9 +107,9 @@ def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:
 
 def test_the_doctor_refuses_a_version_that_the_project_does_not_declare(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"numpy", "torch", "pyzmq"} <= doctor._needed_versions().keys()
-    assert doctor._module("numpy", "all stages").ok
+    assert doctor._package("numpy").ok
     monkeypatch.setattr(doctor, "_needed_versions", lambda: {"numpy": SpecifierSet(">=99")})
-    check = doctor._module("numpy", "all stages")
+    check = doctor._package("numpy")
     assert not check.ok
     assert "pip install 'numpy>=99'" in check.cure
 

@@ -1,0 +1,113 @@
+"""Packages by pip, from an index on the loopback: what is said is what comes, and PyTorch comes without CUDA."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sumo_mobility.base import wheels
+from sumo_mobility.base.errors import DependencyError
+
+_BYTES = 1_500_000
+
+pytestmark = pytest.mark.slow
+
+
+class Index:
+    """Two package indexes in a folder, served on the loopback."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder = folder
+        self.url = f"http://127.0.0.1:{port}"
+
+    def add(self, index: str, name: str, version: str, payload: bytes = b"") -> None:
+        """Puts a wheel with one module into an index."""
+        page = self._folder / index / name
+        page.mkdir(parents=True, exist_ok=True)
+        wheel = page / f"{name}-{version}-py3-none-any.whl"
+        info = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"{name}/__init__.py", f"version = {version!r}\n")
+            archive.writestr(f"{name}/payload.bin", payload)
+            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{info}/RECORD", "")
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        links = "".join(f'<a href="{path.name.replace("+", "%2B")}">{path.name}</a>' for path in page.glob("*.whl"))
+        (page / "index.html").write_text(f"<html><body>{links}</body></html><!-- {digest} -->")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    folder = tmp_path / "indexes"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made = Index(folder, server.server_port)
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{made.url}/pypi")
+    monkeypatch.setattr(wheels, "TORCH_CPU_INDEX", f"{made.url}/cpu")
+    yield made
+    server.shutdown()
+
+
+def test_the_megabytes_that_are_said_are_those_that_come(
+    index: Index, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add("pypi", "heavy", "1.0", payload=b"x" * _BYTES)
+    wheels.install(["--target", str(tmp_path / "there"), "heavy"], "heavy things")
+    said = capsys.readouterr().err
+    megabytes = re.search(r"heavy things: 1 packages \(heavy 2 MB\), (\d+) MB to download", said)
+    assert megabytes, said
+    assert int(megabytes[1]) == round(_BYTES / 1e6)
+    assert (tmp_path / "there/heavy/payload.bin").stat().st_size == _BYTES
+
+
+@pytest.mark.parametrize(("wants_cpu", "version"), [(True, "2.13.0+cpu"), (False, "2.13.0")])
+def test_pytorch_comes_without_cuda_where_there_is_no_gpu(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wants_cpu: bool, version: str
+) -> None:
+    index.add("pypi", "torch", "2.13.0")
+    index.add("cpu", "torch", "2.13.0+cpu")
+    monkeypatch.setattr(wheels, "_wants_cpu_build", lambda: wants_cpu)
+    wheels.install(["--target", str(tmp_path / "there"), "torch==2.13.0"], "torch")
+    assert (tmp_path / "there/torch/__init__.py").read_text() == f"version = {version!r}\n"
+
+
+def test_a_cpu_index_that_cannot_be_reached_stops_nobody(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.add("pypi", "torch", "2.13.0")
+    monkeypatch.setattr(wheels, "_wants_cpu_build", lambda: True)
+    wheels.install(["--target", str(tmp_path / "there"), "torch==2.13.0"], "torch")
+    assert (tmp_path / "there/torch").is_dir()
+
+
+def test_a_failure_ends_in_the_last_lines_of_pip(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(DependencyError, match=r"(?s)pip failed:.*nosuchthing.*\n.*cure: check the network"):
+        wheels.install(["--target", str(tmp_path / "there"), "nosuchthing"], "nothing")
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_download(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.add("pypi", "heavy", "1.0", payload=b"x" * _BYTES)
+    monkeypatch.setattr(wheels, "_UNPACKED_PER_DOWNLOADED", 1e12)
+    with pytest.raises(DependencyError, match=r"GB of disk needed, .* free"):
+        wheels.install(["--target", str(tmp_path / "there"), "heavy"], "heavy")
+    assert not (tmp_path / "there").exists()
