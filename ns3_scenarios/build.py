@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
+from sumo_mobility.base import children
 from sumo_mobility.base.errors import DependencyError, StorageError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
@@ -196,16 +198,14 @@ def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:
 def _run(command: list[str], log: IO[str], title: str) -> None:
     """Runs one step of the build, logs what it says, and shows ninja's own count as a bar."""
     environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
-    with (
-        progress(title, 100) as bar,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        ) as process,
-    ):
-        assert process.stdout is not None
-        percent = 0
+    with progress(title, 100) as bar:
+        process = children.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        too_long = threading.Timer(_COMPILE_TIMEOUT_S, children.end, [process])
+        too_long.start()
         try:
-            for line in process.stdout:
+            percent = 0
+            for said in process.stdout or ():
+                line = said.decode(errors="replace")
                 log.write(line)
                 log.flush()
                 step = re.match(r"\[(\d+)/(\d+)\]", line)
@@ -213,13 +213,14 @@ def _run(command: list[str], log: IO[str], title: str) -> None:
                     now = 100 * int(step[1]) // int(step[2])
                     bar.advance(now - percent)
                     percent = now
-            code = process.wait(_COMPILE_TIMEOUT_S)
-        except BaseException:
-            process.kill()
-            raise
+            code = process.wait()
+        finally:
+            too_long.cancel()
+            children.end(process)
     if code != 0:
+        why = f"took more than {_COMPILE_TIMEOUT_S} s" if code < 0 else "failed"
         tail = _tail(Path(log.name).read_text(encoding="utf-8"))
-        raise DependencyError(f"the build failed; the last lines of {log.name}:\n{tail}", "'mlb doctor' says more")
+        raise DependencyError(f"the build {why}; the last lines of {log.name}:\n{tail}", "'mlb doctor' says more")
 
 
 def _tail(text: str) -> str:

@@ -9,12 +9,14 @@ ours may run between fork and exec beside other threads, a small program (bound.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -53,6 +55,13 @@ def start(command: Sequence[str], **options: Any) -> Program:
     except BaseException:
         order[0].add_done_callback(_kill_unclaimed)  # we were interrupted as it started
         raise
+
+
+def end(program: Program) -> None:
+    """Kills a program that start() has started, with all that it started, and waits for its end."""
+    with suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
 
 
 def end_all() -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from sumo_mobility.base import children
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.line import Line
 
@@ -148,9 +149,8 @@ def _run(command: Sequence[str], line: Line, state: Callable[[Path], str], folde
     """Runs pip with its temporary files in `folder`; ends it if nothing there or in its log moves for a long time."""
     log = folder / "log.txt"
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, "TMPDIR": str(folder)}
-        )
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        process = children.start(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
     try:
         said, moved = "", time.monotonic()
         while process.poll() is None:
@@ -162,8 +162,7 @@ def _run(command: Sequence[str], line: Line, state: Callable[[Path], str], folde
             elif time.monotonic() - moved > _STALLED_S:
                 raise DependencyError(f"pip has not moved for {_STALLED_S} s: {said}", "check the network; try again")
     finally:
-        process.kill()
-        process.wait()
+        children.end(process)
     if process.returncode != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
         said = "\n".join(f"    {text}" for text in tail)
