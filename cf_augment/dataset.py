@@ -12,26 +12,29 @@ which the usual offline-RL readers load untouched:
     traces/<k>/*                each distinct exogenous trace once, so that others can replay other actions
     attributes                  format, scenario (JSON), reward, units, licence, attribution, versions
 
-No times of day and no variable-length strings are stored: the same episodes give the same bytes.
+No times of day and no variable-length strings are stored: the same episodes give the same bytes. What follows from
+something else in the file is computed again when it is read, and must agree: observations and rewards from the KPIs,
+positions from the trace, the trace's attribute `sha256` from its arrays.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cf_augment import hdf5
+from cf_augment.dataset_checks import check_derived, check_kpis, check_positions
 from cf_augment.dataset_records import Dataset, Episode, EpisodeMetadata, Provenance, stack_kpis
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
+from ns3_scenarios.mdp import action_size, observation_size
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.errors import DataError, MlbError
-from sumo_mobility.base.files import replacing
+from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 __all__ = [
@@ -58,34 +61,38 @@ UNITS = {
 }
 _TRACE_FIELDS = ("time_s", "position_m", "speed_mps", "heading_deg")
 _EPISODE_FORMAT, _DATASET_FORMAT = "mlb-episode-1", "mlb-dataset-1"
-_CURE = "write it anew with 'mlb collect' or 'mlb augment'"
 
 
 def write_episode(path: Path, episode: Episode) -> None:
     """Writes one episode as HDF5, atomically; the same episode gives the same bytes."""
-    with _creating(path, _EPISODE_FORMAT) as file:
+    with hdf5.creating(path, _EPISODE_FORMAT) as file:
         for name in ("observations", "actions", "rewards"):
-            _put(file, name, getattr(episode, name))
+            hdf5.put(file, name, getattr(episode, name))
         _put_kpis(file.create_group("kpis"), [episode])
         _put_trace(file.create_group("trace"), episode.trace)
-        file.attrs["metadata"] = _bytes(episode.metadata.model_dump_json())
+        hdf5.put_text(file, "metadata", episode.metadata.model_dump_json())
 
 
 def read_episode(path: Path) -> Episode:
     """Reads one episode.
 
     Raises:
-        DataError: the file is missing, damaged or foreign; names the field.
+        DataError: the file is missing, damaged, foreign or altered; names the field.
     """
-    with _opening(path, _EPISODE_FORMAT) as file:
-        arrays = {name: _get(file, name, np.float32) for name in ("observations", "actions", "rewards")}
-        kpis, event_start = _get_kpis(file)
+    with hdf5.opening(path, _EPISODE_FORMAT) as file:
+        rewards = hdf5.array(file, "rewards", np.float32, (None,))
+        steps = len(rewards)
+        trace = _get_trace(hdf5.group(file, "trace"), None)
+        kpis, event_start, _ = _get_kpis(file, 1, steps + 1, {"C": None, "U": trace.ues})
+        check_positions(kpis, trace, slice(None))
         return Episode(
-            **arrays,
+            observations=hdf5.array(file, "observations", np.float32, (steps + 1, None)),
+            actions=hdf5.array(file, "actions", np.float32, (steps, None)),
+            rewards=rewards,
             kpis=kpis,
             event_start=event_start,
-            trace=_get_trace(_group(file, "trace")),
-            metadata=EpisodeMetadata.parse(json.loads(_attribute(file, "metadata")), "metadata"),
+            trace=trace,
+            metadata=EpisodeMetadata.parse(hdf5.document(file, "metadata"), "metadata"),
         )
 
 
@@ -109,26 +116,26 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Sequence[Episode]) -
         "attribution": "; ".join(credits_),
         "versions": json.dumps(versions, sort_keys=True),
     }
-    with _creating(path, _DATASET_FORMAT) as file:
+    with hdf5.creating(path, _DATASET_FORMAT) as file:
         for name in ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts"):
-            _put(file, name, getattr(dataset, name))
+            hdf5.put(file, name, getattr(dataset, name))
         infos = file.create_group("infos")
-        _put(infos, "episode", dataset.per_transition(list(range(len(records)))))
-        _put(infos, "step", np.concatenate([np.arange(episode.steps) for episode in dataset.episodes]))
-        _put(infos, "seed", dataset.per_transition([record.seed for record in records]))
-        _put(infos, "policy", dataset.per_transition([record.policy for record in records]))
-        _put(infos, "context", dataset.per_transition([e.trace.metadata.context for e in dataset.episodes]))
-        _put(infos, "synthetic", dataset.per_transition([record.synthetic for record in records]))
-        _put(infos, "provenance", dataset.per_transition([record.provenance.kind for record in records]))
-        _put(infos, "action_source", dataset.per_transition([r.provenance.action_source for r in records]))
+        hdf5.put(infos, "episode", dataset.per_transition(list(range(len(records)))))
+        hdf5.put(infos, "step", np.concatenate([np.arange(episode.steps) for episode in dataset.episodes]))
+        hdf5.put(infos, "seed", dataset.per_transition([record.seed for record in records]))
+        hdf5.put(infos, "policy", dataset.per_transition([record.policy for record in records]))
+        hdf5.put(infos, "context", dataset.per_transition([e.trace.metadata.context for e in dataset.episodes]))
+        hdf5.put(infos, "synthetic", dataset.per_transition([record.synthetic for record in records]))
+        hdf5.put(infos, "provenance", dataset.per_transition([record.provenance.kind for record in records]))
+        hdf5.put(infos, "action_source", dataset.per_transition([r.provenance.action_source for r in records]))
         _put_kpis(file.create_group("kpis"), dataset.episodes)
         of_episode = file.create_group("episodes")
-        _put(of_episode, "metadata", np.array([record.model_dump_json() for record in records]))
-        _put(of_episode, "trace", np.array([list(traces).index(record.trace_name) for record in records]))
+        hdf5.put(of_episode, "metadata", np.array([record.model_dump_json() for record in records]))
+        hdf5.put(of_episode, "trace", np.array([list(traces).index(record.trace_name) for record in records]))
         for index, trace in enumerate(traces.values()):
             _put_trace(file.create_group(f"traces/{index:05d}"), trace)
         for name, text in attributes.items():
-            file.attrs[name] = _bytes(text)
+            hdf5.put_text(file, name, text)
     return dataset
 
 
@@ -136,34 +143,34 @@ def read_dataset(path: Path) -> Dataset:
     """Reads a dataset.
 
     Raises:
-        DataError: the file is missing, damaged or foreign; names the field.
+        DataError: the file is missing, damaged, foreign or altered; names the field.
     """
-    with _opening(path, _DATASET_FORMAT) as file:
-        scenario = Scenario.parse(json.loads(_attribute(file, "scenario")), "scenario")
-        singles = ("observations", "actions", "rewards", "next_observations")
-        arrays = {name: _get(file, name, np.float32) for name in singles}
-        if _get(file, "terminals", np.bool_).any():
+    with hdf5.opening(path, _DATASET_FORMAT) as file:
+        scenario = Scenario.parse(hdf5.document(file, "scenario"), "scenario")
+        timeouts = hdf5.array(file, "timeouts", np.bool_, (None,))
+        steps, ends = len(timeouts), np.flatnonzero(timeouts) + 1
+        if not steps or not timeouts[-1]:
+            raise DataError("timeouts: must be true in the last row, and in the last of each episode")
+        if hdf5.array(file, "terminals", np.bool_, (steps,)).any():
             raise DataError("terminals: an episode of this project never terminates")
-        ends = np.flatnonzero(_get(file, "timeouts", np.bool_)) + 1
-        kpis, event_start = _get_kpis(file)
-        of_episode = _group(file, "episodes")
-        records = [json.loads(text) for text in _get(of_episode, "metadata", np.bytes_)]
-        trace_of = _get(of_episode, "trace", np.int64)
-        rows = _get(file, "kpis/episode_start", np.int64)
-        if not len(ends) == len(records) == len(trace_of) == len(rows) - 1:
-            raise DataError(f"timeouts: {len(ends)} episodes, but episodes/metadata has {len(records)}")
-        if (np.diff(rows) != np.diff(ends, prepend=0) + 1).any() or rows[-1] != len(kpis.time_s):
+        widths = {"observations": observation_size(scenario), "actions": action_size(scenario)}
+        widths["next_observations"] = widths["observations"]
+        arrays = {name: hdf5.array(file, name, np.float32, (steps, width)) for name, width in widths.items()}
+        arrays["rewards"] = hdf5.array(file, "rewards", np.float32, (steps,))
+        records = _get_records(file, len(ends))
+        traces, trace_of = _get_traces(file, records, scenario.mobility.ues)
+        sizes = {"C": len(scenario.cells), "U": scenario.mobility.ues}
+        kpis, event_start, rows = _get_kpis(file, len(ends), steps + len(ends), sizes)
+        if not np.array_equal(np.diff(rows), np.diff(ends, prepend=0) + 1):
             raise DataError("kpis/episode_start: must give each episode one row more than it has transitions")
-        if any(len(array) != ends[-1] for array in arrays.values()):
-            raise DataError(f"observations: not all arrays have {ends[-1]} rows")
-        traces = [_get_trace(_group(file, f"traces/{index:05d}")) for index in range(int(trace_of.max()) + 1)]
+        check_derived(scenario, kpis, rows, arrays)
+        for index, trace in enumerate(traces):
+            check_positions(kpis, trace, np.flatnonzero(np.repeat(trace_of == index, np.diff(rows))))
         episodes = []
         for index, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             observations = np.concatenate(
                 [arrays["observations"][start:end], arrays["next_observations"][end - 1 : end]]
             )
-            if not np.array_equal(observations[1:], arrays["next_observations"][start:end]):
-                raise DataError(f"next_observations: episode {index} does not follow its observations")
             first, last = rows[index], rows[index + 1]
             offsets = event_start[first : last + 1]
             fields = {name: getattr(kpis, name)[first:last] for name in KPI_AXES}
@@ -175,7 +182,7 @@ def read_dataset(path: Path) -> Dataset:
                     kpis=StepKpis(**fields, events=kpis.events[offsets[0] : offsets[-1]]),
                     event_start=offsets - offsets[0],
                     trace=traces[trace_of[index]],
-                    metadata=EpisodeMetadata.parse(records[index], f"episodes/metadata[{index}]"),
+                    metadata=records[index],
                 )
             )
         return Dataset(scenario, tuple(episodes))
@@ -206,96 +213,78 @@ def _distinct_traces(episodes: Sequence[Episode]) -> dict[str, MobilityTrace]:
     return traces
 
 
-def _bytes(text: str) -> np.bytes_:
-    return np.bytes_(text.encode())
-
-
-def _put(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
-    small = array.size < 64  # a chunk's overhead would exceed what it saves
-    options = {} if small else {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-    group.create_dataset(name, data=array, track_times=False, **options)
-
-
 def _put_kpis(group: h5py.Group, episodes: Sequence[Episode]) -> None:
     for name in KPI_AXES:
-        _put(group, name, np.concatenate([getattr(episode.kpis, name) for episode in episodes]))
-    _put(group, "events", np.concatenate([episode.kpis.events for episode in episodes]))
+        hdf5.put(group, name, np.concatenate([getattr(episode.kpis, name) for episode in episodes]))
+    hdf5.put(group, "events", np.concatenate([episode.kpis.events for episode in episodes]))
     counts = np.concatenate([np.diff(episode.event_start) for episode in episodes])
-    _put(group, "event_start", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    hdf5.put(group, "event_start", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     rows = np.cumsum([0, *(episode.steps + 1 for episode in episodes)]).astype(np.int64)
-    _put(group, "episode_start", rows)
+    hdf5.put(group, "episode_start", rows)
+
+
+def _get_kpis(
+    file: h5py.File, episodes: int, rows: int, sizes: Mapping[str, int | None]
+) -> tuple[StepKpis, NDArray[np.int64], NDArray[np.int64]]:
+    """Returns all rows of KPIs, where the events of each row start, and where the rows of each episode do."""
+    group = hdf5.group(file, "kpis")
+    start = hdf5.array(group, "episode_start", np.int64, (episodes + 1,))
+    event_start = hdf5.array(group, "event_start", np.int64, (rows + 1,))
+    for name, values, last in (("episode_start", start, rows), ("event_start", event_start, None)):
+        if values[0] != 0 or (np.diff(values) < 0).any() or last not in (None, values[-1]):
+            raise DataError(f"kpis/{name}: must rise from 0 to the number of {'rows' if last else 'events'}")
+    kinds = {"ue_serving_cell": np.int64}
+    fields = {
+        name: hdf5.array(
+            group, name, kinds.get(name, np.float64), (rows, *(2 if axis == "2" else sizes[axis] for axis in axes))
+        )
+        for name, axes in KPI_AXES.items()
+    }
+    events = hdf5.array(group, "events", EVENT_DTYPE, (int(event_start[-1]),))
+    kpis = StepKpis(**fields, events=events)
+    check_kpis(kpis)
+    return kpis, event_start, start
+
+
+def _get_records(file: h5py.File, episodes: int) -> list[EpisodeMetadata]:
+    texts = hdf5.array(hdf5.group(file, "episodes"), "metadata", np.bytes_, (episodes,))
+    named = {f"episodes/metadata[{index}]": text for index, text in enumerate(texts)}
+    return [EpisodeMetadata.parse(hdf5.parsed(text, where), where) for where, text in named.items()]
+
+
+def _get_traces(
+    file: h5py.File, records: Sequence[EpisodeMetadata], ues: int
+) -> tuple[list[MobilityTrace], NDArray[np.int64]]:
+    """Returns the traces, and which of them each episode has."""
+    trace_of = hdf5.array(hdf5.group(file, "episodes"), "trace", np.int64, (len(records),))
+    group = hdf5.group(file, "traces")
+    named = {record.trace_name: int(index) for record, index in zip(records, trace_of, strict=True)}
+    for episode, (record, index) in enumerate(zip(records, trace_of, strict=True)):
+        if index < 0 or named[record.trace_name] != index:
+            raise DataError(f"episodes/trace[{episode}]: {index} is not the trace '{record.trace_name}'")
+    return [_get_trace(hdf5.group(group, f"{index:05d}"), ues) for index in range(max(named.values()) + 1)], trace_of
 
 
 def _put_trace(group: h5py.Group, trace: MobilityTrace) -> None:
     for name in _TRACE_FIELDS:
-        _put(group, name, getattr(trace, name))
-    group.attrs["metadata"] = _bytes(trace.metadata.model_dump_json())
+        hdf5.put(group, name, getattr(trace, name))
+    hdf5.put_text(group, "metadata", trace.metadata.model_dump_json())
+    hdf5.put_text(group, "sha256", _sha256(trace))
 
 
-@contextmanager
-def _creating(path: Path, format_name: str) -> Iterator[h5py.File]:
-    # In memory first: HDF5 reports a full disk as one of many errors, a plain write as one.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file.attrs["format"] = _bytes(format_name)
-        yield file
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+def _get_trace(group: h5py.Group, ues: int | None) -> MobilityTrace:
+    time_s = hdf5.array(group, "time_s", np.float64, (None,))
+    position_m = hdf5.array(group, "position_m", np.float64, (len(time_s), ues, 2))
+    of_ue = {name: hdf5.array(group, name, np.float64, position_m.shape[:2]) for name in ("speed_mps", "heading_deg")}
+    where = group.name.lstrip("/")
+    metadata = TraceMetadata.parse(hdf5.document(group, "metadata"), f"{where}/metadata")
+    trace = MobilityTrace(time_s=time_s, position_m=position_m, **of_ue, metadata=metadata)
+    digest = _sha256(trace)
+    # Older files have none; that positions are those of the KPIs is checked in any case.
+    if hdf5.text(group, "sha256", absent=digest) != digest:
+        raise DataError(f"{where}: was altered after it was written (sha256 differs)")
+    return trace
 
 
-@contextmanager
-def _opening(path: Path, format_name: str) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file", _CURE)
-    try:
-        with h5py.File(path, "r") as file:
-            if _attribute(file, "format") != format_name:
-                raise DataError(f"format: '{_attribute(file, 'format')}', expected '{format_name}'")
-            yield file
-    except MlbError as error:
-        raise DataError(f"{path}: {error.message}", error.cure or _CURE) from None
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises for damaged files
-        raise DataError(f"{path}: damaged or not an HDF5 file ({error})", _CURE) from None
-
-
-def _attribute(group: h5py.Group, name: str) -> str:
-    if name not in group.attrs:
-        raise DataError(f"attribute {name}: missing; this is not a file of this project")
-    value = group.attrs[name]
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _group(file: h5py.File, name: str) -> h5py.Group:
-    if not isinstance(file.get(name), h5py.Group):
-        raise DataError(f"{name}: missing")
-    return file[name]
-
-
-def _get(group: h5py.Group, name: str, kind: type[np.generic]) -> np.ndarray:
-    if not isinstance(group.get(name), h5py.Dataset):
-        raise DataError(f"{name}: missing")
-    try:
-        array = group[name][()]
-    except OSError as error:
-        raise DataError(f"{name}: damaged ({error})") from None
-    if not np.issubdtype(array.dtype, kind):
-        raise DataError(f"{name}: holds {array.dtype}, expected {kind.__name__}")
-    return array
-
-
-def _get_kpis(file: h5py.File) -> tuple[StepKpis, NDArray[np.int64]]:
-    group = _group(file, "kpis")
-    kinds = {"ue_serving_cell": np.int64}
-    fields = {name: _get(group, name, kinds.get(name, np.float64)) for name in KPI_AXES}
-    events = _get(group, "events", np.void)
-    if events.dtype != EVENT_DTYPE:
-        raise DataError(f"kpis/events: fields {events.dtype.names}, expected {EVENT_DTYPE.names}")
-    return StepKpis(**fields, events=events), _get(group, "event_start", np.int64)
-
-
-def _get_trace(group: h5py.Group) -> MobilityTrace:
-    fields = {name: _get(group, name, np.float64) for name in _TRACE_FIELDS}
-    metadata = TraceMetadata.parse(json.loads(_attribute(group, "metadata")), f"{group.name}/metadata")
-    return MobilityTrace(**fields, metadata=metadata)
+def _sha256(trace: MobilityTrace) -> str:
+    return hashlib.sha256(b"".join(getattr(trace, name).tobytes() for name in _TRACE_FIELDS)).hexdigest()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import operator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import made_episodes as made
@@ -65,9 +68,7 @@ def test_same_episodes_same_bytes(tmp_path: Path) -> None:
 
 def test_flat_arrays_are_those_of_d4rl(tmp_path: Path) -> None:
     place = made.scenario()
-    one, two = made.episode(place, 1, 3), made.episode(place, 2, 2, kind="replay", trace_seed=1)
-    two = dataclasses.replace(two, trace=made.trace(7, steps=2), metadata=two.metadata.model_copy(
-        update={"trace_name": "trace-7"}))  # fmt: skip
+    one, two = made.episode(place, 1, 3), made.episode(place, 2, 2, kind="replay")
     write_dataset(tmp_path / "d.h5", place, [one, two])
     with h5py.File(tmp_path / "d.h5") as file:
         np.testing.assert_array_equal(file["observations"][:3], one.observations[:3])
@@ -151,19 +152,111 @@ def test_missing_field_is_named(stored: Path, name: str) -> None:
         read_dataset(stored)
 
 
-def test_wrong_values_are_named(stored: Path) -> None:
-    with h5py.File(stored, "r+") as file:
-        file["next_observations"][3, 0] += 1
-    with pytest.raises(DataError, match="next_observations: episode 0 does not follow"):
-        read_dataset(stored)
-
-
 def test_unknown_scenario_key_is_named(stored: Path) -> None:
     with h5py.File(stored, "r+") as file:
         text = file.attrs["scenario"].decode().replace('"handover"', '"handovr"')
         file.attrs["scenario"] = np.bytes_(text)
     with pytest.raises(DataError, match=r"scenario: .*handovr: unknown key"):
         read_dataset(stored)
+
+
+def replaced(file: h5py.File, name: str, **options: Any) -> None:
+    """Puts another dataset in the place of one."""
+    del file[name]
+    file.create_dataset(name, **options)
+
+
+def linked(file: h5py.File, name: str, link: h5py.SoftLink | h5py.ExternalLink) -> None:
+    file.move(name, "elsewhere")
+    file[name] = link
+
+
+ALTERATIONS: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
+    "next": (r"next_observations\[3, 0\]: is .*follows", lambda f: f["next_observations"].write_direct(shifted(f))),
+    "reward": (r"rewards\[13\]: is .*, not what follows", lambda f: operator.setitem(f["rewards"], 13, -0.5)),
+    "observation": (r"observations\[0, 2\]: is ", lambda f: operator.setitem(f["observations"], (0, 2), 0.5)),
+    "actions": (r"observations\[4, ", lambda f: operator.setitem(f["actions"], (3, 1), 0.125)),
+    "not finite": (
+        r"kpis/ue_rsrp_dbm\[5, 1, 2\]: is nan", lambda f: operator.setitem(f["kpis/ue_rsrp_dbm"], (5, 1, 2), np.nan)
+    ),
+    "cell": (r"kpis/ue_serving_cell\[7, 3\]: is 99", lambda f: operator.setitem(f["kpis/ue_serving_cell"], (7, 3), 99)),
+    "time": (r"kpis/time_s\[4\]: is 4.25", lambda f: operator.setitem(f["kpis/time_s"], 4, 4.25)),
+    "trace -1": (r"episodes/trace\[1\]: -1 is not", lambda f: operator.setitem(f["episodes/trace"], 1, -1)),
+    "traces swapped": (
+        r"kpis/ue_position_m\[.*: is \d+\.\d\d m off", lambda f: operator.setitem(f["episodes/trace"], ..., [1, 0])
+    ),
+    "trace changed": (
+        r"traces/00001: was altered after", lambda f: operator.setitem(f["traces/00001/speed_mps"], (3, 1), 3.0)
+    ),
+    "event of no cell": (
+        r"kpis/events/target_cell\[0\]: is 3, not within -1 to 2",
+        lambda f: operator.setitem(f["kpis/events"], ("target_cell", 0), 3),
+    ),
+    "no episodes": ("timeouts: must be true", lambda f: operator.setitem(f["timeouts"], ..., False)),
+    "no rows": ("timeouts: must be true", lambda f: replaced(f, "timeouts", data=np.empty(0, bool))),
+    "scalar": (r"rewards: shape \(\), expected \(20\)", lambda f: replaced(f, "rewards", data=np.float32(1))),
+    "empty": ("rewards: shape None", lambda f: replaced(f, "rewards", data=h5py.Empty("f4"))),
+    "other shape": (
+        r"actions: shape \(20, 7\), expected \(20, 6\)",
+        lambda f: replaced(f, "actions", data=np.zeros((20, 7), np.float32)),
+    ),
+    "doubles": ("rewards: holds float64, expected float32", lambda f: replaced(f, "rewards", data=np.zeros(20))),
+    "compound": (
+        "rewards: holds .*, expected float32", lambda f: replaced(f, "rewards", data=np.zeros(20, "f4,i4"))
+    ),
+    "a claim of hundreds of GB": (
+        r"timeouts: declares \d+ bytes, but the file holds 0",
+        lambda f: replaced(f, "timeouts", shape=(400 << 30,), dtype=bool, chunks=(1 << 20,)),
+    ),
+    "another filter": (
+        "rewards: is packed by filter 32000",
+        lambda f: replaced(f, "rewards", data=np.zeros(20, np.float32), compression="lzf", chunks=(20,)),
+    ),
+    "external storage": (
+        "rewards: is stored in another file",
+        lambda f: replaced(f, "rewards", shape=(20,), dtype="f4", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)]),
+    ),
+    "external link": ("rewards: is a link", lambda f: linked(f, "rewards", h5py.ExternalLink("other.h5", "rewards"))),
+    "soft link": ("kpis: is a link", lambda f: linked(f, "kpis", h5py.SoftLink("/elsewhere"))),
+    "a group": ("rewards: is no dataset", lambda f: (f.move("rewards", "x"), f.create_group("rewards"))),
+    "a dataset": ("kpis: is no group", lambda f: (f.move("kpis", "x"), f.create_dataset("kpis", data=1.0))),
+    "other text": ("attribute scenario: is no text of fixed", lambda f: operator.setitem(f.attrs, "scenario", "{}")),
+    "no JSON": ("attribute scenario: not JSON", lambda f: operator.setitem(f.attrs, "scenario", np.bytes_("[" * 999))),
+}  # fmt: skip
+"""What the message says of it, and how a file is altered."""
+
+
+def shifted(file: h5py.File) -> np.ndarray:
+    values: np.ndarray = file["next_observations"][()]
+    values[3, 0] += 1
+    return values
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_altered_files_are_refused_by_name(stored: Path, name: str) -> None:
+    message, alter = ALTERATIONS[name]
+    with h5py.File(stored, "r+") as file:
+        alter(file)
+    with pytest.raises(DataError, match=f"{stored}: {message}"):
+        read_dataset(stored)
+
+
+def test_an_episode_off_its_trace_is_refused(tmp_path: Path) -> None:
+    write_episode(tmp_path / "e.h5", made.episode(made.scenario(), 1))
+    with h5py.File(tmp_path / "e.h5", "r+") as file:
+        file["kpis/ue_position_m"][2, 1] += 1196
+    with pytest.raises(DataError, match=r"e\.h5: kpis/ue_position_m\[2, 1\]: is 1196\.00 m off the trace"):
+        read_episode(tmp_path / "e.h5")
+
+
+def test_files_without_digests_are_read(stored: Path) -> None:
+    """As they were written before traces had one."""
+    expected = read_dataset(stored)
+    with h5py.File(stored, "r+") as file:
+        for trace in file["traces"].values():
+            del trace.attrs["sha256"]
+    for got, wanted in zip(read_dataset(stored).episodes, expected.episodes, strict=True):
+        assert_same(got, wanted)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])

@@ -1,0 +1,181 @@
+"""HDF5 as this project writes it, and as it is read: with no trust in what the file says.
+
+What would lead elsewhere (soft and external links, external storage, virtual datasets, filters of plugins) is refused;
+types and shapes are looked at before anything is read, so that no file can ask for more memory than its size explains.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sumo_mobility.base.errors import DataError, MlbError
+from sumo_mobility.base.files import replacing
+
+CURE = "write it anew with 'mlb collect' or 'mlb augment'"
+_LARGEST_RATIO = 1032
+"""What deflate can make of a byte (zlib's own limit)."""
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
+_DAMAGE = (
+    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, IndexError, MemoryError,
+)  # fmt: skip
+"""What h5py raises for damaged files."""
+
+
+@contextmanager
+def creating(path: Path, format_name: str) -> Iterator[h5py.File]:
+    """Yields a file to be filled, which replaces `path` if the block succeeds; equal contents are equal bytes."""
+    # In memory first: HDF5 reports a full disk as one of many errors, a plain write as one.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        put_text(file, "format", format_name)
+        yield file
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """Writes an array, compressed if it is not small."""
+    if array.dtype.kind == "U":
+        array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
+    small = array.size < 64  # a chunk's overhead would exceed what it saves
+    options = {} if small else {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    group.create_dataset(name, data=array, track_times=False, **options)
+
+
+def put_text(group: h5py.Group, name: str, text: str) -> None:
+    """Writes an attribute."""
+    group.attrs[name] = np.bytes_(text.encode())
+
+
+@contextmanager
+def opening(path: Path, format_name: str) -> Iterator[h5py.File]:
+    """Yields a file to be read; errors in the block name it.
+
+    Raises:
+        DataError: the file is missing, damaged or of another format.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", CURE)
+    try:
+        with _read():
+            file = h5py.File(path, "r")
+        with file:
+            found = text(file, "format")
+            if found != format_name:
+                raise DataError(f"format: '{found:.40}', expected '{format_name}'")
+            yield file
+    except MlbError as error:
+        raise DataError(f"{path}: {error.message}", error.cure or CURE) from None
+
+
+def text(group: h5py.Group, name: str, absent: str | None = None) -> str:
+    """Returns an attribute, or `absent` if there is none; DataError if it is missing, or no text of fixed length."""
+    with _read(f"attribute {name}: "):
+        if name not in group.attrs:
+            if absent is not None:
+                return absent
+            raise DataError(f"attribute {name}: missing; this is not a file of this project")
+        attribute = group.attrs.get_id(name)
+        if attribute.shape != () or attribute.dtype.kind != "S":
+            raise DataError(f"attribute {name}: is no text of fixed length")
+        return bytes(group.attrs[name]).decode()
+
+
+def document(group: h5py.Group, name: str) -> Any:
+    """Returns what an attribute of JSON says; see `parsed`."""
+    return parsed(text(group, name), f"attribute {name}")
+
+
+def parsed(json_text: str | bytes, where: str) -> Any:
+    """Returns what JSON says; a DataError names `where` if it is none."""
+    try:
+        return json.loads(json_text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error!s:.200})") from None
+
+
+def group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Returns a group of a group; DataError if it is missing, a link, or something else."""
+    return _member(parent, name, h5py.Group)
+
+
+def array(parent: h5py.Group, name: str, dtype: np.dtype | type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Reads an array.
+
+    Args:
+        parent: Where it is.
+        name: What it is called there.
+        dtype: Its type, or np.bytes_ for text of any length.
+        shape: Its size along each axis, None where any will do.
+
+    Raises:
+        DataError: it is missing or damaged, has another type or shape, or is stored elsewhere or in another way than
+            by `put`.
+    """
+    stored = _member(parent, name, h5py.Dataset)
+    where = f"{_path(parent, name)}: "
+    with _read(where):
+        found, sizes = stored.dtype, stored.shape
+        if not (found.kind == "S" if dtype is np.bytes_ else found == dtype):
+            expected = "text" if dtype is np.bytes_ else np.dtype(dtype)
+            raise DataError(f"{where}holds {found!s:.80}, expected {expected!s:.80}")
+        if sizes is None or len(sizes) != len(shape) or any(map(_differ, shape, sizes)):
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise DataError(f"{where}shape {sizes!s:.80}, expected ({wanted})")
+        _require_plain(stored, math.prod(sizes) * found.itemsize, where)
+        return stored[()]
+
+
+def _differ(expected: int | None, size: int) -> bool:
+    return expected not in (None, size)
+
+
+def _require_plain(stored: h5py.Dataset, declared: int, where: str) -> None:
+    """Raises DataError unless all bytes are in the file, under the filters of `put`, and as many as declared."""
+    plan, held = stored.id.get_create_plist(), stored.id.get_storage_size()
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        raise DataError(f"{where}is stored in another file")
+    filters = {plan.get_filter(index)[0] for index in range(plan.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise DataError(f"{where}is packed by filter {min(filters - _FILTERS)}, not by gzip")
+    if plan.get_layout() == h5py.h5d.CHUNKED and any(map(int.__gt__, plan.get_chunk(), stored.shape)):
+        raise DataError(f"{where}chunks {plan.get_chunk()} are larger than shape {stored.shape}")
+    size = h5py.h5i.get_file_id(stored.id).get_filesize()
+    if held > size or declared > held * (_LARGEST_RATIO if filters else 1):
+        raise DataError(f"{where}declares {declared} bytes, but the file holds {held}")
+
+
+def _path(parent: h5py.Group, name: str) -> str:
+    return f"{parent.name}/{name}".lstrip("/")
+
+
+def _member(parent: h5py.Group, name: str, kind: type[h5py.Group] | type[h5py.Dataset]) -> Any:
+    where = _path(parent, name)
+    with _read(f"{where}: "):
+        links, key = parent.id.links, name.encode()
+        if not links.exists(key):
+            raise DataError(f"{where}: missing")
+        if links.get_info(key).type != h5py.h5l.TYPE_HARD:
+            raise DataError(f"{where}: is a link, which is not followed")
+        member = parent[name]
+        if not isinstance(member, kind):
+            raise DataError(f"{where}: is no {kind.__name__.lower()}")
+        return member
+
+
+@contextmanager
+def _read(where: str = "") -> Iterator[None]:
+    """Turns what h5py raises for damaged files into a DataError."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DataError(f"{where}damaged or not an HDF5 file ({error!s:.200})") from None
