@@ -95,9 +95,10 @@ def _keys(episode: Episode) -> dict[str, str | int]:
 
 
 def _remember(policies: Mapping[str, PolicyFactory], path: Path) -> None:
-    """Writes down what each policy was, or checks that it still is that."""
+    """Writes down what each policy was, or checks that it still is that, once there are episodes."""
+    played = path.is_file() and any(not file.name.startswith(".") for file in path.parent.glob("*.h5"))
     try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if played else {}
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error})", "choose another directory") from None
     now = {name: _identity(factory) for name, factory in policies.items()}

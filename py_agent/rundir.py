@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.contract import Contract
-from sumo_mobility.base.errors import DataError, StorageError
+from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.trace import MobilityTrace
 
+Options = dict[str, str | int | float | bool | list[str] | None]
+"""Options of a stage by name; a dot leads to one of its algorithm's (sac.gamma)."""
+_STAGES = ("mobility", "collect", "augment"), ("evaluate",)
+"""Stages before and after the trainings, of which each has its own record."""
+TRACES = "traces/*.parquet"
+"""What `mlb mobility` makes in a run."""
 _PACKAGES = ("mlb-testbed", "numpy", "pandas", "torch", "gymnasium", "eclipse-sumo", "pyzmq", "protobuf", "h5py")
 
 
@@ -23,16 +32,34 @@ class StageRecord(Contract):
     """What a stage was asked to do, with which versions."""
 
     stage: str
-    config: dict[str, str | int | float | bool | list[str] | None]
+    config: Options
     versions: dict[str, str]
+
+
+def check_name(name: str) -> None:
+    """Refuses names of trainings and policies that files could not bear.
+
+    Raises:
+        ConfigError: it is none of letters, digits, "-", "_" and ".", beginning with a letter or digit.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ConfigError(
+            f"name {name!r}: cannot be a part of a file's name", "use letters, digits, '-', '_' and '.', 64 at most"
+        )
+
+
+def last_checkpoint(training: Path) -> Path:
+    """Path of the newest checkpoint of a training, by its directory."""
+    return training / "checkpoints" / "last.pt"
 
 
 class RunDirectory:
     """Paths of one experiment, and the rule that nothing is overwritten silently.
 
-    Layout: scenario.json, traces/{train,test}-NNN.parquet, logged.h5, augmented.h5, model/, training/,
+    Layout: scenario.json, traces/{train,test}-NNN.parquet, logged.h5, augmented.h5, model/, training/NAME/,
     evaluation.parquet, report.html, replay.gif; episodes/ holds finished ns-3 episodes, so that an
-    interrupted stage goes on where it stopped; STAGE.json is what each stage was asked to do.
+    interrupted stage goes on where it stopped; STAGE.json is what each stage was asked to do, that of a training in
+    its own directory. scenarios/ID/ are run directories too: evaluations in other scenarios.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,15 +77,17 @@ class RunDirectory:
         """Where the finished episodes of a stage are kept."""
         return self.path / "episodes" / stage
 
-    def trace_paths(self, split: str) -> list[Path]:
-        """Paths of the traces of a split, in order.
+    def trace_paths(self, *splits: str) -> list[Path]:
+        """Paths of the traces of one split ("train", "test") or more, in order.
 
         Raises:
             DataError: there are none.
         """
-        paths = sorted((self.path / "traces").glob(f"{split}-*.parquet"))
+        paths = [path for split in splits for path in sorted((self.path / "traces").glob(f"{split}-*.parquet"))]
         if not paths:
-            raise DataError(f"{self.path}: has no {split} traces", f"run 'mlb mobility --run {self.path}' first")
+            raise DataError(
+                f"{self.path}: has no {' or '.join(splits)} traces", f"run 'mlb mobility --run {self.path}' first"
+            )
         return paths
 
     def traces(self, split: str) -> list[MobilityTrace]:
@@ -89,36 +118,76 @@ class RunDirectory:
             raise DataError(f"{path}: does not exist", f"run 'mlb {command} --run {self.path}' first")
         return path
 
-    def begin(self, stage: str, config: dict[str, str | int | float | bool | list[str] | None], resume: bool) -> None:
-        """Records what a stage is asked to do, before it does it.
+    def trainings(self) -> dict[str, Path]:
+        """The last checkpoint of each training, by its name."""
+        return {path.parents[1].name: path for path in sorted(self.training.glob(str(last_checkpoint(Path("*")))))}
+
+    def elsewhere(self, name: str) -> RunDirectory:
+        """Where policies of this run are judged in another scenario."""
+        return RunDirectory(self.path / "scenarios" / name)
+
+    def has(self, *patterns: str) -> bool:
+        """Whether a file of the run matches one of the patterns; half-written ones do not count."""
+        return any(not path.name.startswith(".") for pattern in patterns for path in self.path.glob(pattern))
+
+    def records(self) -> list[StageRecord]:
+        """What the stages were asked to do, as far as they have been run, in order."""
+        before, after = ([self.path / f"{stage}.json" for stage in some] for some in _STAGES)
+        paths = [*before, *sorted(self.training.glob("*/train.json")), *after]
+        return [StageRecord.read_json(path) for path in paths if path.is_file()]
+
+    @contextmanager
+    def stage(
+        self, stage: str, config: Options, resume: bool, makes: Sequence[str], name: str = "", free: Sequence[str] = ()
+    ) -> Iterator[None]:
+        """Records what a stage is asked to do, while the block does it.
+
+        A stage that fails before it has made anything leaves no record, and what one that was killed left does not
+        count: it can simply be run again.
+
+        Args:
+            stage: Its name.
+            config: Its options.
+            resume: Go on with what was begun before.
+            makes: Patterns of the files that the stage makes, below the run directory.
+            name: Of a training, whose record lies in its own directory.
+            free: Options that may be others when the stage is resumed.
 
         Raises:
-            StorageError: the stage was begun before and `resume` is not given, or it was begun with another
+            StorageError: the stage has made something before and `resume` is not given, or it was begun with another
                 configuration.
         """
-        path = self.path / f"{stage}.json"
-        record = StageRecord(stage=stage, config=config, versions=versions())
-        if path.is_file():
+        path = self.training / name / f"{stage}.json" if name else self.path / f"{stage}.json"
+        other = "another --name" if name else "another --run"
+        if path.is_file() and self.has(*makes):
             if not resume:
                 raise StorageError(
-                    f"{path}: stage '{stage}' of this run exists",
-                    "add --resume to go on with it, or choose another --run",
+                    f"{path}: {f'training {name!r}' if name else f'stage {stage!r}'} of this run exists",
+                    f"add --resume to go on with it, or choose {other}",
                 )
-            before = StageRecord.read_json(path).config
-            changed = sorted(key for key in config.keys() | before.keys() if config.get(key) != before.get(key))
-            if changed:
-                key = changed[0]
-                raise StorageError(
-                    f"{path}: began with {key} = {before.get(key)!r}, not {config.get(key)!r}",
-                    "resume with the same options, or choose another --run",
-                )
-            return
+            record = StageRecord.read_json(path)
+            before = record.config
+            for key in sorted((config.keys() | before.keys()) - set(free)):
+                if config.get(key) != before.get(key):
+                    raise StorageError(
+                        f"{path}: began with {key} = {before.get(key)!r}, not {config.get(key)!r}",
+                        f"resume with the same options, or choose {other}",
+                    )
+            record = record.model_copy(update={"config": config})
+        else:
+            record = StageRecord(stage=stage, config=config, versions=versions())
         record.write_json(path)
+        try:
+            yield
+        except BaseException:
+            if not self.has(*makes):
+                path.unlink(missing_ok=True)
+            raise
 
 
 def begin_run(run: RunDirectory, preset: Preset, scenario: Scenario) -> None:
-    """Writes the scenario of a new run, or checks that it is the one that the run began with."""
-    if run.scenario_path.is_file() and run.scenario() != scenario:
+    """Writes the scenario of a run without traces, or checks that it is the one that its traces were made for."""
+    if run.scenario_path.is_file() and run.has(TRACES) and run.scenario() != scenario:
         raise StorageError(
             f"{run.scenario_path}: differs from preset '{preset.id}' as it is now", "choose another --run"
         )

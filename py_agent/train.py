@@ -1,43 +1,29 @@
-"""Trains SAC on logged, or on logged and counterfactual data, into a run directory that can be resumed."""
+"""Trains SAC on logged data, counterfactual data or both, into a directory of its own that can be resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from cf_augment.dataset import Dataset
 from ns3_scenarios.mdp import reward
+from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.networks import Layout
-from py_agent.algorithms.sac import Sac, SacConfig, Transitions
-from py_agent.rundir import versions
+from py_agent.algorithms.sac import Metrics, Sac, Transitions
+from py_agent.rundir import last_checkpoint, versions
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.base.progress import progress
 
 
-class TrainConfig(Contract):
-    """One training."""
-
-    sac: SacConfig = SacConfig()
-    seed: int = Field(0, ge=0)
-    """Fixes weights, batches and noise."""
-    counterfactual_share: float = Field(0.5, ge=0, le=1)
-    """Share of each batch that comes from the counterfactual dataset, if there is one."""
-    log_every: int = Field(50, ge=1)
-    """Gradient steps between two rows of metrics.parquet."""
-    checkpoint_every: int = Field(1000, ge=1)
-    """Gradient steps between two checkpoints."""
-
-
 class TrainRecord(Contract):
-    """The resolved configuration of a training, as kept in its run directory."""
+    """What a training was made of, as kept in its directory."""
 
     config: TrainConfig
     scenario_id: str
@@ -47,12 +33,9 @@ class TrainRecord(Contract):
     versions: dict[str, str]
 
 
-def last_checkpoint(out_dir: Path) -> Path:
-    """Path of the newest checkpoint of a training."""
-    return out_dir / "checkpoints" / "last.pt"
-
-
-def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, out_dir: Path, resume: bool) -> Path:
+def train(
+    config: TrainConfig, logged: Dataset | None, counterfactual: Dataset | None, out_dir: Path, resume: bool
+) -> Path:
     """Trains SAC and returns the path of its last checkpoint.
 
     The directory holds record.json (configuration, seed, versions), metrics.parquet (step, losses, q, alpha,
@@ -61,38 +44,44 @@ def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, 
 
     Args:
         config: What to do.
-        logged: What the network did.
+        logged: What the network did; None trains on the counterfactual data alone.
         counterfactual: What it would have done; None trains on the logged data alone, with as many gradient steps.
-        out_dir: The run directory.
+        out_dir: The training's directory; progress and log call it by its name.
         resume: Go on with a training that was begun there.
 
     Raises:
         StorageError: the directory is in use and `resume` is False, or was begun with other options or data.
-        DataError: the datasets are of two scenarios, or a checkpoint is damaged.
+        DataError: there are no data, the datasets are of two scenarios, or a checkpoint is damaged.
     """
-    if counterfactual is not None and counterfactual.scenario != logged.scenario:
+    datasets = [data for data in (logged, counterfactual) if data is not None]
+    if not datasets:
+        raise DataError(f"training {out_dir.name}: no data", "run 'mlb collect' first")
+    scenario = datasets[0].scenario
+    if any(data.scenario != scenario for data in datasets):
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
-    datasets = [logged] if counterfactual is None else [logged, counterfactual]
-    share = 0.0 if counterfactual is None else config.counterfactual_share
+    share = config.counterfactual_share
     sources = [shaped(data, config.sac.gamma) for data in datasets]
+    shares = [1 - share, share] if len(sources) == 2 else [1.0]
+    sac = Sac(config.sac, sources, shares, config.seed, Layout.of(scenario).pairs)
     record = TrainRecord(
         config=config,
-        scenario_id=logged.scenario.id,
-        logged_transitions=len(logged.rewards),
+        scenario_id=scenario.id,
+        logged_transitions=0 if logged is None else len(logged.rewards),
         counterfactual_transitions=0 if counterfactual is None else len(counterfactual.rewards),
         data_sha256=_fingerprint(sources),
         versions=versions(),
     )
     _begin(record, out_dir, resume)
-    sac = Sac(config.sac, sources, [1 - share, share][: len(sources)], config.seed, Layout.of(logged.scenario).pairs)
     last, metrics_path = last_checkpoint(out_dir), out_dir / "metrics.parquet"
     rows: list[dict[str, float]] = []
     if last.is_file():
         sac.restore(last)
         kept = pd.read_parquet(metrics_path).query("step <= @sac.step")
         rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+    columns = ["step", *(field.name for field in fields(Metrics))]  # there may be no rows yet
     started, first = time.monotonic(), sac.step
-    with (out_dir / "train.log").open("a") as log, progress("SAC", config.sac.gradient_steps - first) as bar:
+    left = config.sac.gradient_steps - first
+    with (out_dir / "train.log").open("a") as log, progress(f"train {out_dir.name}", left) as bar:
         while sac.step < config.sac.gradient_steps:
             metrics = asdict(sac.train_step())
             bar.advance()
@@ -101,12 +90,12 @@ def train(config: TrainConfig, logged: Dataset, counterfactual: Dataset | None, 
             if sac.step % config.checkpoint_every == 0 or sac.step == config.sac.gradient_steps:
                 # the metrics first: a checkpoint without its metrics could not be resumed
                 with replacing(metrics_path) as temporary:
-                    pd.DataFrame(rows).to_parquet(temporary, index=False)
+                    pd.DataFrame(rows, columns=columns).to_parquet(temporary, index=False)
                 sac.save(last.with_name(f"step-{sac.step:07d}.pt"))
                 sac.save(last)
                 rate = (sac.step - first) / (time.monotonic() - started)
                 line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
-                print(f"step {sac.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
+                print(f"{out_dir.name}, step {sac.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
     return last
 
 
@@ -125,7 +114,7 @@ def shaped(data: Dataset, gamma: float) -> Transitions:
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:
     path = out_dir / "record.json"
     if not resume and out_dir.exists() and any(out_dir.iterdir()):
-        raise StorageError(f"{out_dir}: exists and is not empty", "resume it with --resume, or choose another --run")
+        raise StorageError(f"{out_dir}: exists and is not empty", "resume it with --resume, or choose another --name")
     if path.is_file():
         before = TrainRecord.read_json(path).model_dump(exclude={"versions"})
         after = record.model_dump(exclude={"versions"})
@@ -133,7 +122,7 @@ def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:
         if changed:
             raise StorageError(
                 f"{path}: the training there was begun with another {changed[0]}",
-                "resume with the same options and data, or choose another --run",
+                "resume with the same options and data, or choose another --name",
             )
     else:
         record.write_json(path)

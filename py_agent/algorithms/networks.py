@@ -45,6 +45,10 @@ class Layout:
         by_pairs = scenario.observation == "cell-kpi" and handover.action == "pair" and not handover.steer
         return cls(observation_size(scenario), action_size(scenario), scenario.neighbor_pairs if by_pairs else ())
 
+    def __str__(self) -> str:
+        form = f"by cell ({self.cells}) and pair ({len(self.pairs)})" if self.pairs else "not by cell and pair"
+        return f"{self.observation_size} observations, {self.action_size} actions, {form}"
+
     @property
     def cells(self) -> int:
         """Number of cells."""
@@ -69,6 +73,18 @@ class Layout:
             return moments
         cell, pair = self.split(moments)
         return torch.cat([part.mean(0).repeat_interleave(len(part)) for part in (cell, pair)])
+
+    def fits(self, other: Layout) -> bool:
+        """Whether networks of this layout act in another one too: weights are shared over cells and pairs alike."""
+        return self == other or bool(self.pairs and other.pairs and self.pair_features == other.pair_features)
+
+    def unpool(self, pooled: Tensor, other: Layout) -> Tensor:
+        """Returns a pooled statistic (O,) of this layout for the cells and pairs of another one that it fits."""
+        if not self.pairs:
+            return pooled
+        sizes = other.cells, len(other.pairs)
+        parts = zip(self.split(pooled), sizes, strict=True)
+        return torch.cat([part[0].repeat_interleave(size) for part, size in parts])
 
 
 class StackedLinear(nn.Module):

@@ -17,11 +17,11 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from ns3_scenarios.kpis import Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.config import SacConfig
 from py_agent.algorithms.networks import Actor, Layout, TwinCritic
 from py_agent.policies.base import Singles
 from sumo_mobility.base.contract import Contract
@@ -32,30 +32,6 @@ from sumo_mobility.base.seeds import derive
 RECORD = "sac.json"
 """Name of the JSON file beside the checkpoints."""
 _CURE = "train the policy anew with 'mlb train'"
-
-
-class SacConfig(Contract):
-    """Hyper-parameters of SAC."""
-
-    hidden: int = Field(32, ge=1, le=4096)
-    """Units in each of the two hidden layers of every perceptron in actor and critics."""
-    batch_size: int = Field(128, ge=1)
-    """Transitions a gradient step."""
-    learning_rate: float = Field(3e-4, gt=0, le=1)
-    """Step of Adam for actor, critics and temperature."""
-    gamma: float = Field(0.5, ge=0, lt=1)
-    """Discount a control interval; 0 makes it a contextual bandit, which chatters more."""
-    tau: float = Field(0.005, gt=0, le=1)
-    """Share of the critics that moves into their targets each step."""
-    gradient_steps: int = Field(2000, ge=1)
-    """Updates of actor and critics; the cost of a training."""
-    initial_alpha: float = Field(0.01, gt=0)
-    """Temperature at the start; small, because nothing is explored offline."""
-    target_entropy_per_action: float = 0.0
-    """Entropy, in nats a component of the action, that the temperature is steered to."""
-    bc_weight: float = Field(0.0, ge=0)
-    """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
-    Fujimoto & Gu 2021); 0 is plain SAC. Scarce data of one behaviour policy needs it, random actions do not."""
 
 
 class Transitions(NamedTuple):
@@ -280,28 +256,32 @@ class Sac:
 class SacPolicy:
     """The deterministic policy of a checkpoint: tanh of the actor's mean.
 
+    Networks that share their weights over cells and neighbour pairs act wherever an observation is made of the same
+    features of cells and pairs, however many there are; plain perceptrons only where all sizes are the same.
+
     Args:
-        scenario: Where it acts.
+        scenario: Where it acts; not necessarily where it was trained.
         checkpoint: A file that `Sac.save` wrote.
 
     Raises:
-        DataError: the file is missing, damaged or foreign, or the policy was trained for another scenario.
+        DataError: the file is missing, damaged or foreign, or the policy does not fit the scenario.
     """
 
     def __init__(self, scenario: Scenario, checkpoint: Path) -> None:
         record = _Record.read_json(checkpoint.parent / RECORD)
         layout = Layout.of(scenario)
-        if record.layout != layout:
+        if not record.layout.fits(layout):
             raise DataError(
-                f"{checkpoint}: was trained for {record.layout.observation_size} observations, "
-                f"{record.layout.action_size} actions and its neighbour pairs; scenario {scenario.id} has "
-                f"{layout.observation_size} and {layout.action_size}, or other pairs",
-                "evaluate the policy in the scenario it was trained for",
+                f"{checkpoint}: was trained for {record.layout}; scenario {scenario.id} has {layout}",
+                "evaluate it in a scenario whose observations and actions have the same form",
             )
         self._actor = Actor(layout, record.config.hidden)
         try:
-            self._actor.load_state_dict(_below(_load(checkpoint), "actor"))
-        except RuntimeError as error:
+            weights = _below(_load(checkpoint), "actor")
+            for name in ("mean", "std"):
+                weights[name] = record.layout.unpool(weights[name], layout)
+            self._actor.load_state_dict(weights)
+        except (KeyError, RuntimeError) as error:
             raise DataError(f"{checkpoint}: not a SAC checkpoint that fits {RECORD} ({error})", _CURE) from None
         torch.set_num_threads(1)
 

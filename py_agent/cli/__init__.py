@@ -16,8 +16,9 @@ def main() -> None:
     from py_agent.cli.commands import parse
     from sumo_mobility.base.errors import MlbError
 
-    command = parse(sys.argv[1:])
+    command = None
     try:
+        command = parse(sys.argv[1:])
         result = command.execute()
     except MlbError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -46,6 +46,11 @@ class StageCommand(Command):
     resume: bool = False
     """Go on with a stage that was begun before, keeping what is done."""
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return type(self).__name__.lower()
+
     def options(self) -> dict[str, Any]:
         """The options that define the stage's result."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
@@ -55,9 +60,10 @@ class StageCommand(Command):
 
 
 def _plain(value: Any) -> Any:
+    """As a record holds it; a path that is valid wherever the command is run again."""
     if isinstance(value, tuple):
         return [str(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def show(result: Result, as_json: bool) -> None:

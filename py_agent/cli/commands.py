@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import Bench
 from py_agent.cli.command import Command
 from py_agent.cli.doctor import Build, Doctor
@@ -34,12 +35,26 @@ Commands = (
 )
 
 
+_CONFIG = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
+
+
 def parse(arguments: Sequence[str]) -> Command:
-    """Returns the command that the arguments describe; exits with code 2 and a hint if they are not clear."""
-    return tyro.cli(
+    """Returns the command that the arguments describe; exits with code 2 and a hint if they are not clear.
+
+    Raises:
+        ConfigError, DataError: a file that holds options cannot be read.
+    """
+    command: Command = tyro.cli(
         Commands,
         prog="mlb",
         description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL.",
         args=list(arguments),
-        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
+        config=_CONFIG,
     )
+    if isinstance(command, Train) and command.config is not None:
+        # What the file says takes the place of the defaults, so that options win over it.
+        training = TrainConfig.read_yaml(command.config)
+        return tyro.cli(
+            Train, prog="mlb train", default=Train(training=training), args=list(arguments[1:]), config=_CONFIG
+        )
+    return command

@@ -88,7 +88,7 @@ class Mobility(StageCommand):
 
         if self.action == "plot":
             run = RunDirectory(self.run)
-            files = [self.file] if self.file else run.trace_paths("train") + run.trace_paths("test")
+            files = [self.file] if self.file else run.trace_paths("train", "test")
             return traces.draw(files, self.preset, self.out)
         if self.file is None:
             raise ConfigError(f"mlb mobility {self.action}: which file?", f"mlb mobility {self.action} FILE --out FILE")
@@ -114,7 +114,7 @@ class Mobility(StageCommand):
 
     def _traces(self) -> Result:
         from ns3_scenarios.scenario import Scenario
-        from py_agent.rundir import RunDirectory, begin_run
+        from py_agent.rundir import TRACES, RunDirectory, begin_run
         from sumo_mobility.base.seeds import derive
         from sumo_mobility.pipeline import load_map, make_traces
 
@@ -123,9 +123,6 @@ class Mobility(StageCommand):
         street_map = load_map(mobility.map)
         run = RunDirectory(self.run)
         scenario = Scenario.place(preset, preset.sites.place(street_map))
-        run.begin("mobility", self.options(), self.resume)
-        begin_run(run, preset, scenario)
-
         jobs = {}
         for split, count, contexts in (
             ("train", self.train_traces, mobility.train_contexts),
@@ -135,12 +132,14 @@ class Mobility(StageCommand):
                 path = run.trace_path(split, index)
                 if not path.with_suffix(".json").exists():
                     jobs[path] = (contexts[index % len(contexts)], derive(self.seed, split, index))
-        for path, trace in zip(jobs, make_traces(mobility, list(jobs.values()), self.workers), strict=True):
-            trace.write(path)
+        with run.stage("mobility", self.options(), self.resume, (TRACES,)):
+            begin_run(run, preset, scenario)
+            for path, trace in zip(jobs, make_traces(mobility, list(jobs.values()), self.workers), strict=True):
+                trace.write(path)
 
         table = Table("trace", "context", "UEs", "s", "mean m/s", "rows filled")
         data = []
-        for path in run.trace_paths("train") + run.trace_paths("test"):
+        for path in run.trace_paths("train", "test"):
             trace = run.trace(path)
             meta = trace.metadata
             row = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.text import Text
 
+from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.report import Report
@@ -17,7 +18,8 @@ from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 
 @dataclass(kw_only=True)
 class Quickstart(StageCommand):
-    """Run every stage: mobility, collect, augment, train, evaluate, report."""
+    """Run every stage: mobility, collect, augment, train (on logged data, then on counterfactual data too), evaluate,
+    report."""
 
     preset: str = "helsinki-event-v0"
     """Id of a preset, or path of a .yaml file."""
@@ -42,7 +44,8 @@ class Quickstart(StageCommand):
             ),
             Collect(run=run, resume=resume, seed=seed),
             Augment(run=run, resume=resume, seed=seed),
-            Train(run=run, resume=resume, seed=seed),
+            Train(run=run, resume=resume, data="logged", training=TrainConfig(seed=seed)),
+            Train(run=run, resume=resume, data="both", training=TrainConfig(seed=seed)),
             Evaluate(run=run, resume=resume),
             Report(run=run),
         ]
@@ -52,10 +55,10 @@ class Quickstart(StageCommand):
         result = None
         for number, stage in enumerate(stages, 1):
             name = type(stage).__name__.lower()
-            console.rule(f"{number}/{len(stages)} {name}", align="left")
+            console.rule(f"{number}/{len(stages)} {stage.title}", align="left")
             before = time.monotonic()
             result = stage.execute()
-            seconds[name] = round(time.monotonic() - before, 1)
+            seconds[name] = round(seconds.get(name, 0) + time.monotonic() - before, 1)
             if stage is not stages[-1]:
                 console.print(result.view)
         assert result is not None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from tyro.conf import UseAppendAction, arg
 
+from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.summary import summary_result
 from sumo_mobility.base.contract import nearest
@@ -19,9 +20,9 @@ from sumo_mobility.base.errors import ConfigError
 if TYPE_CHECKING:
     from cf_augment.dataset import Dataset
     from py_agent.policies import PolicyFactory
-    from py_agent.rundir import RunDirectory
 
 BackendOption = Literal["ns3", "engine", "emulator"]
+_TRAINED_ON = {"logged": "sac", "both": "sac-cf", "counterfactual": "sac-cf-only"}
 
 
 @dataclass(kw_only=True)
@@ -49,20 +50,20 @@ class Collect(StageCommand):
         run = RunDirectory(self.run)
         scenario = run.scenario()
         policies = _rules(self.policies)
-        run.begin("collect", self.options(), self.resume)
-        if not run.logged.is_file():
-            traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
-            episodes = collect(
-                scenario,
-                traces,
-                policies,
-                [self.seed],
-                run.episodes("collect"),
-                self.workers,
-                self.backend,
-                traces_to=Traces(self.traces) if self.traces else None,
-            )
-            write_dataset(run.logged, scenario, episodes)
+        traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
+        with run.stage("collect", self.options(), self.resume, ("episodes/collect/*.h5", run.logged.name)):
+            if not run.logged.is_file():
+                episodes = collect(
+                    scenario,
+                    traces,
+                    policies,
+                    [self.seed],
+                    run.episodes("collect"),
+                    self.workers,
+                    self.backend,
+                    traces_to=Traces(self.traces) if self.traces else None,
+                )
+                write_dataset(run.logged, scenario, episodes)
         return _describe(run.logged, read_dataset(run.logged))
 
 
@@ -87,55 +88,79 @@ class Augment(StageCommand):
         run = RunDirectory(self.run)
         scenario = run.scenario()
         logged = read_dataset(run.require(run.logged, "collect"))
-        run.begin("augment", self.options(), self.resume)
-        if not run.augmented.is_file():
-            street_map = load_map(scenario.mobility.map)
-            episodes = augment(logged, street_map, self.seed, self.replays_per_trace, self.generated_traces, run.model)
-            write_dataset(run.augmented, scenario, episodes)
+        street_map = load_map(scenario.mobility.map)
+        counts = self.replays_per_trace, self.generated_traces
+        with run.stage("augment", self.options(), self.resume, (run.augmented.name,)):
+            if not run.augmented.is_file():
+                write_dataset(run.augmented, scenario, augment(logged, street_map, self.seed, *counts, run.model))
         return _describe(run.augmented, read_dataset(run.augmented))
 
 
 @dataclass(kw_only=True)
 class Train(StageCommand):
-    """Train Soft Actor-Critic twice: on the logged data, and on logged and counterfactual data."""
+    """Train Soft Actor-Critic on a run's data; a run holds any number of trainings, each with a name."""
 
-    gradient_steps: int = 2000
-    """Updates of each training."""
-    counterfactual_share: float = 0.5
-    """Share of each batch that is counterfactual."""
-    seed: int = 0
-    """Seed of weights, batches and noise."""
+    name: str = ""
+    """Its name, as `mlb evaluate` knows it; if none is given, sac, sac-cf or sac-cf-only, after the data."""
+    data: Literal["logged", "both", "counterfactual"] = "both"
+    """logged.h5, augmented.h5, or both mixed in every batch."""
+    config: Path | None = None
+    """YAML file of hyper-parameters, with the names of the options below, for example `sac: {gamma: 0.9}`; options on
+    the command line win over it."""
+    training: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
+
+    @property
+    def title(self) -> str:
+        """With the training's name."""
+        return f"train {self.name or _TRAINED_ON[self.data]}"
+
+    def options(self) -> dict[str, Any]:
+        """All hyper-parameters, wherever they were given."""
+        return {"name": self.name or _TRAINED_ON[self.data], "data": self.data, **_flat(self.training.model_dump())}
 
     def execute(self) -> Result:
-        """Trains what has not been trained."""
+        """Trains, or goes on; a training that is done is only shown."""
         from cf_augment.dataset import read_dataset
-        from py_agent.algorithms.sac import SacConfig
-        from py_agent.rundir import RunDirectory
-        from py_agent.train import TrainConfig, train
+        from py_agent.rundir import RunDirectory, check_name
+        from py_agent.train import train
 
-        run = RunDirectory(self.run)
-        logged = read_dataset(run.require(run.logged, "collect"))
-        augmented = read_dataset(run.require(run.augmented, "augment"))
-        run.begin("train", self.options(), self.resume)
-        config = TrainConfig(
-            sac=SacConfig(gradient_steps=self.gradient_steps),
-            seed=self.seed,
-            counterfactual_share=self.counterfactual_share,
-        )
-        table, data = Table("policy", "gradient steps", "checkpoint"), []
-        for name, counterfactual in (("sac", None), ("sac-cf", augmented)):
-            checkpoint = train(config, logged, counterfactual, run.training / name, resume=True)
-            table.add_row(name, str(self.gradient_steps), str(checkpoint))
-            data.append({"policy": name, "gradient_steps": self.gradient_steps, "checkpoint": str(checkpoint)})
+        run, name = RunDirectory(self.run), self.name or _TRAINED_ON[self.data]
+        check_name(name)
+        logged = None if self.data == "counterfactual" else read_dataset(run.require(run.logged, "collect"))
+        augmented = None if self.data == "logged" else read_dataset(run.require(run.augmented, "augment"))
+        made = f"training/{name}/record.json"
+        with run.stage("train", self.options(), self.resume, (made,), name):
+            checkpoint = train(self.training, logged, augmented, run.training / name, resume=True)
+        sizes = [0 if data is None else len(data.rewards) for data in (logged, augmented)]
+        steps = self.training.sac.gradient_steps
+        table = Table("policy", "logged rows", "counterfactual rows", "gradient steps", "checkpoint")
+        table.add_row(name, *map(str, (*sizes, steps, checkpoint)))
+        data = {
+            "policy": name, "data": self.data, "logged_transitions": sizes[0], "counterfactual_transitions": sizes[1],
+            "gradient_steps": steps, "checkpoint": str(checkpoint),
+        }  # fmt: skip
         return Result(data, table)
 
 
 @dataclass(kw_only=True)
 class Evaluate(StageCommand):
-    """Judge policies in ns-3 on the test traces, which no training saw; paired by trace and seed."""
+    """Judge policies in ns-3 on the test traces, which no training saw; paired by trace and seed.
 
-    policies: tuple[str, ...] = ("static", "random", "integral", "planner", "sac", "sac-cf")
-    """Policies; each plays every test trace with every seed."""
+    Judged again with --resume, other policies and seeds may be named: what has been played is not played again.
+    """
+
+    policies: tuple[str, ...] = ()
+    """Policies: static, random, integral, planner, what was trained in this run by its name, and NAME=FILE for a
+    checkpoint of any run. If none are named, the four and all that was trained. Each plays every test trace with every
+    seed."""
+    policy: UseAppendAction[tuple[str, ...]] = ()
+    """One more policy, any number of times: a checkpoint (.pt) of any run, or the directory of its training; it is
+    called by the training's name, or NAME=FILE."""
+    scenario: str = ""
+    """Judge in another scenario than the run's: a preset (id or .yaml file), for which test traces are made, or another
+    run's directory, whose test traces are taken. RUN/scenarios/NAME becomes a run directory with the results."""
+    test_traces: int = 3
+    """Traces to make for the preset that --scenario names."""
     seeds: int = 1
     """Seeds of the network on each trace."""
     backend: BackendOption = "ns3"
@@ -143,22 +168,46 @@ class Evaluate(StageCommand):
     workers: int = 2
     """Processes; the figures do not depend on it."""
 
+    def options(self) -> dict[str, Any]:
+        """What is judged where; a run knows its scenario and its traces."""
+        others = ("policy", "scenario", "test_traces")
+        return {name: value for name, value in super().options().items() if name not in others}
+
     def execute(self) -> Result:
         """Plays what has not been played, writes evaluation.parquet and prints the table."""
+        from py_agent.cli.judged import another_run, judged
         from py_agent.evaluate import evaluate
         from py_agent.rundir import RunDirectory
         from sumo_mobility.base.files import replacing
 
         run = RunDirectory(self.run)
+        policies = judged(run, self.policies, self.policy, at_home=not self.scenario)
+        names = tuple(map(str, policies))
+        if self.scenario:
+            other = another_run(run, self.scenario, self.test_traces, self.workers)
+            return replace(self, run=other.path, policies=names, policy=(), scenario="").execute()
         scenario = run.scenario()
-        policies = _policies(run, self.policies)
-        run.begin("evaluate", self.options(), self.resume)
+        factories = {policy.name: policy.factory for policy in policies}
+        for factory in factories.values():
+            factory(scenario)  # says what does not fit before anything is begun
         traces = {path.stem: run.trace(path) for path in run.trace_paths("test")}
         seeds = list(range(1000, 1000 + self.seeds))
-        evaluation = evaluate(scenario, traces, policies, seeds, run.episodes("evaluate"), self.workers, self.backend)
-        with replacing(run.evaluation) as temporary:
-            evaluation.per_episode.to_parquet(temporary, index=False)
+        config = replace(self, policies=names).options()
+        made = ("episodes/evaluate/*.h5", run.evaluation.name)
+        with run.stage("evaluate", config, self.resume, made, free=("policies", "seeds")):
+            played = evaluate(scenario, traces, factories, seeds, run.episodes("evaluate"), self.workers, self.backend)
+            with replacing(run.evaluation) as temporary:
+                played.per_episode.to_parquet(temporary, index=False)
         return summary_result(run)
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """{"sac": {"gamma": 0.5}} as the command line has it: {"sac.gamma": 0.5}."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        below = {f".{key}": one for key, one in _flat(value).items()} if isinstance(value, dict) else {"": value}
+        flat |= {name + key: one for key, one in below.items()}
+    return flat
 
 
 def _rules(names: tuple[str, ...]) -> dict[str, PolicyFactory]:
@@ -168,27 +217,6 @@ def _rules(names: tuple[str, ...]) -> dict[str, PolicyFactory]:
         if name not in POLICIES:
             raise ConfigError(f"--policies: unknown policy '{name}'{nearest(name, list(POLICIES))}")
     return {name: POLICIES[name] for name in names}
-
-
-def _policies(run: RunDirectory, names: tuple[str, ...]) -> dict[str, PolicyFactory]:
-    """Policies by name: rules, the planner, and what was trained in this run."""
-    from py_agent.algorithms.sac import SacPolicy
-    from py_agent.policies import POLICIES
-    from py_agent.policies.planner import GreedyPlanner
-    from py_agent.train import last_checkpoint
-
-    known: dict[str, PolicyFactory] = {**POLICIES, "planner": GreedyPlanner}
-    trained = ("sac", "sac-cf")
-    chosen: dict[str, PolicyFactory] = {}
-    for name in names:
-        if name in trained:
-            checkpoint = run.require(last_checkpoint(run.training / name), "train")
-            chosen[name] = partial(SacPolicy, checkpoint=checkpoint)
-        elif name in known:
-            chosen[name] = known[name]
-        else:
-            raise ConfigError(f"--policies: unknown policy '{name}'{nearest(name, [*known, *trained])}")
-    return chosen
 
 
 def _describe(path: Path, dataset: Dataset) -> Result:

@@ -13,8 +13,8 @@ from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 
-def small_scenario() -> Scenario:
-    """Three cells in a triangle, 12 UEs, 6 steps."""
+def small_scenario(cells: int = 3) -> Scenario:
+    """Three cells in a triangle, or four with one more to the right; 12 UEs, 6 steps."""
     preset = Preset.parse(
         {
             "id": "small-v0",
@@ -28,7 +28,7 @@ def small_scenario() -> Scenario:
         },
         "test",
     )  # fmt: skip
-    return Scenario.place(preset, [(0.0, 0.0), (700.0, 0.0), (350.0, 600.0)])
+    return Scenario.place(preset, [(0.0, 0.0), (700.0, 0.0), (350.0, 600.0), (1050.0, 600.0)][:cells])
 
 
 def small_trace(scenario: Scenario, seed: int) -> MobilityTrace:

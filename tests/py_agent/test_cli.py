@@ -13,8 +13,9 @@ from PIL import Image
 
 from py_agent.cli import doctor
 from py_agent.cli.commands import parse
-from py_agent.rundir import RunDirectory
-from sumo_mobility.base.errors import DataError, StorageError
+from py_agent.rundir import RunDirectory, StageRecord
+from sumo_mobility.base.errors import ConfigError, DataError, StorageError
+from sumo_mobility.base.files import write_text
 
 
 def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,22 +77,52 @@ def test_a_stage_without_its_predecessor_names_the_command_to_run(tmp_path: Path
         run.require(run.logged, "collect")
 
 
+def collects(
+    run: RunDirectory,
+    seed: int,
+    resume: bool = False,
+    file: str = "",
+    error: BaseException | None = None,
+    seeds: int = 1,
+) -> None:
+    """A stage that writes a file and fails, or does not."""
+    with run.stage("collect", {"seed": seed, "seeds": seeds}, resume, ("made/*.h5",), free=("seeds",)):
+        if file:
+            write_text(run.path / "made" / file, "")
+        if error is not None:
+            raise error
+
+
 def test_a_stage_is_begun_once_and_resumed_with_equal_options_only(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.begin("collect", {"seed": 1}, resume=False)
+    collects(run, 1, file="a.h5")
     record = (tmp_path / "collect.json").read_bytes()
     with pytest.raises(StorageError, match=r"stage 'collect' of this run exists"):
-        run.begin("collect", {"seed": 1}, resume=False)
-    run.begin("collect", {"seed": 1}, resume=True)
+        collects(run, 1)
+    collects(run, 1, resume=True)
     with pytest.raises(StorageError, match=r"began with seed = 1, not 2"):
-        run.begin("collect", {"seed": 2}, resume=True)
+        collects(run, 2, resume=True)
     assert (tmp_path / "collect.json").read_bytes() == record
+    collects(run, 1, resume=True, seeds=5)
+    assert run.records()[0].config == {"seed": 1, "seeds": 5}
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), KeyboardInterrupt()])
+def test_a_stage_that_has_made_nothing_can_be_run_again_in_another_way(tmp_path: Path, error: BaseException) -> None:
+    run = RunDirectory(tmp_path)
+    with pytest.raises(type(error)):
+        collects(run, 1, file=".half.h5", error=error)
+    assert run.records() == []
+    StageRecord(stage="collect", config={"seed": 1}, versions={}).write_json(tmp_path / "collect.json")  # killed
+    with pytest.raises(type(error)):
+        collects(run, 2, file="a.h5", error=error)
+    assert run.records()[0].config["seed"] == 2
 
 
 def test_an_unwritable_run_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot write .*file/run/collect\.json"):
-        RunDirectory(tmp_path / "file" / "run").begin("collect", {}, resume=False)
+        collects(RunDirectory(tmp_path / "file" / "run"), 1)
 
 
 def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:

@@ -112,5 +112,7 @@ def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> No
         train(CONFIG, LOGGED, small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
     assert not (tmp_path / "new").exists()
     wider = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
-    with pytest.raises(DataError, match=r"for 45 observations, 6 actions .* has 36 and 6"):
+    with pytest.raises(
+        DataError, match=r"for 45 observations, 6 actions, by cell \(3\) and pair \(6\); .* has 36 .*, not"
+    ):
         SacPolicy(wider, tmp_path / "checkpoints" / "step-0000025.pt")
