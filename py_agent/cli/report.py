@@ -65,7 +65,7 @@ class Report(StageCommand):
             replay=self.replay or replayed(summary),
             trainings=_trainings(run),
             tables=tables,
-            commands=[*(command_line(record, self.run) for record in _records(run)), self._line()],
+            commands=[*(command_line(record, self.run) for record in run.records()), self._line()],
             notes=notes,
         )
         with progress("report and replay", 2) as bar:
@@ -99,14 +99,6 @@ def command_line(record: StageRecord, run: Path) -> str:
         elif value is not None:
             words += [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
     return shlex.join(words)
-
-
-def _records(run: RunDirectory) -> list[StageRecord]:
-    """What the stages of a run were asked to do, as far as they were run, in order."""
-    from py_agent.rundir import StageRecord
-
-    paths = [run.path / f"{stage}.json" for stage in _STAGES]
-    return [StageRecord.read_json(path) for path in paths if path.is_file()]
 
 
 def _trainings(run: RunDirectory) -> dict[str, pd.DataFrame]:

@@ -165,6 +165,26 @@ def test_an_interrupted_collect_goes_on_where_it_stopped(result: dict[str, Any],
     assert (run / "logged.h5").read_bytes() == (folder / "run" / "logged.h5").read_bytes()
 
 
+def test_a_run_is_trained_again_and_judged_again_and_elsewhere(
+    result: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    mlb("train", "--run", run, "--name", "small", "--data", "logged", "--sac.hidden", 8, "--sac.gradient-steps", 5)
+    rows = json.loads(mlb("evaluate", "--run", run, "--resume", "--json"))
+    assert rows[:-1] == result["summary"]
+    assert rows[-1]["policy"] == "small"
+    wider = tmp_path / "wider.yaml"
+    wider.write_text(yaml.safe_dump(PRESET | {"id": "wider-v0", "sites": {"inter_site_distance_m": 1000}}))
+    elsewhere = ["--scenario", wider, "--test-traces", 1, "--policies", "static", "sac", "--backend", "engine"]
+    rows = json.loads(mlb("evaluate", "--run", run, *elsewhere, "--json"))
+    assert [(row["policy"], row["traces"]) for row in rows] == [("static", 1), ("sac", 1)]
+    there = run / "scenarios" / "wider-v0"
+    cells = [len(json.loads((one / "scenario.json").read_text())["cells"]) for one in (run, there)]
+    assert cells[0] != cells[1]
+    assert Path(json.loads(mlb("report", "--run", there, "--json"))["report"]).is_file()
+
+
 def test_a_missing_ns3_program_says_how_to_build_it(result: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     """The program is missing in a checkout that has not been built; a copy of the sources is such a checkout."""
     root = Path(__file__).parents[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.sac import SacPolicy
 from py_agent.cli.commands import parse
 from py_agent.cli.judged import judged
+from py_agent.cli.report import command_line
 from py_agent.cli.stages import Evaluate, Train
 from py_agent.rundir import RunDirectory, StageRecord, last_checkpoint
 from sumo_mobility.base.errors import ConfigError, DataError, MlbError, StorageError
@@ -166,3 +168,21 @@ def test_judged_at_home_again_and_in_the_scenario_of_another_run(run: RunDirecto
     again = parse([*words, "--backend", "engine"])
     assert isinstance(again, Evaluate)
     assert again.execute().data == rows
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--data", "logged"],
+        ["--data", "counterfactual", "--counterfactual-share", "0.25"],
+        ["--name", "wide", "--seed", "3", "--sac.gamma", "0.9", "--sac.target-entropy-per-action", "-0.5"],
+    ],
+)
+def test_the_command_that_a_training_stands_for_is_the_training_again(options: list[str]) -> None:
+    command = parse(["train", *options])
+    assert isinstance(command, Train)
+    record = StageRecord(stage="train", config=command.options(), versions={})
+    again = parse(shlex.split(command_line(record, Path("runs/some where")))[1:])
+    assert isinstance(again, Train)
+    assert again.options() == command.options()
+    assert again.run == Path("runs/some where")
