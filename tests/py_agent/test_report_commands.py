@@ -1,0 +1,100 @@
+"""The commands that a report shows can be copied: each is parsed as what was asked for, and together they repeat it."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from py_agent.cli.command import StageCommand
+from py_agent.cli.commands import parse
+from py_agent.cli.mobility import Mobility
+from py_agent.cli.report import Report, command_line
+from py_agent.cli.stages import Augment, Collect, Evaluate, Train
+from py_agent.rundir import StageRecord
+
+PRESET = {
+    "id": "tiny-v0",
+    "description": "Ten cars in Helsinki, five seconds.",
+    "mobility": {
+        "ues": 10,
+        "duration_s": 5,
+        "settle_s": 10,
+        "train_contexts": [{"name": "uniform"}],
+        "test_contexts": [{"name": "event"}],
+    },
+    "sites": {"inter_site_distance_m": 700},
+    "episode": {"steps": 5, "warmup_s": 2},
+}
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
+WORD = TEXT.filter(lambda word: word and not word.startswith("-"))
+
+
+def commands() -> st.SearchStrategy[StageCommand]:
+    """Any stage with any options that its record keeps."""
+
+    def of(stage: type[StageCommand]) -> st.SearchStrategy[StageCommand]:
+        default: dict[str, Any] = {field.name: getattr(stage(), field.name) for field in fields(stage)}
+        values: dict[str, st.SearchStrategy[Any]] = {}
+        for name in stage().options():
+            kind = type(default[name])
+            if name == "backend":
+                values[name] = st.sampled_from(["ns3", "engine", "emulator"])
+            elif kind is str:
+                values[name] = TEXT
+            elif kind is tuple:
+                values[name] = st.lists(WORD, min_size=1, max_size=3).map(tuple)
+            elif kind is int:
+                values[name] = st.integers(0, 10**6)
+            elif kind is float:
+                values[name] = st.floats(0, 1)
+        return st.fixed_dictionaries({}, optional=values).map(lambda options: stage(**options))
+
+    return st.one_of(*map(of, (Mobility, Collect, Augment, Train, Evaluate)))
+
+
+@given(commands(), WORD)
+def test_a_shown_command_is_parsed_as_what_was_asked_for(command: StageCommand, run: str) -> None:
+    stage = type(command).__name__.lower()
+    line = command_line(StageRecord(stage=stage, config=command.options(), versions={}), Path(run))
+    again = parse(shlex.split(line)[1:])
+    assert isinstance(again, type(command))
+    assert again.options() == command.options()
+    assert again.run == Path(run)
+
+
+def test_defaults_are_left_out() -> None:
+    record = StageRecord(stage="mobility", config=Mobility(test_traces=4).options(), versions={})
+    assert command_line(record, Path("my run")) == "mlb mobility --run 'my run' --test-traces 4"
+
+
+@pytest.mark.sumo
+@pytest.mark.slow
+def test_copied_commands_repeat_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No training, a preset and a run with blanks in their names; the copy is run by a shell in another folder."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "my preset.yaml").write_text(yaml.safe_dump(PRESET))
+    monkeypatch.chdir(first)
+    run = Path("a run")
+    Mobility(run=run, preset="my preset.yaml", train_traces=1, test_traces=1, seed=3).execute()
+    Evaluate(run=run, policies=("integral", "static"), backend="engine", seeds=2, workers=1).execute()
+    Report(run=run, replay=("integral", "static")).execute()
+    page = (run / "report.html").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    script = f'set -e\nmlb() {{ {shlex.quote(sys.executable)} -m py_agent.cli "$@"; }}\n{html.unescape(shown)}\n'
+    subprocess.run(["bash", "-c", script], cwd=second, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    pd.testing.assert_frame_equal(*(pd.read_parquet(folder / run / "evaluation.parquet") for folder in (first, second)))
+    assert (second / run / "report.html").read_text(encoding="utf-8") == page
