@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from py_agent.metrics import METRICS, Metric
-from py_agent.statistics import reference_of
+from py_agent.statistics import FEW, reference_of
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,13 @@ def _cells(summary: pd.DataFrame, key: str, metric: Metric) -> list[Cell]:
 def _remarks(summary: pd.DataFrame) -> list[str]:
     traces = int(summary["traces"].iloc[0])
     if traces == 1:
-        remarks = ["One trace: no interval."]
+        remarks = ["One trace: no intervals."]
     else:
         remarks = [
             f"Means over {traces} traces, paired, with 95 % confidence intervals; none where all traces gave the same."
         ]
+    if traces < FEW:
+        remarks.append("So few traces rank nothing: read the intervals, not the order of the means.")
     same = [str(policy) for policy in summary.index[summary["same"]]]
     if same:
         reference = reference_of(list(summary.index))

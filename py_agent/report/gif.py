@@ -107,7 +107,7 @@ def _frames(data: ReportData, width_px: int) -> list[np.ndarray]:
     what = f"played in {data.judged_in}; trace {trace}, seed {seed}: the median {difference}load std"
     figure.text(left, top - 0.22 / height_in, what, size=8, color=_MUTED, va="top")
     figure.text(left, bottom, data.attribution, size=7, color=_MUTED)
-    legend = "dot: UE in its serving cell's colour; ring: changed cell; dashes: mean load"
+    legend = "triangle: site; dot: UE in its serving cell's colour; ring: changed cell; dashes: mean load"
     figure.text(right, bottom, legend, size=7, color=_MUTED, ha="right")
     clock = figure.text(right, top, "", size=11, ha="right", va="top", animated=True)
     panels = [_Panel(figure, data, policy, layout) for policy, layout in zip(data.replay, layouts, strict=True)]

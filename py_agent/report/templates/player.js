@@ -18,7 +18,8 @@
   let now = 0, playing = false, last = null;
 
   const sides = [...document.querySelectorAll(".side")].map((element, index) => ({
-    canvas: element.querySelector("canvas"),
+    canvas: element.querySelector(".map canvas"),
+    trend: element.querySelector(".trend"),
     now: element.querySelector(".now"),
     meters: [...element.querySelectorAll(".meter")],
     serving: integers(replay.sides[index].serving, Int16Array),
@@ -34,14 +35,55 @@
     );
   }
 
+  function penOf(canvas, width, height) {
+    const pixels = window.devicePixelRatio || 1;
+    canvas.width = Math.round(width * pixels);
+    canvas.height = Math.round(height * pixels);
+    const pen = canvas.getContext("2d");
+    pen.scale(pixels, pixels);
+    return pen;
+  }
+
+  function drawTrend(side) {
+    const width = side.trend.clientWidth, height = side.trend.clientHeight, left = 34, bottom = 16;
+    const pen = penOf(side.trend, width, height);
+    const greatest = Math.ceil(Math.max(...sides.flatMap((any) => [...any.loadStd])) / 1000) * 1000 || 1000;
+    const x = (step) => left + ((width - left - 4) * step) / Math.max(steps - 1, 1);
+    const y = (value) => 4 + (height - bottom - 4) * (1 - value / greatest);
+    pen.font = "11px system-ui, sans-serif";
+    pen.fillStyle = style("--muted");
+    pen.strokeStyle = style("--grid");
+    pen.textBaseline = "middle";
+    for (const value of [0, greatest / 2, greatest]) {
+      pen.beginPath();
+      pen.moveTo(left, y(value));
+      pen.lineTo(width - 4, y(value));
+      pen.stroke();
+      pen.fillText((value / 1e4).toFixed(2), 0, Math.max(y(value), 6));
+    }
+    pen.textBaseline = "bottom";
+    pen.fillText("load std", left, height);
+    pen.textAlign = "right";
+    pen.fillText(`${replay.time_s[steps - 1]} s`, width - 4, height);
+    for (const other of [...sides.filter((any) => any !== side), side]) {
+      pen.beginPath();
+      for (let step = 0; step < steps; step++) pen.lineTo(x(step), y(other.loadStd[step]));
+      pen.globalAlpha = other === side ? 1 : 0.3;
+      pen.strokeStyle = style("--ink");
+      pen.lineWidth = 1.6;
+      pen.stroke();
+    }
+    pen.globalAlpha = 1;
+    pen.beginPath();
+    pen.arc(x(Math.floor(now)), y(side.loadStd[Math.floor(now)]), 4, 0, 7);
+    pen.fillStyle = style("--accent");
+    pen.fill();
+  }
+
   function drawSide(side) {
     const step = Math.floor(now), share = now - step;
-    const width = side.canvas.clientWidth, pixels = window.devicePixelRatio || 1;
-    const scale = width / widthM;
-    side.canvas.width = Math.round(width * pixels);
-    side.canvas.height = Math.round(heightM * scale * pixels);
-    const pen = side.canvas.getContext("2d");
-    pen.scale(pixels, pixels);
+    const width = side.canvas.clientWidth, scale = width / widthM;
+    const pen = penOf(side.canvas, width, heightM * scale);
     if (cellImage.complete) {
       pen.globalAlpha = 0.17;
       pen.drawImage(cellImage, 0, 0, width, heightM * scale);
@@ -96,6 +138,7 @@
       meter.querySelector("span:last-child").textContent = `${Math.round(100 * load)} %`;
     });
     side.now.textContent = `load std ${(side.loadStd[step] / 1e4).toFixed(3)} · ${side.handovers[step]} handovers started`;
+    drawTrend(side);
   }
 
   function draw() {
