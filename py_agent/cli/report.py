@@ -90,12 +90,12 @@ def command_line(record: StageRecord, run: Path) -> str:
     defaults = _STAGES[record.stage]().options()
     for name, value in record.config.items():
         option = f"--{name.replace('_', '-')}"
-        if name in defaults and value == defaults[name]:
+        if name != "name" and name in defaults and value == defaults[name]:  # a training's default name is its data's
             continue
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         elif isinstance(value, list):
-            words += [option, *value]
+            words += [option, *map(str, value)]
         elif value is not None:
             words += [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
     return shlex.join(words)

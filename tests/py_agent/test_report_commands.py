@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from py_agent.algorithms.config import SacConfig, TrainConfig
 from py_agent.cli.command import StageCommand
 from py_agent.cli.commands import parse
 from py_agent.cli.mobility import Mobility
@@ -45,23 +45,21 @@ def commands() -> st.SearchStrategy[StageCommand]:
     """Any stage with any options that its record keeps."""
 
     def of(stage: type[StageCommand]) -> st.SearchStrategy[StageCommand]:
-        default: dict[str, Any] = {field.name: getattr(stage(), field.name) for field in fields(stage)}
-        values: dict[str, st.SearchStrategy[Any]] = {}
-        for name in stage().options():
-            kind = type(default[name])
-            if name == "backend":
-                values[name] = st.sampled_from(["ns3", "engine", "emulator"])
-            elif kind is str:
-                values[name] = TEXT
-            elif kind is tuple:
-                values[name] = st.lists(WORD, min_size=1, max_size=3).map(tuple)
-            elif kind is int:
-                values[name] = st.integers(0, 10**6)
-            elif kind is float:
-                values[name] = st.floats(0, 1)
+        default: dict[str, Any] = {name: getattr(stage(), name) for name in stage().options()}
+        kinds: dict[type, st.SearchStrategy[Any]] = {
+            str: TEXT, tuple: st.lists(WORD, min_size=1, max_size=3).map(tuple), int: st.integers(0, 10**6),
+            float: st.floats(0, 1),
+        }  # fmt: skip
+        values = {name: kinds[type(value)] for name, value in default.items() if type(value) in kinds}
+        if "backend" in values:
+            values["backend"] = st.sampled_from(["ns3", "engine", "emulator"])
         return st.fixed_dictionaries({}, optional=values).map(lambda options: stage(**options))
 
-    return st.one_of(*map(of, (Mobility, Collect, Augment, Train, Evaluate)))
+    sac = st.builds(SacConfig, gamma=st.floats(0, 0.99), gradient_steps=st.integers(1, 10**6))
+    training = st.builds(TrainConfig, sac=sac, seed=st.integers(0, 10**6), counterfactual_share=st.floats(0, 1))
+    names, data = st.sampled_from(["", "sac", "sac-cf", "mine"]), st.sampled_from(["logged", "both", "counterfactual"])
+    train = st.builds(Train, name=names, data=data, training=training, config=st.none(), run=st.just(Path("run")))
+    return st.one_of(*map(of, (Mobility, Collect, Augment, Evaluate)), train)
 
 
 @given(commands(), WORD)
