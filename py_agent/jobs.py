@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -127,13 +128,22 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started in the block never hears of Ctrl-C, which is ours to handle; we hear of it after the block."""
+    """What is started in the block never hears of Ctrl-C, which is ours to handle; we hear of all signals after it."""
+    heard: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # whoever of our threads is told, this one handles it
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handlers[number] = signal.signal(number, lambda which, _: heard.append(which))
     resource_tracker.ensure_running()  # which unblocks the signal as it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 def _work(connection: Connection, parent: int) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from py_agent.cli.ending import Ending
 
 # Two processes of one thread beat one of two; set before numpy or torch is imported anywhere.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -11,21 +15,46 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def main() -> None:
-    """Runs one command; prints an error of the project's family as one message, without a traceback."""
-    from py_agent.cli.command import show
-    from py_agent.cli.commands import parse
-    from sumo_mobility.base.errors import MlbError
+    """Runs one command; prints an error of the project's family as one message, without a traceback.
 
-    command = None
+    The exit code is 0, 1 if the command found that something is not as it should be, that of the error, or 128 and the
+    number of the signal that ended it: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    # Nothing is imported before somebody listens, nor what takes long before it is needed.
+    from py_agent.cli.ending import Ending
+
+    ending = Ending()
     try:
-        command = parse(sys.argv[1:])
-        result = command.execute()
-    except MlbError as error:
+        if sys.argv[1:] == ["--version"]:
+            _show_version()
+        else:
+            _run(ending)
+    except BaseException as error:
+        from sumo_mobility.base.errors import MlbError
+
+        if ending.asked:
+            ending.leave()
+        if not isinstance(error, MlbError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        how = " with --resume" if hasattr(command, "resume") else ""
-        print(f"interrupted; run the same command again{how} to go on", file=sys.stderr)
-        sys.exit(130)
+    finally:
+        ending.over()
+
+
+def _show_version() -> None:
+    from importlib.metadata import version
+
+    print(f"mlb {version('mlb-testbed')}")
+
+
+def _run(ending: Ending) -> None:
+    from py_agent.cli.command import show
+    from py_agent.cli.commands import parse
+
+    command = parse(sys.argv[1:])
+    how = " with --resume" if hasattr(command, "resume") else ""
+    ending.cure = f"; run the same command again{how} to go on"
+    result = command.execute()
     show(result, command.json)
     sys.exit(0 if result.ok else 1)

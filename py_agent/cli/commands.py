@@ -47,7 +47,8 @@ def parse(arguments: Sequence[str]) -> Command:
     command: Command = tyro.cli(
         Commands,
         prog="mlb",
-        description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL.",
+        description="A testbed for mobility load balancing: OpenStreetMap, SUMO, ns-3 LTE, offline RL. "
+        "--version says which.",
         args=list(arguments),
         config=_CONFIG,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from rich.console import Group
 from rich.syntax import Syntax
@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
-from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ns3_scenarios.scenario import Preset
 
 
 @dataclass(kw_only=True)
@@ -33,6 +35,8 @@ class ScenarioCommand(Command):
 
     def execute(self) -> Result:
         """Does one of the four."""
+        from ns3_scenarios.scenario import Preset
+
         if self.action == "list":
             return self._list()
         if not self.name:
@@ -46,6 +50,7 @@ class ScenarioCommand(Command):
         return Result({"id": preset.id, "valid": True}, Text(f"{self.name}: valid"))
 
     def _draw(self, preset: Preset) -> Result:
+        from ns3_scenarios.scenario import Scenario
         from py_agent.report.site_plan import write_site_plan
         from sumo_mobility.pipeline import load_map
 
@@ -65,6 +70,8 @@ class ScenarioCommand(Command):
 
     @staticmethod
     def _list() -> Result:
+        from ns3_scenarios.scenario import PRESETS, Preset, preset_ids
+
         presets = [Preset.load(name) for name in preset_ids()]
         table = Table("preset", "UEs", "steps", "description")
         for preset in presets:
