@@ -174,7 +174,7 @@ class LiveTraffic:
             "source": LIVE_SOURCE,
             "versions": sumo_versions(self._network),
             "rows_filled": self._filled,
-            "provenance": {"steered": "unknown"},
+            "provenance": metadata.provenance | {"steered": "unknown"},
         }
         return MobilityTrace(
             time_s=np.arange(len(grid), dtype=np.float64),

@@ -12,9 +12,8 @@ from osmium.osm import Node, Relation, Way
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.osm_files import CURE, DAMAGE, opened
+from sumo_mobility.streets import LARGEST_MAP_M
 
-_LARGEST_M = 200_000.0
-"""Longest side of a map; beyond it no projection is true to length, and a wrong coordinate is the likely cause."""
 _DEGREE_M = 111_200.0
 
 
@@ -109,12 +108,12 @@ def _check_extent(source: Path, places: dict[int, tuple[float, float]]) -> None:
     east_deg -= np.median(east_deg)
     east_m = east_deg * np.cos(np.radians(middle[1])) * _DEGREE_M
     north_m = (points[:, 1] - middle[1]) * _DEGREE_M
-    if max(np.ptp(east_m), np.ptp(north_m)) <= _LARGEST_M:
+    if max(np.ptp(east_m), np.ptp(north_m)) <= LARGEST_MAP_M:
         return
     far = int(np.hypot(east_m, north_m).argmax())
     raise DataError(
         f"{source}: its streets reach over {max(np.ptp(east_m), np.ptp(north_m)) / 1000:,.0f} km, which is no one "
         f"network: node {ids[far]} at lon {points[far, 0]:g}, lat {points[far, 1]:g} is farthest from the others",
-        f"delete that node if it is wrong, or cut out an area of at most {_LARGEST_M / 1000:.0f} km: "
+        f"delete that node if it is wrong, or cut out an area of at most {LARGEST_MAP_M / 1000:.0f} km: "
         "osmium extract --bbox W,S,E,N",
     )

@@ -140,7 +140,7 @@ def make_trace_like(path: Path, context: Context | None = None, drivers: int | N
     provenance = dict(before.provenance)
     if any(changed.values()):
         held = "map, UEs, times, seed" + "".join(f", {cause}" for cause, change in changed.items() if not change)
-        provenance = {"like_sha256": sha256(path), "held": held}
+        provenance = trace.metadata.provenance | {"like_sha256": sha256(path), "held": held}
         provenance |= {f"do({cause})": change for cause, change in changed.items() if change}
     return replace(trace, metadata=trace.metadata.model_copy(update={"provenance": provenance}))
 
@@ -249,6 +249,7 @@ def described(streets: StreetMap, config: MobilityConfig, context: Context, seed
         bounds_m=streets.bounds_m,
         projection=streets.projection,
         net_offset_m=streets.net_offset_m,
+        provenance={"driving_side": "left"} if streets.driving_side == "left" else {},
     )
 
 

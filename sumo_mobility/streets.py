@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from sumo_mobility.driving_side import DrivingSide
 from sumo_mobility.features import NOTHING, MapFeatures, read_features
 
 Floats = NDArray[np.float64]
 
 _PIECE_M = 20.0
+LARGEST_MAP_M = 200_000.0
+"""Longest side of a map; beyond it no projection is true to length, and a wrong coordinate is the likely cause."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class StreetMap:
         net_offset_m: Added to projected coordinates to obtain trace coordinates.
         licence: SPDX id of the map data.
         attribution: To be shown wherever the map is.
+        driving_side: Where its streets are driven.
         file: The OpenStreetMap file, if it was made of one: it knows more than streets.
     """
 
@@ -39,6 +43,7 @@ class StreetMap:
     net_offset_m: tuple[float, float]
     licence: str
     attribution: str
+    driving_side: DrivingSide = "right"
     file: Path | None = None
 
     @cached_property

@@ -44,6 +44,9 @@ class Mobility(StageCommand):
     """Another map, downloaded once: west,south,east,north in degrees."""
     place: str = ""
     """Another map, downloaded once: the name of a place, such as 'Kamppi, Helsinki'."""
+    driving_side: Literal["auto", "left", "right"] = "auto"
+    """Where the streets are driven; auto: as the map's carriageways and roundabouts show, or else its country has it.
+    A SUMO net is driven as it was built."""
     overpass_url: str = ""
     """Where to download from, if not from overpass-api.de."""
     seed: int = 0
@@ -165,9 +168,11 @@ class Mobility(StageCommand):
         names = [name for name in given if name]
         if len(names) > 1:
             raise ConfigError(f"--map, --bbox and --place name {len(names)} maps", "give one of them")
-        if not names:
+        if not names and self.driving_side == "auto":
             return preset
-        (name,) = names
+        (name,) = names or [preset.mobility.map]
+        if self.driving_side != "auto":
+            name = f"{name}#{self.driving_side}"
         return preset.on_map(OpenGround.find(name) if is_open(name) else find_map(name, self.overpass_url))
 
 

@@ -30,11 +30,12 @@ def map_names() -> list[str]:
 
 def check_map_name(name: str) -> str:
     """Returns `name` if it can name a map; ValueError (with the nearest name) if not."""
-    if name.startswith((BOX, PLACE)):
-        check_download(name)
-    elif name not in map_names() and not name.endswith(_SUFFIXES):
+    map_name, _ = _parted(name)
+    if map_name.startswith((BOX, PLACE)):
+        check_download(map_name)
+    elif map_name not in map_names() and not map_name.endswith(_SUFFIXES):
         kinds = f"a {', '.join(_SUFFIXES)} file, '{BOX}W,S,E,N' nor '{PLACE}NAME'"
-        raise ValueError(f"neither a shipped map, {kinds}{nearest(name, map_names())}")
+        raise ValueError(f"neither a shipped map, {kinds}{nearest(map_name, map_names())}")
     return name
 
 
@@ -43,7 +44,8 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
 
     Args:
         name: A shipped map's name, the path of an .osm (.gz, .bz2, .pbf) or .net.xml (.gz) file, `bbox:W,S,E,N` in
-            degrees, or `place:NAME`.
+            degrees, or `place:NAME`; with `#left` or `#right` behind it, its streets are driven on that side, else as
+            they or the country show.
         overpass_url: Where to download from, if not from `osmnx.settings.overpass_url`.
 
     Raises:
@@ -57,8 +59,21 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
     except ValueError as error:
         cure = next((cure for suffixes, cure in _CURES.items() if name.lower().endswith(suffixes)), "")
         raise ConfigError(f"map '{name}': {error}", cure) from None
+    name, side = _parted(name)
     if name.startswith((BOX, PLACE)):
-        return download(name, overpass_url)
-    if name not in map_names():
-        return MapSource.of_file(Path(name).absolute())
-    return MapSource.described(_FOLDER / f"{name}.json", "restore it: 'git checkout sumo_mobility/maps'")
+        source = download(name, overpass_url)
+    elif name not in map_names():
+        source = MapSource.of_file(Path(name).absolute())
+    else:
+        source = MapSource.described(_FOLDER / f"{name}.json", "restore it: 'git checkout sumo_mobility/maps'")
+    if side and source.is_net:
+        raise ConfigError(
+            f"map '{name}#{side}': a SUMO net is driven on the side that it was built for", "name it alone"
+        )
+    return source.model_copy(update={"driving_side": side}) if side else source
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Splits NAME#left or NAME#right."""
+    map_name, _, side = name.rpartition("#")
+    return (map_name, side) if side in ("left", "right") and map_name else (name, "")

@@ -6,7 +6,7 @@ import gzip
 import re
 import zlib
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
@@ -35,6 +35,8 @@ class MapSource(Contract):
     """West, south, east, north in WGS 84."""
     data_date: str = ""
     """Date of the newest object, if it is known."""
+    driving_side: Literal["left", "right", ""] = ""
+    """Where its streets are driven, if whoever named the map said so; else its streets or its country say it."""
     source: str
     licence: str = "ODbL-1.0"
     """SPDX id, or "unknown"."""
@@ -48,7 +50,8 @@ class MapSource(Contract):
     @property
     def found_by(self) -> str:
         """What `find_map` finds it by again, from any directory."""
-        return str(self.file) if self.of_user else self.name
+        name = str(self.file) if self.of_user else self.name
+        return f"{name}#{self.driving_side}" if self.driving_side else name
 
     @classmethod
     def described(cls, record: Path, cure: str) -> Self:
