@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+import pydantic
 
 from sumo_mobility.streets import Floats
 
-Point = tuple[float, float]
+Coordinate = Annotated[float, pydantic.Field(ge=-1e7, le=1e7)]
+"""In m; as far as the ns-3 program takes them."""
+Point = tuple[Coordinate, Coordinate]
 """x (east) and y (north) in trace coordinates, m."""
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Discriminator, Field, Tag
 from scipy.cluster.vq import kmeans2
 
-from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.contract import Contract, FileName
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.features import MapFeatures
+from sumo_mobility.fields import Point
 from sumo_mobility.site_files import Site, read_sites
 from sumo_mobility.streets import Floats, StreetMap
 from sumo_mobility.trace import MobilityTrace
@@ -95,9 +96,9 @@ class KMeansSites(_Sites):
 
     by: Literal["k-means"]
     count: int = Field(ge=2, le=200)
-    traces: tuple[str, ...] = ()
+    traces: tuple[FileName, ...] = Field((), max_length=1000)
     """Files (.parquet) of traces, whose UEs are meant. None: UEs that move evenly over the streets."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites from south to north.
@@ -127,7 +128,7 @@ class FileSites(_Sites):
     """
 
     by: Literal["file"]
-    path: str
+    path: FileName
 
     def place(self, street_map: StreetMap) -> list[Site]:
         """Returns the sites on the map in the order of the file; what was left out is said on stderr.
@@ -148,7 +149,7 @@ class ListedSites(_Sites):
     """Sites at given positions."""
 
     by: Literal["listed"]
-    positions_m: tuple[tuple[float, float], ...] = Field(min_length=1, max_length=MOST_SITES)
+    positions_m: tuple[Point, ...] = Field(min_length=1, max_length=MOST_SITES)
     """x (east) and y (north) of each, in trace coordinates."""
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
@@ -208,13 +209,16 @@ def _snapped(sites_m: list[tuple[float, float]], features: MapFeatures, reach_m:
     return moved
 
 
-def _grid_unless_said(sites: object) -> object:
-    return {"by": "hexagonal"} | sites if isinstance(sites, dict) else sites
+def by(sites: object) -> object:
+    """Tells by which rule sites are chosen; errors name this function."""
+    return sites.get("by", "hexagonal") if isinstance(sites, dict) else getattr(sites, "by", "hexagonal")
 
 
 SiteRule = Annotated[
-    HexagonalGrid | KMeansSites | FileSites | ListedSites,
-    Field(discriminator="by"),
-    BeforeValidator(_grid_unless_said),
+    Annotated[HexagonalGrid, Tag("hexagonal")]
+    | Annotated[KMeansSites, Tag("k-means")]
+    | Annotated[FileSites, Tag("file")]
+    | Annotated[ListedSites, Tag("listed")],
+    Discriminator(by),
 ]
 """How sites are chosen; a grid unless `by` says otherwise."""

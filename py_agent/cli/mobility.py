@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, UseAppendAction
 
 from py_agent.cli.command import Result, StageCommand
+from sumo_mobility.base.documents import parse_yaml, printable
 from sumo_mobility.base.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -182,11 +182,8 @@ def _changes(assignments: tuple[str, ...]) -> tuple[dict[str, Any], int | None]:
     drivers = None
     for assignment in assignments:
         key, _, text = assignment.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = None
-        if key == "drivers" and isinstance(value, int) and value >= 0:
+        value = parse_yaml(text, f"--do {printable(key)}")
+        if key == "drivers" and type(value) is int and value >= 0:  # True is an int
             drivers = value
         elif key == "context" and isinstance(value, dict):
             changes |= value
@@ -194,7 +191,7 @@ def _changes(assignments: tuple[str, ...]) -> tuple[dict[str, Any], int | None]:
             changes[key.removeprefix("context.")] = value
         else:
             raise ConfigError(
-                f"--do {assignment}: is no change of a cause",
+                f"--do {printable(assignment)}: is no change of a cause",
                 "write context.PARAMETER=VALUE, context={name: ..., ...} or drivers=SEED",
             )
     return changes, drivers

@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import difflib
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
-from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.documents import printable, read_json, read_yaml, shown
+from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
+
+_MOST_ERRORS = 5
 
 
 class Contract(BaseModel):
-    """A frozen record with units in its field names; unknown fields and NaN are refused."""
+    """A frozen record with units in its field names; unknown fields and NaN are refused.
+
+    What is read is taken strictly: neither `yes` nor "5" is a number, and 5.0 is no integer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def parse(cls, data: Any, where: str) -> Self:
-        """Validates `data`; a ConfigError names `where`, the field path and the nearest known key."""
+    def parse(cls, data: Any, where: str, folder: Path | None = None) -> Self:
+        """Validates `data`; a ConfigError names `where`, the field path and the nearest known key.
+
+        Args:
+            data: Plain values, as of YAML or JSON; models stand for their fields.
+            where: What errors name.
+            folder: What the names of files in it are relative to; None: the working directory.
+        """
         try:
-            return cls.model_validate(data)
+            # As JSON, for there a strict model takes a list for a tuple and text for a path.
+            text = to_json(data)
+            return cls.model_validate_json(text, strict=True, context={"folder": folder})
         except ValidationError as error:
-            lines = [_describe(detail, cls) for detail in error.errors()]
-            raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+            raise ConfigError(f"{where}: {_described(error, cls)}") from None
+        except PydanticSerializationError:
+            raise ConfigError(f"{where}: holds text that is no Unicode", "write it anew") from None
 
     @classmethod
     def read_yaml(cls, path: Path) -> Self:
-        """Reads one YAML file."""
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{path}: not a readable YAML file ({error})") from None
-        return cls.parse(data, str(path))
+        """Reads one YAML file, in which the names of files are relative to its folder."""
+        return cls.parse(read_yaml(path), str(path), path.absolute().parent)
 
     @classmethod
     def read_json(cls, path: Path) -> Self:
         """Reads one JSON file."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DataError(f"{path}: not a readable JSON file ({error})") from None
-        return cls.parse(data, str(path))
+        return cls.parse(read_json(path), str(path))
 
     def write_json(self, path: Path) -> None:
         """Writes the record as indented JSON, atomically."""
@@ -58,38 +65,103 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean '{match[0]}'?)" if match else f" (known: {', '.join(known)})"
 
 
-def _describe(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    owner, path = _resolve(model, detail["loc"])
-    where = ".".join(path)
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key{nearest(path[-1], list(owner.model_fields))}"
-    return f"{where}: {detail['msg']}, got {detail['input']!r:.80}"
+def from_folder(name: str, info: ValidationInfo) -> str:
+    """Returns the name of a file as it is found from anywhere: relative to the file that names it.
+
+    Raises:
+        ValueError: it is no name.
+    """
+    if not name.isprintable() or not 0 < len(name) <= _LONGEST_PATH:
+        raise ValueError(f"no name of a file, which has 1 to {_LONGEST_PATH} printable characters")
+    folder = (info.context or {}).get("folder")
+    return str(folder / name) if folder else name
+
+
+_LONGEST_PATH = 4000
+FileName = Annotated[str, AfterValidator(from_folder)]
+"""The name of a file; what is read from YAML has it relative to the YAML's folder."""
+
+
+def _described(error: ValidationError, model: type[BaseModel]) -> str:
+    """Says what is wrong in one line; what is wrong within a value stands for what that makes wrong with it."""
+    found = [(_resolve(model, detail["loc"]), detail) for detail in error.errors(include_url=False)]
+    paths = [path for (_, path), _ in found]
+    lines = [
+        _sentence(detail, owner, path)
+        for (owner, path), detail in found
+        if not any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+    ]
+    more = [f"and {len(lines) - _MOST_ERRORS} more"] if len(lines) > _MOST_ERRORS else []
+    return "; ".join([*lines[:_MOST_ERRORS], *more])
+
+
+def _sentence(detail: ErrorDetails, owner: type[BaseModel], path: list[str]) -> str:
+    value, kind, context = detail["input"], detail["type"], detail.get("ctx", {})
+    got = f", got {shown(value)}"
+    match kind:
+        case "extra_forbidden":
+            what = f"unknown key{nearest(path[-1], list(owner.model_fields))}"
+        case "missing":
+            what = "is missing"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            what = f"must be a mapping of keys{got}"
+        case "tuple_type" | "list_type":
+            what = f"must be a list{got}"
+        case "too_short" | "too_long":
+            bound = f"{context['min_length']} at least" if kind == "too_short" else f"{context['max_length']} at most"
+            what = f"has {context['actual_length']} elements, but must have {bound}"
+        case "union_tag_not_found":
+            what = f"needs the key {context['discriminator']}"
+        case "union_tag_invalid":
+            name = context["discriminator"].strip("'()")  # or the function that finds it
+            what = f"{name} = {shown(context['tag'])} is not one of {context['expected_tags']}"
+        case "value_error":
+            what = str(context["error"]) + ("" if isinstance(value, dict | list) else got)
+        case _:
+            what = detail["msg"].replace("Input should be", "must be", 1) + got
+    return f"{'.'.join(path)}: {what}" if path else what
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
     """Follows a location of pydantic's to the model that holds its last part, as far as it can be named.
 
     Returns:
-        That model, and the path as people write it: pydantic puts the tags of discriminated unions into it.
+        That model, and the path as people write it: pydantic puts the members of unions into it.
     """
     path: list[str] = []
-    members: dict[str, type[BaseModel]] = {}
-    inner = model
-    for part in map(str, location):
-        if part in members:
-            inner, members = members[part], {}
+    owner: type[BaseModel] = model
+    here: Any = model
+    for part in location:
+        members = _members(here)
+        if len(members) > 1:
+            here = next((member for member in members if part in _tags(member)), None)
             continue
-        path.append(part)
-        model, members = inner, {}
-        field = model.model_fields.get(part)
-        if field is None:
+        (here,) = members
+        if part == "[key]":
             continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            inner = field.annotation
-        elif isinstance(field.discriminator, str):
-            members = {
-                tag: member
-                for member in get_args(field.annotation)
-                for tag in get_args(member.model_fields[field.discriminator].annotation)
-            }
-    return model, path
+        path.append(printable(str(part)))
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            owner = here
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+        elif get_origin(here) in (tuple, list, dict):
+            here = get_args(here)[-2 if get_args(here)[-1] is Ellipsis else -1]
+        else:
+            here = None
+    return owner, path
+
+
+def _members(annotation: Any) -> list[Any]:
+    """What a type may be besides None: the members of a union, or it alone."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        return [only for member in get_args(annotation) if member is not NoneType for only in _members(member)]
+    return [annotation]
+
+
+def _tags(member: Any) -> Iterator[object]:
+    """All literals by which a member of a union may be told."""
+    if isinstance(member, type) and issubclass(member, BaseModel):
+        for field in member.model_fields.values():
+            yield from get_args(field.annotation)
