@@ -11,12 +11,16 @@ from pydantic import Field
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError
 
+MOST_CELLS, MOST_PAIRS = 3000, 100_000
+"""Of a scenario: far beyond what ns-3 simulates in a day."""
+CellIndex = Annotated[int, Field(ge=0, lt=MOST_CELLS)]
+
 
 class NeighborsByDistance(Contract):
     """Cells at most this far apart are neighbours of each other."""
 
     by: Literal["distance"] = "distance"
-    within_m: float = Field(1500.0, gt=0)
+    within_m: float = Field(1500.0, gt=0, le=100_000)
 
 
 class NeighborsByCount(Contract):
@@ -27,7 +31,7 @@ class NeighborsByCount(Contract):
     """
 
     by: Literal["count"]
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=1000)
 
 
 class NeighborsListed(Contract):
@@ -37,7 +41,7 @@ class NeighborsListed(Contract):
     """
 
     by: Literal["list"]
-    pairs: tuple[tuple[int, int], ...] = Field(min_length=1)
+    pairs: tuple[tuple[CellIndex, CellIndex], ...] = Field(min_length=1, max_length=MOST_PAIRS)
 
 
 NeighborGraph = Annotated[NeighborsByDistance | NeighborsByCount | NeighborsListed, Field(discriminator="by")]

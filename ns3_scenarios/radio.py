@@ -127,7 +127,7 @@ class Shadowing(Contract):
     """Distance of the map's points."""
     margin_m: float = Field(500.0, ge=0, le=10_000)
     """How far the map reaches beyond the cells; farther out, the value at its edge holds."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _grid_resolves(self) -> Self:

@@ -11,31 +11,40 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ns3_scenarios.neighbors import NeighborGraph, NeighborsByDistance, neighbor_pairs
+from ns3_scenarios.neighbors import (
+    MOST_CELLS,
+    MOST_PAIRS,
+    CellIndex,
+    NeighborGraph,
+    NeighborsByDistance,
+    neighbor_pairs,
+)
 from ns3_scenarios.radio import Radio
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
+from sumo_mobility.fields import Coordinate
 from sumo_mobility.maps import MapSource
 from sumo_mobility.open_ground import OpenGround
 from sumo_mobility.site_files import Sector, Site
 from sumo_mobility.sites import ListedSites, SiteRule
 
 PRESETS = Path(__file__).parent / "presets"
-_ID = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*-v\d+$")
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST_ID = 120
 
 TIMES_TO_TRIGGER_MS = (0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120)
 """TimeToTrigger, TS 36.331 6.3.5."""
 
 
 def _valid_id(value: str) -> str:
-    if not _ID.match(value):
-        raise ValueError("must look like 'helsinki-event-v0': lower case, hyphens, a version at the end")
+    if not _ID.fullmatch(value) or len(value) > _LONGEST_ID:
+        raise ValueError(f"must look like 'my-town-2': lower case, digits, hyphens, {_LONGEST_ID} at most")
     return value
 
 
@@ -48,6 +57,7 @@ def _valid_time_to_trigger(value: int) -> int:
 ProfileName = Literal["ns3", "3gpp", "paper"]
 RewardName = Literal["load-std", "p5-throughput", "jain", "blocked"]
 
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Hysteresis = Annotated[float, Field(ge=0, le=15)]
 TimeToTrigger = Annotated[int, AfterValidator(_valid_time_to_trigger)]
 
@@ -55,8 +65,8 @@ TimeToTrigger = Annotated[int, AfterValidator(_valid_time_to_trigger)]
 class Cell(Contract):
     """One cell."""
 
-    x_m: float
-    y_m: float
+    x_m: Coordinate
+    y_m: Coordinate
     height_m: float = Field(gt=0, le=200)
     tx_power_dbm: float = Field(ge=0, le=60)
     azimuth_deg: float = Field(0.0, ge=0, lt=360)
@@ -88,7 +98,7 @@ class Handover(Contract):
     """Least and greatest, if steered."""
     time_to_trigger_range_ms: tuple[TimeToTrigger, TimeToTrigger] = (40, 1280)
     """Least and greatest, if steered."""
-    ping_pong_window_s: float = Field(5.0, gt=0)
+    ping_pong_window_s: float = Field(5.0, gt=0, le=3600)
 
     @model_validator(mode="after")
     def _ranges_hold_the_start(self) -> Self:
@@ -104,9 +114,9 @@ class Handover(Contract):
 class Episode(Contract):
     """Time. The trace starts when the warm-up ends; UEs stand at its first positions until then."""
 
-    steps: int = Field(40, ge=1)
+    steps: int = Field(40, ge=1, le=432_000)
     control_interval_s: float = Field(1.0, ge=0.2, le=60)
-    warmup_s: float = Field(3.0, ge=1)
+    warmup_s: float = Field(3.0, ge=1, le=3600)
     """Attachment and start of traffic; the first observation covers its last control interval."""
 
     @property
@@ -128,7 +138,7 @@ class Preset(Contract):
     """What people write: the YAML files in `presets/`."""
 
     id: Annotated[str, AfterValidator(_valid_id)]
-    description: str
+    description: str = Field(max_length=2000)
     mobility: MobilityConfig
     sites: SiteRule
     radio: Radio = Radio()
@@ -136,9 +146,9 @@ class Preset(Contract):
     traffic: Traffic = Traffic()
     episode: Episode = Episode()
     observation: Literal["cell-kpi", "rsrp-matrix"] = "cell-kpi"
-    reward: RewardName | dict[RewardName, float] = "load-std"
+    reward: RewardName | dict[RewardName, Weight] = "load-std"
     """One by its name, or a weighted sum of several."""
-    handover_cost: float = Field(0.0, ge=0)
+    handover_cost: float = Field(0.0, ge=0, le=1e6)
     """Taken off the reward for each handover of a UE in an interval, as a mean over the UEs."""
     profile: ProfileName = "ns3"
     """Whose physics the engine computes: ns-3's, quirks included; the standards' where ns-3 departs from them; or those
@@ -164,8 +174,8 @@ class Preset(Contract):
 
     @model_validator(mode="after")
     def _reward_counts_something(self) -> Self:
-        if not any(self.reward_weights.values()) or not all(map(math.isfinite, self.reward_weights.values())):
-            raise ValueError(f"reward: {self.reward} needs weights that are finite and not all 0")
+        if not any(self.reward_weights.values()):
+            raise ValueError("reward: needs weights that are not all 0")
         return self
 
     @model_validator(mode="after")
@@ -183,6 +193,12 @@ class Preset(Contract):
                 f"{self.episode.duration_s} s"
             )
         return self
+
+    @classmethod
+    def parse(cls, data: Any, where: str, folder: Path | None = None) -> Self:
+        """As `Contract.parse`; a section that is left empty keeps its defaults."""
+        said = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+        return super().parse(said, where, folder)
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -203,12 +219,12 @@ class Preset(Contract):
 
     def on_map(self, source: MapSource | OpenGround) -> Self:
         """Returns the same on another map; its id says so."""
-        stem, _, number = self.id.rpartition("-")
+        stem, version = re.fullmatch(r"(.+?)((?:-v[0-9]+)?)", self.id).groups()  # type: ignore[union-attr]
         place = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-")
         if not place and isinstance(source, MapSource):
             place = source.sha256[:8]
         changes = {
-            "id": f"{stem}-on-{place}-{number}",
+            "id": f"{stem}-on-{place}"[: _LONGEST_ID - len(version)].rstrip("-") + version,
             "description": f"{self.id} on another map: {source.title}.",
             "mobility": {**self.mobility.model_dump(), "map": source.found_by},
         }
@@ -218,8 +234,8 @@ class Preset(Contract):
 class Scenario(Preset):
     """A preset placed on its map: cells and the ordered neighbour pairs that the action steers."""
 
-    cells: tuple[Cell, ...] = Field(min_length=2)
-    neighbor_pairs: tuple[tuple[int, int], ...] = Field(min_length=1)
+    cells: tuple[Cell, ...] = Field(min_length=2, max_length=MOST_CELLS)
+    neighbor_pairs: tuple[tuple[CellIndex, CellIndex], ...] = Field(min_length=1, max_length=MOST_PAIRS)
     """(serving, neighbour) cell indices, sorted; component k of a CIO vector is that of pair k."""
 
     @model_validator(mode="after")

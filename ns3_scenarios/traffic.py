@@ -48,9 +48,9 @@ class Traffic(Contract):
     """One downlink flow a UE, and one uplink flow if asked for; UDP payload."""
 
     arrivals: ConstantBitRate | Poisson | OnOff | FullBuffer = Field(ConstantBitRate(), discriminator="model")
-    offered_bps: float = Field(200e3, gt=0, le=1e9)
+    offered_bps: float = Field(200e3, ge=1, le=1e9)
     """Offered in the downlink at the application, mean over time and over the UEs."""
-    ue_weights: tuple[float, ...] = ()
+    ue_weights: tuple[float, ...] = Field((), max_length=1000)
     """Share of each UE in what is offered, in any unit; none: all the same."""
     uplink_bps: float = Field(0.0, ge=0, le=1e9)
     """Offered by each UE in the uplink at constant intervals; none if 0. What arrives is not part of StepKpis: the ns-3

@@ -11,18 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from sumo_mobility import fields
-from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.contract import Contract, from_folder
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.fields import Point
-from sumo_mobility.maps import check_map_name
+from sumo_mobility.maps import check_map_name, names_file
 from sumo_mobility.open_ground import OpenGround, is_open
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in m."""
 Share = Annotated[float, Field(ge=0, le=1)]
+Duration = Annotated[float, Field(ge=1, le=86400)]
 
 EVERYWHERE = fields.Even()
 
@@ -83,7 +84,7 @@ class Event(_Located):
     """A place (a stadium, a concert) that many UEs head for and cruise around; or that they leave at its end."""
 
     name: Literal["event"] = "event"
-    radius_m: float = Field(150.0, gt=0)
+    radius_m: float = Field(150.0, gt=0, le=100_000)
     """Scale of the crowd: its density falls with exp(-(distance / radius_m)^2)."""
     attraction: Share = 0.6
     """Share of the UEs that the event draws."""
@@ -92,7 +93,7 @@ class Event(_Located):
     at_s: float | None = Field(None, ge=-3600, le=86400)
     """When they set out, in s of the trace, or up to a minute later; they are parked until then. None: as soon as the
     simulation begins, if they come in; with the trace, if they leave."""
-    stay_s: tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(le=86400)]] = (5.0, 20.0)
+    stay_s: tuple[Duration, Duration] = (5.0, 20.0)
     """Shortest and longest time that those who came stay parked at a time; they cruise around the place between. A
     crowd of more than some 100 cars in one quarter jams it, unless it stays long."""
 
@@ -132,7 +133,7 @@ class Commute(_Located):
     """The tides of a day: from all over the map into a centre in the morning, the reverse in the evening."""
 
     name: Literal["morning", "evening"]
-    radius_m: float = Field(200.0, gt=0)
+    radius_m: float = Field(200.0, gt=0, le=100_000)
     """Scale of the centre: the density of places of work falls with exp(-(distance / radius_m)^2); that of homes rises
     on twice that scale."""
     strength: Share = 0.7
@@ -156,7 +157,7 @@ class Corridor(_Located):
     both_ways: bool = True
     """Whether members drive to and fro, half of them each way at first; else they drive along the heading and cruise
     where the corridor ends."""
-    width_m: float = Field(100.0, gt=0)
+    width_m: float = Field(100.0, gt=0, le=100_000)
     """Scale of the corridor: its density falls with exp(-(distance from the axis / width_m)^2)."""
     strength: Share = 0.7
     """Share of the UEs that keep to the corridor."""
@@ -187,11 +188,11 @@ class Sites(Contract):
     """
 
     name: Literal["sites"] = "sites"
-    behaviors: tuple[Behavior, ...] = Field(min_length=1)
+    behaviors: tuple[Behavior, ...] = Field(min_length=1, max_length=1000)
     """Of each site: to the right is east, to the left west; to loiter is to stay about; none has no UEs."""
-    places_m: tuple[Point, ...] = ()
+    places_m: tuple[Point, ...] = Field((), max_length=1000)
     """Where the sites are, in trace coordinates; a preset whose sites are listed fills in those."""
-    radius_m: float = Field(150.0, gt=0)
+    radius_m: float = Field(150.0, gt=0, le=100_000)
     """How far from its site a UE starts, and loiters, in x and in y."""
     strength: Share = 0.7
     """Probability that a UE keeps to its site's heading, in each second (on streets: each journey); else any."""
@@ -240,19 +241,19 @@ class Sites(Contract):
 Context = Annotated[Uniform | Event | Tide | Commute | Corridor | Sites, Field(discriminator="name")]
 
 
-def _check_map(name: str) -> str:
+def _check_map(name: str, info: ValidationInfo) -> str:
     if is_open(name):
         OpenGround.parse(name)
         return name
-    return check_map_name(name)
+    return from_folder(name, info) if names_file(check_map_name(name)) else name
 
 
 class MobilityConfig(Contract):
     """One map, how many UEs are on it, and what they are up to."""
 
     map: Annotated[str, AfterValidator(_check_map)] = "helsinki-centre"
-    """A shipped map's name; the path of an .osm, .osm.gz, .osm.pbf or .net.xml file; bbox:W,S,E,N (degrees) or
-    place:NAME, downloaded once; or open:WIDTHxHEIGHT, open ground in m without streets."""
+    """A shipped map's name; the path of an .osm, .osm.gz, .osm.pbf or .net.xml file, relative to the preset's; bbox:
+    and W,S,E,N in degrees, or place: and a name, downloaded once; or open:WIDTHxHEIGHT in m, without streets."""
     ues: int = Field(60, ge=1, le=1000)
     """Constant number of UEs; none appears or vanishes."""
     pedestrian_share: Share = 0.0
@@ -261,9 +262,9 @@ class MobilityConfig(Contract):
     settle_s: float = Field(120.0, ge=0, le=3600, multiple_of=1)
     """Simulated time before the trace begins: it says how far a crowd or a tide is. On streets 60 s at least, in which
     the UEs set out."""
-    train_contexts: tuple[Context, ...] = Field(min_length=1)
+    train_contexts: tuple[Context, ...] = Field(min_length=1, max_length=1000)
     """Contexts of the traces that data is collected on, taken in turn."""
-    test_contexts: tuple[Context, ...] = Field(min_length=1)
+    test_contexts: tuple[Context, ...] = Field(min_length=1, max_length=1000)
     """Contexts of the traces that policies are judged on, taken in turn."""
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.maps.overpass import BOX, PLACE, check_download, download
 from sumo_mobility.maps.source import NET_SUFFIXES, OSM_SUFFIXES, MapSource
 
-__all__ = ["BOX", "OSM_SUFFIXES", "PLACE", "MapSource", "check_map_name", "find_map", "map_names"]
+__all__ = ["BOX", "OSM_SUFFIXES", "PLACE", "MapSource", "check_map_name", "find_map", "map_names", "names_file"]
 
 _SUFFIXES = (*OSM_SUFFIXES, *NET_SUFFIXES)
 _CURES = {
@@ -30,6 +30,8 @@ def map_names() -> list[str]:
 
 def check_map_name(name: str) -> str:
     """Returns `name` if it can name a map; ValueError (with the nearest name) if not."""
+    if not name.isprintable():
+        raise ValueError("a map's name has no line feeds and other control characters")
     map_name, _ = _parted(name)
     if map_name.startswith((BOX, PLACE)):
         check_download(map_name)
@@ -37,6 +39,12 @@ def check_map_name(name: str) -> str:
         kinds = f"a {', '.join(_SUFFIXES)} file, '{BOX}W,S,E,N' nor '{PLACE}NAME'"
         raise ValueError(f"neither a shipped map, {kinds}{nearest(map_name, map_names())}")
     return name
+
+
+def names_file(name: str) -> bool:
+    """Whether a map's name is the path of a user's file."""
+    map_name, _ = _parted(name)
+    return map_name not in map_names() and not map_name.startswith((BOX, PLACE))
 
 
 def find_map(name: str, overpass_url: str = "") -> MapSource:
@@ -62,7 +70,7 @@ def find_map(name: str, overpass_url: str = "") -> MapSource:
     name, side = _parted(name)
     if name.startswith((BOX, PLACE)):
         source = download(name, overpass_url)
-    elif name not in map_names():
+    elif names_file(name):
         source = MapSource.of_file(Path(name).absolute())
     else:
         source = MapSource.described(_FOLDER / f"{name}.json", "restore it: 'git checkout sumo_mobility/maps'")

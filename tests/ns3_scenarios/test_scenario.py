@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def preset_data() -> dict[str, Any]:
 @pytest.mark.parametrize("name", preset_ids())
 def test_every_preset_loads_and_bears_the_name_of_its_file(name: str) -> None:
     assert Preset.load(name).id == name
+    assert re.fullmatch(r".+-v\d+", name)
 
 
 def test_unknown_preset_names_the_nearest() -> None:
@@ -43,18 +45,54 @@ def test_unknown_preset_names_the_nearest() -> None:
         (("episode", "steps"), 10_000, r"mobility\.duration_s .* is shorter than the episode's 10000"),
         (("episode", "control_interval_s"), 0.3, r"multiple of 0\.2 s"),
         (("id",), "Helsinki", r"id: .*lower case"),
+        (("id",), "my-town\n", r"id: .*lower case"),
+        (("id",), "a" * 200, r"id: .*120 at most"),
+        (("mobility", "map"), "place:Kamppi\n", r"mobility\.map: .*no line feeds"),
+        (("mobility", "ues"), True, r"mobility\.ues: must be a valid integer, got True"),
+        (("mobility", "ues"), "5", r"mobility\.ues: must be a valid integer, got '5'"),
+        (
+            ("mobility", "test_contexts", 0, "xshare"),
+            1,
+            r"test_contexts\.0\.xshare: unknown key \(did you mean 'x_share'",
+        ),
+        (("mobility", "test_contexts", 0, "radius_m"), 1e300, r"test_contexts\.0\.radius_m: .*100000"),
+        (("episode", "warmup_s"), 1e300, r"episode\.warmup_s: .*less than or equal to 3600"),
+        (("reward",), {"jain": 1e300}, r"reward\.jain: .*1000000"),
+        (("radio", "tx_power_dbm"), "40", r"radio\.tx_power_dbm: must be a valid number, got '40'"),
+        (("radio", "shadowing"), {"buildings": 1}, r"radio\.shadowing\.buildings: must be a valid boolean, got 1"),
+        (("sites",), 3, r"sites: must be a mapping of keys, got 3$"),
+        (("sites",), {"by": "listed", "positions_m": [[0, 0]] * 1001}, r"sites\.positions_m: .*1000 at most$"),
     ],
 )
-def test_bad_value_is_refused_with_field_path(tmp_path: Path, path: tuple[str, ...], value: Any, message: str) -> None:
+def test_bad_value_is_refused_with_field_path(
+    tmp_path: Path, path: tuple[str | int, ...], value: Any, message: str
+) -> None:
     data = preset_data()
-    here = data
+    here: Any = data
     for part in path[:-1]:
-        here = here.setdefault(part, {})
+        here = here[part] if isinstance(here, list) else here.setdefault(part, {})
     here[path[-1]] = value
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(data))
     with pytest.raises(ConfigError, match=r"mine\.yaml: .*" + message):
         Preset.load(str(file))
+
+
+def test_a_section_that_is_left_empty_keeps_its_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(preset_data() | {"radio": None, "reward": None}))
+    assert Preset.load(str(file)) == Preset.parse(preset_data() | {"radio": {}}, "test")
+    file.write_text(yaml.safe_dump(preset_data() | {"mobility": None}))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: mobility: is missing$"):
+        Preset.load(str(file))
+
+
+def test_what_is_wrong_is_told_in_a_line_however_much_it_is() -> None:
+    data = preset_data() | {f"key{index}": {"x": "y" * 1000} for index in range(1000)} | {"\x1b[31m" * 1000: 1}
+    with pytest.raises(ConfigError, match=r"^test: key0: unknown key .*; and \d+ more$") as refused:
+        Preset.parse(data, "test")
+    assert len(refused.value.message) < 1500
+    assert refused.value.message.isprintable()
 
 
 def place(sites_m: list[tuple[float, float]], **neighbors: Any) -> Scenario:

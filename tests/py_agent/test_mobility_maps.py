@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -72,6 +73,10 @@ def test_a_preset_on_another_map_is_another_preset(tmp_path: Path, monkeypatch: 
     }
     ground = preset.on_map(OpenGround.find("open:1500x500"))
     assert (ground.id, ground.mobility.map) == ("helsinki-event-on-open-1500x500-v0", "open:1500x500")
+    own = preset.model_copy(update={"id": "my-town"})
+    assert own.on_map(find_map("berlin-adlershof")).id == "my-town-on-berlin-adlershof"
+    far = own.on_map(OpenGround.find("open:1500x500")).model_copy(update={"id": "a-" * 50 + "town-v3"})
+    assert re.fullmatch("(a-){50}town-on-berlin[a-z-]*-v3", far.on_map(find_map("berlin-adlershof")).id)
     (tmp_path / "Жуковский.osm").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     own = preset.on_map(find_map("Жуковский.osm"))
