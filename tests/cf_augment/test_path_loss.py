@@ -64,8 +64,8 @@ def test_cost231_of_ns3_is_10_db_more_and_lets_the_height_count_otherwise() -> N
 @pytest.mark.parametrize(
     ("radio", "message"),
     [
-        ({"dl_earfcn": 4990}, r"radio\.dl_earfcn: .* is not a downlink EARFCN .*got 4990"),
-        ({"path_loss": {"model": "itu"}}, r"radio\.path_loss: .*'log-distance'.*'itu'"),
+        ({"dl_earfcn": 4990}, r"radio\.dl_earfcn: is not a downlink EARFCN .*got 4990"),
+        ({"path_loss": {"model": "itu"}}, r"radio\.path_loss: model = 'itu' is not one of 'log-distance'"),
         ({"path_loss": {"model": "uma", "exponent": 3}}, r"path_loss\.exponent: unknown key \(known: .*condition"),
         ({"path_loss": {"model": "okumura-hata", "environment": "open"}}, r"to 1500 MHz, but dl_earfcn 100 is 2120 M"),
         ({"path_loss": {"model": "umi"}, "ue_height_m": 10}, r"ue_height_m 10 is not from 1.5 to 10 m"),

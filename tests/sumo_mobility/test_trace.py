@@ -131,7 +131,7 @@ def test_a_damaged_changed_or_lone_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a readable Parquet file"):
         MobilityTrace.read(path)
     sidecar_path.write_text("{")
-    with pytest.raises(DataError, match="not a readable JSON file"):
+    with pytest.raises(DataError, match="not readable as JSON"):
         MobilityTrace.read(path)
     sidecar_path.unlink()
     with pytest.raises(DataError, match=r"trace\.json: no such file"):
