@@ -15,7 +15,7 @@ import subprocess
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -37,8 +37,6 @@ _PROTO = Path(__file__).parent / "bridge" / "ns3gym.proto"
 _KPIS = Path(__file__).parent / "kpis.json"
 _BUILD = Path(__file__).parents[1] / "build"
 _SDK = _BUILD / "ns3-sdk-3.44"
-_TOOLS = _BUILD / "build-tools"
-_OLDEST = {"cmake": (3, 24)}
 _LOG_LINES = 15
 _COMPILE_TIMEOUT_S = 1800
 
@@ -110,7 +108,7 @@ def _configure(ns3: Ns3, log: IO[str]) -> Path:
             f"the build for ns-3 {ns3} lacks {', '.join(missing)}", f"apt-get install {' '.join(missing)}"
         )
     cmake, folder = _tool("cmake"), _BUILD / f"cmake-{ns3}"
-    command = [str(cmake), "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
+    command = [cmake, "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
     command.append(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}")
     if ns3 == "3.44":
         command.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
@@ -120,7 +118,7 @@ def _configure(ns3: Ns3, log: IO[str]) -> Path:
 
 
 def _ninja(folder: Path, target: str, log: IO[str], title: str) -> None:
-    _run([str(_tool("ninja")), "-C", str(folder), target], log, title)
+    _run([_tool("ninja"), "-C", str(folder), target], log, title)
 
 
 def _path(name: str, ns3: str) -> Path:
@@ -159,40 +157,20 @@ def _locked() -> Iterator[None]:
 
 
 def _sdk() -> Path:
-    """The ns-3 wheel, unpacked beside the user's environment rather than in it."""
+    """The ns-3 wheel, unpacked beside the user's environment rather than in it, wholly or not at all."""
     if not (_SDK / "ns3/lib64/cmake/ns3").is_dir():
-        _pip_install(_SDK, ["--no-deps", NS3_WHEEL], "ns-3 3.44")
+        with tempfile.TemporaryDirectory(prefix=f".{_SDK.name}.", dir=_BUILD) as temporary:
+            install(["--only-binary=:all:", "--target", f"{temporary}/sdk", "--no-deps", NS3_WHEEL], "ns-3 3.44")
+            Path(temporary, "sdk").replace(_SDK)
     return _SDK
 
 
-def _tool(name: str) -> Path:
-    """cmake or ninja from the system if it is new enough, else from its wheel."""
-    places = os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")])
-    found = shutil.which(name, path=places)
-    if found and _is_new_enough(found):
-        return Path(found)
-    folder = _TOOLS / name
-    if not folder.is_dir():
-        _pip_install(folder, [name], name)
-    binaries = [path for path in folder.rglob(name) if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"]
-    if not binaries:
-        raise DependencyError(f"no {name} in its wheel at {folder}", f"apt-get install {name}")
-    return binaries[0]
-
-
-def _is_new_enough(tool: str) -> bool:
-    """Whether a tool is of the version that CMakeLists.txt and --fresh need, if they need one."""
-    said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
-    version = re.search(r"(\d+)\.(\d+)", said)
-    return version is not None and (int(version[1]), int(version[2])) >= _OLDEST.get(Path(tool).name, (0, 0))
-
-
-def _pip_install(target: Path, arguments: Sequence[str], title: str) -> None:
-    """Installs wheels into a directory of their own, wholly or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-        install(["--only-binary=:all:", "--target", f"{temporary}/sdk", *arguments], title)
-        Path(temporary, "sdk").replace(target)
+def _tool(name: str) -> str:
+    """cmake or ninja, which this package depends on, so that their versions are known."""
+    path = shutil.which(name, path=sysconfig.get_path("scripts"))
+    if path is None:
+        raise DependencyError(f"{name} is not installed", f"pip install {name}")
+    return path
 
 
 def _run(command: list[str], log: IO[str], title: str) -> None:

@@ -59,13 +59,15 @@ def install(arguments: Sequence[str], title: str) -> None:
         found = [_Package.of(entry) for entry in json.loads(plan.read_text(encoding="utf-8"))["install"]]
         packages = [package for package in found if not package.is_local_folder]
         megabytes = _announce(packages, title)
-        before = _installed()
+        before, most = _installed(), 0.0
 
         def state(folder: Path) -> str:
+            nonlocal most
             unpacked = _installed() - before
-            if unpacked:
+            if unpacked > 0:
                 return f"{unpacked} of {len(found)} packages unpacked"
-            return f"{min(_bytes_in(folder) / 1e6, megabytes):.0f} of {megabytes:.0f} MB downloaded"
+            most = max(most, min(_bytes_in(folder) / 1e6, megabytes))  # it goes when it has been unpacked
+            return f"{most:.0f} of {megabytes:.0f} MB downloaded"
 
         # What was resolved is not resolved again; Python compiles what it imports when it imports it.
         pins = [f"{package.name}=={package.version}" for package in packages]
