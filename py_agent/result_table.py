@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from py_agent.metrics import METRICS, Metric
-from py_agent.statistics import FEW, reference_of
+from py_agent.statistics import reference_of
+
+_FEW = 10
+"""Fewer traces than these are said to be few."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _remarks(summary: pd.DataFrame) -> list[str]:
         remarks = [
             f"Means over {traces} traces, paired, with 95 % confidence intervals; none where all traces gave the same."
         ]
-    if traces < FEW:
+    if traces < _FEW:
         remarks.append("So few traces rank nothing: read the intervals, not the order of the means.")
     same = [str(policy) for policy in summary.index[summary["same"]]]
     if same:

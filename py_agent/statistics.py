@@ -18,7 +18,7 @@ from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
 
-FEW = 10
+FEW = 20
 """Below this many traces a bootstrap is too narrow, and the intervals are Student's."""
 REFERENCE = "static"
 """The policy that others are compared with, where it was judged."""
@@ -72,7 +72,8 @@ def estimate(
     In simulations of 3, 5 and 9 skewed observations (exponential, log-normal with sigma 1, overdispersed counts, shares
     from a beta distribution) 95 % intervals held the truth in 85 to 99 %, where the t-interval did in 82 to 100 % and
     the percentile bootstrap in 65 to 88 %; a t-interval on a logarithmic scale did in 88 to 99 %, but reached to 70
-    times the mean where two of three counts were 0.
+    times the mean where two of three counts were 0. Of 10 observations BCa held it in 85 to 90 % and this in 89 to 94
+    %, of 20 BCa in 92 % and this in 93 to 95 %.
 
     Args:
         samples: One or more samples (n,), paired by position.

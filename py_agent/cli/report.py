@@ -27,6 +27,8 @@ _STAGES: dict[str, type[StageCommand]] = {
     "mobility": Mobility, "collect": Collect, "augment": Augment, "train": Train, "evaluate": Evaluate
 }  # fmt: skip
 
+_UNSEEN = "No training saw the traces that the policies were judged on."
+
 
 @dataclass(kw_only=True)
 class Report(StageCommand):
@@ -57,16 +59,17 @@ class Report(StageCommand):
         evaluation = Evaluation(scenario, episodes)
         summary = summarize(per_episode)
         tables, notes = _agreement(scenario, episodes)
+        trainings = _trainings(run)
         data = ReportData(
             scenario=scenario,
             street_map=load_map(scenario.mobility.map),
             summary=summary,
             episodes={str(policy): evaluation.of(str(policy)) for policy in summary.index},
             replay=self.replay or replayed(summary),
-            trainings=_trainings(run),
+            trainings=trainings,
             tables=tables,
             commands=[*(command_line(record, self.run) for record in run.records()), self._line()],
-            notes=notes,
+            notes=[*notes, *([_UNSEEN] if trainings else [])],
         )
         with progress("report and replay", 2) as bar:
             write_report(run.report, data)

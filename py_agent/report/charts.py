@@ -176,9 +176,17 @@ def matrix_chart(name: str, count: Floats, greatest: float) -> str:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = canvas(2.7, 2.55)
         axes.imshow(count, cmap=_SEQUENTIAL, vmin=0, vmax=max(greatest, 1e-9), interpolation="nearest")
-        if cells <= 8:
+        if cells <= 12:
+            size = 8 if cells <= 8 else 6
             for source, target in zip(*np.nonzero(count), strict=True):
-                axes.text(target, source, f"{count[source, target]:.2g}", ha="center", va="center", fontsize=8)
+                axes.text(
+                    target,
+                    source,
+                    f"{count[source, target]:.2g}",
+                    ha="center",
+                    va="center",
+                    fontsize=8 if cells <= 8 else 6,
+                )
         every = max(1, -(-cells // 12))
         axes.set(
             xticks=range(0, cells, every), yticks=range(0, cells, every), xlabel="to cell", ylabel="from cell"

@@ -50,10 +50,11 @@ def handover_charts(data: ReportData) -> list[Chart]:
         policy: np.mean([_handovers(one, cells) for one in data.episodes[policy]], axis=0) for policy in data.policies
     }
     greatest = max(float(count.max()) for count in counts.values())
-    return [
-        Chart(policy, f"{count.sum():.3g} an episode", matrix_chart(f"Handovers by cell, {policy}", count, greatest))
-        for policy, count in counts.items()
-    ]
+    charts = []
+    for policy, count in counts.items():
+        note = f"{count.sum():.3g} an episode, {count.max():.3g} at most"
+        charts.append(Chart(policy, note, matrix_chart(f"Handovers by cell, {policy}", count, greatest)))
+    return charts
 
 
 def distribution_charts(data: ReportData) -> list[Chart]:

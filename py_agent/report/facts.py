@@ -15,6 +15,7 @@ _FORMS = {
     "cell": ", the difference of two cells' offsets",
     "edge": ", its negative in return",
 }
+_UNITS = {"db": " dB", "dbi": " dBi", "deg": "°", "m": " m", "s": " s"}
 _MHZ = {25: 5, 50: 10, 100: 20}
 
 
@@ -103,11 +104,15 @@ def versions(data: ReportData) -> Table:
 
 
 def _named(part: object, name: str) -> str:
-    """A model with its parameters, for example "log-distance (exponent 3.76, reference loss db 15.3)"."""
+    """A model with its parameters, for example "log-distance (exponent 3.76, reference loss 15.3 dB)"."""
     fields = dict(vars(part))
     model = str(fields.pop(name))
-    given = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
-    return f"{model} ({given})" if given else model
+    given = []
+    for key, value in fields.items():
+        *words, last = key.split("_")
+        what = " ".join(words) if last in _UNITS else key.replace("_", " ")
+        given.append(f"{what} {value:g}{_UNITS.get(last, '')}" if isinstance(value, float) else f"{what} {value}")
+    return f"{model} ({', '.join(given)})" if given else model
 
 
 def _neighbors(scenario: Scenario) -> str:

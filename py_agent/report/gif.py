@@ -19,7 +19,7 @@ from PIL import Image
 from ns3_scenarios import mdp
 from py_agent.report.data import ReportData
 from py_agent.report.replay import started
-from py_agent.report.scene import UNSERVED, ScaleBar, best_server, cell_colors, shortened
+from py_agent.report.scene import PALETTE, UNSERVED, ScaleBar, best_server, cell_colors, cell_marks_m, shortened
 from sumo_mobility.base.files import replacing
 
 if TYPE_CHECKING:
@@ -166,12 +166,13 @@ class _Panel:
         self._colors = to_rgba_array([*cell_colors(data.scenario), UNSERVED])  # index -1: not connected
         street_map, bars = self._axes = figure.add_axes(layout.map), figure.add_axes(layout.bars)
         _draw_map(street_map, data)
+        label_size = 9 if len(data.scenario.cells) <= len(PALETTE) else 7
         self._labels = [
             street_map.annotate(
-                str(index), (cell.x_m, cell.y_m), (0, 8), textcoords="offset points", ha="center", va="bottom", size=9,
+                str(index), (x, y), (0, 8), textcoords="offset points", ha="center", va="bottom", size=label_size,
                 weight="bold", animated=True, bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"},
             )
-            for index, cell in enumerate(data.scenario.cells)
+            for index, (x, y) in enumerate(cell_marks_m(data.scenario, data.street_map.bounds_m).tolist())
         ]  # fmt: skip
         figure.text(layout.map[0], layout.title_y, shortened(policy), weight="bold", size=10)
         right = layout.bars[0] + layout.bars[2]
@@ -184,7 +185,9 @@ class _Panel:
             [], [], s=110, facecolors="none", linewidths=1.8, zorder=5, animated=True
         )
         cells = len(data.scenario.cells)
-        bars.set(ylim=(0, 1), xlim=(-0.6, cells - 0.4), xticks=range(cells), yticks=[0, 0.25, 0.5, 0.75, 1])
+        room = max(1, int(layout.bars[2] * figure.get_figwidth() / 0.14))  # labels beside each other
+        numbered = range(0, cells, -(-cells // room))
+        bars.set(ylim=(0, 1), xlim=(-0.6, cells - 0.4), xticks=numbered, yticks=[0, 0.25, 0.5, 0.75, 1])
         bars.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         bars.tick_params(length=0, labelsize=8, colors=_MUTED)
         bars.set_xlabel("PRB load by cell", size=8, color=_MUTED, labelpad=2)
@@ -223,8 +226,8 @@ def _draw_map(axes: Axes, data: ReportData) -> None:
         vmax=len(colors) - 0.5, extent=(west, east, south, north), alpha=0.16, interpolation="nearest",
     )  # fmt: skip
     axes.add_collection(LineCollection(data.street_map.streets, colors=_STREET, linewidths=0.8, zorder=2))
-    for cell, color in zip(data.scenario.cells, colors, strict=True):
-        axes.plot(cell.x_m, cell.y_m, "^", color=color, markersize=11, markeredgecolor=_INK, zorder=3)
+    for (x, y), color in zip(cell_marks_m(data.scenario, data.street_map.bounds_m).tolist(), colors, strict=True):
+        axes.plot(x, y, "^", color=color, markersize=11, markeredgecolor=_INK, zorder=3)
     bar = ScaleBar.fit(data.street_map.bounds_m)
     x_m, y_m = west + 0.03 * (east - west), south + 0.04 * (north - south)
     axes.plot([x_m, x_m + bar.length_m], [y_m, y_m], color=_INK, linewidth=2, solid_capstyle="butt", zorder=6)

@@ -9,7 +9,16 @@ from py_agent.report import details, results
 from py_agent.report.data import ReportData
 from py_agent.report.facts import cells, evaluation_facts, network_facts, versions
 from py_agent.report.replay import pack
-from py_agent.report.scene import UNSERVED, ScaleBar, best_server_png, cell_colors, ink, line_styles, street_path
+from py_agent.report.scene import (
+    UNSERVED,
+    ScaleBar,
+    best_server_png,
+    cell_colors,
+    cell_marks_m,
+    ink,
+    line_styles,
+    street_path,
+)
 from py_agent.report.templating import pages
 from py_agent.result_table import ResultTable
 from sumo_mobility.base.files import write_text
@@ -113,8 +122,8 @@ def _overview(data: ReportData) -> _Overview:
         streets=street_path(data.street_map.streets, bounds_m),
         dot_m=round(height_m / 140, 1),
         sites=[
-            _Mark(round(cell.x_m - west, 1), round(north - cell.y_m, 1), colors[index], str(index))
-            for index, cell in enumerate(data.scenario.cells)
+            _Mark(round(x - west, 1), round(north - y, 1), colors[index], str(index))
+            for index, (x, y) in enumerate(cell_marks_m(data.scenario, bounds_m).tolist())
         ],
         ues=[
             _Mark(round(x - west, 1), round(north - y, 1), colors[cell])

@@ -38,6 +38,20 @@ def cell_colors(scenario: Scenario) -> list[str]:
     return [PALETTE[color] for color in chosen]
 
 
+def cell_marks_m(scenario: Scenario, bounds_m: Bounds) -> NDArray[np.float64]:
+    """Where to draw each cell, (C, 2): its site, or a little off to where its sector looks, so that none hides another.
+
+    Args:
+        scenario: The scenario.
+        bounds_m: Of the map; the step is a share of its height.
+    """
+    marks_m = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
+    if scenario.radio.antenna.pattern == "sector":
+        azimuth_rad = np.radians([cell.azimuth_deg for cell in scenario.cells])
+        marks_m += 0.045 * (bounds_m[3] - bounds_m[1]) * np.column_stack([np.sin(azimuth_rad), np.cos(azimuth_rad)])
+    return marks_m
+
+
 class LineStyle(NamedTuple):
     """How one line of a chart is drawn; `css` is its dashes for the page's legend."""
 

@@ -16,10 +16,10 @@ from PIL import Image
 from toy_evaluation import BOUNDS_M, SITES_M, evaluation
 
 from ns3_scenarios import mdp
-from ns3_scenarios.scenario import Scenario
+from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.metrics import METRICS
 from py_agent.report import ReportData, write_gif, write_report
-from py_agent.report.scene import PALETTE, PALETTE_DARK, ScaleBar, best_server, cell_colors
+from py_agent.report.scene import PALETTE, PALETTE_DARK, ScaleBar, best_server, cell_colors, cell_marks_m
 from py_agent.result_table import ResultTable
 from sumo_mobility.base.errors import DataError, StorageError
 
@@ -114,7 +114,22 @@ def test_page_attributes_the_map(path: Path) -> None:
     assert {"https://www.openstreetmap.org/copyright", "https://opendatacommons.org/licenses/odbl/1-0/"} == set(links)
 
 
-def test_page_says_what_was_run(path: Path, data: ReportData, tmp_path: Path) -> None:
+def test_page_gives_the_radio_with_its_units(path: Path) -> None:
+    said = Page(path).texts["dd"]
+    for text in ("2120 MHz (EARFCN 100)", "25 PRBs (5 MHz)", "log-distance (exponent 3.76, reference loss 15.3 dB)"):
+        assert text in said
+    assert "offset 0 dB, hysteresis 2 dB, time to trigger 256 ms" in said
+
+
+def test_sectors_of_a_site_do_not_hide_each_other(data: ReportData) -> None:
+    preset = Preset.load("helsinki-sector-v0")
+    sectors = Scenario.place(preset, SITES_M[:2])
+    apart = [np.linalg.norm(a - b) for a, b in combinations(cell_marks_m(sectors, BOUNDS_M), 2)]
+    assert min(apart) > 0.05 * (BOUNDS_M[3] - BOUNDS_M[1])
+    assert cell_marks_m(data.scenario, BOUNDS_M).tolist() == [list(site) for site in SITES_M]
+
+
+def test_page_says_what_was_run(path: Path, data: ReportData) -> None:
     assert Page(path).texts["dd"][:4] == [
         "the analytic engine", ", ".join(data.policies), "3: drawn-0, drawn-1, drawn-2", "0, 1, 2"
     ]  # fmt: skip
@@ -123,8 +138,7 @@ def test_page_says_what_was_run(path: Path, data: ReportData, tmp_path: Path) ->
         policy: [replace(run, metadata=run.metadata.model_copy(update=ns3)) for run in runs]
         for policy, runs in data.episodes.items()
     }
-    write_report(tmp_path / "ns3.html", replace(data, episodes=episodes))
-    assert Page(tmp_path / "ns3.html").texts["dd"][0] == "ns-3 3.44"
+    assert replace(data, episodes=episodes).judged_in == "ns-3 3.44"
 
 
 def test_table_shows_the_summary(path: Path, data: ReportData) -> None:
@@ -253,7 +267,8 @@ def test_one_name_for_two_traces_is_refused(data: ReportData, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwritable_place_is_a_storage_error(data: ReportData, tmp_path: Path) -> None:
+def test_unwritable_place_is_a_storage_error(tmp_path: Path) -> None:
+    data = evaluation({"static": 0.0}, ("static",), ues=5, steps=2, traces=1)
     blocked = tmp_path / "file"
     blocked.write_text("whole")
     for write in (write_report, write_gif):

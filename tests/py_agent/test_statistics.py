@@ -33,7 +33,7 @@ def table(values: dict[str, dict[tuple[str, int], float]], metric: str = "load_s
     )
 
 
-@pytest.mark.parametrize("n", [2, 3, 9])
+@pytest.mark.parametrize("n", [2, 3, 19])
 def test_few_observations_get_the_t_interval(n: int) -> None:
     sample = np.random.default_rng(n).normal(2, 1, n)
     value, low, high = estimate([sample], mean)
@@ -71,12 +71,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     ],
     ids=["exponential", "overdispersed counts", "rare shares", "frequent shares"],
 )
-@pytest.mark.parametrize("n", [3, 5, 9])
+@pytest.mark.parametrize("n", [3, 9])
 def test_bounded_intervals_keep_to_the_bounds_and_hold_the_truth(
     draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray], truth: float, greatest: float, n: int
 ) -> None:
     """Of few skewed observations near a bound a plain t-interval covers less, and ends beyond it."""
-    samples = draw(np.random.default_rng(n), (1000, n))
+    samples = draw(np.random.default_rng(n), (600, n))
     found = np.array([estimate([sample], mean, bounds=(0, greatest)) for sample in samples if sample.std() > 0])
     value, low, high = found.T
     assert ((low >= 0) & (low < value) & (value < high) & (high <= greatest)).all()
@@ -87,7 +87,7 @@ def test_bounded_intervals_keep_to_the_bounds_and_hold_the_truth(
 
 
 @given(
-    st.lists(st.floats(0, 1), min_size=2, max_size=12),
+    st.lists(st.floats(0, 1), min_size=2, max_size=22),
     st.sampled_from([(0.0, 1.0), (0.0, np.inf), (-np.inf, 1.0), (-1.0, 1.0)]),
 )
 @settings(deadline=None)
