@@ -179,14 +179,7 @@ def matrix_chart(name: str, count: Floats, greatest: float) -> str:
         if cells <= 12:
             size = 8 if cells <= 8 else 6
             for source, target in zip(*np.nonzero(count), strict=True):
-                axes.text(
-                    target,
-                    source,
-                    f"{count[source, target]:.2g}",
-                    ha="center",
-                    va="center",
-                    fontsize=8 if cells <= 8 else 6,
-                )
+                axes.text(target, source, f"{count[source, target]:.2g}", ha="center", va="center", fontsize=size)
         every = max(1, -(-cells // 12))
         axes.set(
             xticks=range(0, cells, every), yticks=range(0, cells, every), xlabel="to cell", ylabel="from cell"

@@ -120,7 +120,7 @@ def _overview(data: ReportData) -> _Overview:
         height_m=round(height_m, 1),
         cells_png=best_server_png(data.scenario, bounds_m),
         streets=street_path(data.street_map.streets, bounds_m),
-        dot_m=round(height_m / 140, 1),
+        dot_m=round(max(height_m / 140, width_m / 260), 1),
         sites=[
             _Mark(round(x - west, 1), round(north - y, 1), colors[index], str(index))
             for index, (x, y) in enumerate(cell_marks_m(data.scenario, bounds_m).tolist())
