@@ -12,11 +12,10 @@ served. Left alone, it is the offline trace of the same seed, row for row.
 
 from __future__ import annotations
 
+import warnings
 from typing import Self
 
 import numpy as np
-from traci import constants
-from traci.connection import Connection
 
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.scratch import ScratchDirectory
@@ -24,8 +23,8 @@ from sumo_mobility.contexts import Context, MobilityConfig
 from sumo_mobility.pipeline import LIVE_SOURCE, described, road_network, routed, sumo_versions
 from sumo_mobility.simulate import check_filled, traffic_options
 from sumo_mobility.streets import Floats
-from sumo_mobility.trace import MobilityTrace, interpolated
-from sumo_mobility.traci_session import TraciSession
+from sumo_mobility.trace import FASTEST_MPS, JUMP_MPS, MobilityTrace, TraceWarning, farthest_m, interpolated
+from sumo_mobility.traci_session import Connection, TraciSession, constants
 
 _VARIABLES = (constants.VAR_POSITION, constants.VAR_SPEED, constants.VAR_ANGLE)
 _APPROACH_S = 60
@@ -42,6 +41,8 @@ class LiveTraffic:
 
     A UE that SUMO has taken off a jammed street (a teleport), or that was removed, is held where it was last seen. The
     offline trace does the same, but for a UE that is missed at trace time 0, which it puts where it will be seen first.
+    One that is moved faster than any car, as by TraCI's moveToXY, is a TraceWarning, and counted in the trace's
+    metadata.
 
     SUMO ends with the thread that has started it.
 
@@ -146,8 +147,9 @@ class LiveTraffic:
 
         Raises:
             ConfigError: SUMO does not run.
-            SimulatorError: SUMO died, gave no answer in time, or was stepped or left by others; or it took so many UEs
-                off jammed streets that the trace would be a fiction. The episode is lost.
+            SimulatorError: SUMO died, gave no answer in time, or was stepped or left by others; a UE was moved faster
+                than any network can follow; or so many UEs were taken off jammed streets that the trace would be a
+                fiction. The episode ends; what was driven before is kept.
         """
         row = np.asarray(time_s, dtype=np.float64) / self.step_s
         self._drive(min(int(max(row.max(), 0.0) + _ROUNDING) + 1, int(self.duration_s)))
@@ -161,7 +163,7 @@ class LiveTraffic:
     def trace(self) -> MobilityTrace:
         """Returns what was driven, for datasets and for others to replay.
 
-        Its metadata say that it was live; what SUMO was told meanwhile is not known.
+        Its metadata say that it was live, and whether UEs jumped; what SUMO was told meanwhile is not known.
 
         Raises:
             ConfigError: less than 1 s was driven.
@@ -182,7 +184,7 @@ class LiveTraffic:
             speed_mps=grid[..., 2],
             heading_deg=grid[..., 3],
             metadata=metadata.model_copy(update=live),
-        )
+        ).flagged()
 
     def stop(self) -> None:
         """Ends SUMO; what was driven is kept until the next start. May be called twice."""
@@ -247,6 +249,12 @@ class LiveTraffic:
         missing = np.isnan(seen[:, 0])
         seen[missing] = self._last[missing]
         seen[missing, 2] = 0.0
+        moved_m = np.hypot(*(seen - self._last)[:, :2].T)
+        for jump in np.flatnonzero(moved_m > farthest_m(JUMP_MPS, self.step_s)) if knot > 0 else ():
+            what = f"live traffic: UE {jump} was moved by {moved_m[jump]:.0f} m in the second to {knot} s"
+            if moved_m[jump] > farthest_m(FASTEST_MPS, self.step_s):
+                raise SimulatorError(f"{what}, faster than {FASTEST_MPS:g} m/s", "move it in several steps")
+            warnings.warn(f"{what}, faster than {JUMP_MPS:g} m/s", TraceWarning, stacklevel=5)
         self._last, self.time_s = seen, knot
         if knot < 0:
             return

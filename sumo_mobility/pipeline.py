@@ -22,9 +22,9 @@ from sumo_mobility.maps import MapSource, find_map
 from sumo_mobility.net import RoadNetwork, build_net, read_network
 from sumo_mobility.open_ground import OpenGround, is_open
 from sumo_mobility.simulate import simulate
-from sumo_mobility.streets import Floats, StreetMap
+from sumo_mobility.streets import StreetMap
 from sumo_mobility.sumo import sumo_version
-from sumo_mobility.trace import MobilityTrace, TraceMetadata
+from sumo_mobility.trace import MobilityTrace, TraceMetadata, observed
 from sumo_mobility.walk import walk
 
 LIVE_SOURCE = "sumo-live"
@@ -208,7 +208,7 @@ def _make_trace(
     if is_open(config.map):
         ground = OpenGround.find(config.map)
         streets, source, versions = ground.streets, "walk", {"numpy": importlib.metadata.version("numpy")}
-        grid, filled = _observed(walk(ground, config, context, seed, drivers))[int(config.settle_s) :], 0
+        grid, filled = observed(walk(ground, config, context, seed, drivers))[int(config.settle_s) :], 0
     else:
         network = road_network(config.map)
         streets, source, versions = network.streets, "sumo", sumo_versions(network)
@@ -274,13 +274,3 @@ def routed(
     demand.write_trips(trips, network, plans)
     demand.route(trips, routes, network, drivers)
     return routes, plans
-
-
-def _observed(position_m: Floats) -> Floats:
-    """Adds speeds and headings to positions (T, U, 2) of a walk, (T, U, 4); they are those of the step before."""
-    way = np.diff(position_m, axis=0, prepend=position_m[:1])
-    way_m = np.hypot(way[..., 0], way[..., 1])
-    heading = np.degrees(np.arctan2(way[..., 0], way[..., 1])) % 360
-    last = np.maximum.accumulate(np.where(way_m > 0, np.arange(len(way))[:, None], 0), axis=0)
-    heading = np.take_along_axis(heading, last, axis=0)  # who stands looks where he went
-    return np.concatenate([position_m, way_m[..., None], heading[..., None]], axis=-1)

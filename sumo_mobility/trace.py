@@ -6,12 +6,16 @@ read by ns-3 (waypoints), the engine, the generative model and the replay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
@@ -26,7 +30,29 @@ _CURE = "make the trace anew with 'mlb mobility'"
 WAYPOINT_M = "%.6f"
 """How the ns-3 program is told a coordinate."""
 FASTEST_MPS = 1000.0
-"""Beyond this a UE has jumped. Generous, for SUMO puts back a UE that it had taken off a jammed street far ahead."""
+"""Beyond this a trace is refused. Generous, for SUMO puts back a UE that it had taken off a jammed street far ahead."""
+JUMP_MPS = 100.0
+"""Beyond this a UE has jumped, for no car and no train is so fast; the trace says so."""
+_SIDESTEP_M = 5.0
+"""Beyond what a UE drives in a step: SUMO's cars change lanes in no time, however short the step."""
+FARTHEST_M = 2e7
+"""Of a coordinate from 0: half around the Earth."""
+MOST_ROWS = 20_000_000
+"""UEs times steps that are read; 300 UEs for 18 hours, in steps of 1 s."""
+
+
+class TraceWarning(UserWarning):
+    """A trace holds what may not be meant."""
+
+
+class Stay(Contract):
+    """Who a UE was, from when to when, in the words of the program that the trace was imported from."""
+
+    ue: int
+    who: str
+    """Its kind and its id there, such as "vehicle 007"."""
+    begin_s: float
+    end_s: float
 
 
 class TraceMetadata(Contract):
@@ -51,6 +77,12 @@ class TraceMetadata(Contract):
     """Added to projected coordinates to obtain trace coordinates."""
     rows_filled: int = 0
     """Grid rows in which SUMO had removed the UE (a teleport) and its last position was held."""
+    jumps: int = 0
+    """Steps in which a UE moved faster than JUMP_MPS: commands of TraCI, teleports, or a fault."""
+    stays: tuple[Stay, ...] = ()
+    """Who the UEs of an imported trace were, by UE and time. Between two stays, and outside of all, a UE is held where
+    it was last seen, or first if it was not seen yet. If the next stay is another's, it goes there in the last step, or
+    in so many that it is not faster than FASTEST_MPS; that is no jump."""
     versions: dict[str, str] = {}
     provenance: dict[str, str | float | int] = {}
     """How a trace was derived from others: synthesised, or made again with a cause changed."""
@@ -116,14 +148,15 @@ class MobilityTrace:
                 raise DataError(f"trace: {name}{list(where)} is not finite", _CURE)
         if self.time_s[0] != 0 or not np.allclose(np.diff(self.time_s), self.step_s, rtol=0, atol=1e-6):
             raise DataError("trace: time_s must start at 0 and rise in equal steps", _CURE)
-        moved_m = np.linalg.norm(np.diff(self.position_m, axis=0), axis=-1)
-        if moved_m.max() > FASTEST_MPS * self.step_s:
-            step, ue = (int(i) for i in np.unravel_index(moved_m.argmax(), moved_m.shape))
-            raise DataError(
-                f"trace: position_m of UE {ue} jumps by {moved_m[step, ue]:.0f} m at time_s = {self.time_s[step]:g}, "
-                f"faster than {FASTEST_MPS:g} m/s",
-                _CURE,
-            )
+        over = (-1, 0.0)
+        for stay in self.metadata.stays:
+            if not (over < (stay.ue, stay.begin_s) and stay.ue < ues and 0 <= stay.begin_s <= stay.end_s):
+                raise DataError(f"trace: metadata.stays: '{stay.who:.60}' is UE {stay.ue} out of order", _CURE)
+            over = (stay.ue, stay.end_s)
+        self._check_within("position_m", FARTHEST_M, "m")
+        if len(fast := self._faster_than(FASTEST_MPS)):
+            raise DataError(f"trace: {self._jump(*fast[0])}, faster than {FASTEST_MPS:g} m/s", _CURE)
+        self._check_within("speed_mps", FASTEST_MPS, "m/s")
 
     @property
     def ues(self) -> int:
@@ -140,6 +173,53 @@ class MobilityTrace:
         """Time of the last row."""
         return float(self.time_s[-1])
 
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether a UE of an imported trace was away and is held where it was, (T, U); see `TraceMetadata.stays`."""
+        away = np.full((len(self.time_s), self.ues), bool(self.metadata.stays))
+        for stay in self.metadata.stays:
+            away[self._step(stay.begin_s) : self._step(stay.end_s) + 1, stay.ue] = False
+        return away
+
+    def flagged(self) -> MobilityTrace:
+        """Returns the same with the jumps that it holds counted in its metadata."""
+        return replace(self, metadata=self.metadata.model_copy(update={"jumps": len(self._jumps)}))
+
+    @property
+    def warning(self) -> str:
+        """The first of the jumps, in words; empty if there are none."""
+        if not len(self._jumps):
+            return ""
+        return f"{self._jump(*self._jumps[0])}; in all, {len(self._jumps)} steps are faster than {JUMP_MPS:g} m/s"
+
+    @property
+    def _jumps(self) -> NDArray[np.int64]:
+        """Steps and UEs, (J, 2), of what is faster than JUMP_MPS and no slot that passes to another vehicle."""
+        jumps = self._faster_than(JUMP_MPS)
+        passes = np.zeros((len(self.time_s), self.ues), dtype=np.bool_)
+        for before, stay in pairwise(self.metadata.stays):
+            if before.ue == stay.ue and before.who != stay.who:
+                passes[self._step(before.end_s) : self._step(stay.begin_s), stay.ue] = True
+        return jumps[~passes[jumps[:, 0], jumps[:, 1]]]
+
+    def _check_within(self, name: str, most: float, unit: str) -> None:
+        values = np.abs(getattr(self, name))
+        if values.max() > most:
+            where = [int(i) for i in np.unravel_index(values.argmax(), values.shape)]
+            raise DataError(f"trace: {name}{where} is beyond {most:g} {unit}", _CURE)
+
+    def _step(self, time_s: float) -> int:
+        return round(time_s / self.step_s)
+
+    def _jump(self, step: int, ue: int) -> str:
+        moved_m = float(np.hypot(*(self.position_m[step + 1, ue] - self.position_m[step, ue])))
+        return f"position_m of UE {ue} jumps by {moved_m:.0f} m at time_s = {self.time_s[step]:g}"
+
+    def _faster_than(self, speed_mps: float) -> NDArray[np.int64]:
+        """Steps and UEs, (J, 2), of what moves faster."""
+        moved_m = np.linalg.norm(np.diff(self.position_m, axis=0), axis=-1)
+        return np.argwhere(moved_m > farthest_m(speed_mps, self.step_s))
+
     def position_at(self, time_s: float | Floats) -> Floats:
         """Positions at any times by linear interpolation, held beyond the ends; shape (*time_s, U, 2)."""
         return interpolated(self.position_m, np.asarray(time_s, dtype=np.float64) / self.step_s)
@@ -155,9 +235,10 @@ class MobilityTrace:
             StorageError: one of the two cannot be written; both are then as they were before.
         """
         frame = self.to_frame()
+        metadata = self.flagged().metadata
         with replacing(path.with_suffix(".json")) as text, replacing(path) as table:
             frame.to_parquet(table, engine="pyarrow", compression="zstd", index=False)
-            sidecar = _Sidecar(parquet_sha256=sha256(table), metadata=self.metadata)
+            sidecar = _Sidecar(parquet_sha256=sha256(table), metadata=metadata)
             text.write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def write_waypoints(self, path: Path) -> None:
@@ -180,27 +261,26 @@ class MobilityTrace:
 
     @classmethod
     def read(cls, path: Path) -> MobilityTrace:
-        """Reads and checks a trace.
+        """Reads and checks a trace; a TraceWarning names jumps.
 
         Raises:
             DataError: a file is missing, damaged or foreign, was changed after it was written, lacks a UE
                 at some time, or holds a value that is not finite.
         """
         sidecar_path = path.with_suffix(".json")
-        if not path.is_file() or not sidecar_path.is_file():
-            missing = path if not path.is_file() else sidecar_path
-            raise DataError(f"{missing}: no such file", _CURE)
+        for file in (path, sidecar_path):
+            if not file.is_file():
+                raise DataError(f"{file}: {'is no regular file' if file.exists() else 'no such file'}", _CURE)
         sidecar = _Sidecar.read_json(sidecar_path)
         if sha256(path) != sidecar.parquet_sha256:
             raise DataError(f"{path}: is not the file that {sidecar_path.name} describes (sha256 differs)", _CURE)
         try:
-            frame = pd.read_parquet(path, engine="pyarrow")
-        except Exception as error:  # pyarrow raises many kinds for damaged files
-            raise DataError(f"{path}: not a readable Parquet file ({error})", _CURE) from None
-        try:
-            return cls.from_frame(frame, sidecar.metadata)
+            trace = cls.from_frame(_read_table(path), sidecar.metadata).flagged()
         except DataError as error:
             raise DataError(f"{path}: {error.message}", error.cure) from None
+        if trace.warning:
+            warnings.warn(f"{path}: {trace.warning}", TraceWarning, stacklevel=2)
+        return trace
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, metadata: TraceMetadata) -> MobilityTrace:
@@ -208,22 +288,48 @@ class MobilityTrace:
         absent = [column for column in COLUMNS if column not in frame.columns]
         if absent:
             raise DataError(f"trace: column {absent[0]} is missing", _CURE)
-        frame = frame.sort_values(["time_s", "ue_id"], kind="stable")
-        times: Floats = frame["time_s"].unique().astype(np.float64)
-        ues = frame["ue_id"].unique()
-        if not np.array_equal(np.sort(ues), np.arange(len(ues))):
+        for column in COLUMNS:
+            if frame[column].dtype.kind not in "iuf":
+                raise DataError(f"trace: column {column} holds {frame[column].dtype}: not all are numbers", _CURE)
+        table = frame[list(COLUMNS)].to_numpy(np.float64)
+        table = table[np.lexsort((table[:, 1], table[:, 0]))]
+        times, ues = np.unique(table[:, 0]), np.unique(table[:, 1])
+        if not np.array_equal(ues, np.arange(len(ues))):
             raise DataError(f"trace: ue_id must be 0..{len(ues) - 1} without holes", _CURE)
-        counts = frame.groupby("time_s", sort=True)["ue_id"].nunique()
-        if len(frame) != len(times) * len(ues) or (counts != len(ues)).any():
-            short = counts.idxmin()
-            lost = sorted(set(range(len(ues))) - set(frame.loc[frame["time_s"] == short, "ue_id"]))
-            raise DataError(f"trace: UE {lost[0] if lost else '?'} is missing or doubled at time_s = {short}", _CURE)
-        try:
-            values = frame[list(COLUMNS[2:])].to_numpy(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"trace: not all values are numbers ({error})", _CURE) from None
-        grid = values.reshape(len(times), len(ues), 4)
+        if not np.isfinite(times).all():
+            raise DataError("trace: a time_s is not finite", _CURE)
+        due = np.column_stack([np.repeat(times, len(ues)), np.tile(ues, len(times))])
+        known = table[: len(due), :2]
+        wrong = np.flatnonzero((known != due[: len(known)]).any(axis=1))
+        if len(wrong) or len(table) != len(due):
+            time_s, ue = due[wrong[0] if len(wrong) else min(len(known), len(due) - 1)]
+            raise DataError(f"trace: UE {ue:g} is missing or doubled at time_s = {time_s:g}", _CURE)
+        grid = table[:, 2:].reshape(len(times), len(ues), 4)
         return cls(times, grid[..., :2].copy(), grid[..., 2].copy(), grid[..., 3].copy(), metadata)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Reads what COLUMNS name, if it can be a trace."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            if rows > MOST_ROWS:
+                raise DataError(f"trace: declares {rows} rows, more than {MOST_ROWS}", _CURE)
+            known = [name for name in COLUMNS if name in schema.names]
+            for name in known:
+                kind = schema.field(name).type
+                if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                    raise DataError(f"trace: column {name} holds {kind}: not all are numbers", _CURE)
+            return file.read(columns=known).to_pandas(ignore_metadata=True)
+    except DataError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds for damaged files
+        raise DataError(f"not a readable Parquet file ({str(error).splitlines()[0]:.200})", _CURE) from None
+
+
+def farthest_m(speed_mps: float, step_s: float) -> float:
+    """How far a UE of this speed gets in a step."""
+    return speed_mps * step_s + _SIDESTEP_M
 
 
 def interpolated(position_m: Floats, row: Floats) -> Floats:
@@ -243,6 +349,16 @@ def write_waypoints(path: Path, time_s: Floats, position_m: Floats) -> None:
             temporary, np.column_stack(columns), fmt=["%d", "%.9g", WAYPOINT_M, WAYPOINT_M], delimiter=",",
             header="ue_id,time_s,x_m,y_m", comments="",
         )  # fmt: skip
+
+
+def observed(position_m: Floats, step_s: float = 1.0) -> Floats:
+    """Adds speeds and headings to positions (T, U, 2) at equal steps, (T, U, 4); they are those of the step before."""
+    way = np.diff(position_m, axis=0, prepend=position_m[:1])
+    way_m = np.hypot(way[..., 0], way[..., 1])
+    heading = np.degrees(np.arctan2(way[..., 0], way[..., 1])) % 360
+    last = np.maximum.accumulate(np.where(way_m > 0, np.arange(len(way))[:, None], 0), axis=0)
+    heading = np.take_along_axis(heading, last, axis=0)  # who stands looks where he went
+    return np.concatenate([position_m, (way_m / step_s)[..., None], heading[..., None]], axis=-1)
 
 
 class _Sidecar(Contract):

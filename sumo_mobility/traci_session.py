@@ -8,15 +8,34 @@ no socket, but a process holds one simulation, and its wheel clashes with pyarro
 
 from __future__ import annotations
 
+import importlib
+import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from traci.connection import Connection
-from traci.exceptions import FatalTraCIError, TraCIException
-
 from sumo_mobility.sumo import SumoProcess
+
+
+@contextmanager
+def _plain_traci() -> Iterator[None]:
+    """Hides from `import traci` what makes it another library: libsumo and libtraci have no Connection."""
+    hidden = {name: os.environ.pop(name) for name in ("LIBSUMO_AS_TRACI", "LIBTRACI_AS_TRACI") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+with _plain_traci():
+    # What a Connection knows is registered there; without it if `import traci` was another library before.
+    importlib.import_module("traci.main")
+    from traci import constants
+    from traci.connection import Connection
+    from traci.exceptions import FatalTraCIError, TraCIException
+
+__all__ = ["Connection", "TraciSession", "constants"]
 
 _PORTS = 3
 """So many are tried."""

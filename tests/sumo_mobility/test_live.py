@@ -22,7 +22,7 @@ from sumo_mobility.base.errors import ConfigError, DataError, DependencyError, S
 from sumo_mobility.contexts import Event, MobilityConfig, Uniform
 from sumo_mobility.live import LiveTraffic
 from sumo_mobility.pipeline import make_trace, make_trace_like
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import MobilityTrace, TraceWarning
 
 pytestmark = pytest.mark.sumo
 
@@ -100,6 +100,46 @@ def test_what_is_commanded_shows_one_second_later(traffic: LiveTraffic) -> None:
     np.testing.assert_array_equal(driven.position_m[:6], was.position_m[:6])
     assert not np.array_equal(driven.position_m[6, int(car)], was.position_m[6, int(car)])
     assert driven.speed_mps[12:, int(car)].max() == 0
+
+
+def test_a_car_that_is_moved_through_the_air_is_flagged(traffic: LiveTraffic) -> None:
+    traffic.position_at(4.0)
+    car, vehicle = a_car(traffic), traffic.connection.vehicle
+    away_m = {
+        other: float(np.hypot(*np.subtract(*map(vehicle.getPosition, (car, other))))) for other in vehicle.getIDList()
+    }
+    near = min(away_m, key=lambda other: abs(away_m[other] - 500))
+    vehicle.moveToXY(car, "", -1, *vehicle.getPosition(near), keepRoute=2)
+    with pytest.warns(TraceWarning, match=rf"UE {car} was moved by \d\d\d+ m in the second to 6 s"):
+        traffic.position_at(6.0)
+    assert traffic.trace().metadata.jumps >= 1
+    assert offline().metadata.jumps == 0
+    here = vehicle.getPosition(car)
+    far = max(vehicle.getIDList(), key=lambda other: np.hypot(*np.subtract(here, vehicle.getPosition(other))))
+    vehicle.moveToXY(car, "", -1, *(1.5 * np.subtract(vehicle.getPosition(far), here) + here), keepRoute=2)
+    with pytest.raises(SimulatorError, match=rf"UE {car} was moved by .* in the second to 8 s, faster than 1000 m/s"):
+        traffic.position_at(9.0)
+    assert traffic.trace().duration_s == 7
+
+
+@pytest.mark.parametrize("first", ["", "import traci; assert traci.isLibsumo()"])
+def test_libsumo_in_the_place_of_traci_is_not_in_the_way(tmp_path: Path, first: str) -> None:
+    """Nor that a user has imported it before."""
+    (tmp_path / "libsumo.py").write_text("isLibsumo = lambda: True\n")
+    script = f"""
+{first}
+from sumo_mobility.contexts import Event, MobilityConfig
+from sumo_mobility.live import LiveTraffic
+config = MobilityConfig.parse({CONFIG.model_dump()!r}, "test")
+with LiveTraffic(config, Event.parse({EVENT.model_dump()!r}, "test"), {SEED}, {DRIVERS}) as traffic:
+    print(*traffic.position_at(2.0).sum(axis=0))
+"""
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = os.environ | {"LIBSUMO_AS_TRACI": "quiet", "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
+    np.testing.assert_allclose([float(word) for word in done.stdout.split()], offline().position_m[2].sum(axis=0))
 
 
 def test_cars_that_shun_their_next_street_take_others(traffic: LiveTraffic) -> None:
