@@ -17,29 +17,36 @@ from sumo_mobility.base.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from ns3_scenarios.scenario import Preset
+    from sumo_mobility.maps import MapSource
+    from sumo_mobility.open_ground import OpenGround
+
+_DEFAULT = "helsinki-event-v0"
 
 
 @dataclass(kw_only=True)
 class Mobility(StageCommand):
     """Make the traces of a run: real streets, SUMO, persistent UEs; and place the sites.
 
-    Or `plot` traces, `export` one for other programs, or `import` floating car data that SUMO wrote elsewhere.
+    Or `plot` traces, `export` one for other programs, or `import` floating car data that SUMO wrote elsewhere, or
+    ns-2 movements.
     """
 
     action: Positional[Literal["make", "plot", "export", "import"]] = "make"
     """What to do."""
     file: Annotated[Positional[Path | None], "file"] = None
     """plot, export: the trace (.parquet); plot draws all of the run if none is named. import: what `sumo --fcd-output`
-    wrote (.xml, .xml.gz, .csv or .parquet)."""
-    preset: str = "helsinki-event-v0"
-    """Id of a preset ('mlb scenario list'), or path of a .yaml file."""
+    wrote (.xml, .csv or .parquet; .gz too), or ns-2 movements (.tcl, .ns_movements)."""
+    preset: str = ""
+    """Id of a preset ('mlb scenario list'), or path of a .yaml file; helsinki-event-v0 if none is given. plot: whose
+    sites are drawn on a trace outside of a run, if any are wanted; a run has its own."""
     train_traces: int = 3
     """Traces to collect data on; they take the preset's train contexts in turn."""
     test_traces: int = 3
     """Traces to judge policies on; they take the preset's test contexts in turn."""
     map: str = ""
     """Another map than the preset's: a shipped one's name, an .osm, .osm.gz, .osm.pbf or .net.xml file, or
-    open:WIDTHxHEIGHT, open ground in m without streets."""
+    open:WIDTHxHEIGHT, open ground in m without streets. import, plot: the map that the trace is on, or the very net
+    that SUMO drove on; open ground if none is given."""
     bbox: str = ""
     """Another map, downloaded once: west,south,east,north in degrees."""
     place: str = ""
@@ -67,11 +74,17 @@ class Mobility(StageCommand):
     """import: SUMO time at which the trace begins, if not at the first row."""
     end_s: float | None = None
     """import: SUMO time at which it ends, if not at the last row."""
+    pack: bool = False
+    """import: take in cars that come and go. A UE is then a slot, which passes to the next car when one leaves; in
+    between it stands where the car left, and the trace says so."""
+    coordinates: Literal["auto", "metres", "degrees"] = "auto"
+    """import: what x and y are; degrees, of `--fcd-output.geo`, are projected."""
 
     def options(self) -> dict[str, Any]:
         """As of every stage; those of what works on single traces belong to none."""
-        others = ("action", "file", "like", "do", "out", "begin_s", "end_s")
-        return {key: value for key, value in super().options().items() if key not in others}
+        others = ("action", "file", "like", "do", "out", "begin_s", "end_s", "pack", "coordinates")
+        kept = {key: value for key, value in super().options().items() if key not in others}
+        return kept | {"preset": self.preset or _DEFAULT}
 
     def execute(self) -> Result:
         """Makes the traces that are not there yet, or one again; or works with those that are there."""
@@ -89,18 +102,24 @@ class Mobility(StageCommand):
         from py_agent.cli import traces
         from py_agent.rundir import RunDirectory
 
+        named = self._named_map() if self.action != "export" else None
+        map_name = "" if named is None else named.found_by
         if self.action == "plot":
             run = RunDirectory(self.run)
             files = [self.file] if self.file else run.trace_paths("train", "test")
-            return traces.draw(files, self.preset, self.out)
+            return traces.draw(files, self.preset, map_name, self.out)
         if self.file is None:
             raise ConfigError(f"mlb mobility {self.action}: which file?", f"mlb mobility {self.action} FILE --out FILE")
         if self.action == "export":
             return traces.write_for_others(self.file, self.out)
-        return traces.read_of_others(self.file, self.out, self.begin_s, self.end_s)
+        window_s = self.begin_s, self.end_s
+        return traces.read_of_others(self.file, self.out, *window_s, map_name, self.pack, self.coordinates)
 
     def _again(self, like: Path) -> Result:
+        import numpy as np
+
         from sumo_mobility.pipeline import changed_context, make_trace_like
+        from sumo_mobility.trace import MobilityTrace
 
         if self.out is None or self.out.suffix != ".parquet":
             raise ConfigError("--like needs --out", "say where the trace is to be written: --out FILE.parquet")
@@ -109,10 +128,14 @@ class Mobility(StageCommand):
         changes, drivers = _changes(self.do)
         trace = make_trace_like(like, changed_context(like, changes) if changes else None, drivers)
         trace.write(self.out)
-        data = {"trace": str(self.out), "provenance": trace.metadata.provenance}
+        same = np.array_equal(trace.position_m, MobilityTrace.read(like).position_m)
+        data = {"trace": str(self.out), "provenance": trace.metadata.provenance, "same_as_before": same}
         table = Table("trace", str(self.out))
         for name, value in trace.metadata.provenance.items():
             table.add_row(name, str(value))
+        if self.do and same:
+            had = "had no effect on where the UEs are: the trace is the same"
+            table.add_row("note", f"{' '.join(f'--do {change}' for change in self.do)} {had}")
         return Result(data, table)
 
     def _traces(self) -> Result:
@@ -160,20 +183,26 @@ class Mobility(StageCommand):
     def _chosen(self) -> Preset:
         """Returns the preset, on the map that the options name if they do."""
         from ns3_scenarios.scenario import Preset
+
+        preset, named = Preset.load(self.preset or _DEFAULT), self._named_map()
+        return preset if named is None else preset.on_map(named)
+
+    def _named_map(self) -> MapSource | OpenGround | None:
+        """Returns the map that the options name, if they do."""
+        from ns3_scenarios.scenario import Preset
         from sumo_mobility.maps import BOX, PLACE, find_map
         from sumo_mobility.open_ground import OpenGround, is_open
 
-        preset = Preset.load(self.preset)
         given = [self.map, self.bbox and BOX + self.bbox, self.place and PLACE + self.place]
         names = [name for name in given if name]
         if len(names) > 1:
             raise ConfigError(f"--map, --bbox and --place name {len(names)} maps", "give one of them")
-        if not names and self.driving_side == "auto":
-            return preset
-        (name,) = names or [preset.mobility.map]
+        if not names and (self.driving_side == "auto" or self.action != "make"):
+            return None
+        (name,) = names or [Preset.load(self.preset or _DEFAULT).mobility.map]
         if self.driving_side != "auto":
             name = f"{name}#{self.driving_side}"
-        return preset.on_map(OpenGround.find(name) if is_open(name) else find_map(name, self.overpass_url))
+        return OpenGround.find(name) if is_open(name) else find_map(name, self.overpass_url)
 
 
 def _changes(assignments: tuple[str, ...]) -> tuple[dict[str, Any], int | None]:

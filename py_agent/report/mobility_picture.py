@@ -95,13 +95,16 @@ def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites
         figure.savefig(temporary, format="png")
 
 
-def write_animation(path: Path, trace: MobilityTrace, street_map: StreetMap, frames: int = 120) -> None:
+def write_animation(
+    path: Path, trace: MobilityTrace, street_map: StreetMap, sites_m: list[tuple[float, float]], frames: int = 120
+) -> None:
     """Draws the UEs on their streets as a GIF, coloured by speed.
 
     Args:
         path: Where the GIF goes.
         trace: The trace.
         street_map: Its map.
+        sites_m: Sites in trace coordinates, if any.
         frames: How many at most; of longer traces it takes that many, evenly.
 
     Raises:

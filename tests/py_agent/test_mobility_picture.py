@@ -44,7 +44,7 @@ def test_the_picture_shows_streets_and_sites(tmp_path: Path) -> None:
 
 
 def test_the_animation_moves_who_moves_and_says_whose_the_map_is(tmp_path: Path) -> None:
-    write_animation(tmp_path / "trace.gif", driving(), STREETS, frames=10)
+    write_animation(tmp_path / "trace.gif", driving(), STREETS, SITES_M, frames=10)
     with Image.open(tmp_path / "trace.gif") as image:
         assert image.n_frames == 10
         assert image.info["comment"].decode() == "Map data © all, ODbL-1.0"
