@@ -56,14 +56,22 @@ class StageCommand(Command):
         plain = {key: _plain(value) for key, value in asdict(self).items()}
         for key in ("json", "run", "resume", "workers", "traces", "overpass_url"):
             plain.pop(key, None)
-        return plain
+        return plain | {key: _resolved(plain[key]) for key in _NAMES_OR_FILES if key in plain}
+
+
+_NAMES_OR_FILES = ("preset", "map")
+"""Options that take the name of something that is shipped, or a file."""
 
 
 def _plain(value: Any) -> Any:
-    """As a record holds it; a path that is valid wherever the command is run again."""
+    """As a record holds it; a path is valid wherever the command is run again."""
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def _resolved(name: str) -> str:
+    return str(Path(name).resolve()) if Path(name).is_file() else name
 
 
 def show(result: Result, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.sac import SacPolicy
 from py_agent.cli.commands import parse
 from py_agent.cli.judged import judged
+from py_agent.cli.mobility import Mobility
 from py_agent.cli.report import command_line
 from py_agent.cli.stages import Evaluate, Train
 from py_agent.rundir import RunDirectory, StageRecord, last_checkpoint
@@ -168,6 +169,15 @@ def test_judged_at_home_again_and_in_the_scenario_of_another_run(run: RunDirecto
     again = parse([*words, "--backend", "engine"])
     assert isinstance(again, Evaluate)
     assert again.execute().data == rows
+
+
+def test_a_record_holds_paths_that_are_valid_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    for given, kept in (("mine.yaml", str(tmp_path / "mine.yaml")), ("helsinki-event-v0", "helsinki-event-v0")):
+        command = parse(["mobility", "--preset", given])
+        assert isinstance(command, Mobility)
+        assert command.options()["preset"] == kept
 
 
 @pytest.mark.parametrize(
