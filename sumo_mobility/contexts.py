@@ -251,7 +251,10 @@ def _check_map(name: str, info: ValidationInfo) -> str:
 class MobilityConfig(Contract):
     """One map, how many UEs are on it, and what they are up to."""
 
-    map: Annotated[str, AfterValidator(_check_map)] = "helsinki-centre"
+    map: Annotated[str, AfterValidator(_check_map)] = Field(
+        "helsinki-centre",
+        description="a shipped map, an .osm or .net.xml file, bbox:W,S,E,N, place:NAME or open:WIDTHxHEIGHT",
+    )
     """A shipped map's name; the path of an .osm, .osm.gz, .osm.pbf or .net.xml file, relative to the preset's; bbox:
     and W,S,E,N in degrees, or place: and a name, downloaded once; or open:WIDTHxHEIGHT in m, without streets."""
     ues: int = Field(60, ge=1, le=1000)
@@ -288,7 +291,9 @@ class MobilityConfig(Contract):
                     f"mobility.{split}.{index}: {len(context.behaviors)} behaviors for {len(places_m)} sites; "
                     "list as many (sites.by = listed) or state the context's places_m"
                 )
-            return context.model_copy(update={"places_m": places_m})
+            filled_in = context.model_copy(update={"places_m": places_m})
+            filled_in.model_fields_set.discard("places_m")  # it follows from the sites
+            return filled_in
 
         contexts = {
             split: tuple(placed(split, index, context) for index, context in enumerate(getattr(self, split)))

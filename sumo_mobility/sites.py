@@ -34,6 +34,11 @@ class _Sites(Contract):
     """Where the first sector looks, clockwise from north; 0 makes all sectors of a hexagonal grid look between their
     neighbour sites."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that hold the sites, or what they follow from."""
+        return ()
+
     def azimuths_deg(self) -> list[float]:
         """Returns the azimuths of a site's cells, at equal angles."""
         return [(self.first_azimuth_deg + 360 * sector / self.sectors) % 360 for sector in range(self.sectors)]
@@ -100,6 +105,11 @@ class KMeansSites(_Sites):
     """Files (.parquet) of traces, whose UEs are meant. None: UEs that move evenly over the streets."""
     seed: int = Field(0, ge=0, lt=2**63)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The traces."""
+        return self.traces
+
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites from south to north.
 
@@ -129,6 +139,11 @@ class FileSites(_Sites):
 
     by: Literal["file"]
     path: FileName
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The list of sites."""
+        return (self.path,)
 
     def place(self, street_map: StreetMap) -> list[Site]:
         """Returns the sites on the map in the order of the file; what was left out is said on stderr.

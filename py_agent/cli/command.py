@@ -16,7 +16,7 @@ class Result:
 
     Attributes:
         data: The same facts for machines; printed by --json.
-        view: What people see.
+        view: What people see; a str is printed as it is, for it may become a file.
         ok: False makes the exit code 1.
     """
 
@@ -79,5 +79,7 @@ def show(result: Result, as_json: bool) -> None:
     console = Console()
     if as_json:
         console.print_json(data=result.data)
+    elif isinstance(result.view, str):
+        print(result.view, end="" if result.view.endswith("\n") else "\n")
     else:
         console.print(result.view)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from rich.console import Group
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from py_agent.cli.command import Command, Result
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.documents import yaml_text
+from sumo_mobility.base.errors import ConfigError, DataError, StorageError
+from sumo_mobility.base.files import write_text
 
 if TYPE_CHECKING:
     from ns3_scenarios.scenario import Preset
@@ -23,31 +25,68 @@ if TYPE_CHECKING:
 class ScenarioCommand(Command):
     """List the presets; show one (an id or a .yaml file) with its defaults filled in, validate it, or draw its sites.
 
-    The drawing has streets, buildings, masts, neighbours and the strongest cell everywhere.
+    `new` writes a first preset of your own, a .yaml file with comments. `validate` reads all that the preset names and
+    places its sites. The drawing has streets, buildings, masts, neighbours and the strongest cell everywhere. `schema`
+    prints the JSON Schema that editors complete and check a preset by.
     """
 
-    action: Positional[Literal["list", "show", "validate", "sites"]] = "list"
+    action: Positional[Literal["list", "show", "new", "validate", "sites", "schema"]] = "list"
     """What to do."""
     name: Annotated[Positional[str], "id or file"] = ""
-    """Id of a preset, or path of a .yaml file."""
+    """Id of a preset, or path of a .yaml file; new: the file to be written."""
+    example: Annotated[str, arg(name="from")] = "helsinki-event-v0"
+    """new: the preset to begin with, an id or a .yaml file."""
     out: Path | None = None
     """Where the drawing goes; ID-sites.png if not given."""
 
     def execute(self) -> Result:
-        """Does one of the four."""
+        """Does one of the six."""
         from ns3_scenarios.scenario import Preset
 
         if self.action == "list":
             return self._list()
+        if self.action == "schema":
+            schema = Preset.model_json_schema()
+            return Result(schema, json.dumps(schema, indent=2))
         if not self.name:
             raise ConfigError(f"mlb scenario {self.action}: which one?", "'mlb scenario list' shows all presets")
+        if self.action == "new":
+            return self._write(Preset.load(self.example))
         preset = Preset.load(self.name)
-        data = preset.model_dump(mode="json")
         if self.action == "show":
-            return Result(data, Syntax(preset.model_dump_json(indent=2), "json", background_color="default"))
+            data = preset.model_dump(mode="json")
+            return Result(data, yaml_text(data))
         if self.action == "sites":
             return self._draw(preset)
-        return Result({"id": preset.id, "valid": True}, Text(f"{self.name}: valid"))
+        return self._validate(preset)
+
+    def _write(self, example: Preset) -> Result:
+        from ns3_scenarios.own_preset import own_preset, preset_id
+
+        path = Path(self.name)
+        if path.suffix not in (".yaml", ".yml"):
+            raise ConfigError(f"mlb scenario new: {path} is no .yaml file", f"name it {path.stem}.yaml")
+        if path.exists():
+            raise StorageError(f"{path}: exists", "choose another name")
+        new_id = preset_id(path.stem)
+        write_text(path, own_preset(example, new_id, self.name))
+        return Result({"id": new_id, "file": str(path)}, Text(f"{path}: a preset like {example.id}; edit it"))
+
+    def _validate(self, preset: Preset) -> Result:
+        """Checks that all is there that the preset names, and that the sites fit the map, unless that is to come."""
+        from ns3_scenarios.scenario import Scenario
+        from sumo_mobility.maps import BOX, PLACE
+        from sumo_mobility.pipeline import load_map
+
+        for file in preset.sites.files:
+            if not Path(file).is_file():
+                cure = "names of files are relative to the folder of the preset"
+                raise DataError(f"{self.name}: sites.{preset.sites.by}: {file}: no such file", cure)
+        placed = not preset.mobility.map.startswith((BOX, PLACE))
+        if placed:
+            Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
+        more = "" if placed else "; its map is downloaded when it is first used, and sites are placed then"
+        return Result({"id": preset.id, "valid": True, "placed": placed}, Text(f"{self.name}: valid{more}"))
 
     def _draw(self, preset: Preset) -> Result:
         from ns3_scenarios.scenario import Scenario

@@ -47,7 +47,7 @@ class Contract(BaseModel):
     @classmethod
     def read_yaml(cls, path: Path) -> Self:
         """Reads one YAML file, in which the names of files are relative to its folder."""
-        return cls.parse(read_yaml(path), str(path), path.absolute().parent)
+        return cls.parse(read_yaml(path), str(path), path.parent.resolve())
 
     @classmethod
     def read_json(cls, path: Path) -> Self:
@@ -132,7 +132,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
     owner: type[BaseModel] = model
     here: Any = model
     for part in location:
-        members = _members(here)
+        members = members_of(here)
         if len(members) > 1:
             here = next((member for member in members if part in _tags(member)), None)
             continue
@@ -151,12 +151,12 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
     return owner, path
 
 
-def _members(annotation: Any) -> list[Any]:
+def members_of(annotation: Any) -> list[Any]:
     """What a type may be besides None: the members of a union, or it alone."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):
-        return [only for member in get_args(annotation) if member is not NoneType for only in _members(member)]
+        return [only for member in get_args(annotation) if member is not NoneType for only in members_of(member)]
     return [annotation]
 
 

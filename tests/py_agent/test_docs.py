@@ -1,14 +1,36 @@
-"""The code in the README runs."""
+"""The code in the README and on the pages of docs/ runs."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from mktestdocs import check_md_file
+from mktestdocs import check_md_file, grab_code_blocks
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.sumo
 @pytest.mark.ns3
 def test_readme_snippets_run() -> None:
-    check_md_file(Path(__file__).parents[2] / "README.md", lang="python", memory=True)
+    check_md_file(ROOT / "README.md", lang="python", memory=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own-preset.md"])
+def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = ROOT / "docs" / name
+    shims = tmp_path / "bin"
+    shims.mkdir()
+    (shims / "mlb").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m py_agent.cli "$@"\n')
+    (shims / "mlb").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shims}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    commands = "\n".join(grab_code_blocks(page.read_text(encoding="utf-8"), lang="bash"))
+    done = subprocess.run(["bash", "-euc", commands], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_md_file(page, lang="python", memory=True)
