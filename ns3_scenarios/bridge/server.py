@@ -1,7 +1,8 @@
-"""The agent's end of the ns3-gym wire: a ZeroMQ REP socket that waits for no one for ever."""
+"""The agent's end of the ns3-gym wire: a ZeroMQ socket that serves one simulator and waits for no one for ever."""
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import time
@@ -18,11 +19,16 @@ from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.wire import Space, Value, pack, parse, unpack, unpack_space
 from sumo_mobility.base.errors import ConfigError, SimulatorError
+from sumo_mobility.base.progress import note
 
+_MAX_MESSAGE_BYTES = 256 << 20
+"""The longest message that is taken; a simulator that sends a longer one is disconnected."""
 _SLICE_MS = 100
 """How often a wait looks whether the simulator still lives."""
 _EXIT_S = 5.0
 """Time a simulator has to end after it was asked to."""
+_STOP = pb.EnvActMsg(stopSimReq=True).SerializeToString()
+"""The same bytes as a SimInitAck that asks to stop."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class State:
 class AgentServer:
     """Serves a simulation: launch(), accept(), then receive() and act() in turn, stop() or close().
 
-    After stop(), another simulation can be accepted, if both are started by others.
+    After stop(), another simulation can be accepted, if both are started by others. One that connects while another
+    is served does not disturb it: it waits for accept(), or is told to stop if this server launches its own.
 
     Args:
         endpoint: Where to bind, "ipc://PATH" or "tcp://127.0.0.1:PORT" ("*" takes a free port): nothing outside
@@ -69,9 +76,15 @@ class AgentServer:
         self.timeout_s = timeout_s
         self._process: ChildProcess | None = None
         self._foreign: int | None = None
+        self._peer: list[bytes] | None = None
+        """Where replies go: the simulator that is served, by the name that ZeroMQ gave it."""
+        self._waiting: dict[bytes, list[bytes]] = {}
+        """What others have said meanwhile."""
         self._owes_reply = False
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.REP)
+        # A ROUTER, which talks to REQ sockets as a REP does, but tells them apart.
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -92,6 +105,7 @@ class AgentServer:
             SimulatorError: it died, stayed away or sent something else.
         """
         self._watch(None)
+        self._peer = None
         message = pb.SimInitMsg()
         self._receive(message, self.timeout_s)
         self.observation_space = unpack_space(message.obsSpace)
@@ -147,8 +161,10 @@ class AgentServer:
         """Answers the last state with an action, and lets the simulation go on.
 
         Raises:
-            ConfigError: the action does not fit the action space; nothing was sent.
+            ConfigError: the action does not fit the action space, or no state waits for one; nothing was sent.
         """
+        if not self._owes_reply:
+            raise ConfigError("act: the simulator does not wait for an action", "call receive() first")
         self._send(pb.EnvActMsg(actData=pack(self.action_space, action)))
 
     def stop(self) -> None:
@@ -178,6 +194,8 @@ class AgentServer:
         self.close()
 
     def _state(self, message: pb.EnvStateMsg) -> State:
+        if not math.isfinite(message.reward):
+            raise self._error(f"the simulator sent a reward of {message.reward}", "")
         return State(
             observation=unpack(self.observation_space, message.obsData),
             reward=message.reward,
@@ -188,14 +206,42 @@ class AgentServer:
 
     def _receive(self, message: Message, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while not self._socket.poll(_SLICE_MS):
+        while (frames := self._next()) is None:
             self._check()
             if time.monotonic() > deadline:
                 what = f"the simulator sent no {message.DESCRIPTOR.name} within {timeout_s:g} s"
                 raise self._error(what, self._late_cure(message))
-        data = self._socket.recv()
-        parse(message, data)
         self._owes_reply = True
+        if len(frames) != 1:
+            raise self._error(f"the simulator sent a message of {len(frames)} parts, not of one", "")
+        parse(message, frames[0])
+
+    def _next(self) -> list[bytes] | None:
+        """Returns the next message of the simulator that is served, or None if none has come within _SLICE_MS.
+
+        If none is served yet, the first that has sent something is served from now on.
+        """
+        if self._peer is None and self._waiting:
+            peer = next(iter(self._waiting))
+            self._peer = [peer, b""]
+            return self._waiting.pop(peer)
+        if not self._socket.poll(_SLICE_MS):
+            return None
+        peer, *frames = self._socket.recv_multipart()
+        if frames[:1] != [b""]:
+            note(f"{self.endpoint}: a message of no ns3-gym simulator (of no REQ socket) is ignored")
+            return None
+        if self._peer is None:
+            self._peer = [peer, b""]
+        if peer == self._peer[0]:
+            return frames[1:]
+        if self._process is None:
+            note(f"{self.endpoint}: another simulator has connected; it waits for the end of this episode")
+            self._waiting[peer] = frames[1:]
+        else:
+            note(f"{self.endpoint}: another simulator has connected, and was told to stop")
+            self._socket.send_multipart([peer, b"", _STOP])
+        return None
 
     def _late_cure(self, message: Message) -> str:
         if self._process is None and isinstance(message, pb.SimInitMsg):
@@ -220,7 +266,7 @@ class AgentServer:
             raise SimulatorError("the simulator ended", "look what it says where it was started")
 
     def _send(self, message: Message) -> None:
-        self._socket.send(message.SerializeToString())
+        self._socket.send_multipart([*(self._peer or ()), message.SerializeToString()])
         self._owes_reply = False
 
     def _error(self, what: str, cure: str) -> SimulatorError:

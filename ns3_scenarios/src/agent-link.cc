@@ -23,6 +23,8 @@ namespace
 {
 
 const std::string ENDPOINT_CURE = "give ipc:///path or tcp://127.0.0.1:PORT";
+/// The longest message that is taken; an agent that sends a longer one is disconnected.
+constexpr int64_t MAX_MESSAGE_BYTES = 256 << 20;
 
 /**
  * @param option its name
@@ -75,6 +77,7 @@ AgentLink::AgentLink(const std::string& endpoint, double timeoutS, double connec
 {
     const int lingerMs = 0;
     zmq_setsockopt(m_socket.get(), ZMQ_LINGER, &lingerMs, sizeof lingerMs);
+    zmq_setsockopt(m_socket.get(), ZMQ_MAXMSGSIZE, &MAX_MESSAGE_BYTES, sizeof MAX_MESSAGE_BYTES);
     zmq_socket_monitor(m_socket.get(),
                        "inproc://monitor",
                        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
@@ -165,6 +168,11 @@ AgentLink::Receive(std::string& answer)
     if (zmq_msg_recv(&message, m_socket.get(), ZMQ_DONTWAIT) < 0)
     {
         return false;
+    }
+    if (zmq_msg_more(&message) != 0)
+    {
+        throw AgentError("agent: the answer has several parts; cure: use a client of the ns3-gym "
+                         "protocol");
     }
     answer.assign(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
     return true;

@@ -66,6 +66,7 @@ class AgentLink
      * @brief Takes an answer if one is there.
      * @param answer set to it
      * @return whether there was one
+     * @throws AgentError it has several parts
      */
     bool Receive(std::string& answer);
 

@@ -223,6 +223,10 @@ GymBridge::Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) con
     {
         throw InputError("branch", "the UEs are live", "replay their trace, and branch from that");
     }
+    if (!(request.branchtimeouts() > 0))
+    {
+        throw InputError("branchTimeoutS", "not more than 0 s", "give seconds, such as 60");
+    }
     std::vector<std::vector<Action>> actions;
     for (const ns3opengym::Branch& branch : request.branch())
     {

@@ -108,7 +108,8 @@ class GymBridge
      * @param request their actions
      * @param step simulates a step
      * @return what became of each
-     * @throws InputError an action has the wrong length or a value out of range, or UEs are live
+     * @throws InputError an action has the wrong length or a value out of range, there is no
+     * time-out, or UEs are live
      */
     ns3opengym::EnvStateMsg Branch(const ns3opengym::EnvActMsg& request, const Stepper& step) const;
 

@@ -129,7 +129,7 @@ def set_attribute(draw: st.DrawFn, file: h5py.File, name: str) -> None:
     )
     del owner.attrs[key]
     value = draw(
-        st.sampled_from([np.bytes_(text.replace(old, new)), "text", 3.5, [b"a", b"b"], h5py.Empty("f4"), None])
+        st.sampled_from([np.bytes_(text.replace(old, new, 1)), "text", 3.5, [b"a", b"b"], h5py.Empty("f4"), None])
     )
     if value is not None:
         owner.attrs[key] = value

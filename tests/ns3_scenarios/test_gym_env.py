@@ -108,6 +108,48 @@ def test_every_kind_of_space(name: str, action: Any, echo: list[Any] | None) -> 
         assert observation.tolist() == echo
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(np.nan, r"value\[1, 0\]: nan is not a number from 0\.0 to 100\.0"), (100.5, r"\[1, 0\]: 100\.5"), (-1, "-1")],
+)
+def test_actions_beyond_the_box_are_refused_and_the_episode_goes_on(value: float, message: str) -> None:
+    with environment() as env:
+        env.reset(seed=3)
+        with pytest.raises(ConfigError, match=message):
+            env.step(np.array([[1.0], [value]]))
+        assert env.step(np.array([[2.5], [0.0]]))[0].tolist() == [[4.0], [2.5]]
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("box", r"value\[0, 0\]: 2147483647\.0 is not .* 100\.0"),
+        ("discrete", r"2147483647 does not fit Discrete\(100\)"),
+    ],
+)
+def test_observations_that_do_not_fit_the_space_are_an_error(space: str, message: str) -> None:
+    with environment(f"--space={space}", "--wild") as env:
+        with pytest.raises(SimulatorError, match=message):
+            env.reset()
+        assert not env._is_on
+
+
+def test_a_second_simulation_waits_for_the_next_episode(endpoint: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """It connects while the first is played, which goes on as if it were alone."""
+    with by_hand(endpoint, "--simSeed=3"):
+        env = Ns3GymEnv(None, endpoint, timeout_s=30)
+        try:
+            env.reset()
+            with by_hand(endpoint, "--simSeed=4"):
+                time.sleep(1)
+                steps = [env.step(np.full((2, 1), 7.5)) for _ in range(upstream_simulator.STEPS)]
+                assert [step[0].tolist() for step in steps] == [[[4.0], [7.5]], [[5.0], [7.5]], [[6.0], [7.5]]]
+                assert env.reset()[1] == {"info": "seed 4"}
+        finally:
+            env.close()
+    assert "another simulator has connected; it waits for the end of this episode" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["box", "uint", "discrete", "dict"])
 def test_gymnasiums_checker_is_content(name: str) -> None:
     """(10, 11) Gymnasium's interface, and what stable-baselines3 asks of it."""

@@ -174,6 +174,35 @@ def test_an_agent_may_come_after_the_program(tmp_path: Path) -> None:
         assert process.wait(5) == 0
 
 
+def test_a_second_program_on_the_port_waits_for_its_turn(tmp_path: Path) -> None:
+    """The first one's episode is, bit for bit, the one that it plays alone."""
+    folders = [tmp_path / name for name in ("first", "second", "alone")]
+    for folder in folders:
+        folder.mkdir()
+
+    def play(server: AgentServer) -> list[dict[str, list[float]]]:
+        states = [server.receive()]
+        while not states[-1].over:
+            server.act(np.array([1.0, -1.0]))
+            states.append(server.receive())
+        server.stop()
+        return [{name: values.tolist() for name, values in state.observation.items()} for state in states]
+
+    with AgentServer("tcp://127.0.0.1:*", 60) as server:
+        with started_by_hand(folders[0], server.endpoint, SHORT, timeout_s=60) as first:
+            server.accept()
+            with started_by_hand(folders[1], server.endpoint, SHORT, timeout_s=60, seed=2) as second:
+                time.sleep(2)  # it is there, and has spoken
+                disturbed = play(server)
+                assert first.wait(5) == 0
+                server.accept()
+                assert play(server) != disturbed
+                assert second.wait(5) == 0
+        with started_by_hand(folders[2], server.endpoint, SHORT, timeout_s=60):
+            server.accept()
+            assert play(server) == disturbed
+
+
 def test_an_agent_learns_that_a_program_it_did_not_start_was_killed(tmp_path: Path) -> None:
     with (
         AgentServer(f"ipc://{tmp_path}/wire", 60) as server,

@@ -17,6 +17,7 @@ import wire_peer
 import zmq
 from programs import gone
 
+from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge import server as server_module
 from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer
@@ -147,6 +148,61 @@ def test_a_simulator_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: p
     server.close()
     assert gone(process.pid)
     server.close()
+
+
+def test_a_second_peer_does_not_disturb_the_first(server: AgentServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is told to stop, by whatever it begins; what the first one says is what it says alone."""
+    process = launched(server, "count")
+    server.accept()
+    first = [server.receive()]
+    with zmq.Context() as context:
+        strangers = [stranger(context, server.endpoint) for _ in range(2)]
+        strangers[0].send(pb.SimInitMsg(simProcessId=1).SerializeToString())
+        strangers[1].send_multipart([b"not", b"a message"])
+        dealer = stranger(context, server.endpoint, zmq.DEALER)
+        dealer.send(b"no envelope")
+        for step in range(wire_peer.STEPS):
+            time.sleep(0.05)
+            server.act(np.array([0.5, -step]))
+            first.append(server.receive())
+        for socket in strangers:
+            assert pb.SimInitAck.FromString(socket.recv()) == pb.SimInitAck(stopSimReq=True)
+        for socket in (*strangers, dealer):
+            socket.close()
+    server.stop()
+    assert process.wait(5) == 0
+    assert [state.observation["step"][0] for state in first] == [0, 1, 2, 3]
+    assert [state.observation["echo"].tolist() for state in first] == [[0, 0], [0.5, 0], [0.5, -1], [0.5, -2]]
+    said = capfd.readouterr().err
+    assert said.count("another simulator has connected, and was told to stop") == 2
+    assert said.count("is ignored") == 1
+
+
+def stranger(context: zmq.Context, endpoint: str, kind: int = zmq.REQ) -> zmq.Socket:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.RCVTIMEO, 20_000)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.connect(endpoint)
+    return socket
+
+
+@pytest.mark.parametrize("parts", [[b"", b""], [b"\0" * 10] * 3])
+def test_a_message_of_several_parts_is_an_error(server: AgentServer, parts: list[bytes]) -> None:
+    with zmq.Context() as context, stranger(context, server.endpoint) as peer:
+        peer.send_multipart(parts)
+        with pytest.raises(SimulatorError, match=f"a message of {len(parts)} parts"):
+            server.accept()
+
+
+def test_an_action_that_nobody_waits_for_is_refused(server: AgentServer) -> None:
+    launched(server, "count")
+    server.accept()
+    with pytest.raises(ConfigError, match=r"does not wait for an action\n.*call receive"):
+        server.act(np.zeros(2))
+    server.receive()
+    server.act(np.zeros(2))
+    with pytest.raises(ConfigError, match="does not wait"):
+        server.act(np.zeros(2))
 
 
 def test_a_simulator_that_we_did_not_start_hears_the_request_to_stop(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import programs
 import pytest
 import zmq
+from google.protobuf.message import Message
 from recorded_messages import RECORDED
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
@@ -136,6 +137,48 @@ def test_foreign_bytes_end_the_program(tmp_path: Path, reply: bytes, what: str, 
         if code == 2:
             socket.recv()
             socket.send(b"")  # an EnvActMsg without any action
+        assert process.wait(10) == code
+        assert process.stderr is not None
+        assert what in process.stderr.read()
+
+
+def act_msg(**fields: object) -> list[bytes]:
+    return [pb.EnvActMsg(**fields).SerializeToString()]
+
+
+def contained(kind: int, message: Message) -> pb.DataContainer:
+    container = pb.DataContainer(type=kind)
+    container.data.Pack(message)
+    return container
+
+
+@pytest.mark.parametrize(
+    ("parts", "what", "code"),
+    [
+        ([b"", b""], "error: agent: the answer has several parts; cure: ", 1),
+        (
+            act_msg(actData=contained(pb.Box, pb.BoxDataContainer(doubleData=[0.0, np.nan]))),
+            "error: action.1: CIO of pair 1: nan dB is not within -6 to 6 dB; cure: ",
+            2,
+        ),
+        (
+            act_msg(actData=contained(pb.Box, pb.BoxDataContainer(dtype=pb.INT, intData=[1, 1]))),
+            "error: action: 0 values instead of 2; cure: ",
+            2,
+        ),
+        (
+            act_msg(actData=contained(pb.Discrete, pb.DiscreteDataContainer(data=1))),
+            "error: action: not a Box; cure: ",
+            2,
+        ),
+        (act_msg(branch=[pb.Branch()], branchTimeoutS=np.nan), "error: branchTimeoutS: not more than 0 s; cure: ", 2),
+    ],
+)
+def test_answers_that_do_not_fit_end_the_program(tmp_path: Path, parts: list[bytes], what: str, code: int) -> None:
+    with played_by(tmp_path) as (socket, process):
+        socket.recv()
+        answer_with(socket, "SimInitAck")
+        socket.send_multipart(parts)
         assert process.wait(10) == code
         assert process.stderr is not None
         assert what in process.stderr.read()

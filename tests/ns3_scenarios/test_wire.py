@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.message import Message
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,6 +181,96 @@ class TestDamage:
         with pytest.raises(SimulatorError, match="1 elements"):
             unpack(spaces.Tuple([DISCRETE, DISCRETE]), pack(spaces.Tuple([DISCRETE]), (1,)))
 
+    @pytest.mark.parametrize(
+        ("box", "message"),
+        [
+            (pb.BoxDataContainer(dtype=pb.DOUBLE, doubleData=[1.0, np.nan]), r"value\[1\]: nan is not a number"),
+            (
+                pb.BoxDataContainer(dtype=pb.DOUBLE, doubleData=[6.1, 0.0]),
+                r"value\[0\]: 6.1 is not .* -6.0 to 6.0",
+            ),
+            (pb.BoxDataContainer(dtype=pb.DOUBLE, doubleData=[0.0, -np.inf]), r"value\[1\]: -inf is not"),
+            (pb.BoxDataContainer(dtype=pb.DOUBLE, shape=[1, 2], doubleData=[0.0, 0.0]), r"shape \(1, 2\), but \(2,\)"),
+            (pb.BoxDataContainer(dtype=pb.DOUBLE, shape=[2**32 - 1] * 40, doubleData=[0.0]), "1 numbers for shape"),
+        ],
+    )
+    def test_numbers_that_do_not_fit(self, box: pb.BoxDataContainer, message: str) -> None:
+        with pytest.raises(SimulatorError, match=message):
+            unpack(BOX, boxed(box))
+
+    @pytest.mark.parametrize(
+        ("box", "message"),
+        [
+            (pb.BoxDataContainer(dtype=pb.FLOAT, floatData=[1.5]), "float32 where int32 was declared"),
+            (pb.BoxDataContainer(dtype=pb.UINT, uintData=[2**31]), r"value\[0\]: 2147483648 is not"),
+        ],
+    )
+    def test_numbers_that_no_integer_holds(self, box: pb.BoxDataContainer, message: str) -> None:
+        with pytest.raises(SimulatorError, match=message):
+            unpack(spaces.Box(-(2**31), 2**31 - 1, (1,), np.int32), boxed(box))
+
+    @pytest.mark.parametrize("number", [-1, 3, 2**31 - 1])
+    def test_a_number_that_the_space_has_not(self, number: int) -> None:
+        container = pb.DataContainer(type=pb.Discrete)
+        container.data.Pack(pb.DiscreteDataContainer(data=number))
+        with pytest.raises(SimulatorError, match=rf"{number} does not fit Discrete\(3\)"):
+            unpack(DISCRETE, container)
+
+    @pytest.mark.parametrize("number", [0, -1, -(2**31)])
+    def test_no_values_at_all(self, number: int) -> None:
+        with pytest.raises(SimulatorError, match=f"Discrete space of {number} values"):
+            unpack_space(described(pb.Discrete, pb.DiscreteSpace(n=number)))
+
+    @pytest.mark.parametrize("shape", [[4_000_000_000], [2**16, 2**16], [0, 2**32 - 1, 2**32 - 1], [1] * 40])
+    def test_too_large(self, shape: list[int]) -> None:
+        with pytest.raises(SimulatorError, match="at most 16777216 numbers and 32 axes are taken"):
+            unpack_space(described(pb.Box, pb.BoxSpace(low=0, high=1, dtype=pb.DOUBLE, shape=shape)))
+
+    def test_too_large_together(self) -> None:
+        box = described(pb.Box, pb.BoxSpace(low=0, high=1, dtype=pb.UINT, shape=[2**23]))
+        with pytest.raises(SimulatorError, match="at most 16777216 numbers"):
+            unpack_space(described(pb.Tuple, pb.TupleSpace(element=[box] * 3)))
+        many = [described(pb.Discrete, pb.DiscreteSpace(n=1))] * 20_000
+        with pytest.raises(SimulatorError, match="more than 16384 spaces"):
+            unpack_space(described(pb.Tuple, pb.TupleSpace(element=many)))
+
+    @pytest.mark.parametrize("depth", [33, 400])
+    def test_too_deep(self, depth: int) -> None:
+        space = described(pb.Discrete, pb.DiscreteSpace(n=1))
+        for _ in range(depth):
+            space = described(pb.Tuple, pb.TupleSpace(element=[space]))
+        with pytest.raises(SimulatorError, match="nested more than 32 deep"):
+            unpack_space(space)
+
+    def test_two_of_a_name(self) -> None:
+        inner = pack_space(DISCRETE, "cell")
+        with pytest.raises(SimulatorError, match="have one name"):
+            unpack_space(described(pb.Dict, pb.DictSpace(element=[inner, inner])))
+
+    @pytest.mark.parametrize("bounds", [(np.nan, 1), (0, np.nan)])
+    def test_bounds_that_are_no_numbers(self, bounds: tuple[float, float]) -> None:
+        with pytest.raises(SimulatorError, match="nan"):
+            unpack_space(described(pb.Box, pb.BoxSpace(low=bounds[0], high=bounds[1], dtype=pb.DOUBLE, shape=[1])))
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (np.array([0.0, np.nan]), r"wire: value\[1\]: nan is not a number from -6\.0 to 6\.0"),
+            (np.array([-6.01, 0.0]), r"wire: value\[0\]: -6\.01 is not a number from -6\.0 to 6\.0"),
+            (np.array([0.0, np.inf]), r"value\[1\]: inf"),
+            ([[0.0], [1.0, 2.0]], "no array"),
+            ("high", "does not fit"),
+        ],
+    )
+    def test_actions_beyond_the_box_are_named(self, value: Value, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            pack(BOX, value)
+
+    def test_bounds_are_compared_in_single_precision(self) -> None:
+        tenth = unpack_space(pack_space(spaces.Box(-0.3, 0.1, (1,), np.float64)))
+        assert tenth.high[0] > 0.1
+        assert_same(unpack(tenth, pack(tenth, np.array([-0.3]))), np.array([-0.3]))
+
     def test_unknown_space(self) -> None:
         with pytest.raises(SimulatorError, match="unknown type 0"):
             unpack_space(pb.SpaceDescription())
@@ -219,7 +310,8 @@ def boxes(draw: st.DrawFn) -> tuple[spaces.Space, Value]:
     dtype = draw(st.sampled_from([np.int32, np.uint32, np.float32, np.float64]))
     shape = draw(SHAPES)
     low, high = (-1e6, 1e6) if dtype != np.uint32 else (0, 1e6)
-    return spaces.Box(dtype(low), dtype(high), shape, dtype), draw(npst.arrays(dtype, shape))
+    elements = npst.from_dtype(np.dtype(dtype), min_value=low, max_value=high, allow_nan=False)
+    return spaces.Box(dtype(low), dtype(high), shape, dtype), draw(npst.arrays(dtype, shape, elements=elements))
 
 
 @st.composite
@@ -251,6 +343,12 @@ def test_any_space_and_value_come_back(given_pair: tuple[spaces.Space, Value]) -
     assert_same(unpack(back, container), value)
 
 
+def described(kind: int, message: Message) -> pb.SpaceDescription:
+    description = pb.SpaceDescription(type=kind)
+    description.space.Pack(message)
+    return description
+
+
 def boxed(box: pb.BoxDataContainer) -> pb.DataContainer:
     container = pb.DataContainer(type=pb.Box)
     container.data.Pack(box)
@@ -269,11 +367,11 @@ def describes(back: spaces.Space, space: spaces.Space) -> bool:
 
 
 def assert_same(back: Value, value: Value) -> None:
-    """Equal in type, shape, dtype and every bit but that of NaNs."""
+    """Equal in type, shape, dtype and every number."""
     assert type(back) is type(value)
     if isinstance(value, np.ndarray):
         assert back.dtype == value.dtype
-        assert np.array_equal(back, value, equal_nan=value.dtype.kind == "f")
+        assert np.array_equal(back, value)
     elif isinstance(value, dict):
         assert back.keys() == value.keys()
         for key in value:

@@ -2,12 +2,15 @@
 
 It connects to tcp://localhost:PORT, counts steps from a number that its seed gives, sends the reward in single
 precision and reason 0 on every ordinary step, flattens what has a shape, ends at once when it is told to stop, and
-waits for ever. usage: upstream_simulator.py --openGymPort=PORT --simSeed=SEED [--space=NAME] [--end=WAY] [--wrapped]
+waits for ever.
+
+usage: upstream_simulator.py --openGymPort=PORT --simSeed=SEED [--space=NAME] [--end=WAY] [--wrapped] [--wild]
 
   --space  box (double), uint, discrete, tuple or dict
   --end    time: the simulated time is over after 3 steps; game: it says that the game is over; never;
            die: it kills itself in the second step; mute: it does not answer to the first action
   --wrapped  it is run by a shell, as './ns3 run' runs a simulation
+  --wild     its observations are beyond the space that it declares
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("--space", default="box")
     parser.add_argument("--end", default="time")
     parser.add_argument("--wrapped", action="store_true")
+    parser.add_argument("--wild", action="store_true")
     options = parser.parse_args()
     if options.wrapped:
         inner = [argument for argument in sys.argv if argument != "--wrapped"]
@@ -50,10 +54,11 @@ def main() -> None:
         sys.exit(0)
 
     step, echo = 0, 0.0
+    first = 2**31 - 1 if options.wild else options.simSeed % 5
     while True:
         over = step == STEPS and options.end in ("time", "game")
         state = pb.EnvStateMsg(reward=0.1 * step, isGameOver=over, info=f"seed {options.simSeed}")
-        state.obsData.CopyFrom(value(options.space, options.simSeed % 5 + step, echo))
+        state.obsData.CopyFrom(value(options.space, first + step, echo))
         if over and options.end == "game":
             state.reason = pb.EnvStateMsg.GameOver
         if options.end == "die" and step == 2:
