@@ -65,12 +65,28 @@ def write_parquet(path: Path, dataset: Dataset) -> None:
 
 
 def to_d3rlpy(dataset: Dataset) -> ReplayBuffer:
-    """Returns all N transitions as a d3rlpy (2.8) MDPDataset.
+    """Returns all N transitions as a d3rlpy (2.8) MDPDataset, with continuous actions.
+
+    ```python
+    from pathlib import Path
+
+    import d3rlpy
+
+    from cf_augment.dataset import read_dataset
+    from cf_augment.dataset_export import to_d3rlpy
+
+    buffer = to_d3rlpy(read_dataset(Path("runs/mine/logged.h5")))
+    cql = d3rlpy.algos.CQLConfig().create(device="cpu:0")
+    cql.fit(buffer, n_steps=20, n_steps_per_epoch=10)
+    ```
+
+    Whoever passes the flat arrays of the file to MDPDataset must say `action_space=d3rlpy.ActionSpace.CONTINUOUS`:
+    otherwise d3rlpy guesses it from the first episode, and takes one with static offsets, all zeros, for discrete.
 
     d3rlpy takes no next observations, and drops the last transition of every episode that timed out, because
     it cannot know what followed. So each episode is given one row more, with the last observation, an action of
-    zeros and no reward: that row is the one that is dropped, and the N true transitions remain. Whoever passes
-    the flat arrays of the file to MDPDataset directly loses one transition an episode.
+    zeros and no reward: that row is the one that is dropped, and the N true transitions remain. The flat
+    arrays lose one transition an episode.
 
     Raises:
         DependencyError: d3rlpy is not installed.

@@ -71,8 +71,15 @@ def kpis(place: Scenario, moves: MobilityTrace, row: int, rng: np.random.Generat
     )
 
 
-def episode(place: Scenario, seed: int, steps: int = 5, kind: str = "logged", trace_seed: int | None = None) -> Episode:
-    """An episode whose every array is random."""
+def episode(
+    place: Scenario,
+    seed: int,
+    steps: int = 5,
+    kind: str = "logged",
+    trace_seed: int | None = None,
+    reach: float = 1.0,
+) -> Episode:
+    """An episode whose every array is random; actions reach from -`reach` to `reach`."""
     rng = stream(seed, "made-episode")
     origin = seed if trace_seed is None else trace_seed
     moves = trace(origin, place.mobility.ues, steps)
@@ -85,6 +92,6 @@ def episode(place: Scenario, seed: int, steps: int = 5, kind: str = "logged", tr
         place,
         moves,
         [kpis(place, moves, row, rng) for row in range(steps + 1)],
-        rng.uniform(-1, 1, (steps, len(place.neighbor_pairs))),
+        rng.uniform(-reach, reach, (steps, len(place.neighbor_pairs))),
         metadata,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mktestdocs import check_docstring
 
 from cf_augment.dataset import Dataset, read_dataset, write_dataset
 from cf_augment.dataset_export import to_d3rlpy, to_frame, write_parquet
@@ -47,6 +48,21 @@ def test_d3rlpy_loads_the_flat_file_but_for_the_last_transitions(dataset: Datase
         arrays = {name: file[name][()].astype(np.float32) for name in names}
     buffer = MDPDataset(**arrays, action_space=ActionSpace.CONTINUOUS)
     assert buffer.transition_count == len(dataset.rewards) - len(dataset.episodes)
+
+
+def test_the_lines_of_the_docstring_run_though_the_first_episode_is_static(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """d3rlpy takes a first episode of zeros for discrete actions, unless it is told."""
+    place = made.scenario()
+    write_dataset(tmp_path / "runs/mine/logged.h5", place, [made.episode(place, k, reach=k) for k in range(2)])
+    monkeypatch.chdir(tmp_path)
+    check_docstring(to_d3rlpy)
+    dataset = read_dataset(Path("runs/mine/logged.h5"))
+    assert not dataset.episodes[0].actions.any()
+    assert to_d3rlpy(dataset).dataset_info.action_space.name == "CONTINUOUS"
+    assert to_d3rlpy(dataset).dataset_info.action_size == 6
+    assert list(tmp_path.glob("d3rlpy_logs/CQL_*/model_20.d3"))
 
 
 @pytest.mark.parametrize("name", ["BC", "SAC"])

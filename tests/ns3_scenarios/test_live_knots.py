@@ -90,7 +90,7 @@ def test_the_wire_says_what_an_action_is(server: AgentServer) -> None:
     ("knots_from_s", "knots_m", "message"),
     [
         (1.0, KNOTS_M, "action.knots_m: they end at 1 s, but the interval at 1 s"),
-        (2.0, KNOTS_M * np.nan, "action.knots_m of UE 0: not finite"),
+        (2.0, KNOTS_M + np.inf, "action.knots_m of UE 0: not finite"),
         (np.inf, KNOTS_M, "action.knots_m of UE 0: not finite"),
         (2.0, KNOTS_M + np.array([[[0.0, 0.0], [2000.0, 0.0]]]), "action.knots_m of UE 1: the UE jumps by 2000 m"),
     ],

@@ -7,15 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_episodes as made
 import pytest
 from mktestdocs import check_md_file, grab_code_blocks
+
+from cf_augment.dataset import write_dataset
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.sumo
 @pytest.mark.ns3
-def test_readme_snippets_run() -> None:
+def test_readme_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory with a run whose first episode is static."""
+    place = made.scenario()
+    write_dataset(tmp_path / "runs/mine/logged.h5", place, [made.episode(place, k, reach=k) for k in range(2)])
+    monkeypatch.chdir(tmp_path)
     check_md_file(ROOT / "README.md", lang="python", memory=True)
 
 
