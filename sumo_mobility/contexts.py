@@ -255,8 +255,9 @@ class MobilityConfig(Contract):
         "helsinki-centre",
         description="a shipped map, an .osm or .net.xml file, bbox:W,S,E,N, place:NAME or open:WIDTHxHEIGHT",
     )
-    """A shipped map's name; the path of an .osm, .osm.gz, .osm.pbf or .net.xml file, relative to the preset's; bbox:
-    and W,S,E,N in degrees, or place: and a name, downloaded once; or open:WIDTHxHEIGHT in m, without streets."""
+    """A shipped map's name; the path of an .osm (.gz, .bz2, .pbf) or .net.xml (.gz) file, relative to the preset's;
+    bbox: and W,S,E,N in degrees, or place: and a name, downloaded once; or open:WIDTHxHEIGHT in m, without streets.
+    With #left or #right behind it, streets are driven on that side, else as they or their country show."""
     ues: int = Field(60, ge=1, le=1000)
     """Constant number of UEs; none appears or vanishes."""
     pedestrian_share: Share = 0.0

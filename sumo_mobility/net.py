@@ -122,7 +122,8 @@ def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
     attributes = _root_attributes(net_file)
     try:
         net = sumolib.net.readNet(str(net_file), withInternal=True, lxml=False)
-        offset, projection = np.asarray(net.getLocationOffset()), net._location["projParameter"]
+        where = {"netOffset": "0,0", "projParameter": ""} | net._location  # hand-made nets may not say it
+        offset = np.array([float(part) for part in where["netOffset"].split(",")[:2]])
     except Exception as error:  # sumolib trusts what it reads, and raises many kinds for damaged files
         raise _damaged(net_file, error) from None
     edges = {edge.getID(): edge for edge in net.getEdges(withInternal=False) if edge.allows("passenger")}
@@ -154,7 +155,7 @@ def read_network(source: MapSource, net_file: Path) -> RoadNetwork:
         name=source.name,
         streets=tuple(line - corner for line in lines),
         bounds_m=(0.0, 0.0, round(float(east), 3), round(float(north), 3)),
-        projection=_known_projection(projection),
+        projection=_known_projection(where["projParameter"]),
         net_offset_m=(round(float(offset[0]), 3), round(float(offset[1]), 3)),
         licence=source.licence,
         attribution=source.attribution,

@@ -44,7 +44,7 @@ class Mobility(StageCommand):
     test_traces: int = 3
     """Traces to judge policies on; they take the preset's test contexts in turn."""
     map: str = ""
-    """Another map than the preset's: a shipped one's name, an .osm, .osm.gz, .osm.pbf or .net.xml file, or
+    """Another map than the preset's: a shipped one's name, an .osm (.gz, .bz2, .pbf) or .net.xml (.gz) file, or
     open:WIDTHxHEIGHT, open ground in m without streets. import, plot: the map that the trace is on, or the very net
     that SUMO drove on; open ground if none is given."""
     bbox: str = ""

@@ -102,7 +102,7 @@ class ScenarioCommand(Command):
         for index, cell in enumerate(scenario.cells):
             neighbors = [j for i, j in scenario.neighbor_pairs if i == index]
             data.append({"cell": index, **cell.model_dump(), "neighbors": neighbors})
-            azimuth = f"{cell.azimuth_deg:.0f}" if preset.sites.sectors > 1 else "-"
+            azimuth = f"{cell.azimuth_deg:.0f}" if preset.radio.antenna.pattern == "sector" else "-"
             table.add_row(str(index), f"{cell.x_m:.1f}", f"{cell.y_m:.1f}", azimuth, " ".join(map(str, neighbors)))
         credit = Text(f"{out}. Map data {street_map.attribution}, {street_map.licence}", "dim")
         return Result({"picture": str(out), "cells": data}, Group(table, credit))

@@ -57,7 +57,7 @@ def write_site_plan(path: Path, scenario: Scenario, street_map: StreetMap) -> No
         for index, (cell, color) in enumerate(zip(scenario.cells, colors, strict=True)):
             azimuth = np.radians(cell.azimuth_deg)
             away = _ARROW * side_m * np.array([np.sin(azimuth), np.cos(azimuth)])
-            if scenario.sites.sectors > 1:
+            if scenario.radio.antenna.pattern == "sector":
                 arrow = {"arrowstyle": "-|>", "color": color, "lw": 2.0, "shrinkA": 0, "shrinkB": 0}
                 axes.annotate("", places[index] + away, places[index], arrowprops=arrow, zorder=5)
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -141,3 +143,46 @@ def test_a_path_that_sumo_would_split_is_refused(tmp_path: Path, grid: Path) -> 
     shutil.copy(grid, folder / "grid.net.xml")
     with pytest.raises(DataError, match=r"comma.*\n.*rename"):
         find_map(str(folder / "grid.net.xml"))
+
+
+def _changed(grid: Path, folder: Path, name: str, old: str, new: str) -> Path:
+    """The grid with all that matches `old` replaced."""
+    (folder / name).write_text(re.sub(old, new, grid.read_text()))
+    return folder / name
+
+
+def test_nets_of_every_habit_are_the_same_streets(grid: Path, tmp_path: Path) -> None:
+    plain = load_map(str(grid)).streets
+    (tmp_path / "packed.net.xml.gz").write_bytes(gzip.compress(grid.read_bytes()))
+    (tmp_path / "marked.net.xml").write_bytes(b"\xef\xbb\xbf" + grid.read_bytes())
+    high = tmp_path / "high.net.xml"
+    high.write_text(
+        re.sub(r' shape="([^"]*)"', lambda found: f' shape="{found[1].replace(" ", ",7.5 ")},7.5"', grid.read_text())
+    )
+    nowhere = _changed(grid, tmp_path, "nowhere.net.xml", r"<location[^>]*/>", "")
+    left = _changed(grid, tmp_path, "left.net.xml", "<net ", '<net lefthand="true" ')
+    for path in (tmp_path / "packed.net.xml.gz", tmp_path / "marked.net.xml", high, nowhere, left):
+        streets = load_map(str(path))
+        assert all(np.array_equal(one, other) for one, other in zip(streets.streets, plain, strict=True)), path
+        assert streets.driving_side == ("left" if path == left else "right")
+    trace = make_trace(CONFIG.model_copy(update={"map": str(tmp_path / "packed.net.xml.gz")}), Uniform(), 1)
+    same = make_trace(CONFIG.model_copy(update={"map": str(grid)}), Uniform(), 1)
+    assert np.array_equal(trace.position_m, same.position_m)
+
+
+def test_hostile_nets_are_refused(grid: Path, tmp_path: Path) -> None:
+    def bomb() -> Path:
+        (tmp_path / "bomb.net.xml.gz").write_bytes(gzip.compress(b"<net>" + b" " * (66 << 20)))
+        return tmp_path / "bomb.net.xml.gz"
+
+    declared = '<!DOCTYPE net [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><net '
+    for path, message in (
+        (_changed(grid, tmp_path, "nan.net.xml", 'netOffset="[^"]*"', 'netOffset="nan,nan"'), "is no number"),
+        (_changed(grid, tmp_path, "far.net.xml", ' shape="[^ ]*', ' shape="9e9,0'), r"reach over [\d,]+ km"),
+        (_changed(grid, tmp_path, "entities.net.xml", "<net ", declared), "declares a document type"),
+        (_changed(grid, tmp_path, "other.net.xml", "(?s).*", "<osm/>"), "first element is osm"),
+        (bomb(), "unpacks to more than"),
+    ):
+        with pytest.raises(DataError, match=message) as error:
+            load_map(str(path))
+        assert error.value.cure
