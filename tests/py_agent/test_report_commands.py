@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import pytest
@@ -51,8 +51,9 @@ def commands() -> st.SearchStrategy[StageCommand]:
             float: st.floats(0, 1),
         }  # fmt: skip
         values = {name: kinds[type(value)] for name, value in default.items() if type(value) in kinds}
-        if "backend" in values:
-            values["backend"] = st.sampled_from(["ns3", "engine", "emulator"])
+        for name, hint in get_type_hints(stage).items():
+            if name in values and get_origin(hint) is Literal:
+                values[name] = st.sampled_from(get_args(hint))
         return st.fixed_dictionaries({}, optional=values).map(lambda options: stage(**options))
 
     sac = st.builds(SacConfig, gamma=st.floats(0, 0.99), gradient_steps=st.integers(1, 10**6))
