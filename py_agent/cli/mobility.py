@@ -84,7 +84,7 @@ class Mobility(StageCommand):
         """As of every stage; those of what works on single traces belong to none."""
         others = ("action", "file", "like", "do", "out", "begin_s", "end_s", "pack", "coordinates")
         kept = {key: value for key, value in super().options().items() if key not in others}
-        return kept | {"preset": self.preset or _DEFAULT}
+        return kept | {"preset": kept["preset"] or _DEFAULT}
 
     def execute(self) -> Result:
         """Makes the traces that are not there yet, or one again; or works with those that are there."""
