@@ -133,13 +133,13 @@ class Train(StageCommand):
             checkpoint = train(self.training, logged, augmented, run.training / name, resume=True)
         sizes = [0 if data is None else len(data.rewards) for data in (logged, augmented)]
         steps = self.training.sac.gradient_steps
-        table = Table("policy", "logged rows", "counterfactual rows", "gradient steps", "checkpoint")
-        table.add_row(name, *map(str, (*sizes, steps, checkpoint)))
+        table = Table("policy", "logged rows", "counterfactual rows", "gradient steps")
+        table.add_row(name, *map(str, (*sizes, steps)))
         data = {
             "policy": name, "data": self.data, "logged_transitions": sizes[0], "counterfactual_transitions": sizes[1],
             "gradient_steps": steps, "checkpoint": str(checkpoint),
         }  # fmt: skip
-        return Result(data, table)
+        return Result(data, Group(table, Text(f"Checkpoint: {checkpoint}")))
 
 
 @dataclass(kw_only=True)

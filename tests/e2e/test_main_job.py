@@ -174,12 +174,12 @@ def test_a_run_is_trained_again_and_judged_again_and_elsewhere(
     rows = json.loads(mlb("evaluate", "--run", run, "--resume", "--json"))
     assert rows[:-1] == result["summary"]
     assert rows[-1]["policy"] == "small"
-    wider = tmp_path / "wider.yaml"
-    wider.write_text(yaml.safe_dump(PRESET | {"id": "wider-v0", "sites": {"inter_site_distance_m": 1000}}))
-    elsewhere = ["--scenario", wider, "--test-traces", 1, "--policies", "static", "sac", "--backend", "engine"]
+    denser = tmp_path / "denser.yaml"
+    denser.write_text(yaml.safe_dump(PRESET | {"id": "denser-v0", "sites": {"inter_site_distance_m": 500}}))
+    elsewhere = ["--scenario", denser, "--test-traces", 1, "--policies", "static", "sac", "--backend", "engine"]
     rows = json.loads(mlb("evaluate", "--run", run, *elsewhere, "--json"))
     assert [(row["policy"], row["traces"]) for row in rows] == [("static", 1), ("sac", 1)]
-    there = run / "scenarios" / "wider-v0"
+    there = run / "scenarios" / "denser-v0"
     cells = [len(json.loads((one / "scenario.json").read_text())["cells"]) for one in (run, there)]
     assert cells[0] != cells[1]
     assert Path(json.loads(mlb("report", "--run", there, "--json"))["report"]).is_file()
