@@ -30,7 +30,7 @@ PRESET = {
     "mobility": {
         "ues": 10,
         "duration_s": 5,
-        "settle_s": 10,
+        "settle_s": 60,
         "train_contexts": [{"name": "uniform"}],
         "test_contexts": [{"name": "event"}],
     },
