@@ -67,7 +67,7 @@ def opened(source: Path) -> Iterator[Path]:
                 raise StorageError(f"cannot write {copy}: {error}", "free some space or set TMPDIR") from None
             yield copy
     except (*DAMAGE, EOFError, OSError, zlib.error, expat.ExpatError) as error:
-        raise DataError(f"{source}: not a whole OpenStreetMap file ({error})", CURE) from None
+        raise DataError(f"{source}: not a whole OpenStreetMap file ({error!s:.200})", CURE) from None
 
 
 def _survey(source: Path) -> tuple[bool, dict[str, int]]:

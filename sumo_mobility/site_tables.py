@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(_LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})", CURE) from None
+        raise DataError(f"{path}: cannot be read ({error!s:.200})", CURE) from None
     if len(data) > _LARGEST_BYTES:
         raise DataError(f"{path}: holds more than {_LARGEST_BYTES >> 20} MiB", "cut out the rows of the map's area")
     for mark, encoding in (
@@ -157,7 +157,7 @@ def _of_csv(path: Path, text: str) -> Table:
                 values = {name: row[index] for name, index in columns.items() if index < len(row)}
                 yield Row(where, _unfolded(values))
         except csv.Error as error:
-            raise DataError(f"{path}, line {numbers[0]}: no readable CSV ({error})", CURE) from None
+            raise DataError(f"{path}, line {numbers[0]}: no readable CSV ({error!s:.200})", CURE) from None
 
     return Table(tuple(columns), rows(), decimal_comma=separator != ",")
 
@@ -175,7 +175,7 @@ def _known(path: Path, header: list[str]) -> dict[str, int]:
     for index, title in enumerate(header):
         name = _meaning(title)
         if name and name in known and header[known[name]].strip() == title.strip():
-            raise DataError(f"{path}: has two columns '{title.strip()}'", "remove one of them")
+            raise DataError(f"{path}: has two columns '{title.strip():.60}'", "remove one of them")
         if name:
             known.setdefault(name, index)
     return known

@@ -184,7 +184,7 @@ def _check(data: bytes, name: str, server: str) -> None:
     try:
         any_street = osm.has_streets(data)
     except RuntimeError as error:
-        raise ServiceError(f"{server} sent damaged data for {name} ({error})", _OTHERWISE) from None
+        raise ServiceError(f"{server} sent damaged data for {name} ({error!s:.200})", _OTHERWISE) from None
     if not any_street:
         raise DataError(f"{name}: there is no street", "check the order, W,S,E,N in degrees, or take a larger box")
 

@@ -64,6 +64,7 @@ def _read(path: Path) -> None:
 @given(hostile([TOWN], TOKENS))
 @example(TOWN)
 @example(TOWN.replace(b'id="1"', b'id="99999999999999999999"'))
+@example(TOWN.replace(b'lat="60.1"', b'lat="60.1' + b"A" * 5000 + b'"'))
 def test_xml(tmp_path: Path, content: bytes) -> None:
     survives_file(_read, tmp_path / "town.osm", content)
 
