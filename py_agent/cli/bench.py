@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 class Bench(Command):
     """Measure what the project promises; exit code 1 if one figure is not reached."""
 
-    suite: Positional[Literal["job", "ns3", "soak", "engine", "mobility"]] = "job"
+    suite: Positional[Literal["job", "ns3", "soak", "engine", "mobility", "kills"]] = "job"
     """job: same seed, same bytes; the engine against ns-3; the bridge; the time of the tests. ns3: what the ns-3
     program costs against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire. soak: 10
     minutes of 21 cells and 100 UEs under random CIOs, three times. engine: environment steps a second of the analytic
     engine and the emulator beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs. mobility:
-    what traces cost, whether they are sound, and how unevenly each preset's UEs load its cells."""
+    what traces cost, whether they are sound, and how unevenly each preset's UEs load its cells. kills: 200 kills of
+    collect, augment, train and evaluate at random moments; nothing may stay behind, no row may be lost or doubled."""
     quick: bool = False
     """Minutes instead of hours: measure shorter runs (all but job)."""
     rrc: Literal["ideal", "real"] = "ideal"
@@ -55,10 +56,12 @@ class Bench(Command):
         return Result(data, table, ok=not failed and all(row["ok"] for row in data))
 
     def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import engine, job, mobility, ns3, soak
+        from py_agent.bench import engine, job, kills, mobility, ns3, soak
 
         if self.suite == "job":
             return job.measure(self.preset, self.seed)
         if self.suite == "soak":
             return soak.measure(self.seed, self.quick, self.rrc)
-        return {"ns3": ns3, "engine": engine, "mobility": mobility}[self.suite].measure(self.seed, self.quick)
+        return {"ns3": ns3, "engine": engine, "mobility": mobility, "kills": kills}[self.suite].measure(
+            self.seed, self.quick
+        )
