@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from sumo_mobility.base.bound import die_with_parent
-from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError
+from sumo_mobility.base.errors import ConfigError, MlbError, SimulatorError, StorageError
 from sumo_mobility.base.progress import progress
 from sumo_mobility.base.scratch import sweep
+
+_FEWER = "run the command again: finished episodes are kept; with fewer workers if memory is short"
 
 
 class Job(Protocol):
@@ -97,7 +99,7 @@ def _answer(connection: Connection, process: SpawnProcess, job: Job) -> float | 
         process.join()
         raise SimulatorError(
             f"the process that played {job.path.stem} died with exit code {process.exitcode}",
-            "run the command again: finished episodes are kept; with fewer workers if memory is short",
+            _FEWER,
         ) from None
     if isinstance(answer, MlbError):
         raise answer
@@ -156,5 +158,9 @@ def _work(connection: Connection, parent: int) -> None:
             job.run(connection.send)
         except MlbError as error:
             connection.send(error)
+        except OSError as error:
+            connection.send(StorageError(f"{job.path.stem}: {error}", "free some space or choose another directory"))
+        except MemoryError:
+            connection.send(SimulatorError(f"{job.path.stem}: no memory is left", _FEWER))
         else:
             connection.send(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 # Two processes of one thread beat one of two; set before numpy or torch is imported anywhere.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+_LACKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM}
+"""What the system says when space, memory or permission is lacking."""
 
 
 def main() -> None:
@@ -30,10 +34,13 @@ def main() -> None:
         else:
             _run(ending)
     except BaseException as error:
-        from sumo_mobility.base.errors import MlbError
+        from sumo_mobility.base.errors import MlbError, StorageError
 
         if ending.asked:
             ending.leave()
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKS):
+            # No code foresees all places where a disk can be full; whatever was being written is not half there.
+            error = StorageError(str(error) or "no memory is left", "free some space, then go on with --resume")
         if not isinstance(error, MlbError):
             raise
         print(f"error: {error}", file=sys.stderr)
