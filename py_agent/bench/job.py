@@ -19,6 +19,7 @@ from py_agent.bench.bridge import bridge_overhead
 from py_agent.bench.measurement import Measurement
 from py_agent.collect import collect
 from py_agent.policies import Random
+from sumo_mobility.base.children import bound_to_us
 from sumo_mobility.base.errors import DataError, SimulatorError
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.pipeline import load_map, make_trace
@@ -78,7 +79,9 @@ def _fast_tests_s() -> float:
     fast = "not sumo and not ns3 and not slow"  # as in scripts/test
     command = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "-m", fast]
     started = time.monotonic()
-    done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, timeout=_TEST_LIMIT_S, check=False)
+    done = subprocess.run(
+        bound_to_us(command), cwd=_REPOSITORY, capture_output=True, text=True, timeout=_TEST_LIMIT_S, check=False
+    )
     if done.returncode:
         raise SimulatorError(f"the tests failed:\n{done.stdout[-2000:]}", "run ./scripts/test")
     return time.monotonic() - started

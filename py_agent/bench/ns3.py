@@ -5,7 +5,6 @@ Times are ratios of what runs side by side or in turn within one call, so that a
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from py_agent.bench.bridge import bridge_overhead
 from py_agent.bench.episode import MeasuredEpisode
 from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from py_agent.bench.measurement import Measurement
+from sumo_mobility.base.children import start
 
 _SITES, _UES = 7, 100
 _FUTURES, _HORIZON = 8, 5
@@ -111,7 +111,7 @@ def _parallel(steps: int, seed: int) -> Iterator[Measurement]:
 def _loops_s(count: int) -> float:
     """Wall-clock time of `count` processes that count at once."""
     begin_s = time.perf_counter()
-    loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range(count)]
+    loops = [start([sys.executable, "-c", _LOOP]) for _ in range(count)]
     try:
         for loop in loops:
             loop.wait(_LOOP_TIMEOUT_S)
