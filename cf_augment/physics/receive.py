@@ -12,12 +12,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from cf_augment.physics.constants import L1_PERIOD_S, PSS_PERIOD_S
 from cf_augment.physics.links import Singles, aside_db, receive, see
 from cf_augment.physics.shades import shade
 from cf_augment.physics.vector_math import compiled, exp10
+from ns3_scenarios.compiled import njit
 
 SAMPLES = round(L1_PERIOD_S / PSS_PERIOD_S)
 """RSRP samples in an L1 measurement."""

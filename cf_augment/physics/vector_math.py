@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from ns3_scenarios.compiled import njit
 
 _FILES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
 SOURCES = hashlib.sha256(b"".join(source for source in _FILES if b"vector_math" in source)).hexdigest()

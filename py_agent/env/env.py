@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,12 +32,15 @@ def observation_box(scenario: Scenario) -> spaces.Box:
 
 
 def checked_actions(scenario: Scenario, actions: Singles, batch: tuple[int, ...] = ()) -> Singles:
-    """Returns actions (*batch, A) as float32.
+    """Returns actions (*batch, A) as float32; warns of values that will be clipped, once for each line that sends some.
 
     Raises:
-        ConfigError: wrong shape, or not finite.
+        ConfigError: no numbers, wrong shape, or not finite.
     """
-    actions = np.asarray(actions, dtype=np.float32)
+    try:
+        actions = np.asarray(actions, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ConfigError(f"action: {actions!r:.80} is no array of numbers") from None
     shape = (*batch, action_size(scenario))
     if actions.shape != shape:
         form = " and ".join([scenario.handover.action, *scenario.handover.steer])
@@ -45,6 +49,8 @@ def checked_actions(scenario: Scenario, actions: Singles, batch: tuple[int, ...]
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(actions))[0])
         name = where[-1] if len(where) == 1 else where
         raise ConfigError(f"action: value {name} is {actions[where]}, not a number in [-1, 1]")
+    if np.abs(actions).max(initial=0.0) > 1 + 1e-6:
+        warnings.warn("action: values beyond [-1, 1] are clipped", stacklevel=3)
     return actions
 
 
@@ -69,8 +75,9 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     """One network whose CIOs are steered; an episode is one mobility trace and is truncated at its end.
 
     The action (A,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db, or another
-    form that handover.action names, and then what handover.steer names; values beyond are clipped. Observation (O,)
-    float32 and reward are those that the scenario names. All three are functions of ns3_scenarios.mdp.
+    form that handover.action names, and then what handover.steer names; values beyond are clipped, with a warning.
+    Observation (O,) float32 and reward are those that the scenario names. All three are functions of
+    ns3_scenarios.mdp.
     `info` holds `kpis` (StepKpis of the last interval) and `cio_db` (E,) that was in force during it.
 
     Args:

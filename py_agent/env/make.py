@@ -35,7 +35,7 @@ def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: i
         preset: Id of a shipped preset, or path of a .yaml file.
         backend: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
         traces: Number of mobility traces; they take the preset's train contexts in turn.
-        seed: Of the traces, and of the first reset where that is given none.
+        seed: Of the traces, of `action_space.sample()`, and of the first reset where that is given none.
         live: SUMO runs beside the network instead of before it; untouched, it drives the same traces.
 
     Raises:
@@ -49,4 +49,6 @@ def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: i
     contexts = mobility.train_contexts
     jobs = [(contexts[index % len(contexts)], derive(seed, "train", index)) for index in range(traces)]
     moving: Sequence[Mobility] = [LiveTraffic(mobility, *job) for job in jobs] if live else make_traces(mobility, jobs)
-    return MlbEnv(scenario, open_backend(scenario, backend), moving, seed)
+    env = MlbEnv(scenario, open_backend(scenario, backend), moving, seed)
+    env.action_space.seed(seed)
+    return env

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import Engine, EngineBackend
+from cf_augment.physics.compile import compile_engine
 from cf_augment.physics.constants import ttis_per_packet
 from cf_augment.physics.coupling import new_coupling
 from cf_augment.physics.handover import HandoverState, state_of
@@ -261,3 +262,7 @@ def test_the_backend_knows_when_an_episode_is_over() -> None:
         backend.reset(trace(np.zeros((3, 4, 2)), 1.0), seed=1)
     backend.close()
     backend.close()
+
+
+def test_set_up_can_compile_ahead() -> None:
+    compile_engine()

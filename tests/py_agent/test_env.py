@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from ns3_scenarios.mdp import observe, reward
-from py_agent.env import MlbEnv, open_backend
+from py_agent.env import MlbEnv, make_env, open_backend
 from sumo_mobility.base.errors import ConfigError
 
 SCENARIO = made_network.scenario()
@@ -60,9 +60,13 @@ def test_observation_and_reward_are_those_of_the_kpis_in_info(env: MlbEnv) -> No
     assert env.observation_space.contains(observation)
 
 
-def test_actions_beyond_the_range_are_clipped(env: MlbEnv) -> None:
+def test_actions_beyond_the_range_are_clipped_with_a_warning(env: MlbEnv) -> None:
     env.reset(seed=1)
-    assert np.array_equal(env.step(np.array([9.0, -9.0], np.float32))[4]["cio_db"], [6.0, -6.0])
+    with pytest.warns(UserWarning, match=r"values beyond \[-1, 1\] are clipped"):
+        assert np.array_equal(env.step(np.array([9.0, -9.0], np.float32))[4]["cio_db"], [6.0, -6.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env.step(np.array([1.0, -1.0], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,8 @@ def test_actions_beyond_the_range_are_clipped(env: MlbEnv) -> None:
         (np.zeros((1, 2)), "shape"),
         (np.array([0.0, np.nan]), "value 1 is nan"),
         (np.array([np.inf, 0.0]), "value 0 is inf"),
+        ([[0.0], [0.0, 1.0]], "no array of numbers"),
+        ("high", "no array of numbers"),
     ],
 )
 def test_a_bad_action_is_refused_and_the_episode_goes_on(env: MlbEnv, action: np.ndarray, message: str) -> None:
@@ -149,3 +155,15 @@ def test_no_traces_and_no_reset_are_refused(env: MlbEnv) -> None:
     env.close()
     with pytest.raises(ConfigError, match="no episode is on"):
         env.step(STAY)
+
+
+def test_the_same_seed_samples_the_same_actions() -> None:
+    def drawn(seed: int) -> np.ndarray:
+        env = make_env("line3-right-none-left-v0", backend="engine", seed=seed)
+        env.reset()
+        sample = env.action_space.sample()
+        env.close()
+        return sample
+
+    assert np.array_equal(drawn(1), drawn(1))
+    assert not np.array_equal(drawn(1), drawn(2))

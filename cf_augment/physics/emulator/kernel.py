@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 
 from cf_augment.physics.constants import GAIN_PERIOD_TTIS, L1_PERIOD_TTIS
@@ -38,6 +37,7 @@ from cf_augment.physics.emulator.state import (
     compiled,
 )
 from cf_augment.physics.emulator.traffic import send_packets
+from ns3_scenarios.compiled import njit
 from ns3_scenarios.kpis import EventKind
 
 Radio = tuple[Floats, int, Floats]

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cf_augment.physics.constants import CODE_RATES
+from ns3_scenarios.compiled import njit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
