@@ -219,6 +219,7 @@ def _disturbed(
     """
     before, undisturbed = runs
     run = undisturbed.with_name("disturbed")
+    kept = {*commands.temporary.iterdir()}  # what stays of the undisturbed one: PyTorch's cache
     found: Counter[str] = Counter()
     shutil.copytree(before, run)
     while True:
@@ -235,7 +236,7 @@ def _disturbed(
             found["failures"] += 1
         found["ends"] += 1
         found["files that differ"] += _differing(run, undisturbed)
-        found["files left in the temporary directory"] += len(list(commands.temporary.iterdir()))
+        found["files left in the temporary directory"] += len({*commands.temporary.iterdir()} - kept)
         shutil.rmtree(run)
         if not kills:
             return found
