@@ -31,6 +31,7 @@ Ns3 = Literal["3.44", "3.37"]
 
 PROGRAMS = ("mlb-lte", "mlb-lte-tables")
 NS3_WHEEL = "ns3==3.44.post0"
+_NS3_WHEEL_MB = 69
 
 _SOURCES = Path(__file__).parent / "src"
 _PROTO = Path(__file__).parent / "bridge" / "ns3gym.proto"
@@ -160,7 +161,11 @@ def _sdk() -> Path:
     """The ns-3 wheel, unpacked beside the user's environment rather than in it, wholly or not at all."""
     if not (_SDK / "ns3/lib64/cmake/ns3").is_dir():
         with tempfile.TemporaryDirectory(prefix=f".{_SDK.name}.", dir=_BUILD) as temporary:
-            install(["--only-binary=:all:", "--target", f"{temporary}/sdk", "--no-deps", NS3_WHEEL], "ns-3 3.44")
+            install(
+                ["--only-binary=:all:", "--target", f"{temporary}/sdk", "--no-deps", NS3_WHEEL],
+                "ns-3 3.44",
+                _NS3_WHEEL_MB,
+            )
             Path(temporary, "sdk").replace(_SDK)
     return _SDK
 

@@ -1,7 +1,7 @@
 """Installs Python packages with pip: says the megabytes before it downloads, and how far it is.
 
-Standard library only, since it installs the rest: `.venv/bin/python -m sumo_mobility.base.wheels ARGUMENT...` takes
-the arguments of `pip install`.
+Standard library only, since it installs the rest: `.venv/bin/python -m sumo_mobility.base.wheels [EXTRAS]` installs
+this project, for instance with the extras `[test]`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,11 @@ import sysconfig
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from sumo_mobility.base import children
 from sumo_mobility.base.errors import DependencyError
@@ -31,121 +30,94 @@ from sumo_mobility.base.line import Line
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where PyTorch's builds without CUDA come from: PyPI's for Linux on x86-64 bring gigabytes of it."""
 
+PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 61.0
+"""Files of what this project depends on, PyTorch left out, and of what its tests need besides."""
+TORCH_CPU_MB, TORCH_CUDA_MB = 192.0, 2700.0
+"""PyTorch without CUDA, and with all of it. These four are of November 2026; each set-up ends with what really came."""
 _UNPACKED_PER_DOWNLOADED = 3.4
-"""Disk that packages take once unpacked, over the size of their files; of 60 packages, by `du` after set-up."""
+"""Disk that packages take once unpacked, over the size of their files: 60 packages, by `du` after set-up."""
 _STALLED_S = 900
 _ANSWER_S = 20
 _LOOK_EACH_S = 0.5
 _TAIL_LINES = 15
 
 
-def install(arguments: Sequence[str], title: str) -> None:
-    """Runs `pip install`; PyTorch comes as a CPU build where there is no NVIDIA GPU and that build can be reached.
+def install_project(extras: str = "") -> None:
+    """Installs this project in place, with what it depends on.
+
+    PyTorch comes as a CPU build where there is no NVIDIA GPU, if one can be reached.
+
+    Args:
+        extras: "[test]" for what the tests need as well.
+
+    Raises:
+        DependencyError: pip failed or stalled, or the disk is too small.
+    """
+    title = "Python packages"
+    index, brings_cuda = _pytorch()
+    if brings_cuda and not _has_gpu():
+        _say(f"{title}: {TORCH_CPU_INDEX} cannot be reached, or has no PyTorch for this Python: it comes with CUDA")
+    torch_mb = TORCH_CUDA_MB if brings_cuda else TORCH_CPU_MB
+    others_mb = PACKAGES_MB + (TEST_PACKAGES_MB if extras else 0)
+    _say(f"{title}: PyTorch has {torch_mb:.0f} MB, the others {others_mb:.0f} MB")
+    install([*index, "-e", f".{extras}"], title, torch_mb + others_mb)
+
+
+def install(arguments: Sequence[str], title: str, megabytes: float) -> None:
+    """Runs `pip install`, shows how far it is, and says at its end what really came.
 
     Args:
         arguments: As for `pip install`.
         title: What is installed, for the line of progress.
+        megabytes: What the packages' files will have.
 
     Raises:
-        DependencyError: pip failed or stalled, a server cannot be reached, or the disk is too small.
+        DependencyError: pip failed or stalled, or the disk is too small.
     """
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-    pip += ["--extra-index-url", TORCH_CPU_INDEX] if _wants_cpu_build() and _size(f"{TORCH_CPU_INDEX}/torch/") else []
-    with tempfile.TemporaryDirectory(prefix="mlb-pip-") as name:
-        folder, line = Path(name), Line(title)
-        plan = folder / "plan.json"
-        resolve = [*pip, "--dry-run", "--report", str(plan), *arguments]
-        _run(resolve, line, lambda folder: f"pip resolves, {_bytes_in(folder) / 1e6:.0f} MB", folder)
-        found = [_Package.of(entry) for entry in json.loads(plan.read_text(encoding="utf-8"))["install"]]
-        packages = [package for package in found if not package.is_local_folder]
-        megabytes = _announce(packages, title)
-        before, most = _installed(), 0.0
-
-        def state(folder: Path) -> str:
-            nonlocal most
-            unpacked = _installed() - before
-            if unpacked > 0:
-                return f"{unpacked} of {len(found)} packages unpacked"
-            most = max(most, min(_bytes_in(folder) / 1e6, megabytes))  # it goes when it has been unpacked
-            return f"{most:.0f} of {megabytes:.0f} MB downloaded"
-
-        # What was resolved is not resolved again; Python compiles what it imports when it imports it.
-        pins = [f"{package.name}=={package.version}" for package in packages]
-        _run([*pip, "--no-deps", "--no-compile", *pins, *arguments], line, state, folder)
-        line.end("done")
-
-
-@dataclass(frozen=True)
-class _Package:
-    """One package of pip's plan."""
-
-    name: str
-    version: str
-    url: str
-    is_local_folder: bool
-
-    @classmethod
-    def of(cls, found: dict[str, Any]) -> _Package:
-        """Reads an entry of pip's installation report."""
-        source, metadata = found["download_info"], found["metadata"]
-        return cls(metadata["name"], metadata["version"], source["url"], "dir_info" in source)
-
-    @property
-    def is_remote(self) -> bool:
-        return not self.url.startswith("file:")
-
-    @property
-    def bytes(self) -> int:
-        """Size of its file, 0 if nobody says."""
-        if self.is_remote:
-            return _size(self.url)
-        path = Path(unquote(urlsplit(self.url).path))
-        return path.stat().st_size if path.is_file() else 0
-
-
-def _announce(packages: Sequence[_Package], title: str) -> float:
-    """Says what will be downloaded and how much disk it takes; returns the megabytes to download.
-
-    Raises:
-        DependencyError: the disk is too small.
-    """
-    with ThreadPoolExecutor(16) as pool:
-        sizes = list(pool.map(lambda package: package.bytes, packages))
-    downloaded = sum(size for package, size in zip(packages, sizes, strict=True) if package.is_remote)
-    disk = sum(sizes) * _UNPACKED_PER_DOWNLOADED + (downloaded if _is_cached() else 0)
-    by_size = sorted(((size, package.name) for package, size in zip(packages, sizes, strict=True)), reverse=True)
-    largest = ", ".join(f"{name} {size / 1e6:.0f} MB" for size, name in by_size[:3])
-    _say(
-        f"{title}: {len(packages)} packages ({largest}), {downloaded / 1e6:.0f} MB to download, "
-        f"{disk / 1e9:.1f} GB of disk"
-    )
-    if _wants_cpu_build() and any(package.name.startswith("nvidia-") for package in packages):
-        _say(
-            f"{title}: PyTorch comes with CUDA, though no NVIDIA GPU is here: {TORCH_CPU_INDEX} cannot be reached, or "
-            "has no build for this Python"
-        )
+    disk = 1e6 * megabytes * (_UNPACKED_PER_DOWNLOADED + _is_cached())
+    _say(f"{title}: {megabytes:.0f} MB to download, {disk / 1e9:.1f} GB of disk")
     free = shutil.disk_usage(sys.prefix).free
     if free < disk:
         raise DependencyError(f"{title}: {disk / 1e9:.1f} GB of disk needed, {free / 1e9:.1f} free", "free some space")
-    return downloaded / 1e6
+    with tempfile.TemporaryDirectory(prefix="mlb-pip-") as name:
+        folder, line = Path(name), Line(title)
+        # Python compiles what it imports when it imports it.
+        pip = [*_PIP, "install", "--no-compile", "--report", str(folder / "report.json"), *arguments]
+        _run(pip, line, megabytes, folder)
+        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))["install"]
+        urls = [entry["download_info"]["url"] for entry in found]
+        with ThreadPoolExecutor(16) as pool:
+            came = sum(pool.map(_size, urls)) / 1e6
+        line.end(f"done; {len(found)} packages, {came:.0f} MB of them from the network")
+
+
+_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+
+def _pytorch() -> tuple[list[str], bool]:
+    """Options that let pip find the right build of PyTorch, and whether the one that it finds brings CUDA."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return [], False
+    if _has_gpu():
+        return [], True
+    index = ["--extra-index-url", TORCH_CPU_INDEX] if _size(f"{TORCH_CPU_INDEX}/torch/") else []
+    offered = re.search(r"^Available versions:.*", _output([*_PIP, "index", "versions", *index, "torch"]), re.MULTILINE)
+    return index, offered is None or "+cpu" not in offered[0]
+
+
+def _has_gpu() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def _is_cached() -> bool:
     """Whether pip keeps what it downloads: its cache is on, and in a folder of the user's own."""
-    command = [sys.executable, "-m", "pip", "cache", "dir"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
-    owned = next((folder for folder in (Path(found), *Path(found).parents) if folder.is_dir()), Path("/"))
-    return bool(found) and owned.stat().st_uid == os.geteuid()
-
-
-def _wants_cpu_build() -> bool:
-    """Whether PyPI's PyTorch would bring CUDA for nothing."""
-    has_gpu = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
-    return sys.platform == "linux" and platform.machine() == "x86_64" and not has_gpu
+    cache = Path(_output([*_PIP, "cache", "dir"]).strip() or "/")
+    owned = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), cache)
+    return cache != Path("/") and owned.stat().st_uid == os.geteuid()
 
 
 def _size(url: str) -> int:
-    """Bytes that a server has under an address; 0 if it does not say, 1 if it has something of unknown size."""
+    """Bytes that a server has under an address: 0 if there is none or it cannot be reached, 1 if it does not say."""
     if urlsplit(url).scheme not in ("http", "https"):
         return 0
     try:
@@ -155,22 +127,23 @@ def _size(url: str) -> int:
         return 0
 
 
-def _run(command: Sequence[str], line: Line, state: Callable[[Path], str], folder: Path) -> None:
-    """Runs pip with its temporary files in `folder`; ends it if nothing there or in its log moves for a long time."""
-    log = folder / "log.txt"
+def _run(command: Sequence[str], line: Line, megabytes: float, folder: Path) -> None:
+    """Runs pip with its temporary files in `folder`; ends it if nothing there or among the packages moves any more."""
+    log, before, most = folder / "log.txt", _installed(), 0.0
     with log.open("wb") as file:
         environment = {**os.environ, "TMPDIR": str(folder)}
         process = children.start(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
     try:
-        said, moved = "", time.monotonic()
+        seen, moved = (0.0, 0), time.monotonic()
         while process.poll() is None:
             time.sleep(_LOOK_EACH_S)
-            now = state(folder)
-            line.update(now)
-            if now != said:
-                said, moved = now, time.monotonic()
+            most = max(most, _bytes_in(folder) / 1e6)  # it goes when it has been unpacked
+            now = most, _installed() - before
+            line.update(f"{now[1]} packages unpacked" if now[1] > 0 else f"{most:.0f} of {megabytes:.0f} MB downloaded")
+            if now != seen:
+                seen, moved = now, time.monotonic()
             elif time.monotonic() - moved > _STALLED_S:
-                raise DependencyError(f"pip has not moved for {_STALLED_S} s: {said}", "check the network; try again")
+                raise DependencyError(f"pip has not moved for {_STALLED_S} s", "check the network, and try again")
     finally:
         children.end(process)
     if process.returncode != 0:
@@ -192,16 +165,26 @@ def _installed() -> int:
     return sum(1 for _ in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
 
 
+def _output(command: Sequence[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """Installs this project with the extras that are named; returns the exit code."""
     try:
-        install(sys.argv[1:], "Python packages")
+        install_project(*arguments)
     except DependencyError as error:
         _say(f"error: {error}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         _say("interrupted; run it again to go on")
-        sys.exit(130)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
