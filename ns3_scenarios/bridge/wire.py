@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from gymnasium import spaces
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
+from sumo_mobility.base.documents import shown
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 
 Space: TypeAlias = spaces.Box | spaces.Discrete | spaces.Tuple | spaces.Dict
@@ -78,7 +79,7 @@ def pack(space: spaces.Space, value: Value, name: str = "") -> pb.DataContainer:
     elif isinstance(space, spaces.Dict) and isinstance(value, dict) and value.keys() == space.keys():
         kind, message = pb.Dict, pb.DictDataContainer(element=[pack(space[key], value[key], key) for key in space])
     else:
-        raise ConfigError(f"{where}: {value!r:.80} does not fit {space}")
+        raise ConfigError(f"{where}: {shown(value)} does not fit {space}")
     container = pb.DataContainer(type=kind, name=name)
     container.data.Pack(message)
     return container
@@ -193,7 +194,7 @@ def _pack_box(space: spaces.Box, value: Value, where: str) -> pb.BoxDataContaine
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ConfigError(f"{where}: {value!r:.80} is no array") from None
+        raise ConfigError(f"{where}: {shown(value)} is no array") from None
     if array.shape != space.shape or not np.can_cast(array.dtype, np.dtype(space.dtype), casting="same_kind"):
         raise ConfigError(f"{where}: array {array.shape} of {array.dtype} does not fit {space}")
     misfit = _misfit(space, array)

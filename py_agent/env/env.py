@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ns3_scenarios.kpis import Backend, Floats, StepKpis, check_trace
 from ns3_scenarios.mdp import action_size, control_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.documents import shown
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.live import LiveTraffic
 from sumo_mobility.trace import Mobility
@@ -40,7 +41,7 @@ def checked_actions(scenario: Scenario, actions: Singles, batch: tuple[int, ...]
     try:
         actions = np.asarray(actions, dtype=np.float32)
     except (TypeError, ValueError):
-        raise ConfigError(f"action: {actions!r:.80} is no array of numbers") from None
+        raise ConfigError(f"action: {shown(actions)} is no array of numbers") from None
     shape = (*batch, action_size(scenario))
     if actions.shape != shape:
         form = " and ".join([scenario.handover.action, *scenario.handover.steer])
