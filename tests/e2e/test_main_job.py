@@ -22,7 +22,7 @@ import yaml
 from cf_augment.dataset import read_dataset
 from cf_augment.dataset_export import to_d3rlpy
 
-pytestmark = [pytest.mark.sumo, pytest.mark.ns3, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sumo, pytest.mark.ns3, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 PRESET = {
     "id": "tiny-v0",
@@ -41,7 +41,7 @@ PRESET = {
 def mlb(*arguments: object, code: int = 0) -> str:
     """Runs `mlb` in a process of its own; returns stdout, or stderr if it is meant to fail."""
     command = [sys.executable, "-m", "py_agent.cli", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stderr if code else done.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from sumo_mobility.base.system import missing_for_build
 def test_all_suites_pass(ns3: build.Ns3) -> None:
     if missing_for_build(ns3):
         pytest.skip(f"a build for ns-3 {ns3} lacks {', '.join(missing_for_build(ns3))}")
-    ctest = [str(build._tool("cmake").with_name("ctest")), "--output-on-failure"]
+    ctest = [str(Path(build._tool("cmake")).with_name("ctest")), "--output-on-failure"]
     done = subprocess.run(ctest, cwd=build.build_tests(ns3), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout
     assert "100% tests passed" in done.stdout

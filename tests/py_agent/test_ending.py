@@ -48,7 +48,7 @@ def ended_after(delay_s: float, number: signal.Signals, *arguments: str, seen: s
         while seen and not any(
             seen in one for one in programs.processes_with("MLB_TEST_MARK", os.environ["MLB_TEST_MARK"])
         ):
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         time.sleep(delay_s)
         if number == signal.SIGINT:
