@@ -220,7 +220,7 @@ def test_a_missing_ns3_program_says_how_to_build_it(result: dict[str, Any], fold
     )  # fmt: skip
     assert doctor.returncode == 1
     assert [(check["name"], check["cure"]) for check in json.loads(doctor.stdout) if not check["ok"]] == [
-        ("ns-3 LTE program", "run 'mlb build'")
+        (f"ns-3: {name}", "run 'mlb build'") for name in ("mlb-lte", "mlb-lte-tables")
     ]
 
 
