@@ -48,6 +48,14 @@ def processes_with(variable: str, value: str) -> list[str]:
     return found
 
 
+def left_with(variable: str, value: str, within_s: float = 5) -> list[str]:
+    """Those that still run when what was killed has had time to die."""
+    deadline = time.monotonic() + within_s
+    while (left := processes_with(variable, value)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
 def python_path() -> dict[str, str]:
     """Environment in which a Python of its own finds what the tests find."""
     folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ns3_scenarios.bridge.process import ChildProcess
-from ns3_scenarios.bridge.server import AgentServer
+from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
@@ -124,7 +124,7 @@ class Ns3Backend:
             shadowing = shadowing_map(self.scenario)
             if shadowing is not None:
                 shadowing.write(folder / "shadowing.bin")
-            self._server = AgentServer(f"ipc://{folder}/wire", self._timeout_s)
+            self._server = AgentServer(endpoint_in(folder), self._timeout_s)
             self._process = self._server.launch(
                 [
                     str(self._program),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import select
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,8 +28,19 @@ _SLICE_MS = 100
 """How often a wait looks whether the simulator still lives."""
 _EXIT_S = 5.0
 """Time a simulator has to end after it was asked to."""
+_LINGER_S = 1.0
+"""Time a simulator that we did not start has to fetch the request to stop."""
 _STOP = pb.EnvActMsg(stopSimReq=True).SerializeToString()
 """The same bytes as a SimInitAck that asks to stop."""
+
+
+def endpoint_in(folder: Path) -> str:
+    """Returns where an AgentServer can bind: a socket in a folder of ours, or a port if the folder's path is too long.
+
+    The system takes only paths of about a hundred characters for sockets, and batch systems set TMPDIR to longer ones.
+    """
+    path = f"{folder}/wire"
+    return f"ipc://{path}" if len(os.fsencode(path)) <= zmq.IPC_PATH_MAX_LEN else "tcp://127.0.0.1:*"
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ class AgentServer:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            cure = "set TMPDIR to a short path" if endpoint.startswith("ipc://") else "choose a free port"
+            cure = "choose a short path in a folder of yours" if endpoint.startswith("ipc://") else "choose a free port"
             raise ConfigError(f"endpoint {endpoint}: {error}", cure) from None
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
@@ -169,7 +181,7 @@ class AgentServer:
 
     def stop(self) -> None:
         """Asks the simulator to end, if it waits for an answer, and gives it a moment to do so cleanly."""
-        if self._owes_reply:
+        if self._owes_reply and self._lives():
             self._send(pb.EnvActMsg(stopSimReq=True))
             if self._process is not None:
                 self._process.wait(_EXIT_S)
@@ -184,14 +196,21 @@ class AgentServer:
             if self._process is not None:
                 self._process.close()
             self._watch(None)
-            # A simulator that we did not start may still have to fetch the request to stop.
-            self._context.destroy(linger=0 if self._process is not None else 1000)
+            self._free()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _free(self) -> None:
+        self._socket.close(linger=0 if self._process is not None else int(_LINGER_S * 1000))
+        # libzmq (4.3.5) sometimes waits here for ever, whatever the linger, if the peer has died as it was sent
+        # something; then a thread that sleeps is left behind.
+        end = threading.Thread(target=self._context.term, daemon=True, name="end of the wire")
+        end.start()
+        end.join(_LINGER_S + _EXIT_S)
 
     def _state(self, message: pb.EnvStateMsg) -> State:
         if not math.isfinite(message.reward):
@@ -257,6 +276,13 @@ class AgentServer:
             return
         with suppress(AttributeError, OSError, OverflowError):
             self._foreign = os.pidfd_open(pid)
+
+    def _lives(self) -> bool:
+        try:
+            self._check()
+        except SimulatorError:
+            return False
+        return True
 
     def _check(self) -> None:
         """Raises SimulatorError if the simulator has ended."""

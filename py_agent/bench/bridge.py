@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge.backend import kpis_from_observation
-from ns3_scenarios.bridge.server import AgentServer
+from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
 from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_control
 from ns3_scenarios.scenario import Scenario
@@ -40,7 +40,7 @@ def bridge_overhead(scenario: Scenario, steps: int = 500) -> np.ndarray:
     """
     warmup = steps // 10
     cio_db = np.linspace(-1, 1, len(scenario.neighbor_pairs)) * scenario.handover.cio_range_db
-    with ScratchDirectory() as scratch, AgentServer(f"ipc://{scratch.path}/wire", _START_S) as server:
+    with ScratchDirectory() as scratch, AgentServer(endpoint_in(scratch.path), _START_S) as server:
         path = scratch.path / "scenario.json"
         write_text(path, scenario.model_dump_json())
         server.launch([sys.executable, "-m", "py_agent.bench.bridge", server.endpoint, str(path)])

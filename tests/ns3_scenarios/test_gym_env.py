@@ -288,7 +288,7 @@ def test_nothing_of_a_wrapped_simulation_is_left(monkeypatch: pytest.MonkeyPatch
         assert len(programs.processes_with("MLB_TEST_MARK", mark)) >= 3
         with pytest.raises(SimulatorError):
             env.step(np.zeros((2, 1)))
-    assert programs.processes_with("MLB_TEST_MARK", mark) == []
+    assert programs.left_with("MLB_TEST_MARK", mark) == []
 
 
 def test_nothing_of_a_wrapped_simulation_outlives_an_agent_that_is_killed() -> None:
@@ -305,7 +305,4 @@ def test_nothing_of_a_wrapped_simulation_outlives_an_agent_that_is_killed() -> N
     agent.kill()
     agent.wait()
     agent.stdout.close()
-    deadline = time.monotonic() + 5
-    while programs.processes_with("MLB_TEST_MARK", mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert programs.processes_with("MLB_TEST_MARK", mark) == []
+    assert programs.left_with("MLB_TEST_MARK", mark) == []

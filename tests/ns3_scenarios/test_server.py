@@ -20,7 +20,7 @@ from programs import gone
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge import server as server_module
 from ns3_scenarios.bridge.process import ChildProcess
-from ns3_scenarios.bridge.server import AgentServer
+from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from sumo_mobility.base.errors import ConfigError, DependencyError, SimulatorError
 
 PEER = [sys.executable, wire_peer.__file__]
@@ -232,8 +232,47 @@ def test_a_port_in_use_is_an_error(server: AgentServer) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="set TMPDIR to a short path"):
+    with pytest.raises(ConfigError, match="choose a short path"):
         AgentServer(f"ipc://{tmp_path}/{'x' * 120}", timeout_s=1)
+
+
+@pytest.mark.parametrize(("length", "scheme"), [(0, "ipc"), (200, "tcp")])
+def test_a_folder_of_any_length_gives_an_endpoint(tmp_path: Path, length: int, scheme: str) -> None:
+    """Batch systems set TMPDIR to paths that no socket can have."""
+    folder = tmp_path / ("x" * length)
+    folder.mkdir(exist_ok=True)
+    with AgentServer(endpoint_in(folder), timeout_s=30) as server:
+        assert server.endpoint.startswith(scheme)
+        launched(server, "count")
+        server.accept()
+        server.receive()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_peer_that_dies_as_it_is_told_to_stop_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libzmq then waits for ever in one close of some hundreds; the port is free nevertheless."""
+    monkeypatch.setattr(server_module, "_EXIT_S", 1.0)
+    monkeypatch.setattr(AgentServer, "_lives", lambda self: True)
+    port = "*"
+    for _ in range(400):
+        server = AgentServer(f"tcp://127.0.0.1:{port}", timeout_s=30)
+        port = server.endpoint.rsplit(":", 1)[1]
+        peer = os.fork()
+        if peer == 0:
+            try:
+                with zmq.Context() as context, stranger(context, server.endpoint) as socket:
+                    socket.send(pb.SimInitMsg(simProcessId=os.getpid()).SerializeToString())
+                    signal.pause()
+            finally:
+                os._exit(1)
+        server._receive(pb.SimInitMsg(), 30)
+        begin = time.monotonic()
+        server.stop()
+        os.kill(peer, signal.SIGKILL)
+        server.close()
+        assert time.monotonic() - begin < 10
+        os.waitpid(peer, 0)
 
 
 def test_a_missing_program_is_an_error(tmp_path: Path) -> None:

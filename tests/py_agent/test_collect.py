@@ -190,7 +190,7 @@ def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path, moment: str)
     finally:
         command.kill()
         command.wait()
-    assert wait_for(lambda: not programs.processes_with("MLB_TEST_MARK", str(tmp_path)), within_s=10)
+    assert programs.left_with("MLB_TEST_MARK", str(tmp_path), within_s=10) == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -88,10 +88,7 @@ def test_any_later_moment_ends_with_one_line_and_no_children(
         code, said = ended_after(delay_s, number, "collect", "--run", str(run), "--resume", seen=seen)
         assert re.fullmatch(LINES[number], said)
         assert code == 128 + number
-        deadline = time.monotonic() + 5
-        while (left := programs.processes_with("MLB_TEST_MARK", marked)) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert left == []
+        assert programs.left_with("MLB_TEST_MARK", marked) == []
         assert list((tmp_path / "tmp").iterdir()) == []
     assert not list((run / "episodes" / "collect").iterdir())
 
@@ -103,7 +100,7 @@ def test_simulators_that_threads_wait_for_hold_nobody_up(tmp_path: Path, marked:
     code, said = ended_after(0, signal.SIGINT, *arguments, seen="bin/sumo ")
     assert re.fullmatch(LINES[signal.SIGINT], said)
     assert code == 130
-    assert programs.processes_with("MLB_TEST_MARK", marked) == []
+    assert programs.left_with("MLB_TEST_MARK", marked) == []
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
