@@ -74,11 +74,13 @@ def install(arguments: Sequence[str], title: str, megabytes: float) -> None:
     Raises:
         DependencyError: pip failed or stalled, or the disk is too small.
     """
-    disk = 1e6 * megabytes * (_UNPACKED_PER_DOWNLOADED + _is_cached())
-    _say(f"{title}: {megabytes:.0f} MB to download, {disk / 1e9:.1f} GB of disk")
+    disk, cache = 1e6 * megabytes * _UNPACKED_PER_DOWNLOADED, 1e6 * megabytes * _is_cached()
+    besides = f", and up to {cache / 1e9:.1f} GB in pip's cache" if cache else ""
+    _say(f"{title}: {megabytes:.0f} MB to download, {disk / 1e9:.1f} GB of disk{besides}")
     free = shutil.disk_usage(sys.prefix).free
-    if free < disk:
-        raise DependencyError(f"{title}: {disk / 1e9:.1f} GB of disk needed, {free / 1e9:.1f} free", "free some space")
+    if free < disk + cache:
+        needed = (disk + cache) / 1e9
+        raise DependencyError(f"{title}: {needed:.1f} GB of disk needed, {free / 1e9:.1f} free", "free some space")
     with tempfile.TemporaryDirectory(prefix="mlb-pip-") as name:
         folder, line = Path(name), Line(title)
         # Python compiles what it imports when it imports it.
