@@ -201,7 +201,8 @@ def _formula_of(scenario: Scenario) -> str:
 
 def _actions_of(scenario: Scenario) -> str:
     handover = scenario.handover
-    return "; then ".join([ACTIONS[handover.action], *(f"{name} of each serving cell" for name in handover.steer)])
+    parts = "; then ".join([ACTIONS[handover.action], *(f"{name} of each serving cell" for name in handover.steer)])
+    return f"{parts}; each snaps to the grid of TS 36.331" if handover.grid == "standard" else parts
 
 
 def _distinct_traces(episodes: Sequence[Episode]) -> dict[str, MobilityTrace]:

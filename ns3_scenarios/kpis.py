@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -170,27 +171,27 @@ def checked_control(scenario: Scenario, control: Floats) -> Floats:
     """Returns what Backend.step takes as float64 (..., N).
 
     Raises:
-        ConfigError: wrong length, not finite, or beyond its range; names the component.
+        ConfigError: wrong length, not finite, beyond its range, or off the standard's grid where handover.grid asks for
+            it; names the component.
     """
     control = np.asarray(control, dtype=np.float64)
     handover, pairs, cells = scenario.handover, len(scenario.neighbor_pairs), len(scenario.cells)
     limit_db = handover.cio_range_db
-    ranges: list[tuple[str, str, str, int, float, float]] = [
-        ("CIO of pair", "dB", "handover.cio_range_db", pairs, -limit_db, limit_db)
+    ranges: list[tuple[str, str, str, int, float, float, Grid]] = [
+        ("CIO of pair", "dB", "handover.cio_range_db", pairs, -limit_db, limit_db, CIO_GRID)
     ]
     if "hysteresis" in handover.steer:
-        ranges.append(
-            ("hysteresis of cell", "dB", "handover.hysteresis_range_db", cells, *handover.hysteresis_range_db)
-        )
+        field = "handover.hysteresis_range_db"
+        ranges.append(("hysteresis of cell", "dB", field, cells, *handover.hysteresis_range_db, HYSTERESIS_GRID))
     if "time-to-trigger" in handover.steer:
-        field = "handover.time_to_trigger_range_ms"
-        ranges.append(("time to trigger of cell", "ms", field, cells, *handover.time_to_trigger_range_ms))
-    size = sum(count for _, _, _, count, _, _ in ranges)
+        field, range_ms = "handover.time_to_trigger_range_ms", handover.time_to_trigger_range_ms
+        ranges.append(("time to trigger of cell", "ms", field, cells, *range_ms, TIME_TO_TRIGGER_GRID))
+    size = sum(count for _, _, _, count, *_ in ranges)
     if control.ndim == 0 or control.shape[-1] != size:
         more = "" if size == pairs else f" and {size - pairs} more values to steer"
         raise ConfigError(f"action: {control.shape} values, but the scenario has {pairs} neighbour pairs{more}")
     checked, start = control.copy(), 0
-    for name, unit, field, count, low, high in ranges:
+    for name, unit, field, count, low, high, grid in ranges:
         values = control[..., start : start + count].reshape(-1, count)
         if not np.isfinite(values).all():
             raise ConfigError(f"action: {name} {int(np.argwhere(~np.isfinite(values))[0][-1])} is not finite")
@@ -199,7 +200,14 @@ def checked_control(scenario: Scenario, control: Floats) -> Floats:
             row, index = np.unravel_index(int(beyond.argmax()), beyond.shape)
             what = f"action: {name} {index} is {values[row, index]:.2f} {unit}, not within {low:g} to {high:g} {unit}"
             raise ConfigError(what, f"stay within {field}")
-        checked[..., start : start + count] = np.clip(control[..., start : start + count], low, high)
+        signalled = handover.signalled(values, grid)
+        off = np.abs(values - signalled)
+        if off.max(initial=0.0) > 1e-6:
+            row, index = np.unravel_index(int(off.argmax()), off.shape)
+            what = f"action: {name} {index} is {values[row, index]:g} {unit}, no value of {grid.field}"
+            raise ConfigError(what, f"send {signalled[row, index]:g} {unit}, or set handover.grid: continuous")
+        within = np.clip(signalled, low, high)
+        checked[..., start : start + count] = within.reshape(checked[..., start : start + count].shape)
         start += count
     return checked
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import Floats, StepKpis
-from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, RewardName, Scenario
+from ns3_scenarios.scenario import RewardName, Scenario
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
@@ -33,15 +34,16 @@ def control_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Flo
         scenario: The scenario.
         action: (..., A) in [-1, 1], values beyond are clipped. First what `cio_from_action` reads; then, where steered,
             the hysteresis of each serving cell and then the time to trigger of each: 0 is the scenario's own value,
-            -1 and 1 are the ends of its range. The hysteresis is linear in between, the time to trigger goes through
-            the values of TIMES_TO_TRIGGER_MS.
+            -1 and 1 are the ends of its range. The hysteresis is linear in between, and snaps where handover.grid is
+            standard; the time to trigger goes through the values of TIMES_TO_TRIGGER_MS.
     """
     handover, cells = scenario.handover, len(scenario.cells)
     parts = [cio_from_action(scenario, action)]
     steered: Floats = np.clip(np.asarray(action, dtype=np.float64)[..., _offsets(scenario) :], -1.0, 1.0)
     if "hysteresis" in handover.steer:
         low, high = handover.hysteresis_range_db
-        parts.append(np.interp(steered[..., :cells], (-1, 0, 1), (low, handover.hysteresis_db, high)))
+        hysteresis_db = np.interp(steered[..., :cells], (-1, 0, 1), (low, handover.hysteresis_db, high))
+        parts.append(handover.signalled(hysteresis_db, HYSTERESIS_GRID))
     if "time-to-trigger" in handover.steer:
         low_ms, high_ms = handover.time_to_trigger_range_ms
         levels = [TIMES_TO_TRIGGER_MS.index(value) for value in (low_ms, handover.time_to_trigger_ms, high_ms)]
@@ -53,6 +55,9 @@ def control_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Flo
 def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
     """Returns the CIO of each neighbour pair in dB, (..., E), within handover.cio_range_db.
 
+    Where handover.grid is standard, it is the nearest value of Q-OffsetRange (TS 36.331 6.3.4), of two as near the one
+    nearer to 0; differences of cells and values of edges snap once they are the CIO of a pair.
+
     Args:
         scenario: The scenario; its handover.action names the form.
         action: (..., A) in [-1, 1], values beyond are clipped; it begins with the offsets. `pair`: the CIO over its
@@ -62,14 +67,14 @@ def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
             cells.
     """
     clipped: Floats = np.clip(np.asarray(action, dtype=np.float64)[..., : _offsets(scenario)], -1.0, 1.0)
-    return _cio_share(scenario, clipped) * scenario.handover.cio_range_db
+    return scenario.handover.signalled(_cio_share(scenario, clipped) * scenario.handover.cio_range_db, CIO_GRID)
 
 
 def action_from_cio(scenario: Scenario, cio_db: Floats) -> Floats:
     """Returns the action (..., A) in [-1, 1] whose CIO is `cio_db` (..., E), or is nearest to it in least squares.
 
     Of the offsets of cells, which are defined but for a common constant, it returns those that are centred. What else
-    is steered is 0, the scenario's own value.
+    is steered is 0, the scenario's own value. Nothing snaps here.
     """
     share = np.asarray(cio_db, dtype=np.float64) / scenario.handover.cio_range_db
     offsets = share if scenario.handover.action == "pair" else _nearest_offsets(scenario, share)

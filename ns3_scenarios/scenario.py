@@ -13,8 +13,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
+from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS, Grid
 from ns3_scenarios.neighbors import (
     MOST_CELLS,
     MOST_PAIRS,
@@ -38,9 +41,6 @@ PRESETS = Path(__file__).parent / "presets"
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_ID = 120
 
-TIMES_TO_TRIGGER_MS = (0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120)
-"""TimeToTrigger, TS 36.331 6.3.5."""
-
 
 def _valid_id(value: str) -> str:
     if not _ID.fullmatch(value) or len(value) > _LONGEST_ID:
@@ -50,7 +50,7 @@ def _valid_id(value: str) -> str:
 
 def _valid_time_to_trigger(value: int) -> int:
     if value not in TIMES_TO_TRIGGER_MS:
-        raise ValueError(f"must be one of {TIMES_TO_TRIGGER_MS} ms (TS 36.331)")
+        raise ValueError(f"must be one of {TIMES_TO_TRIGGER_MS} ms (TimeToTrigger, TS 36.331 6.3.5)")
     return value
 
 
@@ -98,6 +98,9 @@ class Handover(Contract):
     """Least and greatest, if steered."""
     time_to_trigger_range_ms: tuple[TimeToTrigger, TimeToTrigger] = (40, 1280)
     """Least and greatest, if steered."""
+    grid: Literal["continuous", "standard"] = "continuous"
+    """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
+    Q-OffsetRange, hystereses to steps of 0.5 dB. All else of this section has to be on the standard's grid then."""
     ping_pong_window_s: float = Field(5.0, gt=0, le=3600)
 
     @model_validator(mode="after")
@@ -109,6 +112,23 @@ class Handover(Contract):
             if name.replace("_", "-") in self.steer and not (low <= value <= high and low < high):
                 raise ValueError(f"{name}_range_{unit} = {low:g} to {high:g} must hold {name}_{unit} = {value:g}")
         return self
+
+    @model_validator(mode="after")
+    def _grid_holds_all(self) -> Self:
+        if self.grid == "standard":
+            for grid, name, value in (
+                (A3_OFFSET_GRID, "a3_offset_db", self.a3_offset_db),
+                (HYSTERESIS_GRID, "hysteresis_db", self.hysteresis_db),
+                (CIO_GRID, "cio_range_db", self.cio_range_db),
+                *((HYSTERESIS_GRID, "hysteresis_range_db", end_db) for end_db in self.hysteresis_range_db),
+            ):
+                if value not in grid.values:
+                    raise ValueError(f"{name} = {value:g} with grid: standard must be {grid.field}, {grid.says}")
+        return self
+
+    def signalled(self, values: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+        """Returns what a network signals for `values`: the nearest on the grid if `grid` is standard, else the same."""
+        return grid.nearest(values) if self.grid == "standard" else values
 
 
 class Episode(Contract):

@@ -11,6 +11,7 @@ from torch import Tensor
 from cf_augment.physics.constants import TTI_S
 from cf_augment.physics.engine import Engine
 from cf_augment.physics.what_if import WhatIf
+from ns3_scenarios.grids import CIO_GRID
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import RewardName
 from sumo_mobility.base.errors import ConfigError
@@ -28,6 +29,9 @@ class SoftWhatIf:
     (RSRP_n + CIO_sn) / temperature, where s itself has RSRP_s + A3 offset + hysteresis. The rest is linear in those
     shares, but that a cell saturates softly, over `temperature_db` * 5 % of its capacity. As the temperature falls,
     loads and rewards become those of WhatIf. The hard engine remains the judge.
+
+    Where handover.grid is standard, the reward is that of the nearest CIO that a network can signal, as in WhatIf, and
+    its gradient passes straight through the snapping, whose own derivative is 0 almost everywhere.
 
     Args:
         engine: The engine of the scenario; its state is neither used nor changed.
@@ -61,7 +65,7 @@ class SoftWhatIf:
 
         Args:
             kpis: KPIs of one environment, without batch dimensions.
-            cio_db: (K, E), within the range or beyond.
+            cio_db: (K, E), within the range or beyond, on the standard's grid or off it.
 
         Raises:
             ConfigError: the CIO has the wrong shape or is not finite.
@@ -100,7 +104,9 @@ class SoftWhatIf:
         sinr = engine.radio.sinr_of_all_db(rsrp)
         cells, level = len(rsrp), rsrp.double()
         staying = torch.eye(cells, dtype=torch.bool, device=rsrp.device)
-        offsets = engine.connection.offsets_db(cio_db.double())
+        signalled = torch.as_tensor(handover.signalled(cio_db.detach().double().cpu().numpy(), CIO_GRID))
+        through = cio_db.double() + (signalled.to(cio_db.device) - cio_db.double()).detach()
+        offsets = engine.connection.offsets_db(through)
         offsets = torch.where(staying, handover.a3_offset_db + handover.hysteresis_db, offsets)
         # [K, to, from, U]
         biased = (level[:, None] + offsets.unsqueeze(-1)) / self._temperature_db

@@ -46,6 +46,8 @@ class IntegralRule:
 
     While cell i carries more than its neighbour j, the offset of j grows and UEs at the border leave i. Load is
     the PRB utilisation. What it asks for is the difference of two cells, which every form of the action can express.
+    Where handover.grid is standard, the integral is kept beside the CIO, which is the nearest value to it: corrections
+    that are smaller than a step of the grid add up instead of being lost.
 
     Args:
         scenario: The scenario.
@@ -56,15 +58,19 @@ class IntegralRule:
         self._scenario = scenario
         self._gain_db = gain_db
         self._serving, self._neighbor = np.array(scenario.neighbor_pairs).T
+        self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Nothing to begin: the integral is the CIO in force."""
+        """Begins the integral at 0."""
+        self._integral_db = np.zeros(len(self._scenario.neighbor_pairs))
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
-        """Returns the CIO in force plus the correction."""
-        load, limit_db = kpis.prb_utilization, self._scenario.handover.cio_range_db
-        wanted_db = cio_db + self._gain_db * (load[self._serving] - load[self._neighbor])
-        return action_from_cio(self._scenario, np.clip(wanted_db, -limit_db, limit_db)).astype(np.float32)
+        """Returns the integral, which is the CIO in force if that can be any value, plus the correction."""
+        load, handover = kpis.prb_utilization, self._scenario.handover
+        before_db = cio_db if handover.grid == "continuous" else self._integral_db
+        wanted_db = before_db + self._gain_db * (load[self._serving] - load[self._neighbor])
+        self._integral_db = np.clip(wanted_db, -handover.cio_range_db, handover.cio_range_db)
+        return action_from_cio(self._scenario, self._integral_db).astype(np.float32)
 
 
 POLICIES: dict[str, PolicyFactory] = {"static": Static, "random": Random, "integral": IntegralRule}

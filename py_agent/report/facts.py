@@ -33,7 +33,8 @@ def evaluation_facts(data: ReportData) -> dict[str, str]:
         "UEs": f"{scenario.mobility.ues}, {scenario.traffic.offered_bps / 1e3:g} kbit/s offered to each",
         "Episode": f"{scenario.episode.steps} steps of {scenario.episode.control_interval_s:g} s",
         "Action": f"CIO of each pair within ±{scenario.handover.cio_range_db:g} dB{_FORMS[scenario.handover.action]}"
-        + "".join(f", {name} of each cell" for name in scenario.handover.steer),
+        + "".join(f", {name} of each cell" for name in scenario.handover.steer)
+        + (", on the grid of TS 36.331" if scenario.handover.grid == "standard" else ""),
     }
 
 

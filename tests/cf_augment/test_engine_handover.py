@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from cf_augment.physics.engine import Engine
 from cf_augment.physics.radio import Radio
+from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import Floats
-from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
+from ns3_scenarios.scenario import Scenario
 
 SITES_M = [(0.0, 0.0), (1000.0, 0.0), (2000.0, 0.0), (1000.0, 900.0)]  # cells 0 and 2 are no neighbours
 

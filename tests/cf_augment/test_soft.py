@@ -60,6 +60,27 @@ def test_it_becomes_the_hard_what_if_as_the_temperature_falls(name: str, offered
     assert soft(kpis, torch.tensor(cio_db)).numpy() == pytest.approx(reward(network, hard), abs=1e-6, rel=1e-6)
 
 
+def test_on_the_standards_grid_it_is_the_nearest_cio_and_its_gradient_goes_straight_through() -> None:
+    """Value and gradient are those of the snapped CIO in a continuous scenario."""
+    free = network_of("load-std", 40e3)
+    handover = free.handover.model_copy(update={"grid": "standard"})
+    network = free.model_copy(update={"handover": handover})
+    kpis, cio_db = first_kpis(free, seed=4), random_cio_db(free, 4)
+    rewards, gradients = [], []
+    for scenario_, values in ((network, cio_db), (free, np.rint(cio_db))):
+        tensor = torch.tensor(values, requires_grad=True)
+        value = SoftWhatIf(Engine(scenario_), temperature_db=1.0)(kpis, tensor)
+        value.sum().backward()
+        assert tensor.grad is not None
+        rewards.append(value.detach().numpy())
+        gradients.append(tensor.grad.numpy())
+    assert rewards[0] == pytest.approx(rewards[1], abs=1e-12)
+    assert gradients[0] == pytest.approx(gradients[1], abs=1e-12)
+    assert np.abs(gradients[0]).max() > 1e-4
+    with pytest.raises(ConfigError, match=r"Q-OffsetRange \(TS 36\.331 6\.3\.4\)"):
+        WhatIf(Engine(network))(kpis, cio_db)
+
+
 def test_following_the_gradient_relieves_a_crowded_cell() -> None:
     network = network_of("load-std", 10e3)
     engine = Engine(network)

@@ -44,9 +44,10 @@ def logged(scenario: Scenario, policies: dict[str, PolicyFactory]) -> Dataset:
     )
 
 
+@pytest.mark.parametrize("grid", ["continuous", "standard"])
 @pytest.mark.parametrize("form", SIZES)
-def test_the_whole_job_in_each_form(form: str, tmp_path: Path) -> None:
-    scenario = made_network.scenario(handover={"action": form})
+def test_the_whole_job_in_each_form(form: str, grid: str, tmp_path: Path) -> None:
+    scenario = made_network.scenario(handover={"action": form, "grid": grid})
     dataset = logged(scenario, RULES)
     write_dataset(tmp_path / "d.h5", scenario, dataset.episodes)
     kept = read_dataset(tmp_path / "d.h5")
@@ -55,6 +56,8 @@ def test_the_whole_job_in_each_form(form: str, tmp_path: Path) -> None:
     both = frame["cio_0_1_db"] + frame["cio_1_0_db"]
     assert np.abs(frame[["cio_0_1_db", "cio_1_0_db"]]).to_numpy().max() <= 6
     assert (np.abs(both) < 1e-5).all() == (form != "pair")
+    on_grid = frame["cio_0_1_db"].isin(range(-6, 7))
+    assert on_grid.all() == (grid == "standard")
 
     jobs = [
         Job("t", made_network.trace(), Provenance(kind="replay", source=("t",), action_source="-"), search, search)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.mdp import cio_from_action
 from py_agent.env import open_backend
 from py_agent.policies import POLICIES, IntegralRule, Random
 
@@ -62,6 +63,17 @@ def test_the_integral_rule_by_hand(kpis: StepKpis) -> None:
     assert act == pytest.approx([5.2 / 6, -5.2 / 6])
     act = IntegralRule(SCENARIO, gain_db=2.0).act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2))
     assert act == pytest.approx([1 / 6, -1 / 6])
+
+
+def test_on_the_standards_grid_the_integral_rule_loses_no_small_correction(kpis: StepKpis) -> None:
+    """0.32 dB a step, of which each is less than half a step of the grid: the CIO follows their sum, both ways."""
+    scenario = made_network.scenario(handover={"grid": "standard"})
+    rule, cio_db, seen = IntegralRule(scenario), np.zeros(2), []
+    for load in [(0.54, 0.5)] * 10 + [(0.5, 0.54)] * 10:
+        cio_db = cio_from_action(scenario, rule.act(OBSERVATION, loaded(kpis, *load), cio_db))
+        seen.append(cio_db)
+    wanted_db = np.concatenate([0.32 * np.arange(1, 11), 0.32 * np.arange(9, -1, -1)])
+    assert np.array_equal(seen, np.stack([np.rint(wanted_db), -np.rint(wanted_db)], axis=1))
 
 
 def test_the_integral_rule_moves_ues_to_the_emptier_cell_and_back() -> None:
