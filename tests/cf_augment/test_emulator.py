@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cf_augment.fidelity import compare
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, block_bytes, lte_tables
+from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, TURBO_BITS, block_bytes, lte_tables
 from cf_augment.physics.emulator.attachment import connections
 from cf_augment.physics.emulator.config import code_blocks, config_of
 from cf_augment.physics.emulator.rlc import build_pdu, enqueue, receive
@@ -146,6 +146,16 @@ def test_transport_blocks_are_segmented_as_the_standard_does(size_bits: int, blo
     classes = (40, 104, 160, 256, 512, 1024, 2560, 4032, 6144)
     found = [(count, classes[size]) for count, size in code_blocks(size_bits)]
     assert found == blocks
+
+
+def test_the_turbo_code_has_the_sizes_of_the_standard() -> None:
+    """TS 36.212 table 5.1.3-3, as its last indices and sizes tell it: 60, 92, 124 and 188 at 512 to 6144 bits."""
+    assert [TURBO_BITS[index - 1] for index in (1, 2, 60, 61, 92, 93, 124, 125, 188)] == [
+        40, 48, 512, 528, 1024, 1056, 2048, 2112, 6144,
+    ]  # fmt: skip
+    for low, high in ((1, 60), (60, 92), (92, 124), (124, 188)):
+        assert len(set(np.diff(TURBO_BITS[low - 1 : high]))) == 1
+    assert len(TURBO_BITS) == 188
 
 
 @settings(max_examples=25)
