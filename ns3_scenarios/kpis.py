@@ -84,6 +84,7 @@ class EventKind(IntEnum):
     HANDOVER_FAILED_MAX_RACH = 4
     HANDOVER_FAILED_LEAVING = 5
     HANDOVER_FAILED_JOINING = 6
+    CONNECTION_REESTABLISHED = 7
 
 
 HANDOVER_FAILURES = tuple(kind for kind in EventKind if kind.name.startswith("HANDOVER_FAILED"))
@@ -239,19 +240,3 @@ def check_trace(scenario: Scenario, trace: Mobility) -> None:
         raise DataError(
             f"trace: {trace.duration_s:g} s long, but an episode of {scenario.id} has {scenario.episode.duration_s:g} s"
         )
-
-
-def ping_pongs(events: np.ndarray, window_s: float) -> int:
-    """Counts the handovers that return a UE to the cell it came from, soon (TR 36.839 5.3.1).
-
-    Args:
-        events: EVENT_DTYPE in order of time; only completed handovers are looked at.
-        window_s: The longest time from the completion of a handover to that of the return that undoes it,
-            handover.ping_pong_window_s of a scenario.
-    """
-    done = events[events["kind"] == EventKind.HANDOVER_OK]
-    done = done[np.argsort(done["ue"], kind="stable")]
-    before, after = done[:-1], done[1:]
-    back = (before["source_cell"] == after["target_cell"]) & (before["target_cell"] == after["source_cell"])
-    soon = after["time_s"] - before["time_s"] <= window_s
-    return int((back & soon & (before["ue"] == after["ue"])).sum())

@@ -54,6 +54,12 @@ def _valid_time_to_trigger(value: int) -> int:
     return value
 
 
+def _valid_minimum_stay(value: float) -> float:
+    if not value > 0:
+        raise ValueError("must be greater than 0 s: it is the minimum time of stay of TR 36.839 5.2, there 1 s")
+    return value
+
+
 ProfileName = Literal["ns3", "3gpp", "paper"]
 RewardName = Literal["load-std", "p5-throughput", "jain", "blocked"]
 
@@ -101,7 +107,14 @@ class Handover(Contract):
     grid: Literal["continuous", "standard"] = "continuous"
     """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
     Q-OffsetRange, hystereses to steps of 0.5 dB. All else of this section has to be on the standard's grid then."""
-    ping_pong_window_s: float = Field(5.0, gt=0, le=3600)
+    ping_pong_window_s: Annotated[float, Field(le=3600), AfterValidator(_valid_minimum_stay)] = 1.0
+    """The minimum time of stay (TR 36.839 5.2): a handover whose stay in the target is ended by another one in less is
+    unnecessary, and a ping-pong if that one leads back."""
+    ue_context_store_s: float = Field(5.0, gt=0, le=3600)
+    """Tstore_UE_cntxt (TS 36.300 22.4.2): a failure in less than this after the start of a handover is blamed on it.
+
+    From the moment that a link is lost to its failure, N310 and T310 alone take 2.2 s.
+    """
 
     @model_validator(mode="after")
     def _ranges_hold_the_start(self) -> Self:

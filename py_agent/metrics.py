@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cf_augment.dataset import Episode
-from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind, ping_pongs
+from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind
 from ns3_scenarios.mdp import jain, load_std, p5_throughput_bps
+from ns3_scenarios.mobility_robustness import ping_pongs
 from ns3_scenarios.scenario import Scenario
 
 

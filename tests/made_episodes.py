@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
-from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
@@ -54,7 +54,7 @@ def kpis(place: Scenario, moves: MobilityTrace, row: int, rng: np.random.Generat
     serving = rng.integers(-1, cells, ues)
     events = np.zeros(int(rng.integers(0, 4)), dtype=EVENT_DTYPE)
     events["time_s"] = np.sort(rng.uniform(row - 1, row, len(events)))
-    events["ue"], events["kind"] = rng.integers(0, ues, len(events)), rng.integers(0, 4, len(events))
+    events["ue"], events["kind"] = rng.integers(0, ues, len(events)), rng.integers(0, len(EventKind), len(events))
     return StepKpis(
         time_s=np.float64(row),
         prb_utilization=rng.uniform(0, 1, cells),

@@ -85,10 +85,11 @@ def _single(kpis: StepKpis, moves: list[Moves], index: int = 0) -> StepKpis:
 def _events(moves: list[Moves], index: int) -> np.ndarray:
     rows: list[tuple[float, int, int, int, int]] = []
     for move in moves:
-        source, target, lost = move.source[index], move.target[index], move.lost[index]
-        moving, failing = np.flatnonzero(target >= 0).tolist(), np.flatnonzero(lost).tolist()
+        source, target, selected = move.source[index], move.target[index], move.selected[index]
+        moving, failing = np.flatnonzero(target >= 0).tolist(), np.flatnonzero(selected >= 0).tolist()
         start_s, end_s = (round(move.time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
         rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in failing]
+        rows += [(start_s, ue, source[ue], selected[ue], EventKind.CONNECTION_REESTABLISHED) for ue in failing]
         rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]
         rows += [(end_s, ue, source[ue], target[ue], EventKind.HANDOVER_OK) for ue in moving]
     return np.array(rows, dtype=EVENT_DTYPE)

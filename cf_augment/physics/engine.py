@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from cf_augment.physics import interval
 from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.data_region import data_region_of
-from cf_augment.physics.handover import Connection, HandoverState
+from cf_augment.physics.handover import NONE, Connection, HandoverState
 from cf_augment.physics.links import links_of
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.paper import Paper
@@ -45,13 +45,13 @@ class Moves:
         time_s: Trace time.
         source: (B, U) the cell that serves the UE.
         target: (B, U) the cell to which a handover starts, -1 where none does.
-        lost: (B, U) whose radio link has failed.
+        selected: (B, U) the cell that a UE selects whose radio link has failed, -1 where none has.
     """
 
     time_s: float
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    lost: NDArray[np.bool_]
+    selected: NDArray[np.int64]
 
 
 class Engine:
@@ -155,7 +155,7 @@ class Engine:
             )
         cio_db, hysteresis_db = self._parameters(control, batch)
         shape = batch, len(self._starts_s), ues
-        moves = interval.Moves(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.bool_))
+        moves = interval.Moves(*(np.empty(shape, np.int64) for _ in range(3)))
         service = Service.nothing(batch, cells, ues)
         seen = interval.Seen(np.empty((batch, ues, cells)), np.empty((batch, ues)))
         if self.paper:
@@ -177,7 +177,7 @@ class Engine:
         _, received_mw = self.links(position, np.array([0.0, self.grid_steps]), 1)
         before_dbm, after_dbm = (10 * np.log10(received_mw[:, :, point]) for point in (0, 1))
         offsets_db = self.connection.offsets_db(torch.from_numpy(cio_db)).numpy()
-        moves.source[:, 0], moves.lost[:] = state.serving, False
+        moves.source[:, 0], moves.selected[:] = state.serving, NONE
         moves.target[:, 0] = paper.associate(before_dbm, state.serving, offsets_db, hysteresis_db)
         state.serving[:] = np.where(moves.target[:, 0] >= 0, moves.target[:, 0], state.serving)
         state.l3_dbm[:], seen.rsrp_dbm[:] = after_dbm, after_dbm.swapaxes(1, 2)
@@ -189,9 +189,9 @@ class Engine:
         """The handovers and failures of the last interval, for those who want to know which UEs moved."""
         if self._moves is None:
             return []
-        source, target, lost = self._moves
+        source, target, selected = self._moves
         return [
-            Moves(self._moves_from_s + start_s, source[:, k], target[:, k], lost[:, k])
+            Moves(self._moves_from_s + start_s, source[:, k], target[:, k], selected[:, k])
             for k, start_s in enumerate(self._starts_s)
         ]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.coupling import new_coupling
 from cf_augment.physics.data_region import DataRegion, pace_in_data_region
-from cf_augment.physics.handover import Rules, complete, measure, monitor, state_of, trigger
+from cf_augment.physics.handover import NONE, Rules, complete, measure, monitor, state_of, trigger
 from cf_augment.physics.links import Links
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
 from cf_augment.physics.radio import Reception
@@ -45,12 +45,12 @@ class Moves(NamedTuple):
     Attributes:
         source: (B, K, U) the cell that serves the UE.
         target: (B, K, U) the cell to which a handover starts, -1 where none does.
-        lost: (B, K, U) whose radio link has failed.
+        selected: (B, K, U) the cell that a UE selects whose radio link has failed, -1 where none has.
     """
 
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    lost: NDArray[np.bool_]
+    selected: NDArray[np.int64]
 
 
 class Seen(NamedTuple):
@@ -150,21 +150,22 @@ def serve_slot(
 @compiled
 def _run(
     constants: Any, l1_dbm: Any, received_mw: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any,
-    source: Any, target: Any, lost: Any, seen_dbm: Any, sinr_db: Any,
+    source: Any, target: Any, selected: Any, seen_dbm: Any, sinr_db: Any,
 ) -> None:  # fmt: skip
     """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
     pace, coupling = new_pace(ues), new_coupling(len(l1_dbm) if constants.data.used else 0, ues)
     begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
-    data_db = np.empty(ues, np.float32)
+    data_db, lost = np.empty(ues, np.float32), np.empty(ues, np.bool_)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
     for slot in range(slots):
         if slot > 0:
             if not constants.at_once:
                 trigger(rules, state, cio_db)
-            source[slot - 1], target[slot - 1], lost[slot - 1] = state.serving, state.target, state.lost
+            source[slot - 1], target[slot - 1], lost[:] = state.serving, state.target, state.lost
             complete(state)
             for u in range(ues):
+                selected[slot - 1, u] = state.serving[u] if lost[u] else NONE
                 if state.serving[u] != source[slot - 1, u]:
                     begin_db[u] = _sinr_db(constants.reception, received_mw, slot, u, state.serving[u])
         sinr_of_serving_db(constants.reception, received_mw, slot + 1, state.serving, end_db)
@@ -208,7 +209,8 @@ def run_on_given(
     for b in range(len(l1_dbm)):
         _run(
             constants, l1_dbm[b], received_mw[b], cio_db[b], hysteresis_db[b], state_of(state, b),
-            service_of(service, b), moves.source[b], moves.target[b], moves.lost[b], seen.rsrp_dbm[b], seen.sinr_db[b],
+            service_of(service, b), moves.source[b], moves.target[b], moves.selected[b], seen.rsrp_dbm[b],
+            seen.sinr_db[b],
         )  # fmt: skip
 
 
@@ -230,7 +232,7 @@ def run(
         receive_interval(constants.links, position_m[b], constants.times, periods, l1_dbm, received_mw)
         _run(
             constants, l1_dbm, received_mw, cio_db[b], hysteresis_db[b], state_of(state, b), service_of(service, b),
-            moves.source[b], moves.target[b], moves.lost[b], seen.rsrp_dbm[b], seen.sinr_db[b],
+            moves.source[b], moves.target[b], moves.selected[b], seen.rsrp_dbm[b], seen.sinr_db[b],
         )  # fmt: skip
 
 

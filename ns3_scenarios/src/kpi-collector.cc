@@ -20,7 +20,8 @@ KpiCollector::KpiCollector(const Scenario& scenario, const LteNetwork& network)
       m_ueDeliveredBits(scenario.ues),
       m_ueUplinkBits(scenario.ues),
       m_ueSinrDb(scenario.ues),
-      m_ongoing(scenario.ues)
+      m_ongoing(scenario.ues),
+      m_lostBy(scenario.ues)
 {
     ConnectTraces();
 }
@@ -48,6 +49,9 @@ KpiCollector::ConnectTraces()
         m_network.GetUeRrc(ue)->TraceConnectWithoutContext(
             "RadioLinkFailure",
             MakeCallback(&KpiCollector::ReceiveRadioLinkFailure, this));
+        m_network.GetUeRrc(ue)->TraceConnectWithoutContext(
+            "ConnectionEstablished",
+            MakeCallback(&KpiCollector::ReceiveConnectionEstablished, this));
     }
     for (uint32_t cell = 0; cell < m_scenario.cells.size(); ++cell)
     {
@@ -182,6 +186,7 @@ KpiCollector::ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t, u
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
     {
         AddEvent(ue, ended->sourceCell, ended->targetCell, cause);
+        m_lostBy[ue] = ended->sourceCell;
     }
 }
 
@@ -191,6 +196,18 @@ KpiCollector::ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t)
     const uint32_t ue = m_network.GetUe(imsi);
     m_ongoing[ue].reset();
     AddEvent(ue, cellId - 1, -1, EventKind::RADIO_LINK_FAILURE);
+    m_lostBy[ue] = cellId - 1;
+}
+
+void
+KpiCollector::ReceiveConnectionEstablished(uint64_t imsi, uint16_t cellId, uint16_t)
+{
+    // The first connection follows no failure.
+    const uint32_t ue = m_network.GetUe(imsi);
+    if (const auto lostBy = std::exchange(m_lostBy[ue], std::nullopt))
+    {
+        AddEvent(ue, *lostBy, cellId - 1, EventKind::CONNECTION_REESTABLISHED);
+    }
 }
 
 void

@@ -23,7 +23,7 @@ struct Event
     double timeS;   ///< trace time, in s
     uint32_t ue;    ///< index of the UE
     int sourceCell; ///< index of the cell that served it
-    int targetCell; ///< index of the target of a handover, else -1
+    int targetCell; ///< index of the target of a handover or of the new cell, else -1
     EventKind kind; ///< what happened
 };
 
@@ -84,6 +84,7 @@ class KpiCollector
     void ReceiveHandoverRefusal(uint64_t imsi, uint16_t rnti, uint16_t targetId);
     void ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t rnti, uint16_t cellId);
     void ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t rnti);
+    void ReceiveConnectionEstablished(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
     /// Records an event that happens now.
     void AddEvent(uint32_t ue, int sourceCell, int targetCell, EventKind kind);
@@ -98,6 +99,7 @@ class KpiCollector
     std::vector<double> m_ueSinrDb;                        ///< by UE, last value in dB
     std::vector<Event> m_events;                           ///< of the interval
     std::vector<std::optional<OngoingHandover>> m_ongoing; ///< by UE
+    std::vector<std::optional<int>> m_lostBy;              ///< by UE, index of the cell
 };
 
 } // namespace mlb

@@ -30,7 +30,7 @@ def test_episode_metrics_by_hand() -> None:
     load = np.tile([0.2, 0.4, 0.6], (7, 1))
     load[0] = 0
     done, lost = EventKind.HANDOVER_OK, EventKind.RADIO_LINK_FAILURE
-    rows = [(-1, 0, 0, 1, done), (1, 0, 0, 1, done), (2, 0, 1, 0, done), (3, 3, 1, -1, lost)]
+    rows = [(-1, 0, 0, 1, done), (1, 0, 0, 1, done), (1.9, 0, 1, 0, done), (3, 3, 1, -1, lost)]
     rows += [(4 + cause, 3, 1, 0, failed) for cause, failed in enumerate(HANDOVER_FAILURES)]
     kpis = replace(
         episode.kpis, ue_throughput_bps=throughput_bps, prb_utilization=load, events=np.array(rows, EVENT_DTYPE)

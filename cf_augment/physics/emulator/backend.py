@@ -39,8 +39,8 @@ POWER_STEP_TTIS = 8 * GAIN_PERIOD_TTIS
 """Between the times for which received powers are computed: a UE at 30 m/s moves 1.2 m."""
 _SETTLING_TTIS = 4 * CQI_REQUEST_TTIS
 """For the first CQI reports, before the traffic starts."""
-_EVENTS_PER_MEASUREMENT = 3
-"""A UE can begin and end a handover and lose its link between two measurements."""
+_EVENTS_PER_MEASUREMENT = 4
+"""A UE can get a cell, begin and end a handover and lose its link between two measurements."""
 _FLOW_STREAM = 2**63
 """First of the random streams that ns-3 leaves to programs; a source takes two (traffic-flows.cc)."""
 

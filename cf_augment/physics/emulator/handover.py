@@ -132,7 +132,7 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
     The UE may miss the answer to its preamble in the target cell, where its SINR is `sinr`, and sends another one.
     """
     me = state.ues[ue]
-    me.handover_source = me.serving
+    me.left = me.serving
     # What the UE has not sent yet it forgets, and it measures the target from the next TTI on.
     state.bearers[me.bearer].feedback_end = tti + 2
     me.cqi_last = tti - 1
@@ -172,5 +172,6 @@ def lose(state: State, ue: int) -> None:
     """The radio link has failed: the UE leaves its cell, and looks for one until its next measurement."""
     me = state.ues[ue]
     leave(state, me.bearer)
+    me.left = me.serving
     me.serving = NO_CELL
     me.out_of_sync = 0

@@ -48,6 +48,7 @@ Control = tuple[Floats, Floats, Ints]
 RADIO_LINK_FAILURE = int(EventKind.RADIO_LINK_FAILURE)
 HANDOVER_START = int(EventKind.HANDOVER_START)
 HANDOVER_OK = int(EventKind.HANDOVER_OK)
+CONNECTION_REESTABLISHED = int(EventKind.CONNECTION_REESTABLISHED)
 
 
 @compiled
@@ -64,12 +65,13 @@ def _move(config: Config, state: State, air: Air, rng: Generator, events: Ints, 
         me = state.ues[ue]
         if me.handover_end == tti:
             end_handover(config, state, ue, tti)
-            count = _log(events, count, tti, ue, me.handover_source, me.serving, HANDOVER_OK)
+            count = _log(events, count, tti, ue, me.left, me.serving, HANDOVER_OK)
         if me.target == NO_CELL:
             continue
         source, target, me.target = me.serving, me.target, NO_CELL
         if source == NO_CELL:
             attach(state, ue, target, tti)
+            count = _log(events, count, tti, ue, me.left, target, CONNECTION_REESTABLISHED)
         elif target == source:
             lose(state, ue)
             count = _log(events, count, tti, ue, source, NO_CELL, RADIO_LINK_FAILURE)

@@ -63,7 +63,8 @@ UE = np.dtype(
         # Measurements since the SINR fell below Qout.
         ("out_of_sync", _INT),
         ("handover_end", _INT),
-        ("handover_source", _INT),
+        # The cell that a handover or a radio link failure has taken it from.
+        ("left", _INT),
         # Packets that wait in the target cell for the end of the handover.
         ("forwarded", _INT),
         ("cqi_last", _INT),
