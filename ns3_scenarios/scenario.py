@@ -106,7 +106,7 @@ class Handover(Contract):
     """Least and greatest, if steered."""
     grid: Literal["continuous", "standard"] = "continuous"
     """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
-    Q-OffsetRange, hystereses to steps of 0.5 dB. All else of this section has to be on the standard's grid then."""
+    Q-OffsetRange, hystereses to steps of 0.5 dB. The settings in dB above have to be on the standard's grid then."""
     ping_pong_window_s: Annotated[float, Field(le=3600), AfterValidator(_valid_minimum_stay)] = 1.0
     """The minimum time of stay (TR 36.839 5.2): a handover whose stay in the target is ended by another one in less is
     unnecessary, and a ping-pong if that one leads back."""
