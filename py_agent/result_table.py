@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +39,17 @@ class ResultTable:
     remarks: list[str]
 
     @classmethod
-    def of(cls, summary: pd.DataFrame) -> ResultTable:
-        """Rounds each column to two digits of its intervals' half width; means that tie in print are all best."""
+    def of(cls, summary: pd.DataFrame, keys: Sequence[str] = ()) -> ResultTable:
+        """Rounds each column to two digits of its intervals' half width; means that tie in print are all best.
+
+        Args:
+            summary: What `summarize` returned.
+            keys: The columns; all but those of mobility robustness if empty.
+        """
         columns = columns_of(summary)
+        columns = {
+            key: columns[key] for key in keys or columns if key in columns and (keys or not columns[key].is_detail)
+        }
         cells = [_cells(summary, key, metric) for key, metric in columns.items()]
         rows = {str(policy): list(row) for policy, row in zip(summary.index, zip(*cells, strict=True), strict=True)}
         return cls(columns, rows, _remarks(summary))
@@ -52,7 +61,8 @@ def columns_of(summary: pd.DataFrame) -> dict[str, Metric]:
     if len(summary) == 1:
         return columns
     heading = f"Load std below {reference_of(list(summary.index))}"
-    gain = Metric(heading, "gain", higher_is_better=True, unit="%", decimals=1)
+    meaning = "How much lower the mean load std is than that of the policy it is compared with, in % of that."
+    gain = Metric(heading, "gain", higher_is_better=True, unit="%", decimals=1, definition=meaning)
     return {"load_std": columns.pop("load_std"), "improvement_percent": gain, **columns}
 
 

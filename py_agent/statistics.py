@@ -198,7 +198,7 @@ def summarize(
             "traces": len(by_trace),
             "episodes": len(table),
             "iqm": interquartile_mean(table[metric].to_numpy()),
-            "same": policy != reference and bool((table[metrics] == base[metrics]).all(axis=None)),
+            "same": policy != reference and table[metrics].equals(base[metrics]),
         }
         for name, (value, low, high) in estimates.items():
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}

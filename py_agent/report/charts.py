@@ -109,6 +109,36 @@ def interval_chart(
         return svg(figure, name)
 
 
+def trade_off_chart(name: str, styles: Mapping[str, LineStyle], gain: Floats, price: Floats, x: str) -> str:
+    """Draws what each policy paid over what it gained: a dot for the means, a line for each interval.
+
+    Intervals that are much wider than the means lie apart end at the edge.
+
+    Args:
+        name: What the chart shows, with its units.
+        styles: How each policy is drawn, by its name.
+        gain: (3, P) mean, lower and upper end; the ends are NaN if there are none.
+        price: (3, P), as `gain`.
+        x: Label of the gain.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure, axes = canvas(3.6, 2.6)
+        for index, style in enumerate(styles.values()):
+            (at, left, right), (cost, low, high) = gain[:, index], price[:, index]
+            for along, across in (([left, right], [cost, cost]), ([at, at], [low, high])):
+                axes.plot(along, across, color=style.color, linestyle=style.dashes, linewidth=1.1)
+            axes.plot(at, cost, "o", color=style.color, markersize=6, zorder=3)
+        for mean, bounds in ((gain[0], axes.set_xlim), (price[0], axes.set_ylim)):
+            shown = np.append(mean[np.isfinite(mean)], 0)
+            room = float(np.ptp(shown)) / 3 or 1.0
+            bounds(float(shown.min()) - room, float(shown.max()) + room)
+        axes.set_ylim(bottom=-0.05 * axes.get_ylim()[1])
+        axes.set_xlabel(x)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        return svg(figure, name)
+
+
 def lines_chart(
     name: str, lines: Mapping[str, tuple[Floats, Floats]], styles: Mapping[str, LineStyle], x: str, log: bool = False,
     share: bool = False,

@@ -65,7 +65,9 @@ def network_facts(scenario: Scenario) -> dict[str, str]:
         "Event A3": f"offset {handover.a3_offset_db:g} dB, hysteresis {handover.hysteresis_db:g} dB, time to trigger "
         f"{handover.time_to_trigger_ms} ms",
         "Neighbours": _neighbors(scenario),
-        "Ping-pong": f"back within {handover.ping_pong_window_s:g} s",
+        "Ping-pong": f"back by handover after a stay of less than {handover.ping_pong_window_s:g} s (TR 36.839 5.2)",
+        "Recent handover": f"began less than {handover.ue_context_store_s:g} s before the failure (Tstore_UE_cntxt, TS "
+        "36.300 22.4.2)",
         "Traffic": f"{_named(traffic.arrivals, 'model')}, {traffic.packet_bytes} bytes a packet{weights}{uplink}",
         "Warm-up": f"{scenario.episode.warmup_s:g} s",
         "Observation": scenario.observation,

@@ -85,6 +85,8 @@ def write_report(path: Path, data: ReportData) -> None:
         result=ResultTable.of(data.summary),
         interval_charts=results.interval_charts(data),
         difference_charts=results.difference_charts(data),
+        robustness=results.robustness_table(data),
+        robustness_charts=results.robustness_charts(data),
         reference=data.reference,
         load_charts=details.load_charts(data),
         offset_charts=details.offset_charts(data),

@@ -36,6 +36,7 @@ def test_episode_metrics_by_hand() -> None:
         episode.kpis, ue_throughput_bps=throughput_bps, prb_utilization=load, events=np.array(rows, EVENT_DTYPE)
     )
     made = replace(episode, kpis=kpis, event_start=np.array([0, 1, 8, 8, 8, 8, 8, 8]))
+    assert SCENARIO.handover.ping_pong_window_s == 1
     metrics = episode_metrics(SCENARIO, made)
     ue_minutes = 12 * 6 / 60
     assert set(metrics) == set(METRICS)
@@ -48,6 +49,42 @@ def test_episode_metrics_by_hand() -> None:
     assert metrics["ping_pong_share"] == pytest.approx(0.5)
     assert metrics["failures_per_ue_minute"] == pytest.approx(4 / ue_minutes)
     assert metrics["rlf_per_ue_minute"] == pytest.approx(1 / ue_minutes)
+    assert metrics["unnecessary_per_ue_minute"] == pytest.approx(1 / ue_minutes)
+
+
+def causes_of(rows: list[tuple[float, int, int, int, int]], last_cell: int) -> dict[str, float]:
+    """UE-minutes times what the causes of failures are, in an episode after which UE 3 is in a cell."""
+    episode = small_episode(SCENARIO, 0)
+    serving = episode.kpis.ue_serving_cell.copy()
+    serving[-1, 3] = last_cell
+    kpis = replace(episode.kpis, events=np.array(rows, EVENT_DTYPE), ue_serving_cell=serving)
+    metrics = episode_metrics(SCENARIO, replace(episode, kpis=kpis, event_start=np.array([0] * 2 + [len(rows)] * 6)))
+    return {name[: -len("_per_ue_minute")]: 12 * 6 / 60 * value for name, value in metrics.items() if "_ue_" in name}
+
+
+def test_failures_by_cause_and_what_older_episodes_do_not_tell() -> None:
+    lost, again = EventKind.RADIO_LINK_FAILURE, EventKind.CONNECTION_REESTABLISHED
+    late = [(0.5, 3, 1, -1, lost), (0.6, 3, 1, 0, again)]
+    early = [(1, 3, 0, 1, EventKind.HANDOVER_START), (2, 3, 1, -1, lost), (2.1, 3, 1, 0, again)]
+    wrong = [(3, 3, 0, 1, EventKind.HANDOVER_START), (4, 3, 1, -1, lost), (4.1, 3, 1, 2, again)]
+    cover = [(4.5, 3, 2, -1, lost), (4.6, 3, 2, 2, again)]
+    found = causes_of([*late, *early, *wrong, *cover, (5.9, 3, 2, -1, lost)], -1)
+    expected = {
+        "too_late": 1,
+        "too_early": 1,
+        "wrong_cell": 1,
+        "mobility_failures": 3,
+        "coverage": 1,
+        "unknown_cause": 1,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["rlf"] == pytest.approx(5)
+    # A UE that is on its way at the end is no sign of an older record; one that is connected, and nobody says how, is.
+    assert causes_of([(5.9, 3, 2, -1, lost)], -1)["too_late"] == 0
+    old = causes_of([late[0]], 0)
+    assert {name for name, value in old.items() if np.isnan(value)} == {*expected} - {"unknown_cause"}
+    assert old["unknown_cause"] == pytest.approx(1)
+    assert causes_of([], 0)["too_late"] == 0
 
 
 @pytest.mark.slow

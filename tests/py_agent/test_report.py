@@ -171,11 +171,38 @@ def test_intervals_have_two_digits_and_keep_to_what_is_possible(data: ReportData
 
 def test_best_is_marked_in_the_metric_s_direction(path: Path, data: ReportData) -> None:
     text = path.read_text(encoding="utf-8")
-    best = set(re.findall(r'class="best" data-label="([^"]*)"><span>([^<]*)', text))
+    best = set(re.findall(r'class="best" data-label="([^"]*)"[^>]*><span>([^<]*)', text))
     assert ("Load std", f"{data.summary['load_std'].min():.3f}") in best
     assert ("p5 throughput, kbit/s", f"{data.summary['p5_throughput_bps'].max() / 1e3:.1f}") in best
     assert ("Load std", f"{data.summary['load_std'].max():.3f}") not in best
     assert "0.000" not in dict(best).values(), "nobody is best where all are equal"
+
+
+def test_mobility_robustness_stands_in_one_place_with_its_definitions(path: Path, data: ReportData) -> None:
+    page = Page(path)
+    details = {key: metric for key, metric in METRICS.items() if metric.is_detail}
+    tooltips = {attributes.get("title") for tag, attributes in page.tags if tag in ("th", "td")}
+    assert {metric.definition for metric in METRICS.values() if metric.definition} <= tooltips
+    assert all("36.839" in METRICS[key].definition for key in ("ping_pong_share", "unnecessary_per_ue_minute"))
+    assert {metric.definition for metric in details.values()} <= set(page.texts["dd"])
+    assert not {metric.heading for metric in details.values()} & set(page.rows[0])
+    assert "back by handover after a stay of less than 1 s (TR 36.839 5.2)" in page.texts["dd"]
+    rows = page.rows[len(data.policies) + 1 :][: len(data.policies) + 1]
+    assert len(rows[0]) == len(details) + 4
+    assert [row[0] for row in rows[1:]] == data.policies
+
+
+def test_what_an_older_evaluation_lacks_is_left_out_or_a_dash(data: ReportData, tmp_path: Path) -> None:
+    older = data.summary[[name for name in data.summary if not METRICS.get(name) or not METRICS[name].is_detail]]
+    write_report(tmp_path / "older.html", replace(data, summary=older))
+    assert "Mobility robustness" not in Page(tmp_path / "older.html").texts["h2"][1]
+    told = data.summary.assign(unnecessary_per_ue_minute=[0.25, 0.5, 0.75])
+    told = told.assign(**{f"too_late_per_ue_minute{end}": np.nan for end in ("", "_low", "_high")})
+    write_report(tmp_path / "told.html", replace(data, summary=told))
+    page = Page(tmp_path / "told.html")
+    assert "Mobility robustness" in page.texts["h2"][1]
+    rows = page.rows[len(data.policies) + 2 :][: len(data.policies)]
+    assert [(row[4], row[6]) for row in rows] == [("0.25", "–"), ("0.50", "–"), ("0.75", "–")]
 
 
 def test_replay_round_trips(path: Path, data: ReportData) -> None:
