@@ -42,6 +42,12 @@ def standard_scenario(**handover: Any) -> Scenario:
     )
 
 
+SCENARIOS = {
+    form: (standard_scenario(**handover), standard_scenario(**handover, grid="continuous"))
+    for form, handover in FORMS.items()
+}
+
+
 @pytest.mark.parametrize(("grid", "values"), GRIDS, ids=[grid.field for grid, _ in GRIDS])
 def test_the_grid_is_that_of_the_standard(grid: Grid, values: list[float]) -> None:
     assert list(grid.values) == values
@@ -63,11 +69,11 @@ def test_a_value_snaps_to_the_nearest_and_stays_there(grid: tuple[Grid, list[flo
 @given(data=st.data())
 def test_every_action_becomes_what_a_network_can_signal(form: str, data: st.DataObject) -> None:
     """The nearest values to what the same action is in a continuous scenario, accepted as they are."""
-    scenario = standard_scenario(**FORMS[form])
+    scenario, continuous = SCENARIOS[form]
     size = mdp.action_size(scenario)
     action = np.array(data.draw(st.lists(st.floats(-1.2, 1.2), min_size=size, max_size=size)))
     control = mdp.control_from_action(scenario, action)
-    free = mdp.control_from_action(standard_scenario(**FORMS[form], grid="continuous"), action)
+    free = mdp.control_from_action(continuous, action)
     parts = [(GRIDS[0][1], 6), (GRIDS[2][1], 3), (GRIDS[1][1], 3)]
     grids = [values for values, count in parts for _ in range(count)][: len(control)]
     assert control.tolist() == [standard.nearest(value, grid) for value, grid in zip(free, grids, strict=True)]
