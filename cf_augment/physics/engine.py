@@ -120,7 +120,7 @@ class Engine:
         l1_dbm, received_mw = self.links(np.repeat(position[:, None], 2, axis=1), np.zeros(1), 1)
         rsrp = np.ascontiguousarray(l1_dbm[:, :, 0])
         batch, cells, ues = rsrp.shape
-        self._state, self._moves, self._time_s = HandoverState.attached(rsrp), None, 0.0
+        self._state, self._moves, self._time_s = HandoverState.attached(rsrp, self.scenario), None, 0.0
         episode = self.scenario.episode
         lasting_s = [episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S, episode.control_interval_s]
         service, sinr_db = Service.nothing(batch, cells, ues), np.empty((batch, ues))

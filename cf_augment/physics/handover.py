@@ -1,6 +1,6 @@
 """Who is served by which cell: event A3 with cell individual offsets, and radio link failure.
 
-Both follow the ns-3 program on the grid of its L1 measurements: the event decides on L3-filtered, unquantised RSRP.
+Both look at the grid of ns-3's L1 measurements: the event decides on L3-filtered, unquantised RSRP.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ class HandoverState(NamedTuple):
     Attributes:
         serving: (B, U) index of the serving cell.
         l3_dbm: (B, C, U) filtered RSRP.
-        age: (B, C, U) measurements since the entering condition was met, NONE where it is not.
-        entered: (B, U) whether the entering condition holds for a neighbour.
+        age: (B, C, U) measurements since the entering condition holds, NONE where it does not.
+        entered: (B, U) whether it does for a neighbour.
         due: (B, U) whether the time to trigger of a neighbour expires before the next measurement.
         target: (B, U) cell to which a handover has started, NONE where none has.
         out_of_sync: (B, U) measurements since the SINR fell below Qout.
         lost: (B, U) whether the radio link has failed and the UE searches a cell.
         backlog: (B, U) packets in the UE's queue.
+        cio_db: (B, E) float32, by which the UEs' measurements are configured.
+        hysteresis_db: (B, C) float32, likewise.
     """
 
     serving: NDArray[np.int64]
@@ -49,15 +51,22 @@ class HandoverState(NamedTuple):
     out_of_sync: NDArray[np.int64]
     lost: NDArray[np.bool_]
     backlog: Floats
+    cio_db: NDArray[np.float32]
+    hysteresis_db: NDArray[np.float32]
 
     @classmethod
-    def attached(cls, rsrp_dbm: NDArray[np.floating]) -> HandoverState:
+    def attached(cls, rsrp_dbm: NDArray[np.floating], scenario: Scenario) -> HandoverState:
         """UEs in the cell of the greatest RSRP (B, C, U), as ns-3's idle mode selects it; nothing is queued."""
         serving = rsrp_dbm.argmax(axis=1)
+        cio_db = np.zeros((len(rsrp_dbm), len(scenario.neighbor_pairs)), np.float32)
+        hysteresis_db = np.full(rsrp_dbm.shape[:2], scenario.handover.hysteresis_db, np.float32)
         age = np.full(rsrp_dbm.shape, NONE, np.int32)
         none, in_sync = np.full_like(serving, NONE), np.zeros_like(serving)
         no = in_sync > 0
-        return cls(serving, rsrp_dbm.copy(), age, no, no.copy(), none, in_sync, no.copy(), np.zeros(serving.shape))
+        return cls(
+            serving, rsrp_dbm.copy(), age, no, no.copy(), none, in_sync, no.copy(), np.zeros(serving.shape),
+            cio_db, hysteresis_db,
+        )  # fmt: skip
 
     def copies(self, count: int) -> HandoverState:
         """Returns the state of the first environment `count` times."""
@@ -114,13 +123,37 @@ def state_of(state: Any, b: int) -> Any:
     """Returns one environment of a HandoverState."""
     return HandoverState(
         state.serving[b], state.l3_dbm[b], state.age[b], state.entered[b], state.due[b], state.target[b],
-        state.out_of_sync[b], state.lost[b], state.backlog[b],
+        state.out_of_sync[b], state.lost[b], state.backlog[b], state.cio_db[b], state.hysteresis_db[b],
     )  # fmt: skip
 
 
 @compiled
-def measure(rules: Any, state: Any, l1_dbm: Any, period: int, cio_db: Any, hysteresis_db: Any) -> None:
-    """Takes one L1 measurement of (C, K, U) and evaluates the event under CIO (E,) and hysteresis (C,)."""
+def configure(rules: Any, state: Any, cio_db: Any, hysteresis_db: Any) -> None:
+    """Sets CIO (E,) and hysteresis (C,); where they differ from before, the cell reconfigures its UEs' measurements.
+
+    What a UE has measured since a neighbour entered is void then, its time to trigger begins anew (TS 36.331 5.5.2.5
+    for the CIO, which are one measurement object, 5.5.2.7 for the hysteresis). Its filter goes on.
+    """
+    cells = len(hysteresis_db)
+    changed = np.zeros(cells, np.bool_)
+    for cell in range(cells):
+        first, last = rules.first[cell], rules.first[cell + 1]
+        changed[cell] = hysteresis_db[cell] != state.hysteresis_db[cell]
+        for pair in range(first, last):
+            changed[cell] |= cio_db[pair] != state.cio_db[pair]
+    for u in range(len(state.serving)):
+        if state.entered[u] and changed[state.serving[u]]:
+            state.age[:, u], state.entered[u], state.due[u] = NONE, False, False
+    state.cio_db[:], state.hysteresis_db[:] = cio_db, hysteresis_db
+
+
+@compiled
+def measure(rules: Any, state: Any, l1_dbm: Any, period: int) -> None:
+    """Takes one L1 measurement of (C, K, U) and evaluates the event.
+
+    A neighbour is due when the entering condition held at all measurements during the time to trigger (5.5.4.1).
+    """
+    cio_db, hysteresis_db = state.cio_db, state.hysteresis_db
     ues = len(state.serving)
     other_dbm, serving = np.full(ues, _NOTHING_DBM), state.serving.astype(np.int32)
     for c in range(len(l1_dbm)):
@@ -141,13 +174,12 @@ def measure(rules: Any, state: Any, l1_dbm: Any, period: int, cio_db: Any, hyste
             for pair in range(rules.first[cell], rules.first[cell + 1]):
                 neighbor = rules.neighbors[pair]
                 margin = state.l3_dbm[neighbor, u] + cio_db[pair] - own_dbm
-                if margin < -hysteresis_db[cell]:
-                    if state.entered[u]:
-                        state.age[neighbor, u] = NONE
-                elif margin > hysteresis_db[cell] or state.age[neighbor, u] != NONE:
+                if margin > hysteresis_db[cell]:
                     state.age[neighbor, u] += 1
                     entered = True
                     due |= state.age[neighbor, u] == rules.firing_age
+                elif state.entered[u]:
+                    state.age[neighbor, u] = NONE
         state.entered[u], state.due[u] = entered, due
 
 
@@ -164,10 +196,10 @@ def monitor(rules: Any, state: Any, sinr_db: Any) -> None:
 
 
 @compiled
-def trigger(rules: Any, state: Any, cio_db: Any) -> None:
+def trigger(rules: Any, state: Any) -> None:
     """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
 
-    The CIO are those in force now: they choose among neighbours that are due at the same time.
+    Of neighbours that are due at the same time, the network chooses the one with the greatest biased RSRP.
     """
     for u in range(len(state.serving)):
         state.target[u] = NONE
@@ -177,7 +209,7 @@ def trigger(rules: Any, state: Any, cio_db: Any) -> None:
         for pair in range(rules.first[cell], rules.first[cell + 1]):
             neighbor = rules.neighbors[pair]
             if state.age[neighbor, u] == rules.firing_age:
-                biased = state.l3_dbm[neighbor, u] + cio_db[pair]
+                biased = state.l3_dbm[neighbor, u] + state.cio_db[pair]
                 if biased > best:
                     best, state.target[u] = biased, neighbor
 

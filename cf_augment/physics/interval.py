@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.coupling import new_coupling
 from cf_augment.physics.data_region import DataRegion, pace_in_data_region
-from cf_augment.physics.handover import NONE, Rules, complete, measure, monitor, state_of, trigger
+from cf_augment.physics.handover import NONE, Rules, complete, configure, measure, monitor, state_of, trigger
 from cf_augment.physics.links import Links
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
 from cf_augment.physics.radio import Reception
@@ -157,11 +157,12 @@ def _run(
     pace, coupling = new_pace(ues), new_coupling(len(l1_dbm) if constants.data.used else 0, ues)
     begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
     data_db, lost = np.empty(ues, np.float32), np.empty(ues, np.bool_)
+    configure(rules, state, cio_db, hysteresis_db)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
     for slot in range(slots):
         if slot > 0:
             if not constants.at_once:
-                trigger(rules, state, cio_db)
+                trigger(rules, state)
             source[slot - 1], target[slot - 1], lost[:] = state.serving, state.target, state.lost
             complete(state)
             for u in range(ues):
@@ -177,10 +178,10 @@ def _run(
             middle_db[u] = _HALF * (begin_db[u] + end_db[u])
         begin_db, end_db = end_db, begin_db
         if slot > 0:
-            measure(rules, state, l1_dbm, slot - 1, cio_db, hysteresis_db)
+            measure(rules, state, l1_dbm, slot - 1)
             monitor(rules, state, middle_db)
             if constants.at_once:
-                trigger(rules, state, cio_db)
+                trigger(rules, state)
     sinr_of_serving_db(constants.reception, received_mw, slots + 1, state.serving, end_db)
     sinr_db[:] = data_db if constants.data.used else end_db
     for c in range(len(l1_dbm)):

@@ -8,6 +8,7 @@
 #include "ns3/simulator.h"
 
 #include <limits>
+#include <utility>
 
 namespace mlb
 {
@@ -19,6 +20,9 @@ namespace
 
 /// a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 clause 5.5.3.2.
 constexpr double L3_WEIGHT = 0.5;
+
+/// reportInterval, TS 36.331 clause 6.3.5; reportAmount is infinite.
+const Time REPORT_INTERVAL = MilliSeconds(240);
 
 /**
  * @param ueRrc RRC of a UE that LteHelper has installed
@@ -73,111 +77,133 @@ void
 A3Event::Evaluate()
 {
     m_evaluationPending = false;
-    const uint16_t servingCellId = GetServingCellId();
-    if (servingCellId != m_servingCellId)
+    const Configuration configuration = GetConfiguration();
+    if (configuration != m_configuration)
     {
-        m_servingCellId = servingCellId;
+        m_configuration = configuration;
+        m_nextReport.Cancel();
         for (auto& [cellId, measurement] : m_measurements)
         {
-            measurement.dueAt.reset();
+            measurement.entered.reset();
+            measurement.left.reset();
+            measurement.triggered = false;
         }
     }
-    const auto serving = m_measurements.find(servingCellId);
+    const auto serving = m_measurements.find(configuration.servingCellId);
     if (serving == m_measurements.end())
     {
         return;
     }
 
-    const auto& algorithm = *m_enbs.at(servingCellId - 1).algorithm;
+    const auto& algorithm = *m_enbs.at(configuration.servingCellId - 1).algorithm;
     const double hysteresisDb = algorithm.GetHysteresis();
     const double thresholdDbm = serving->second.l3Dbm + m_offsetDb;
-    bool hasEntered = false;
+    bool changes = false;
+    const auto update = [&changes](std::optional<Time>& since, bool holds) {
+        changes |= holds && !since;
+        since = holds ? since.value_or(Simulator::Now()) : std::optional<Time>{};
+    };
     for (const auto& [cellId, ocnDb] : algorithm.GetOcn())
     {
-        const auto neighbor = m_measurements.find(cellId);
-        if (neighbor == m_measurements.end())
+        if (const auto found = m_measurements.find(cellId); found != m_measurements.end())
         {
-            continue;
-        }
-        Measurement& measurement = neighbor->second;
-        const double offsetRsrpDbm = measurement.l3Dbm + ocnDb;
-        if (offsetRsrpDbm + hysteresisDb < thresholdDbm)
-        {
-            measurement.dueAt.reset();
-        }
-        else if (offsetRsrpDbm - hysteresisDb > thresholdDbm && !measurement.dueAt)
-        {
-            measurement.dueAt = Simulator::Now() + algorithm.GetTimeToTrigger();
-            hasEntered = true;
+            Measurement& neighbor = found->second;
+            const double offsetRsrpDbm = neighbor.l3Dbm + ocnDb;
+            update(neighbor.entered, offsetRsrpDbm - hysteresisDb > thresholdDbm);
+            update(neighbor.left, offsetRsrpDbm + hysteresisDb < thresholdDbm);
         }
     }
-    if (hasEntered)
+    if (changes)
     {
-        // Fire checks that a neighbour is still due, so that nothing needs to be cancelled.
-        Simulator::Schedule(algorithm.GetTimeToTrigger(), &A3Event::Fire, this);
+        // Trigger looks whether the conditions still hold, so that nothing needs to be cancelled.
+        Simulator::Schedule(algorithm.GetTimeToTrigger(), &A3Event::Trigger, this);
     }
-    Fire();
 }
 
 void
-A3Event::Fire()
+A3Event::Trigger()
 {
-    if (m_servingCellId == 0 || GetServingCellId() != m_servingCellId)
+    if (m_configuration.servingCellId == 0 || GetConfiguration() != m_configuration)
     {
         return;
     }
-    const Enb& enb = m_enbs.at(m_servingCellId - 1);
-    uint16_t targetCellId = 0;
-    double targetDbm = -std::numeric_limits<double>::infinity();
-    for (const auto& [cellId, ocnDb] : enb.algorithm->GetOcn())
+    const Time before =
+        Simulator::Now() -
+        m_enbs.at(m_configuration.servingCellId - 1).algorithm->GetTimeToTrigger();
+    bool triggers = false;
+    for (auto& [cellId, measurement] : m_measurements)
     {
-        const auto neighbor = m_measurements.find(cellId);
-        if (neighbor == m_measurements.end() || !neighbor->second.dueAt ||
-            *neighbor->second.dueAt > Simulator::Now())
+        if (measurement.left && *measurement.left <= before)
         {
-            continue;
+            measurement.triggered = false;
         }
-        if (neighbor->second.l3Dbm + ocnDb > targetDbm)
+        if (measurement.entered && *measurement.entered <= before)
         {
-            targetCellId = cellId;
-            targetDbm = neighbor->second.l3Dbm + ocnDb;
+            triggers |= !std::exchange(measurement.triggered, true);
         }
     }
-    if (targetCellId != 0)
+    if (triggers)
     {
-        Report(targetCellId);
+        Report();
     }
 }
 
 void
-A3Event::Report(uint16_t cellId)
+A3Event::Report()
 {
+    m_nextReport.Cancel();
+    if (m_configuration.servingCellId == 0 || GetConfiguration() != m_configuration)
+    {
+        return;
+    }
+    const auto& algorithm = *m_enbs.at(m_configuration.servingCellId - 1).algorithm;
+    uint16_t targetCellId = 0;
+    double targetDbm = -std::numeric_limits<double>::infinity();
+    for (const auto& [cellId, ocnDb] : algorithm.GetOcn())
+    {
+        const auto found = m_measurements.find(cellId);
+        if (found != m_measurements.end() && found->second.triggered &&
+            found->second.l3Dbm + ocnDb > targetDbm)
+        {
+            targetCellId = cellId;
+            targetDbm = found->second.l3Dbm + ocnDb;
+        }
+    }
+    if (targetCellId == 0)
+    {
+        return;
+    }
     LteRrcSap::MeasurementReport report;
     LteRrcSap::MeasResults& results = report.measResults;
-    results.measId = m_enbs.at(m_servingCellId - 1).algorithm->GetMeasId();
-    results.measResultPCell.rsrpResult =
-        EutranMeasurementMapping::Dbm2RsrpRange(m_measurements.at(m_servingCellId).l3Dbm);
+    results.measId = algorithm.GetMeasId();
+    results.measResultPCell.rsrpResult = EutranMeasurementMapping::Dbm2RsrpRange(
+        m_measurements.at(m_configuration.servingCellId).l3Dbm);
     results.measResultPCell.rsrqResult = 0;
     results.haveMeasResultNeighCells = true;
     results.haveMeasResultServFreqList = false;
     LteRrcSap::MeasResultEutra neighbor{};
-    neighbor.physCellId = cellId;
+    neighbor.physCellId = targetCellId;
     neighbor.haveRsrpResult = true;
-    neighbor.rsrpResult = EutranMeasurementMapping::Dbm2RsrpRange(m_measurements.at(cellId).l3Dbm);
+    neighbor.rsrpResult =
+        EutranMeasurementMapping::Dbm2RsrpRange(m_measurements.at(targetCellId).l3Dbm);
     results.measResultListEutra.push_back(neighbor);
+    m_nextReport = Simulator::Schedule(REPORT_INTERVAL, &A3Event::Report, this);
     m_rrcProtocol->SendMeasurementReport(report);
 }
 
-uint16_t
-A3Event::GetServingCellId() const
+A3Event::Configuration
+A3Event::GetConfiguration() const
 {
     if (m_ueRrc->GetState() != LteUeRrc::CONNECTED_NORMALLY)
     {
-        return 0;
+        return {};
     }
     // The eNB may have released a UE that has not learnt of it yet.
     const uint16_t cellId = m_ueRrc->GetCellId();
-    return m_enbs.at(cellId - 1).rrc->HasUeManager(m_ueRrc->GetRnti()) ? cellId : 0;
+    const Enb& enb = m_enbs.at(cellId - 1);
+    return enb.rrc->HasUeManager(m_ueRrc->GetRnti())
+               ? Configuration{cellId, enb.algorithm->GetConfiguration()}
+               : Configuration{};
 }
 
 } // namespace mlb

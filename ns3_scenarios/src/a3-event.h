@@ -5,6 +5,7 @@
 
 #include "cio-handover-algorithm.h"
 
+#include "ns3/event-id.h"
 #include "ns3/lte-enb-rrc.h"
 #include "ns3/lte-ue-rrc.h"
 #include "ns3/nstime.h"
@@ -28,10 +29,13 @@ namespace mlb
  *     entering:  Mn + Ocn - Hys > Ms + Off
  *     leaving:   Mn + Ocn + Hys < Ms + Off
  *
- * Ocn, Hys and timeToTrigger are those of the serving cell. timeToTrigger, as it was when the UE
- * entered, after the instant of entering, if the UE has not left since, the UE reports the
- * neighbour with the greatest Mn + Ocn, and anew at each measurement instant until it is handed
- * over or leaves the event. A change of the serving cell starts afresh, on the same filters.
+ * Ocn, Hys and timeToTrigger are those of the serving cell. A neighbour triggers when the entering
+ * condition held at all measurements during timeToTrigger (clause 5.5.4.1), and no longer does when
+ * the leaving condition held for as long. The UE reports when a neighbour triggers, and again each
+ * reportInterval while one does; of those that do, it names the one with the greatest Mn + Ocn,
+ * which is the one that the eNB would choose. Modified measurements start afresh, on the same
+ * filters: when the serving cell's parameters change (clauses 5.5.2.5 and 5.5.2.7), and when the
+ * serving cell itself does (clause 5.5.6.1).
  */
 class A3Event
 {
@@ -68,29 +72,42 @@ class A3Event
     /// What the UE knows of a cell.
     struct Measurement
     {
-        double l1Dbm;                     ///< last L1 measurement, in dBm
-        double l3Dbm;                     ///< filtered, in dBm
-        std::optional<ns3::Time> dueAt{}; ///< when its time to trigger ends, if it has entered
+        double l1Dbm;                       ///< last L1 measurement, in dBm
+        double l3Dbm;                       ///< filtered, in dBm
+        std::optional<ns3::Time> entered{}; ///< since when the entering condition holds
+        std::optional<ns3::Time> left{};    ///< since when the leaving condition holds
+        bool triggered{false};              ///< whether it is in the cellsTriggeredList
+    };
+
+    /// What the measurements are configured by: a change starts them afresh.
+    struct Configuration
+    {
+        uint16_t servingCellId{0}; ///< cell ID of the serving cell, 0 if none can hand the UE over
+        uint32_t number{0};        ///< of its algorithm's configurations
+
+        /// @return whether both are the same
+        bool operator==(const Configuration&) const = default;
     };
 
     /// Evaluates the entering and leaving conditions of all neighbours.
     void Evaluate();
 
-    /// Reports if the time to trigger of a neighbour is over.
-    void Fire();
+    /// Looks which neighbours trigger and which no longer do, and reports if one does anew.
+    void Trigger();
 
-    /// Sends a measurement report, TS 36.331 clause 5.5.5, that names one neighbour.
-    void Report(uint16_t cellId);
+    /// Sends a measurement report, TS 36.331 clause 5.5.5, if a neighbour has triggered.
+    void Report();
 
-    /// @return cell ID of the cell that serves the UE, 0 if none can hand it over now
-    uint16_t GetServingCellId() const;
+    /// @return the configuration that is in force now
+    Configuration GetConfiguration() const;
 
     const double m_offsetDb;                        ///< Off, in dB
     const ns3::Ptr<ns3::LteUeRrc> m_ueRrc;          ///< the UE
     ns3::LteUeRrcSapUser* m_rrcProtocol;            ///< sends the UE's messages
     const std::vector<Enb> m_enbs;                  ///< all eNBs
     std::map<uint16_t, Measurement> m_measurements; ///< by cell ID
-    uint16_t m_servingCellId{0};                    ///< at the last evaluation
+    Configuration m_configuration;                  ///< at the last evaluation
+    ns3::EventId m_nextReport;                      ///< at the end of reportInterval
     bool m_evaluationPending{false};                ///< whether Evaluate is scheduled
 };
 

@@ -2,6 +2,8 @@
 
 #include "cio-handover-algorithm.h"
 
+#include <utility>
+
 namespace mlb
 {
 
@@ -30,7 +32,7 @@ CioHandoverAlgorithm::~CioHandoverAlgorithm() = default;
 void
 CioHandoverAlgorithm::SetOcn(uint16_t cellId, double ocnDb)
 {
-    m_ocnDb[cellId] = ocnDb;
+    Configure(m_ocnDb[cellId], ocnDb);
 }
 
 const std::map<uint16_t, double>&
@@ -42,7 +44,7 @@ CioHandoverAlgorithm::GetOcn() const
 void
 CioHandoverAlgorithm::SetHysteresis(double hysteresisDb)
 {
-    m_hysteresisDb = hysteresisDb;
+    Configure(m_hysteresisDb, hysteresisDb);
 }
 
 double
@@ -54,13 +56,29 @@ CioHandoverAlgorithm::GetHysteresis() const
 void
 CioHandoverAlgorithm::SetTimeToTrigger(Time timeToTrigger)
 {
-    m_timeToTrigger = timeToTrigger;
+    Configure(m_timeToTrigger, timeToTrigger);
 }
 
 Time
 CioHandoverAlgorithm::GetTimeToTrigger() const
 {
     return m_timeToTrigger;
+}
+
+uint32_t
+CioHandoverAlgorithm::GetConfiguration() const
+{
+    return m_configuration;
+}
+
+template <typename T>
+void
+CioHandoverAlgorithm::Configure(T& parameter, T value)
+{
+    if (std::exchange(parameter, value) != value)
+    {
+        ++m_configuration;
+    }
 }
 
 uint8_t

@@ -56,7 +56,7 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
     double GetHysteresis() const;
 
     /**
-     * @brief Sets timeToTrigger (TS 36.331 clause 6.3.5) of UEs that enter the event from now on.
+     * @brief Sets timeToTrigger (TS 36.331 clause 6.3.5) while this cell serves.
      * @param timeToTrigger the time
      */
     void SetTimeToTrigger(ns3::Time timeToTrigger);
@@ -65,6 +65,16 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
      * @return timeToTrigger
      */
     ns3::Time GetTimeToTrigger() const;
+
+    /**
+     * @brief Tells one measurement configuration from the next.
+     *
+     * Whoever changes a value is taken to send one RRCConnectionReconfiguration to the UEs that
+     * the cell serves, at once; one that sets what is set already sends none.
+     *
+     * @return a number that grows with each change
+     */
+    uint32_t GetConfiguration() const;
 
     /**
      * @return measId of the reports that ask for a handover; TS 36.331 clause 5.5.5
@@ -88,7 +98,12 @@ class CioHandoverAlgorithm : public ns3::LteHandoverAlgorithm
   private:
     friend class ns3::MemberLteHandoverManagementSapProvider<CioHandoverAlgorithm>;
 
+    /// Sets a parameter, and notes whether that changes it.
+    template <typename T>
+    void Configure(T& parameter, T value);
+
     uint8_t m_measId{0};                                                  ///< of the reports
+    uint32_t m_configuration{0};                                          ///< counts the changes
     double m_hysteresisDb{0};                                             ///< Hys in dB
     ns3::Time m_timeToTrigger;                                            ///< timeToTrigger
     std::map<uint16_t, double> m_ocnDb;                                   ///< Ocn in dB by cell ID

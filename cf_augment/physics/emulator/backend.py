@@ -24,7 +24,7 @@ from cf_augment.physics.constants import (
 from cf_augment.physics.emulator.attachment import attach_all
 from cf_augment.physics.emulator.config import config_of, interval_ns_of
 from cf_augment.physics.emulator.kernel import run
-from cf_augment.physics.emulator.state import Floats, Ints, State, initial_state
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, Floats, Ints, State, initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.links import links_of
 from cf_augment.physics.radio import FARTHEST_M, GRID_S, Radio
@@ -50,6 +50,8 @@ class _Episode:
     trace: Mobility
     state: State
     rng: Generator
+    control: Floats
+    """What the cells have configured their UEs by."""
     step: int = 0
 
 
@@ -97,7 +99,7 @@ class EmulatorBackend:
                 raise DataError(f"trace: position_m{np.argwhere(far)[0].tolist()} is not a place on Earth")
         ues = self.scenario.mobility.ues
         state = initial_state(ues, len(self.scenario.cells))
-        self._episode = _Episode(trace, state, stream(seed, "emulator"))
+        self._episode = _Episode(trace, state, stream(seed, "emulator"), self._no_control())
         state.l3_dbm[:] = self._receive(np.array([0]))[1]
         state.ues["interval_ns"] = interval_ns_of(self.scenario)
         start = round(TRAFFIC_START_S / TTI_S)
@@ -170,6 +172,7 @@ class EmulatorBackend:
     def _run(self, start: int, end: int, control: Floats) -> StepKpis:
         """Runs from just after TTI `start` to just after TTI `end`."""
         episode = self._running("step()")
+        self._configure(episode, control)
         ues = len(episode.state.ues)
         episode.state.ues["delivered"] = 0
         for name in ("arrived", "delivered", "prbs"):
@@ -183,6 +186,19 @@ class EmulatorBackend:
             self._parameters(control), episode.rng, events, start, end,
         )  # fmt: skip
         return self._kpis(start, end, events[:count], l1_dbm[-1], power_mw[-1])
+
+    def _configure(self, episode: _Episode, control: Floats) -> None:
+        """Lets cells whose parameters change reconfigure their UEs' measurements.
+
+        The time to trigger begins anew then (TS 36.331 5.5.2.5 for the offsets, which are one measurement object,
+        5.5.2.7 for the hysteresis and the time to trigger itself).
+        """
+        changed = np.zeros(len(self.scenario.cells), dtype=bool)
+        for before, after in zip(self._parameters(episode.control), self._parameters(control), strict=True):
+            changed |= (before != after).reshape(len(changed), -1).any(axis=1)
+        serving = episode.state.ues["serving"]
+        episode.state.due[(serving != NO_CELL) & changed[serving]] = NEVER
+        episode.control = control
 
     def _kpis(self, start: int, end: int, log: Ints, l1_dbm: Floats, power_mw: Floats) -> StepKpis:
         state = self._running("step()").state

@@ -90,7 +90,10 @@ def measure(
     time_to_trigger: Ints,
     tti: int,
 ) -> None:
-    """Evaluates event A3 (TS 36.331 5.5.4.4) after one L1 measurement (C,), under offsets (C, C) by serving cell."""
+    """Evaluates event A3 (TS 36.331 5.5.4.4) after one L1 measurement (C,), under offsets (C, C) by serving cell.
+
+    A neighbour is due when the entering condition held at all measurements during the time to trigger (5.5.4.1).
+    """
     me, l3_dbm, due = state.ues[ue], state.l3_dbm[ue], state.due[ue]
     connected = me.serving != NO_CELL and me.handover_end == NEVER
     seen = me.serving if connected else NO_CELL
@@ -104,9 +107,9 @@ def measure(
     own_dbm = l3_dbm[me.serving] + config.a3_offset_db
     for cell in range(len(l1_dbm)):
         margin_db = l3_dbm[cell] + offset_db[me.serving, cell] - own_dbm
-        if margin_db < -hysteresis_db[me.serving]:
+        if not margin_db > hysteresis_db[me.serving]:
             due[cell] = NEVER
-        elif margin_db > hysteresis_db[me.serving] and due[cell] == NEVER:
+        elif due[cell] == NEVER:
             due[cell] = tti + time_to_trigger[me.serving]
 
 
