@@ -142,10 +142,11 @@ class Backend(Protocol):
     def step(self, control: Floats) -> StepKpis:
         """Sets the CIO of every neighbour pair and what else is steered, and runs one control interval.
 
+        A cell for which something changes reconfigures its UEs: their time to trigger begins anew (5.5.2.5, 5.5.2.7).
+
         Args:
             control: (N,) the CIO of every neighbour pair in dB; then, where handover.steer names them, the hysteresis
-                of every serving cell in dB and its time to trigger in ms, which UEs that enter the event from now on
-                wait for (TS 36.331 6.3.5).
+                of every serving cell in dB and its time to trigger in ms (TS 36.331 6.3.5).
         """
         ...
 

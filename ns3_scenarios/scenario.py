@@ -84,9 +84,12 @@ class Cell(Contract):
 class Handover(Contract):
     """Event A3 (TS 36.331 5.5.4.4) with a cell individual offset (CIO) per ordered neighbour pair.
 
-    Entering Mn + CIO - hysteresis > Ms + a3_offset for the time to trigger, leaving Mn + CIO + hysteresis < Ms +
-    a3_offset. M is the UE's L3-filtered RSRP (5.5.3.2, k = 4), unquantised, since the UE evaluates the event; the index
-    of 1 dB steps (TS 36.133 9.1.4) is made only for the report. Both back ends do so every 200 ms.
+    A UE is handed over when Mn + CIO - hysteresis > Ms + a3_offset at all measurements during the time to trigger
+    (5.5.4.1). M is the UE's L3-filtered RSRP (5.5.3.2, k = 4), unquantised, since the UE evaluates the event; the index
+    of 1 dB steps (TS 36.133 9.1.4) is made only for the report. All back ends measure every 200 ms. A cell whose CIO,
+    hysteresis or time to trigger an action changes reconfigures the measurements of its UEs at once, so that their time
+    to trigger begins anew (5.5.2.5, 5.5.2.7): one that is not shorter than the control interval never ends while each
+    action changes something.
     """
 
     a3_offset_db: float = Field(0.0, ge=-15, le=15)

@@ -127,9 +127,8 @@ A3Event::Trigger()
     {
         return;
     }
-    const Time before =
-        Simulator::Now() -
-        m_enbs.at(m_configuration.servingCellId - 1).algorithm->GetTimeToTrigger();
+    const Time before = Simulator::Now() -
+                        m_enbs.at(m_configuration.servingCellId - 1).algorithm->GetTimeToTrigger();
     bool triggers = false;
     for (auto& [cellId, measurement] : m_measurements)
     {

@@ -203,7 +203,7 @@ def test_a_slot_is_served_at_the_mean_of_all_cqi_that_its_sinr_passes() -> None:
     begin_db, end_db = np.random.default_rng(0).uniform(-8, 22, (2, 40)).astype(np.float32)
     end_db[:10] = begin_db[:10] + 0.5
     begin_db[10:15], end_db[15:20] = -4.6, -4.6
-    state = HandoverState.attached(np.zeros((1, 5, 40), np.float32))
+    state = HandoverState.attached(np.zeros((1, 5, 40), np.float32), scenario(ues=40))
     pace, service = new_pace(40), Service.nothing(1, 5, 40)
     serve_slot(
         constants, state_of(state, 0), np.zeros((5, 40), np.float32), begin_db, end_db, 0.2, new_coupling(5, 40), pace,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
-from engine_cases import scenario
+from engine_cases import GivenRadio, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics.engine import Engine
-from cf_augment.physics.radio import Radio
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
@@ -19,25 +17,9 @@ from ns3_scenarios.scenario import Scenario
 SITES_M = [(0.0, 0.0), (1000.0, 0.0), (2000.0, 0.0), (1000.0, 900.0)]  # cells 0 and 2 are no neighbours
 
 
-class GivenRadio(Radio):
-    """A radio whose L1 measurements are given, (instants + 1, C, U); the first one holds during the warm-up."""
-
-    def __init__(self, network: Scenario, l1_dbm: Floats) -> None:
-        super().__init__(network, torch.device("cpu"))
-        self._l1 = torch.tensor(l1_dbm)
-        self._next = 1
-
-    def rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
-        return self._l1[0].expand(*local_km.shape[:-2], -1, -1)
-
-    def l1_rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
-        count = (local_km.shape[1] - 1) // 2
-        self._next += count
-        return self._l1[None, self._next - count : self._next]
-
-
 class Ue:
-    """One UE as the contract words it: timers that start on entering, stop on leaving, and fire TTT later."""
+    """One UE as the clause words it: timers that start when the entering condition is met, stop when it is not, and
+    fire a time to trigger later; a changed offset of the serving cell stops them all."""
 
     def __init__(self, network: Scenario, l1_dbm: list[float]) -> None:
         self.handover, self.pairs = network.handover, network.neighbor_pairs
@@ -54,10 +36,14 @@ class Ue:
         self.filtered = [(old + new) / 2 for old, new in zip(self.filtered, l1_dbm, strict=True)]
         for neighbor in (n for s, n in self.pairs if s == self.serving):
             mn, ms = self.filtered[neighbor] + cio[self.serving, neighbor], self.filtered[self.serving]
-            if mn + self.handover.hysteresis_db < ms + self.handover.a3_offset_db:
-                self.started_ms.pop(neighbor, None)
-            elif mn - self.handover.hysteresis_db > ms + self.handover.a3_offset_db:
+            if mn - self.handover.hysteresis_db > ms + self.handover.a3_offset_db:
                 self.started_ms.setdefault(neighbor, now_ms)
+            else:
+                self.started_ms.pop(neighbor, None)
+
+    def configure(self, before: dict[tuple[int, int], float], cio: dict[tuple[int, int], float]) -> None:
+        if any(before[pair] != cio[pair] for pair in self.pairs if pair[0] == self.serving):
+            self.started_ms = {}
 
     def watch_link(self, now_ms: int) -> None:
         """T310 starts after 1.2 s below Qout, and ends the link 1 s later unless the SINR exceeds Qin before."""
@@ -103,8 +89,11 @@ def run_reference(
     busy_ms = {0, 1, 4, phase_ms, phase_ms + 4}  # nothing happens at other times of a measurement period
     ues = [Ue(network, l1_dbm[0, :, u].tolist()) for u in range(l1_dbm.shape[2])]
     serving, starts = [], []
+    cio = dict.fromkeys(network.neighbor_pairs, 0.0)
     for step, values in enumerate(cio_db):
-        cio = dict(zip(network.neighbor_pairs, values.tolist(), strict=True))
+        before, cio = cio, dict(zip(network.neighbor_pairs, values.tolist(), strict=True))
+        for ue in ues:
+            ue.configure(before, cio)
         for now_ms in range(step * interval_ms + 1, (step + 1) * interval_ms + 1):
             if now_ms % 200 not in busy_ms:
                 continue

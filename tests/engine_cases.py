@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
+from cf_augment.physics.radio import Radio
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
@@ -54,3 +56,20 @@ def trace(position_m: Floats, step_s: float) -> MobilityTrace:
     )  # fmt: skip
     still = np.zeros(position_m.shape[:2])
     return MobilityTrace(step_s * np.arange(len(position_m)), position_m, still, still, metadata)
+
+
+class GivenRadio(Radio):
+    """A radio whose L1 measurements are given, (instants + 1, C, U); the first one holds during the warm-up."""
+
+    def __init__(self, network: Scenario, l1_dbm: Floats) -> None:
+        super().__init__(network, torch.device("cpu"))
+        self._l1 = torch.tensor(l1_dbm)
+        self._next = 1
+
+    def rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
+        return self._l1[0].expand(*local_km.shape[:-2], -1, -1)
+
+    def l1_rsrp_dbm(self, local_km: torch.Tensor) -> torch.Tensor:
+        count = (local_km.shape[1] - 1) // 2
+        self._next += count
+        return self._l1[None, self._next - count : self._next]
