@@ -169,7 +169,7 @@ def test_10000_random_sequences() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_200_random_sequences_in_ns3(tmp_path: Path) -> None:
-    """The C++ class in UEs of ns-3 that are connected to an eNB of ns-3; its suite takes the hand-made ones by itself."""
+    """The C++ class in UEs of ns-3 that are connected to an eNB of ns-3; ctest has the hand-made ones."""
     cases = [random_cases(seed, ues=1, measurements=20)[0] for seed in range(1000, 1200)]
     file = tmp_path / "event_a3.json"
     file.write_text(
