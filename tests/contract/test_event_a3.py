@@ -17,8 +17,9 @@ from reference.event_a3 import PERIOD_MS, Case, first_report
 from cf_augment.physics.emulator import EmulatorBackend
 from cf_augment.physics.engine import Engine
 from ns3_scenarios import build
+from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats
-from ns3_scenarios.scenario import TIMES_TO_TRIGGER_MS, Scenario
+from ns3_scenarios.scenario import Scenario
 
 HAND_MADE = Path(__file__).parents[1] / "reference" / "event_a3.json"
 SITES_M = [(0.0, 0.0), (700.0, 0.0), (0.0, 700.0), (700.0, 700.0)]
