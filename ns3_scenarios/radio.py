@@ -1,4 +1,5 @@
-"""Radio: carrier, path loss, antennas, noise. ns-3 and the analytic engine compute the same from it."""
+"""Radio: carrier, path loss, antennas, noise, and when its link has failed. ns-3 and the analytic engine compute the
+same from it."""
 
 from __future__ import annotations
 
@@ -191,3 +192,31 @@ class Radio(Contract):
         if loss.model != "log-distance" and self.cell_height_m < self.ue_height_m + 1:
             raise ValueError(f"cell_height_m must be ue_height_m + 1 m at least for '{loss.model}'")
         return self
+
+
+N310 = (1, 2, 3, 4, 6, 8, 10, 20)
+N311 = (1, 2, 3, 4, 5, 6, 8, 10)
+T310_MS = (0, 50, 100, 200, 500, 1000, 2000)
+"""UE-TimersAndConstants, TS 36.331 6.3.6."""
+
+
+def _one_of(values: tuple[int, ...], unit: str = "") -> AfterValidator:
+    def check(value: int) -> int:
+        if value not in values:
+            raise ValueError(f"must be one of {values}{unit} (TS 36.331 6.3.6, UE-TimersAndConstants)")
+        return value
+
+    return AfterValidator(check)
+
+
+class RadioLink(Contract):
+    """Radio link failure (TS 36.331 5.3.11), with the values that a network can signal; the defaults are ns-3's."""
+
+    n310: Annotated[int, _one_of(N310)] = Field(6, description=f"one of {N310}")
+    """Consecutive out-of-sync indications that start T310. They come each 200 ms from ns-3, and in profile `3gpp` in
+    each radio frame of 10 ms."""
+    n311: Annotated[int, _one_of(N311)] = Field(2, description=f"one of {N311}")
+    """Consecutive in-sync indications that stop T310. They come each 100 ms from ns-3, and in profile `3gpp` in each
+    radio frame."""
+    t310_ms: Annotated[int, _one_of(T310_MS, " ms")] = Field(1000, description=f"one of {T310_MS}")
+    """From its start to the failure."""

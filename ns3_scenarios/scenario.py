@@ -26,7 +26,7 @@ from ns3_scenarios.neighbors import (
     NeighborsByDistance,
     neighbor_pairs,
 )
-from ns3_scenarios.radio import Radio
+from ns3_scenarios.radio import Radio, RadioLink
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
@@ -179,6 +179,7 @@ class Preset(Contract):
     sites: SiteRule
     radio: Radio = Radio()
     handover: Handover = Handover()
+    radio_link: RadioLink = RadioLink()
     traffic: Traffic = Traffic()
     episode: Episode = Episode()
     observation: Literal["cell-kpi", "rsrp-matrix"] = "cell-kpi"

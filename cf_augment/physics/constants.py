@@ -24,6 +24,8 @@ class Profile(Contract):
     """Subtracted from a(h) of large cities above 1500 MHz; Hata, IEEE Trans. Veh. Technol. 29(3), 1980."""
     grants_last_rbg: bool
     """Whether the last RBG is granted where the bandwidth is no multiple of the others' size."""
+    assesses_frames: bool
+    """Whether the quality of the radio link is assessed in each radio frame, over periods that slide."""
 
 
 PROFILES: dict[ProfileName, Profile] = {
@@ -32,12 +34,14 @@ PROFILES: dict[ProfileName, Profile] = {
         cost231_extra_db=10.0,  # Cost231PropagationLossModel::Shadowing
         large_city_db=0.0,  # OkumuraHataPropagationLossModel::GetLoss
         grants_last_rbg=False,  # PfFfMacScheduler: bandwidth / size of an RBG, in whole numbers
+        assesses_frames=False,  # LteUePhy::RlfDetection: over periods that follow each other
     ),
     "3gpp": Profile(
         cost231_height_factor=1.1,  # COST 231 final report, eq. 4.4.3
         cost231_extra_db=0.0,  # shadowing is the map's, radio.shadowing
         large_city_db=4.97,  # Hata 1980, a(h) of large cities from 300 MHz
         grants_last_rbg=True,  # TS 36.213 7.1.6.1: the last RBG has what is left over
+        assesses_frames=True,  # TS 36.213 4.2.1, TS 36.133 7.6
     ),
 }
 PROFILES["paper"] = PROFILES["3gpp"]
@@ -70,10 +74,12 @@ Q_OUT_DB = -5.0
 """ns-3 LteUePhy::Qout; TS 36.133 7.6."""
 Q_IN_DB = -3.9
 """ns-3 LteUePhy::Qin."""
-OUT_OF_SYNC_S = 6 * 0.2
-"""ns-3 LteUeRrc::N310 times LteUePhy::NumQoutEvalSf: out of sync for this long starts T310."""
-T310_S = 1.0
-"""ns-3 LteUeRrc::T310; radio link failure at its end, TS 36.331 7.3."""
+IN_SYNC_INDICATIONS = 2
+"""In an L1_PERIOD_S: ns-3 LteUePhy::NumQinEvalSf is 100 ms, its NumQoutEvalSf 200 ms."""
+FRAME_S = 0.01
+"""Radio frame, TS 36.211 4.1; in each the link's quality is assessed, TS 36.213 4.2.1."""
+Q_OUT_FRAMES, Q_IN_FRAMES = 20, 10
+"""Frames of the evaluation periods of Qout and Qin, 200 and 100 ms, TS 36.133 7.6.2.1."""
 REFERENCE_DISTANCE_M = 1.0
 """ns-3 LogDistancePropagationLossModel::ReferenceDistance; nearer than this the loss stays the reference loss."""
 

@@ -26,6 +26,7 @@ from cf_augment.physics.links import links_of
 from cf_augment.physics.load import Load, Service
 from cf_augment.physics.paper import Paper
 from cf_augment.physics.radio import FARTHEST_M, GRID_S, Radio
+from cf_augment.physics.radio_link import link_rules
 from cf_augment.physics.receive import receive_interval
 from cf_augment.physics.vector_math import LEAST_POWER
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
@@ -95,6 +96,7 @@ class Engine:
             links=links_of(scenario, host),
             reception=host.reception(),
             rules=self.connection.rules,
+            radio_link=link_rules(scenario, slots_s),
             queues=self.load.queues,
             data=data_region_of(scenario),
             slot_s=slots_s[:, 1] - slots_s[:, 0],

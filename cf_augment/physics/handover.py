@@ -1,4 +1,4 @@
-"""Who is served by which cell: event A3 with cell individual offsets, and radio link failure.
+"""Who is served by which cell: event A3 with cell individual offsets, and what it does after a radio link failure.
 
 Both look at the grid of ns-3's L1 measurements: the event decides on L3-filtered, unquantised RSRP.
 """
@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT, OUT_OF_SYNC_S, Q_IN_DB, Q_OUT_DB, T310_S
+from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
+from cf_augment.physics.radio_link import LinkState, connect, link_state_of
 from cf_augment.physics.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
@@ -22,7 +23,6 @@ NONE = -1
 _NEW = np.float32(L3_COEFFICIENT)
 _OLD = np.float32(1 - L3_COEFFICIENT)
 _HALF_DB, _NOTHING_DBM = np.float32(0.5), np.float32(-1e30)
-_Q_OUT_DB, _Q_IN_DB = np.float32(Q_OUT_DB), np.float32(Q_IN_DB)
 
 
 class HandoverState(NamedTuple):
@@ -35,7 +35,7 @@ class HandoverState(NamedTuple):
         entered: (B, U) whether it does for a neighbour.
         due: (B, U) whether the time to trigger of a neighbour expires before the next measurement.
         target: (B, U) cell to which a handover has started, NONE where none has.
-        out_of_sync: (B, U) measurements since the SINR fell below Qout.
+        radio_link: What tells whether the radio links hold.
         lost: (B, U) whether the radio link has failed and the UE searches a cell.
         backlog: (B, U) packets in the UE's queue.
         cio_db: (B, E) float32, by which the UEs' measurements are configured.
@@ -48,7 +48,7 @@ class HandoverState(NamedTuple):
     entered: NDArray[np.bool_]
     due: NDArray[np.bool_]
     target: NDArray[np.int64]
-    out_of_sync: NDArray[np.int64]
+    radio_link: LinkState
     lost: NDArray[np.bool_]
     backlog: Floats
     cio_db: NDArray[np.float32]
@@ -61,16 +61,21 @@ class HandoverState(NamedTuple):
         cio_db = np.zeros((len(rsrp_dbm), len(scenario.neighbor_pairs)), np.float32)
         hysteresis_db = np.full(rsrp_dbm.shape[:2], scenario.handover.hysteresis_db, np.float32)
         age = np.full(rsrp_dbm.shape, NONE, np.int32)
-        none, in_sync = np.full_like(serving, NONE), np.zeros_like(serving)
-        no = in_sync > 0
+        none, no = np.full_like(serving, NONE), np.zeros(serving.shape, np.bool_)
+        link = LinkState.connected(*serving.shape)
         return cls(
-            serving, rsrp_dbm.copy(), age, no, no.copy(), none, in_sync, no.copy(), np.zeros(serving.shape),
-            cio_db, hysteresis_db,
+            serving, rsrp_dbm.copy(), age, no, no.copy(), none, link, no.copy(), np.zeros(serving.shape), cio_db,
+            hysteresis_db,
         )  # fmt: skip
 
     def copies(self, count: int) -> HandoverState:
         """Returns the state of the first environment `count` times."""
-        return HandoverState(*(np.repeat(values[:1], count, axis=0) for values in self))
+
+        def repeated(values: Any) -> Any:
+            return type(values)(*map(repeated, values)) if isinstance(values, tuple) else values[:1].repeat(count, 0)
+
+        state: HandoverState = repeated(self)
+        return state
 
 
 class Rules(NamedTuple):
@@ -80,14 +85,10 @@ class Rules(NamedTuple):
     neighbors: NDArray[np.int64]
     offset_db: np.float32
     firing_age: int
-    t310_starts: int
-    """Measurements below Qout after which T310 starts."""
-    search: int
-    """The first measurement after the failure, at which the UE finds a cell."""
 
 
 class Connection:
-    """The automata of TS 36.331 5.5.4.4 (event A3) and 5.3.11 (radio link failure)."""
+    """The automaton of TS 36.331 5.5.4.4 (event A3)."""
 
     def __init__(self, scenario: Scenario, device: torch.device) -> None:
         handover = scenario.handover
@@ -98,14 +99,11 @@ class Connection:
         self._pair_serving, self._pair_neighbor = torch.from_numpy(pairs).to(device).unbind(dim=1)
         self._cells = len(scenario.cells)
         self._both_ways = scenario.profile == "paper"
-        t310_starts = round(OUT_OF_SYNC_S / L1_PERIOD_S)
         self.rules = Rules(
             first=np.searchsorted(pairs[:, 0], np.arange(self._cells + 1)),
             neighbors=np.ascontiguousarray(pairs[:, 1]),
             offset_db=np.float32(handover.a3_offset_db),
             firing_age=handover.time_to_trigger_ms // period_ms,
-            t310_starts=t310_starts,
-            search=t310_starts + round(T310_S / L1_PERIOD_S) + 1,
         )
 
     def offsets_db(self, cio_db: Tensor) -> Tensor:
@@ -123,7 +121,7 @@ def state_of(state: Any, b: int) -> Any:
     """Returns one environment of a HandoverState."""
     return HandoverState(
         state.serving[b], state.l3_dbm[b], state.age[b], state.entered[b], state.due[b], state.target[b],
-        state.out_of_sync[b], state.lost[b], state.backlog[b], state.cio_db[b], state.hysteresis_db[b],
+        link_state_of(state.radio_link, b), state.lost[b], state.backlog[b], state.cio_db[b], state.hysteresis_db[b],
     )  # fmt: skip
 
 
@@ -184,18 +182,6 @@ def measure(rules: Any, state: Any, l1_dbm: Any, period: int) -> None:
 
 
 @compiled
-def monitor(rules: Any, state: Any, sinr_db: Any) -> None:
-    """Takes the SINR (U,) at a measurement and detects radio link failure.
-
-    Below Qout for OUT_OF_SYNC_S, T310 starts; unless the SINR exceeds Qin before it ends, the link has failed.
-    """
-    for u in range(len(sinr_db)):
-        limit_db = _Q_OUT_DB if state.out_of_sync[u] < rules.t310_starts else _Q_IN_DB
-        state.out_of_sync[u] = state.out_of_sync[u] + 1 if sinr_db[u] < limit_db else 0
-        state.lost[u] = state.out_of_sync[u] >= rules.search
-
-
-@compiled
 def trigger(rules: Any, state: Any) -> None:
     """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
 
@@ -223,6 +209,7 @@ def complete(state: Any) -> None:
         if state.target[u] != NONE:
             state.serving[u], state.target[u] = state.target[u], NONE
             state.age[:, u], state.entered[u], state.due[u] = NONE, False, False
-            state.out_of_sync[u], state.lost[u] = 0, False
+            connect(state.radio_link, u)
+            state.lost[u] = False
             # The RLC UM queue is lost with the bearer.
             state.backlog[u] = 0.0

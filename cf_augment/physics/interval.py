@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.coupling import new_coupling
 from cf_augment.physics.data_region import DataRegion, pace_in_data_region
-from cf_augment.physics.handover import NONE, Rules, complete, configure, measure, monitor, state_of, trigger
+from cf_augment.physics.handover import NONE, Rules, complete, configure, measure, state_of, trigger
 from cf_augment.physics.links import Links
 from cf_augment.physics.load import Queues, new_pace, serve, service_of
 from cf_augment.physics.radio import Reception
+from cf_augment.physics.radio_link import LinkRules, monitor
 from cf_augment.physics.receive import receive_interval
 from cf_augment.physics.vector_math import compiled, log10
 from ns3_scenarios.kpis import Floats
@@ -28,6 +29,7 @@ class Constants(NamedTuple):
     links: Links
     reception: Reception
     rules: Rules
+    radio_link: LinkRules
     queues: Queues
     data: DataRegion
     slot_s: Floats
@@ -155,7 +157,7 @@ def _run(
     """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
     pace, coupling = new_pace(ues), new_coupling(len(l1_dbm) if constants.data.used else 0, ues)
-    begin_db, middle_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32)
+    begin_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32)
     data_db, lost = np.empty(ues, np.float32), np.empty(ues, np.bool_)
     configure(rules, state, cio_db, hysteresis_db)
     sinr_of_serving_db(constants.reception, received_mw, 0, state.serving, begin_db)
@@ -174,14 +176,12 @@ def _run(
             constants, state, received_mw[:, slot + 1], begin_db, end_db, constants.slot_s[slot], coupling, pace,
             service, data_db,
         )  # fmt: skip
-        for u in range(ues):
-            middle_db[u] = _HALF * (begin_db[u] + end_db[u])
-        begin_db, end_db = end_db, begin_db
         if slot > 0:
             measure(rules, state, l1_dbm, slot - 1)
-            monitor(rules, state, middle_db)
-            if constants.at_once:
-                trigger(rules, state)
+        monitor(constants.radio_link, state, slot, begin_db, end_db)
+        if slot > 0 and constants.at_once:
+            trigger(rules, state)
+        begin_db, end_db = end_db, begin_db
     sinr_of_serving_db(constants.reception, received_mw, slots + 1, state.serving, end_db)
     sinr_db[:] = data_db if constants.data.used else end_db
     for c in range(len(l1_dbm)):

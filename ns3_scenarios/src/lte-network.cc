@@ -73,6 +73,9 @@ SetDefaults(const Scenario& scenario, Fidelity fidelity)
                        TimeValue(MilliSeconds(500)));
     Config::SetDefault("ns3::LteEnbRrc::HandoverLeavingTimeoutDuration",
                        TimeValue(MilliSeconds(1000)));
+    Config::SetDefault("ns3::LteUeRrc::N310", UintegerValue(scenario.radioLink.n310));
+    Config::SetDefault("ns3::LteUeRrc::N311", UintegerValue(scenario.radioLink.n311));
+    Config::SetDefault("ns3::LteUeRrc::T310", TimeValue(MilliSeconds(scenario.radioLink.t310Ms)));
     const UintegerValue dlEarfcn(scenario.radio.dlEarfcn);
     const UintegerValue ulEarfcn(scenario.radio.dlEarfcn + FDD_EARFCN_OFFSET);
     Config::SetDefault("ns3::LteEnbNetDevice::DlEarfcn", dlEarfcn);

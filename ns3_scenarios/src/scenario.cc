@@ -89,6 +89,23 @@ class FieldReader
     }
 
     /**
+     * @param path dotted path of a value of UE-TimersAndConstants
+     * @param values those that a network can signal
+     * @return the value, one of them
+     */
+    uint32_t Signalled(const std::string& path, const std::vector<uint32_t>& values) const
+    {
+        const uint32_t value = Integer(path, values.front(), values.back());
+        if (std::count(values.begin(), values.end(), value) == 0)
+        {
+            throw InputError(path,
+                             std::to_string(value) + " is no value of TS 36.331 clause 6.3.6",
+                             CURE);
+        }
+        return value;
+    }
+
+    /**
      * @param path dotted path
      * @return whether the value, which may be null, is an object
      */
@@ -343,6 +360,10 @@ Scenario::Read(const std::string& path)
                 range("handover.time_to_trigger_range_ms", 10000);
         }
     }
+    scenario.radioLink = {
+        fields.Signalled("radio_link.n310", {1, 2, 3, 4, 6, 8, 10, 20}),
+        fields.Signalled("radio_link.n311", {1, 2, 3, 4, 5, 6, 8, 10}),
+        fields.Signalled("radio_link.t310_ms", {0, 50, 100, 200, 500, 1000, 2000})};
     scenario.traffic = ReadTraffic(fields, scenario.ues);
     scenario.episode = {fields.Integer("episode.steps", 1, 1000000),
                         fields.Number("episode.control_interval_s", 0.2, 3600),

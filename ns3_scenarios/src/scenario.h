@@ -79,6 +79,14 @@ struct Handover
     std::optional<Range> steeredTimeToTriggerMs; ///< range of timeToTrigger if so, in ms
 };
 
+/// Radio link failure, TS 36.331 clause 5.3.11.
+struct RadioLink
+{
+    uint32_t n310;  ///< consecutive out-of-sync indications that start T310
+    uint32_t n311;  ///< consecutive in-sync indications that stop it
+    int64_t t310Ms; ///< how long T310 runs until the failure, in ms
+};
+
 /// When the packets of a downlink flow arrive.
 enum class TrafficModel
 {
@@ -123,6 +131,7 @@ struct Scenario
 
     Radio radio;             ///< carrier, propagation, noise, scheduler
     Handover handover;       ///< event A3
+    RadioLink radioLink;     ///< radio link failure
     Traffic traffic;         ///< traffic of the UEs
     Episode episode;         ///< time
     uint32_t ues;            ///< number of UEs

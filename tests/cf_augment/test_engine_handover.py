@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from engine_cases import GivenRadio, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from cf_augment.physics.engine import Engine
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import Floats
+from ns3_scenarios.radio import N310, N311, T310_MS, RadioLink
 from ns3_scenarios.scenario import Scenario
 
 SITES_M = [(0.0, 0.0), (1000.0, 0.0), (2000.0, 0.0), (1000.0, 900.0)]  # cells 0 and 2 are no neighbours
@@ -28,7 +30,8 @@ class Ue:
         self.started_ms: dict[int, int] = {}
         self.moving_to: tuple[int, int] | None = None
         self.sinr_db = [_sinr_db(l1_dbm, cell) for cell in range(len(l1_dbm))]
-        self.below_since_ms: int | None = None
+        self.link, self.bad, self.good = network.radio_link, 0, 0
+        self.t310_started_ms: int | None = None
         self.found_ms: int | None = None
 
     def measure(self, now_ms: int, l1_dbm: list[float], cio: dict[tuple[int, int], float]) -> None:
@@ -46,25 +49,34 @@ class Ue:
             self.started_ms = {}
 
     def watch_link(self, now_ms: int) -> None:
-        """T310 starts after 1.2 s below Qout, and ends the link 1 s later unless the SINR exceeds Qin before."""
-        in_t310 = self.below_since_ms is not None and now_ms >= self.below_since_ms + 1200
-        if self.sinr_db[self.serving] >= (-3.9 if in_t310 else -5.0):
-            self.below_since_ms = None
-        elif self.below_since_ms is None:
-            self.below_since_ms = now_ms
-        elif now_ms >= self.below_since_ms + 2200:
+        """Of ns-3: periods of 200 ms out of sync start T310, those of 100 ms in sync stop it."""
+        sinr_db = self.sinr_db[self.serving]
+        if self.t310_started_ms is None:
+            self.bad = self.bad + 1 if sinr_db < -5.0 else 0
+            if self.bad == self.link.n310:
+                self.t310_started_ms, self.good = now_ms, 0
+            return
+        self.good = self.good + 2 if sinr_db >= -3.9 else 0
+        if self.good >= self.link.n311:
+            self.forget()
+        elif now_ms > self.t310_started_ms + self.link.t310_ms:
             self.found_ms = now_ms + (self.handover.time_to_trigger_ms % 200 or 1)
+
+    def forget(self) -> None:
+        self.t310_started_ms, self.bad = None, 0
 
     def clock(self, now_ms: int, cio: dict[tuple[int, int], float]) -> tuple[int, int] | None:
         """Lets one millisecond pass; returns (source, target) if a handover starts."""
         if self.found_ms is not None:
             if now_ms >= self.found_ms:
                 self.serving, self.started_ms = self.filtered.index(max(self.filtered)), {}
-                self.found_ms = self.below_since_ms = None
+                self.found_ms = None
+                self.forget()
             return None
         if self.moving_to is not None:
             if now_ms == self.moving_to[0]:
-                self.serving, self.moving_to, self.below_since_ms = self.moving_to[1], None, None
+                self.serving, self.moving_to = self.moving_to[1], None
+                self.forget()
             return None
         due = [n for n, start in self.started_ms.items() if now_ms >= start + self.handover.time_to_trigger_ms]
         if not due:
@@ -132,9 +144,17 @@ def run_engine(
     hysteresis_db=st.sampled_from([0.0, 0.5, 2.0]),
     a3_offset_db=st.sampled_from([0.0, -1.0, 1.0]),
     interval_s=st.sampled_from([0.2, 0.6, 1.0]),
+    radio_link=st.builds(
+        RadioLink, n310=st.sampled_from(N310), n311=st.sampled_from(N311), t310_ms=st.sampled_from(T310_MS)
+    ),
 )
 def test_event_a3_is_the_automaton_of_ts_36331(
-    seed: int, time_to_trigger_ms: int, hysteresis_db: float, a3_offset_db: float, interval_s: float
+    seed: int,
+    time_to_trigger_ms: int,
+    hysteresis_db: float,
+    a3_offset_db: float,
+    interval_s: float,
+    radio_link: RadioLink,
 ) -> None:
     ues, steps = 4, round(6 / interval_s)
     network = scenario(
@@ -147,6 +167,7 @@ def test_event_a3_is_the_automaton_of_ts_36331(
             "neighbors": {"by": "distance", "within_m": 1400.0},
         },
         episode={"control_interval_s": interval_s, "steps": steps},
+        radio_link=radio_link.model_dump(),
     )
     random = np.random.default_rng(seed)
     # Whole dB that wander: sums are exact in binary, and ties with the hysteresis happen.
@@ -178,14 +199,25 @@ def test_leaving_before_the_time_to_trigger_cancels_the_handover() -> None:
     assert one_ue(spike, hysteresis_db=2, time_to_trigger_ms=160)[0] == (360, 0, 0, 1)
 
 
-def test_a_link_that_stays_bad_fails_and_is_taken_up_by_the_strongest_cell() -> None:
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        # Below Qout at 800, ..., 3000 ms: lost then.
+        ("ns3", [[1], [1], [-1], [0], [0]]),
+        # Out of sync at 860, ..., 910 ms, T310 expires at 1910 ms: lost at 2000 ms.
+        ("3gpp", [[1], [-1], [0], [0], [0]]),
+    ],
+)
+def test_a_link_that_stays_bad_fails_and_is_taken_up_by_the_strongest_cell(
+    profile: str, expected: list[list[int]]
+) -> None:
     # Dragged to cell 1 by +6 dB while both are alike, and held there by -6 dB at 7 dB less than cell 0: SINR -7 dB.
-    network = scenario([(0, 0), (1000, 0)], ues=1, handover={"hysteresis_db": 2}, episode={"steps": 5})
+    network = scenario([(0, 0), (1000, 0)], ues=1, handover={"hysteresis_db": 2}, episode={"steps": 5}, profile=profile)
     l1_dbm = np.full((26, 2, 1), -80.0)
     l1_dbm[[0, *range(4, 26)], 1] = -87.0
     l1_dbm[1, 1] = -82.0
     cio_db = np.array([[6.0, -6.0]] + [[-6.0, -6.0]] * 4)
     serving, starts = run_engine(network, l1_dbm, cio_db)
-    # Filtered: -4.5, then -2.25 dB > -6 + 2: entered at 400 ms. Below Qout at 800, ..., 3000 ms: lost then.
+    # Filtered: -4.5, then -2.25 dB > -6 + 2: entered at 400 ms.
     assert starts == [(656, 0, 0, 1)]
-    assert serving == [[1], [1], [-1], [0], [0]]
+    assert serving == expected

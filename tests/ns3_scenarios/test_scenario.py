@@ -39,6 +39,10 @@ def test_unknown_preset_names_the_nearest() -> None:
     [
         (("radio", "tx_power_dbm"), 99, r"radio\.tx_power_dbm: .*less than or equal to 60.*got 99"),
         (("handover", "time_to_trigger_ms"), 100_000, r"handover\.time_to_trigger_ms: .*TS 36\.331.*got 100000"),
+        (("radio_link", "n310"), 0, r"radio_link\.n310: .*TS 36\.331 6\.3\.6.*got 0"),
+        (("radio_link", "n310"), True, r"radio_link\.n310: must be a valid integer, got True"),
+        (("radio_link", "n311"), 7, r"radio_link\.n311: .*\(1, 2, 3, 4, 5, 6, 8, 10\).*TS 36\.331 6\.3\.6.*got 7"),
+        (("radio_link", "t310_ms"), 300, r"radio_link\.t310_ms: .*1000, 2000\) ms \(TS 36\.331 6\.3\.6.*got 300"),
         (("handover", "hysteresys_db"), 1, r"handover\.hysteresys_db: unknown key \(did you mean 'hysteresis_db'\?\)"),
         (("traffic", "offered_bps"), float("nan"), r"traffic\.offered_bps"),
         (("mobility", "ues"), 0, r"mobility\.ues: .*greater than or equal to 1.*got 0"),

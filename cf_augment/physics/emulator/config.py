@@ -11,6 +11,7 @@ from cf_augment.physics.constants import (
     CODE_RATE,
     CODE_RATES,
     FULL_BUFFER_TTIS,
+    IN_SYNC_INDICATIONS,
     LARGEST_BLOCK_BITS,
     LAST_MCS,
     PDCP_BYTES,
@@ -56,6 +57,9 @@ def config_of(scenario: Scenario) -> Config:
     noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
     constants["noise_mw"] = 10 ** (noise_dbm / 10)
     constants["a3_offset_db"] = scenario.handover.a3_offset_db
+    link = scenario.radio_link
+    constants["n310"], constants["t310_ttis"] = link.n310, round(link.t310_ms * 1e-3 / TTI_S)
+    constants["in_sync"] = math.ceil(link.n311 / IN_SYNC_INDICATIONS)
 
     arrivals = traffic.arrivals
     constants["traffic"] = _MODELS[arrivals.model]

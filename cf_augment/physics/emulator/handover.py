@@ -10,24 +10,16 @@ from numpy.random import Generator
 from cf_augment.physics.constants import (
     CQI_REQUEST_TTIS,
     HANDOVER_TTIS,
-    L1_PERIOD_TTIS,
     L3_COEFFICIENT,
-    OUT_OF_SYNC_S,
     Q_IN_DB,
     Q_OUT_DB,
     RAR_WINDOW_TTIS,
-    T310_S,
     TTI_NS,
-    TTI_S,
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
 from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, Floats, Ints, State, compiled
 from cf_augment.physics.emulator.traffic import refill
-
-T310_STARTS = round(OUT_OF_SYNC_S / (L1_PERIOD_TTIS * TTI_S))
-"""Measurements below Qout until T310 starts."""
-T310_ENDS = T310_STARTS + round(T310_S / (L1_PERIOD_TTIS * TTI_S))
 
 
 @compiled
@@ -135,6 +127,7 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
     The UE may miss the answer to its preamble in the target cell, where its SINR is `sinr`, and sends another one.
     """
     me = state.ues[ue]
+    forget_sync(state, ue)
     me.left = me.serving
     # What the UE has not sent yet it forgets, and it measures the target from the next TTI on.
     state.bearers[me.bearer].feedback_end = tti + 2
@@ -156,18 +149,32 @@ def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     leave(state, me.bearer ^ 1)
     enqueue(config, state, me.bearer, me.forwarded)
     me.handover_end = NEVER
-    me.forwarded = me.out_of_sync = 0
+    me.forwarded = 0
     me.cqi_request_end = tti + CQI_REQUEST_TTIS
     refill(config, state, ue, tti * TTI_NS)
 
 
 @compiled
-def monitor(state: State, ue: int, sinr: float) -> bool:
-    """Counts measurements out of sync; returns whether T310 expires at this one (TS 36.331 5.3.11)."""
+def monitor(config: Config, state: State, ue: int, sinr: float, tti: int) -> None:
+    """Counts measurements out of sync until T310 starts, and those in sync until it stops (TS 36.331 5.3.11)."""
     me = state.ues[ue]
-    limit_db = Q_OUT_DB if me.out_of_sync < T310_STARTS else Q_IN_DB
-    me.out_of_sync = me.out_of_sync + 1 if 10 * math.log10(sinr) < limit_db else 0
-    return me.out_of_sync == T310_ENDS
+    sinr_db = 10 * math.log10(sinr)
+    if me.t310_end == NEVER:
+        me.out_of_sync = me.out_of_sync + 1 if sinr_db < Q_OUT_DB else 0
+        if me.out_of_sync == config.n310:
+            me.t310_end = tti + config.t310_ttis
+    else:
+        me.in_sync = me.in_sync + 1 if sinr_db >= Q_IN_DB else 0
+        if me.in_sync == config.in_sync:
+            forget_sync(state, ue)
+
+
+@compiled
+def forget_sync(state: State, ue: int) -> None:
+    """Stops T310, and counts from nothing."""
+    me = state.ues[ue]
+    me.out_of_sync = me.in_sync = 0
+    me.t310_end = NEVER
 
 
 @compiled
@@ -177,4 +184,4 @@ def lose(state: State, ue: int) -> None:
     leave(state, me.bearer)
     me.left = me.serving
     me.serving = NO_CELL
-    me.out_of_sync = 0
+    forget_sync(state, ue)

@@ -98,15 +98,23 @@ def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, control
         measure(config, state, ue, l1_dbm[ue], offset_db, hysteresis_db, time_to_trigger, tti)
         if state.ues[ue].serving == NO_CELL:
             state.ues[ue].target = state.l3_dbm[ue].argmax()
-        elif monitor(state, ue, control_sinr(config, air, ue, state.ues[ue].serving, tti)):
-            state.ues[ue].target = state.ues[ue].serving
+        elif state.ues[ue].handover_end == NEVER:
+            monitor(config, state, ue, control_sinr(config, air, ue, state.ues[ue].serving, tti), tti)
 
 
 @compiled
 def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
-    """Lets the UEs whose time to trigger is over hand over; returns when the next one's will be."""
+    """Lets UEs whose T310 is over leave their cell, and UEs whose time to trigger is over hand over.
+
+    Returns:
+        When the next of these times will be over.
+    """
     following = NEVER
     for ue in range(len(state.ues)):
+        me = state.ues[ue]
+        if me.t310_end <= tti:
+            me.t310_end, me.target = NEVER, me.serving
+        following = min(following, me.t310_end)
         for due in state.due[ue]:
             if tti < due < following:
                 following = due

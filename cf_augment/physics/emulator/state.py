@@ -60,8 +60,10 @@ UE = np.dtype(
         ("event_cell", _INT),
         # Where the UE goes at the end of this TTI: another cell, or its own if the radio link has failed.
         ("target", _INT),
-        # Measurements since the SINR fell below Qout.
+        # Consecutive measurements below Qout, and above Qin while T310 runs, and when it expires.
         ("out_of_sync", _INT),
+        ("in_sync", _INT),
+        ("t310_end", _INT),
         ("handover_end", _INT),
         # The cell that a handover or a radio link failure has taken it from.
         ("left", _INT),
@@ -209,6 +211,10 @@ CONFIG = np.dtype(
         ("noise_mw", _FLOAT),
         ("round_robin", _BOOL),
         ("a3_offset_db", _FLOAT),
+        # Measurements below Qout that start T310, how long it runs, and measurements above Qin that stop it.
+        ("n310", _INT),
+        ("t310_ttis", _INT),
+        ("in_sync", _INT),
         ("traffic", _INT),
         ("mean_on_ns", _FLOAT),
         ("mean_off_ns", _FLOAT),
@@ -297,7 +303,7 @@ def initial_state(ues: int, cells: int) -> State:
     )
     state.ues["serving"] = state.ues["event_cell"] = state.ues["target"] = state.bearers["cell"] = NO_CELL
     state.ues["bearer"] = 2 * np.arange(ues)
-    state.ues["handover_end"] = state.ues["send_ns"] = NEVER
+    state.ues["handover_end"] = state.ues["t310_end"] = state.ues["send_ns"] = NEVER
     state.ues["channel_stamp"] = state.candidates["resent"] = -1
     state.bearers["report_due"] = state.bearers["reorder_due"] = NEVER
     for ue in range(ues):

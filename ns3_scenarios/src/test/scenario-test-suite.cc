@@ -32,6 +32,7 @@ Document()
         "handover": {"a3_offset_db": -1, "hysteresis_db": 2, "time_to_trigger_ms": 256,
                      "cio_range_db": 6, "steer": ["hysteresis", "time-to-trigger"],
                      "hysteresis_range_db": [1, 4], "time_to_trigger_range_ms": [80, 640]},
+        "radio_link": {"n310": 8, "n311": 5, "t310_ms": 500},
         "traffic": {"arrivals": {"model": "on-off", "mean_on_s": 0.25, "mean_off_s": 0.75},
                     "offered_bps": 2e5, "ue_weights": [1, 1, 1, 1, 1, 1, 8], "uplink_bps": 5e4,
                     "packet_bytes": 1000},
@@ -93,6 +94,9 @@ class ReadTestCase : public ns3::TestCase
         NS_TEST_EXPECT_MSG_EQ(scenario.handover.steeredTimeToTriggerMs->high,
                               640,
                               "time_to_trigger_range_ms");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radioLink.n310, 8U, "radio_link.n310");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radioLink.n311, 5U, "radio_link.n311");
+        NS_TEST_EXPECT_MSG_EQ(scenario.radioLink.t310Ms, 500, "radio_link.t310_ms");
         const Traffic& traffic = scenario.traffic;
         NS_TEST_EXPECT_MSG_EQ((traffic.model == TrafficModel::ON_OFF), true, "traffic.arrivals");
         NS_TEST_EXPECT_MSG_EQ(traffic.meanOnS, 0.25, "traffic.arrivals.mean_on_s");
@@ -172,6 +176,7 @@ class ScenarioTestSuite : public ns3::TestSuite
                                           "radio.path_loss",
                                           "radio.antenna",
                                           "handover",
+                                          "radio_link",
                                           "traffic",
                                           "traffic.arrivals",
                                           "episode"})
@@ -205,6 +210,9 @@ class ScenarioTestSuite : public ns3::TestSuite
                                         {{"model", "umi"}},
                                         "radio.path_loss.condition"));
         AddTestCase(new RefusalTestCase("/radio/shadowing", 8, "radio.shadowing"));
+        AddTestCase(new RefusalTestCase("/radio_link/n310", 0, "radio_link.n310"));
+        AddTestCase(new RefusalTestCase("/radio_link/n311", 7, "radio_link.n311"));
+        AddTestCase(new RefusalTestCase("/radio_link/t310_ms", 300, "radio_link.t310_ms"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 321, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
