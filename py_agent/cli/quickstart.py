@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.text import Text
 
-from py_agent.algorithms.config import TrainConfig
+from py_agent.algorithms.config import SacConfig, TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.report import Report
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
+
+_GRADIENT_STEPS = 1000
+_JUDGED = ("static", "integral", "planner", "sac", "sac-cf")
+"""Few steps for few data, and no random offsets to be judged: the whole job is to take minutes."""
 
 
 @dataclass(kw_only=True)
@@ -21,7 +25,7 @@ class Quickstart(StageCommand):
     """Run every stage: mobility, collect, augment, train (on logged data, then on counterfactual data too), evaluate,
     report."""
 
-    preset: str = "helsinki-event-v0"
+    preset: str = "helsinki-quick-v0"
     """Id of a preset, or path of a .yaml file."""
     train_traces: int = 3
     """Traces to collect data on."""
@@ -33,6 +37,7 @@ class Quickstart(StageCommand):
     def execute(self) -> Result:
         """Runs the stages in order; what is done already is kept."""
         run, resume, seed = self.run, self.resume, self.seed
+        training = TrainConfig(seed=seed, sac=SacConfig(gradient_steps=_GRADIENT_STEPS))
         stages: list[StageCommand] = [
             Mobility(
                 run=run,
@@ -44,9 +49,9 @@ class Quickstart(StageCommand):
             ),
             Collect(run=run, resume=resume, seed=seed),
             Augment(run=run, resume=resume, seed=seed),
-            Train(run=run, resume=resume, data="logged", training=TrainConfig(seed=seed)),
-            Train(run=run, resume=resume, data="both", training=TrainConfig(seed=seed)),
-            Evaluate(run=run, resume=resume),
+            Train(run=run, resume=resume, data="logged", training=training),
+            Train(run=run, resume=resume, data="both", training=training),
+            Evaluate(run=run, resume=resume, policies=_JUDGED),
             Report(run=run),
         ]
         console = Console(stderr=True)
