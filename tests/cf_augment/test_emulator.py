@@ -205,7 +205,7 @@ def test_a_seed_is_an_episode_and_another_seed_another() -> None:
 def test_events_are_those_of_the_engine() -> None:
     """Both mirror event A3; UEs that have no cell are left out, for the engine finds them one sooner."""
     for time_to_trigger_ms in (0, 256, 640):
-        network = scenario(ues=40, episode={"steps": 12}, handover={"time_to_trigger_ms": time_to_trigger_ms})
+        network = scenario(ues=40, episode={"steps": 14}, handover={"time_to_trigger_ms": time_to_trigger_ms})
         walk, cio_db = moving(network, 3)
         emulator, engine = (play(kind(network), walk, cio_db) for kind in (EmulatorBackend, EngineBackend))
         metrics = compare(engine, emulator)
