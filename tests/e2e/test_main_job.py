@@ -73,7 +73,7 @@ def test_every_policy_is_judged_on_every_trace(result: dict[str, Any], folder: P
     assert policies == ["static", "integral", "planner", "sac", "sac-cf"]
     assert {row["traces"] for row in result["summary"]} == {2}
     judged = pd.read_parquet(folder / "run" / "evaluation.parquet")
-    assert len(judged) == 12
+    assert len(judged) == 10
     assert judged["load_std"].between(0, 0.5).all()
 
 
@@ -172,7 +172,7 @@ def test_a_run_is_trained_again_and_judged_again_and_elsewhere(
     shutil.copytree(folder / "run", run)
     mlb("train", "--run", run, "--name", "small", "--data", "logged", "--sac.hidden", 8, "--sac.gradient-steps", 5)
     rows = json.loads(mlb("evaluate", "--run", run, "--resume", "--json"))
-    assert rows[:-1] == result["summary"]
+    assert [row for row in rows if row["policy"] not in ("random", "small")] == result["summary"]
     assert rows[-1]["policy"] == "small"
     denser = tmp_path / "denser.yaml"
     denser.write_text(yaml.safe_dump(PRESET | {"id": "denser-v0", "sites": {"inter_site_distance_m": 500}}))
