@@ -88,8 +88,8 @@ class Handover(Contract):
     (5.5.4.1). M is the UE's L3-filtered RSRP (5.5.3.2, k = 4), unquantised, since the UE evaluates the event; the index
     of 1 dB steps (TS 36.133 9.1.4) is made only for the report. All back ends measure every 200 ms. A cell whose CIO,
     hysteresis or time to trigger an action changes reconfigures the measurements of its UEs at once, so that their time
-    to trigger begins anew (5.5.2.5, 5.5.2.7): one that is not shorter than the control interval never ends while each
-    action changes something.
+    to trigger begins anew (5.5.2.5, 5.5.2.7). It starts at a measurement, 0.2 s after the change at the earliest: while
+    each action changes something, one that is longer than the control interval less 0.2 s never ends.
     """
 
     a3_offset_db: float = Field(0.0, ge=-15, le=15)
@@ -116,7 +116,7 @@ class Handover(Contract):
     ue_context_store_s: float = Field(5.0, gt=0, le=3600)
     """Tstore_UE_cntxt (TS 36.300 22.4.2): a failure in less than this after the start of a handover is blamed on it.
 
-    From the moment that a link is lost to its failure, N310 and T310 alone take 2.2 s.
+    From the moment that a link is lost to its failure, N310 and T310 with their defaults take 2.2 s.
     """
 
     @model_validator(mode="after")

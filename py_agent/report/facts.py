@@ -64,6 +64,8 @@ def network_facts(scenario: Scenario) -> dict[str, str]:
         "RRC": radio.rrc,
         "Event A3": f"offset {handover.a3_offset_db:g} dB, hysteresis {handover.hysteresis_db:g} dB, time to trigger "
         f"{handover.time_to_trigger_ms} ms",
+        "Radio link failure": f"N310 {scenario.radio_link.n310}, N311 {scenario.radio_link.n311}, T310 "
+        f"{scenario.radio_link.t310_ms} ms",
         "Neighbours": _neighbors(scenario),
         "Ping-pong": f"back by handover after a stay of less than {handover.ping_pong_window_s:g} s (TR 36.839 5.2)",
         "Recent handover": f"began less than {handover.ue_context_store_s:g} s before the failure (Tstore_UE_cntxt, TS "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_cases import GivenRadio, scenario, trace
+from numpy.typing import NDArray
 from reference.event_a3 import PERIOD_MS, Case, first_report
 
 from cf_augment.physics.emulator import EmulatorBackend
@@ -20,6 +21,7 @@ from ns3_scenarios import build
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.trace import MobilityTrace
 
 HAND_MADE = Path(__file__).parents[1] / "reference" / "event_a3.json"
 SITES_M = [(0.0, 0.0), (700.0, 0.0), (0.0, 700.0), (700.0, 700.0)]
@@ -44,18 +46,11 @@ def random_cases(seed: int, ues: int, measurements: int = 30) -> list[Case]:
     changes[0] = True
     drawn = random.integers(-6, 7, (measurements, len(SITES_M) - 1))
     kept = np.maximum.accumulate(np.where(changes, np.arange(measurements), 0))
+    time_to_trigger_ms = int(random.choice(TIMES_TO_TRIGGER_MS[:13]))
+    hysteresis_db, a3_offset_db = float(random.choice([0, 0.5, 2])), float(random.integers(0, 2))
+    rsrp_dbm, ocn_db = wandering - 100.0, drawn[kept].astype(float).tolist()
     return [
-        Case(
-            time_to_trigger_ms=int(random_time_to_trigger),
-            hysteresis_db=hysteresis_db,
-            a3_offset_db=a3_offset_db,
-            rsrp_dbm=(wandering[:, :, ue] - 100.0).tolist(),
-            ocn_db=drawn[kept].astype(float).tolist(),
-        )
-        for random_time_to_trigger, hysteresis_db, a3_offset_db in [
-            (random.choice(TIMES_TO_TRIGGER_MS[:13]), float(random.choice([0, 0.5, 2])), float(random.integers(0, 2)))
-        ]
-        for ue in range(ues)
+        Case(time_to_trigger_ms, hysteresis_db, a3_offset_db, rsrp_dbm[:, :, ue].tolist(), ocn_db) for ue in range(ues)
     ]
 
 
@@ -108,7 +103,7 @@ class GivenEmulator(EmulatorBackend):
         super().__init__(network)
         self._l1_dbm = l1_dbm.swapaxes(1, 2)
 
-    def _receive(self, ttis: Any) -> tuple[Floats, Floats]:
+    def _receive(self, ttis: NDArray[np.int64]) -> tuple[Floats, Floats]:
         begin = int(ttis[0]) // PERIOD_MS
         periods = max(1, -(-int(ttis.max()) // PERIOD_MS) - begin)
         instants = begin + 1 + np.arange(periods) - self._warmup // PERIOD_MS
@@ -129,7 +124,7 @@ def emulator_reports(cases: list[Case]) -> Reports:
     return reports
 
 
-def standing(network: Scenario) -> Any:
+def standing(network: Scenario) -> MobilityTrace:
     points = round(network.mobility.duration_s / 0.5) + 1
     return trace(np.zeros((points, network.mobility.ues, 2)), 0.5)
 
