@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ns3_scenarios.compiled import njit
+from ns3_scenarios.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def find_moving(
     rsrp_dbm: Any, serving: Any, first: Any, neighbors: Any, threshold_db: float, edges_db: Any, shares: Any
 ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ns3_scenarios.compiled import njit
+from ns3_scenarios.kernels import kernel
 
 
-@njit(cache=True)
+@kernel
 def trace_rays(roofs_m: Any, pixel_m: float, antenna_m: Any, point_m: Any, point_height_m: float, seen: Any) -> None:
     """Tells which points are seen from an antenna.
 

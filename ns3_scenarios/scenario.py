@@ -189,7 +189,7 @@ class Preset(Contract):
     """Taken off the reward for each handover of a UE in an interval, as a mean over the UEs."""
     profile: ProfileName = "ns3"
     """Whose physics the engine computes: ns-3's, quirks included; the standards' where ns-3 departs from them; or those
-    of the reference system (`cf_augment.physics.paper`). Every other back end has those of ns-3 only."""
+    of the reference system (`cf_augment.physics.closed_form.paper`). Every other back end has those of ns-3 only."""
 
     @property
     def reward_weights(self) -> dict[RewardName, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cf_augment.physics.radio import Radio
+from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.trace import MobilityTrace, TraceMetadata

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cf_augment.physics.constants import SUBCARRIER_HZ, SUBCARRIERS_PER_RB, THERMAL_NOISE_DBM_PER_HZ
-from cf_augment.physics.radio import Radio
+from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.kpis import (
     EVENT_DTYPE,
     EventKind,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cf_augment.physics.backend import EngineBackend
-from cf_augment.physics.engine import Engine
-from cf_augment.physics.what_if import WhatIf
+from cf_augment.physics.closed_form.backend import EngineBackend
+from cf_augment.physics.closed_form.engine import Engine
+from cf_augment.physics.closed_form.what_if import WhatIf
 from ns3_scenarios.mdp import observe
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.trace import MobilityTrace, TraceMetadata

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cf_augment.physics.radio import Radio
+from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.scenario import Preset, Scenario, preset_ids
 from py_agent.bench.measurement import Measurement
 from sumo_mobility.base.scratch import ScratchDirectory

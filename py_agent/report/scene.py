@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from cf_augment.physics.radio import Radio
+from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from engine_cases import scenario
 
-from cf_augment.physics.antenna import SectorAntennas
+from cf_augment.physics.radio.antenna import SectorAntennas
 from ns3_scenarios.radio import Sector
 
 HEIGHT_M = 28.5

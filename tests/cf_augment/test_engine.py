@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import Engine, EngineBackend
+from cf_augment.physics.closed_form.coupling import new_coupling
+from cf_augment.physics.closed_form.handover import HandoverState, state_of
+from cf_augment.physics.closed_form.interval import serve_slot
+from cf_augment.physics.closed_form.load import Load, Service, new_pace, service_of
 from cf_augment.physics.compile import compile_engine
 from cf_augment.physics.constants import ttis_per_packet
-from cf_augment.physics.coupling import new_coupling
-from cf_augment.physics.handover import HandoverState, state_of
-from cf_augment.physics.interval import serve_slot
-from cf_augment.physics.load import Load, Service, new_pace, service_of
 from ns3_scenarios.kpis import EventKind, Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError

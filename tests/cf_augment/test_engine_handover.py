@@ -10,7 +10,7 @@ from engine_cases import GivenRadio, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cf_augment.physics.engine import Engine
+from cf_augment.physics.closed_form.engine import Engine
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.radio import N310, N311, T310_MS, RadioLink

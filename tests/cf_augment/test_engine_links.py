@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import Engine
-from cf_augment.physics.interval import run
-from cf_augment.physics.vector_math import SOURCES, atan2, compiled, exp10, log10
+from cf_augment.physics.radio.vector_math import atan2, compiled, exp10, log10
 from ns3_scenarios.kpis import Floats, StepKpis
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map, sites_of
@@ -138,11 +137,6 @@ def test_vector_functions(power: float, y: float, x: float, positive: float) -> 
     assert found[0] == pytest.approx(10**power, rel=1e-5)
     assert found[1] == pytest.approx(math.atan2(y, x) if (abs(x) + abs(y)) > 1e-6 else found[1], abs=1e-6)
     assert found[2] == pytest.approx(math.log10(positive), abs=4e-6)
-
-
-def test_code_on_disk_is_that_of_all_sources() -> None:
-    """The part of numba that this relies on is not public."""
-    assert run._cache._cache_file._source_stamp == SOURCES
 
 
 @compiled

@@ -9,8 +9,8 @@ import pytest
 from engine_cases import scenario, trace
 
 from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, SoftWhatIf, WhatIf
+from cf_augment.physics.closed_form.paper import HIGHEST_DBM, LOWEST_DBM
 from cf_augment.physics.constants import lte_tables
-from cf_augment.physics.paper import HIGHEST_DBM, LOWEST_DBM
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError

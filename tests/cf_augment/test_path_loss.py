@@ -11,7 +11,7 @@ import pytest
 import torch
 from engine_cases import scenario
 
-from cf_augment.physics.path_loss import PathLoss
+from cf_augment.physics.radio.path_loss import PathLoss
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 

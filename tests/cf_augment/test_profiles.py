@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import Engine
-from cf_augment.physics.antenna import SectorAntennas
-from cf_augment.physics.path_loss import PathLoss
+from cf_augment.physics.radio.antenna import SectorAntennas
+from cf_augment.physics.radio.path_loss import PathLoss
 from ns3_scenarios.radio import Sector
 from ns3_scenarios.scenario import ProfileName
 

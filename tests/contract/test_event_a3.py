@@ -15,8 +15,8 @@ from engine_cases import GivenRadio, scenario, trace
 from numpy.typing import NDArray
 from reference.event_a3 import PERIOD_MS, Case, first_report
 
+from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.emulator import EmulatorBackend
-from cf_augment.physics.engine import Engine
 from ns3_scenarios import build
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.path_loss import PathLoss
+from cf_augment.physics.radio.path_loss import PathLoss
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.radio import Radio, Uma, Umi
 from ns3_scenarios.scenario import Preset, Scenario

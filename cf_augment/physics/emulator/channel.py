@@ -9,6 +9,7 @@ from numpy.random import Generator
 from cf_augment.physics.constants import CQI_DELAY_TTIS, CQI_PERIOD_TTIS, GAIN_PERIOD_TTIS
 from cf_augment.physics.emulator.calendar import look_at
 from cf_augment.physics.emulator.state import NEVER, NO_CELL, RING, Config, Floats, Ints, State, compiled
+from cf_augment.physics.radio.phy import rank
 
 
 class Air(NamedTuple):
@@ -23,19 +24,6 @@ class Air(NamedTuple):
     """(U, C), up to date after hear()."""
     stamp: Ints
     """(U,) the gain period that heard_mw is of."""
-
-
-@compiled
-def rank(thresholds: Floats, value: float) -> int:
-    """Counts thresholds, in rising order, that a value reaches."""
-    low, high = 0, len(thresholds)
-    while low < high:
-        middle = (low + high) // 2
-        if value >= thresholds[middle]:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @compiled

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.random import Generator
 
 from cf_augment.physics.constants import GAIN_PERIOD_TTIS, L1_PERIOD_TTIS
+from cf_augment.physics.emulator.bler import decodes
 from cf_augment.physics.emulator.calendar import lowest, take
 from cf_augment.physics.emulator.channel import Air, control_sinr, hear_data, hears_grant, report_cqi
-from cf_augment.physics.emulator.errors import decodes
 from cf_augment.physics.emulator.handover import (
     attach,
     due_target,
@@ -37,7 +33,7 @@ from cf_augment.physics.emulator.state import (
     compiled,
 )
 from cf_augment.physics.emulator.traffic import send_packets
-from ns3_scenarios.compiled import njit
+from ns3_scenarios.kernels import kernel
 from ns3_scenarios.kpis import EventKind
 
 Radio = tuple[Floats, int, Floats]
@@ -199,70 +195,45 @@ def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
                 report_later(state, bearer, tti)
 
 
-def _compiled(sources: str) -> Any:
-    """Compiles the clock; numba keeps the code on disk by `sources`, a digest of all that it is made from."""
-
-    @njit(cache=True, error_model="numpy")
-    def run(
-        config: Config,
-        state: State,
-        radio: Radio,
-        control: Control,
-        rng: Generator,
-        events: Ints,
-        start: int,
-        end: int,
-    ) -> int:
-        sources  # noqa: B018 - a closure variable is part of the key of numba's cache
-        power_mw, power_step, l1_dbm = radio
-        ues, cells = power_mw.shape[1:]
-        air = Air(power_mw, start, power_step, np.empty((ues, cells)), np.full(ues, -1))
-        count = 0
-        fire = move = start
-        for tti in range(start + 1, end + 1):
-            if move < tti:
-                count = _move(config, state, air, rng, events, count, tti - 1)
-                move = _next_move(state, tti)
-            _receive_all(config, state, air, rng, tti - 1)
-            if tti % L1_PERIOD_TTIS == 0:
-                _measure_all(config, state, air, l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS], control, tti)
-                fire = tti
-            if fire <= tti:
-                fire = _trigger_all(state, control[0], tti)
-                move = _next_move(state, tti)
-            _report_all(config, state, air, tti)
-            if config.pdsch and tti == end - 1:
-                # TTI `end` will only have begun: the UEs will not have heard its control region.
-                for ue in range(ues):
-                    if state.ues[ue].serving != NO_CELL:
-                        state.ues[ue].data_sinr = hear_data(config, state, air, ue, tti)[1]
-            for word in range(state.calendar.shape[1]):
-                bits = take(state, word, tti)
-                while bits:
-                    _fill_queues(config, state, word * WORD + lowest(bits), tti)
-                    bits &= bits - 1
-            for cell in range(cells):
-                schedule(config, state, cell, tti)
-        return count
-
-    return run
-
-
-def _digest() -> str:
-    folder = Path(__file__).parent
-    sources = (
-        "calendar",
-        "channel",
-        "errors",
-        "handover",
-        "kernel",
-        "rlc",
-        "scheduler",
-        "state",
-        "traffic",
-        "../constants",
-    )
-    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in sources)).hexdigest()
-
-
-run = _compiled(_digest())
+@kernel(error_model="numpy")
+def run(
+    config: Config,
+    state: State,
+    radio: Radio,
+    control: Control,
+    rng: Generator,
+    events: Ints,
+    start: int,
+    end: int,
+) -> int:
+    """Runs the TTIs after `start` up to `end`, and returns the number of `events` that it has filled in."""
+    power_mw, power_step, l1_dbm = radio
+    ues, cells = power_mw.shape[1:]
+    air = Air(power_mw, start, power_step, np.empty((ues, cells)), np.full(ues, -1))
+    count = 0
+    fire = move = start
+    for tti in range(start + 1, end + 1):
+        if move < tti:
+            count = _move(config, state, air, rng, events, count, tti - 1)
+            move = _next_move(state, tti)
+        _receive_all(config, state, air, rng, tti - 1)
+        if tti % L1_PERIOD_TTIS == 0:
+            _measure_all(config, state, air, l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS], control, tti)
+            fire = tti
+        if fire <= tti:
+            fire = _trigger_all(state, control[0], tti)
+            move = _next_move(state, tti)
+        _report_all(config, state, air, tti)
+        if config.pdsch and tti == end - 1:
+            # TTI `end` will only have begun: the UEs will not have heard its control region.
+            for ue in range(ues):
+                if state.ues[ue].serving != NO_CELL:
+                    state.ues[ue].data_sinr = hear_data(config, state, air, ue, tti)[1]
+        for word in range(state.calendar.shape[1]):
+            bits = take(state, word, tti)
+            while bits:
+                _fill_queues(config, state, word * WORD + lowest(bits), tti)
+                bits &= bits - 1
+        for cell in range(cells):
+            schedule(config, state, cell, tti)
+    return count

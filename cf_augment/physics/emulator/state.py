@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.physics.constants import CODE_RATES
-from ns3_scenarios.compiled import njit
+from cf_augment.physics.radio.phy import MAX_RBGS, PHY
+from ns3_scenarios.kernels import inlined
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -35,15 +35,8 @@ WORD = 32
 """UEs in a word of the calendar."""
 HISTORY = 3
 """Failed receptions of a block that a UE combines with the next one: ns-3 LteHarqPhy."""
-STEPS = 1000
-"""Of a tabulated curve, at most."""
-SIZE_CLASSES = 9
-"""Of code blocks, in code_errors()."""
-MAX_RBGS = 25
-"""On 100 RBs, TS 36.213 table 7.1.6.1-1."""
 
-_options: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
-compiled = njit(**_options)
+compiled = inlined
 """Compiles a part of the emulator's clock. All parts become one function that counts no references, for each call would
 hand over the whole State, and each reference to one of its arrays would be counted: five times the work itself."""
 
@@ -186,29 +179,12 @@ CELL = np.dtype(
 
 CONFIG = np.dtype(
     [
+        *((name, PHY[name]) for name in PHY.names or ()),
         # Size of an RLC SDU.
         ("packet_bytes", _INT),
         ("buffer_bytes", _INT),
-        ("rbg_size_rb", _INT),
-        ("rbgs", _INT),
-        # Transport block size by CQI and number of RBGs.
-        ("block_bytes", _INT, (16, MAX_RBGS + 1)),
         # Bytes a second on one RBG by CQI, as proportional fair scheduling sees them.
         ("rbg_rate", _FLOAT, (16,)),
-        # Least SINR of CQI 1 to 15, linear.
-        ("cqi_sinr", _FLOAT, (15,)),
-        # Whether the CQI is that of the data region.
-        ("pdsch", _BOOL),
-        # By CQI: modulation and code rate, and the curve of code_errors() of a first transmission.
-        ("modulation", _INT, (16,)),
-        ("code_rate", _FLOAT, (16,)),
-        ("curve", _INT, (16,)),
-        # First and last curve that a retransmission is judged by, by modulation.
-        ("first_curve", _INT, (3,)),
-        ("last_curve", _INT, (3,)),
-        # By CQI and number of RBGs: how many code blocks of which class of sizes, twice.
-        ("code_blocks", _INT, (16, MAX_RBGS + 1, 2, 2)),
-        ("noise_mw", _FLOAT),
         ("round_robin", _BOOL),
         ("a3_offset_db", _FLOAT),
         # Measurements below Qout that start T310, how long it runs, and measurements above Qin that stop it.
@@ -219,21 +195,6 @@ CONFIG = np.dtype(
         ("mean_on_ns", _FLOAT),
         ("mean_off_ns", _FLOAT),
         ("window_packets", _INT),
-        # SINR from which the next rate holds, linear, and the probability that a UE misses the control region.
-        ("miss_sinr", _FLOAT, (STEPS,)),
-        ("miss_rate", _FLOAT, (STEPS + 1,)),
-        # SINR from which no UE misses it.
-        ("safe_control_sinr", _FLOAT),
-        # By modulation: SINR from which the next entry holds, linear, and the mutual information of a bit.
-        ("information_sinr", _FLOAT, (3, STEPS)),
-        ("information", _FLOAT, (3, STEPS + 1)),
-        # Of the block error curves: code rate, and by class of sizes the mutual information at which half of the code
-        # blocks fail, and its standard deviation.
-        ("curve_rate", _FLOAT, (len(CODE_RATES),)),
-        ("curve_mean", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
-        ("curve_std", _FLOAT, (SIZE_CLASSES, len(CODE_RATES))),
-        # By CQI and number of RBGs: SINR from which a first transmission cannot fail.
-        ("safe_sinr", _FLOAT, (16, MAX_RBGS + 1)),
     ],
     align=True,
 )

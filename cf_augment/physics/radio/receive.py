@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cf_augment.physics.constants import L1_PERIOD_S, PSS_PERIOD_S
-from cf_augment.physics.links import Singles, aside_db, receive, see
-from cf_augment.physics.shades import shade
-from cf_augment.physics.vector_math import compiled, exp10
-from ns3_scenarios.compiled import njit
+from cf_augment.physics.radio.links import Singles, aside_db, receive, see
+from cf_augment.physics.radio.shades import shade
+from cf_augment.physics.radio.vector_math import compiled, exp10
+from ns3_scenarios.kernels import kernel
 
 SAMPLES = round(L1_PERIOD_S / PSS_PERIOD_S)
 """RSRP samples in an L1 measurement."""
@@ -233,7 +233,7 @@ def _receive_way(links: Any, m: int, where: Any, outputs: Any, work: Any, mean_d
                 _put(outputs, values[6], c, u, mean_dbm, rsrp_dbm)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(nogil=True, fastmath={"reassoc", "nsz"})
 def _put(outputs: Any, values: Any, c: int, u: int, mean_dbm: Any, rsrp_dbm: Any) -> None:
     """Fills in what comes from a UE's RSRP at the samples and points of a way; sums in any order, for vectors."""
     means, together = max(1, outputs.samples // SAMPLES), min(outputs.samples, SAMPLES)

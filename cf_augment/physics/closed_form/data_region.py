@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from cf_augment.physics.closed_form.coupling import couple, follow
 from cf_augment.physics.constants import (
     CODE_RATE,
     CQI_DELAY_TTIS,
@@ -28,10 +29,8 @@ from cf_augment.physics.constants import (
     UDP_IP_BYTES,
     lte_tables,
 )
-from cf_augment.physics.coupling import couple, follow
-from cf_augment.physics.emulator.channel import rank
-from cf_augment.physics.emulator.config import config_of
-from cf_augment.physics.vector_math import compiled
+from cf_augment.physics.radio.phy import phy_of, rank
+from cf_augment.physics.radio.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 
@@ -80,41 +79,41 @@ class DataRegion(NamedTuple):
 
 def data_region_of(scenario: Scenario) -> DataRegion:
     """Returns the constants of a scenario."""
-    config, radio = config_of(scenario), scenario.radio
-    rbgs = int(config["rbgs"])
+    phy, radio = phy_of(scenario), scenario.radio
+    rbgs = int(phy["rbgs"])
     need = scenario.traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES + RLC_BYTES
     block_error = np.ones((16, SENDINGS, _GRID + 1))
     for row in lte_tables(radio.dl_bandwidth_rb).cqi:
         for receptions in range(1, SENDINGS + 1):
-            block_error[row.cqi, receptions - 1] = _block_error(config, row.cqi, row.mcs, rbgs, receptions)
+            block_error[row.cqi, receptions - 1] = _block_error(phy, row.cqi, row.mcs, rbgs, receptions)
     return DataRegion(
         used=radio.cqi == "pdsch",
-        noise_mw=float(config["noise_mw"]),
-        cqi_sinr=config["cqi_sinr"].copy(),
-        modulation=config["modulation"].copy(),
-        information_sinr=config["information_sinr"].copy(),
-        information=config["information"].copy(),
+        noise_mw=float(phy["noise_mw"]),
+        cqi_sinr=phy["cqi_sinr"].copy(),
+        modulation=phy["modulation"].copy(),
+        information_sinr=phy["information_sinr"].copy(),
+        information=phy["information"].copy(),
         block_error=block_error,
-        packet_share=np.maximum(config["block_bytes"][:, rbgs] - RLC_BYTES, 0) / need,
+        packet_share=np.maximum(phy["block_bytes"][:, rbgs] - RLC_BYTES, 0) / need,
     )
 
 
-def _block_error(config: Any, cqi: int, mcs: int, rbgs: int, receptions: int) -> Floats:
+def _block_error(phy: Any, cqi: int, mcs: int, rbgs: int, receptions: int) -> Floats:
     """(_GRID + 1,) by the mean mutual information of some receptions of a block on all RBGs."""
-    bits = 8 * int(config["block_bytes"][cqi, rbgs])
+    bits = 8 * int(phy["block_bytes"][cqi, rbgs])
     code_bits = 8 * int(bits / 8 / CODE_RATE[mcs])
     counted = max(1, receptions * code_bits % _CODE_BITS)
     information = np.linspace(0, 1, _GRID + 1) * (receptions * code_bits / counted)
-    curve = config["curve"][cqi]
+    curve = phy["curve"][cqi]
     if receptions > 1:
-        modulation = config["modulation"][cqi]
-        curve, first = config["last_curve"][modulation], config["first_curve"][modulation]
-        while config["curve_rate"][curve] > bits / counted and curve > first:
+        modulation = phy["modulation"][cqi]
+        curve, first = phy["last_curve"][modulation], phy["first_curve"][modulation]
+        while phy["curve_rate"][curve] > bits / counted and curve > first:
             curve -= 1
     success = np.ones(_GRID + 1)
-    for count, size in config["code_blocks"][cqi, rbgs]:
+    for count, size in phy["code_blocks"][cqi, rbgs]:
         if count > 0:
-            deviation = (information - config["curve_mean"][size, curve]) / config["curve_std"][size, curve]
+            deviation = (information - phy["curve_mean"][size, curve]) / phy["curve_std"][size, curve]
             success *= ndtr(deviation) ** count
     return 1 - success
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cf_augment.physics.closed_form.engine import Engine
+from cf_augment.physics.closed_form.what_if import WhatIf
 from cf_augment.physics.constants import TTI_S
-from cf_augment.physics.engine import Engine
-from cf_augment.physics.what_if import WhatIf
 from ns3_scenarios.grids import CIO_GRID
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import RewardName

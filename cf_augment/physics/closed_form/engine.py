@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from cf_augment.physics import interval
+from cf_augment.physics.closed_form import interval
+from cf_augment.physics.closed_form.data_region import data_region_of
+from cf_augment.physics.closed_form.handover import NONE, Connection, HandoverState
+from cf_augment.physics.closed_form.load import Load, Service
+from cf_augment.physics.closed_form.paper import Paper
+from cf_augment.physics.closed_form.radio_link import link_rules
 from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
-from cf_augment.physics.data_region import data_region_of
-from cf_augment.physics.handover import NONE, Connection, HandoverState
-from cf_augment.physics.links import links_of
-from cf_augment.physics.load import Load, Service
-from cf_augment.physics.paper import Paper
-from cf_augment.physics.radio import FARTHEST_M, GRID_S, Radio
-from cf_augment.physics.radio_link import link_rules
-from cf_augment.physics.receive import receive_interval
-from cf_augment.physics.vector_math import LEAST_POWER
+from cf_augment.physics.radio.links import links_of
+from cf_augment.physics.radio.receive import receive_interval
+from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
+from cf_augment.physics.radio.vector_math import LEAST_POWER
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError, DataError

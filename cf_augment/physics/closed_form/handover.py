@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cf_augment.physics.closed_form.radio_link import LinkState, connect, link_state_of
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
-from cf_augment.physics.radio_link import LinkState, connect, link_state_of
-from cf_augment.physics.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 

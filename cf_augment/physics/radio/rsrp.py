@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.antenna import SectorAntennas
 from cf_augment.physics.constants import (
     L1_PERIOD_S,
     PSS_PERIOD_S,
@@ -25,8 +24,9 @@ from cf_augment.physics.constants import (
     control_errors,
     lte_tables,
 )
-from cf_augment.physics.path_loss import PathLoss
-from cf_augment.physics.shadowing import ShadowingLoss
+from cf_augment.physics.radio.antenna import SectorAntennas
+from cf_augment.physics.radio.path_loss import PathLoss
+from cf_augment.physics.radio.shadowing import ShadowingLoss
 from ns3_scenarios.radio import Sector
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map, sites_of

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.physics.coupling import new_coupling
-from cf_augment.physics.data_region import DataRegion, pace_in_data_region
-from cf_augment.physics.handover import NONE, Rules, complete, configure, measure, state_of, trigger
-from cf_augment.physics.links import Links
-from cf_augment.physics.load import Queues, new_pace, serve, service_of
-from cf_augment.physics.radio import Reception
-from cf_augment.physics.radio_link import LinkRules, monitor
-from cf_augment.physics.receive import receive_interval
-from cf_augment.physics.vector_math import compiled, log10
+from cf_augment.physics.closed_form.coupling import new_coupling
+from cf_augment.physics.closed_form.data_region import DataRegion, pace_in_data_region
+from cf_augment.physics.closed_form.handover import NONE, Rules, complete, configure, measure, state_of, trigger
+from cf_augment.physics.closed_form.load import Queues, new_pace, serve, service_of
+from cf_augment.physics.closed_form.radio_link import LinkRules, monitor
+from cf_augment.physics.radio.links import Links
+from cf_augment.physics.radio.receive import receive_interval
+from cf_augment.physics.radio.rsrp import Reception
+from cf_augment.physics.radio.vector_math import compiled, log10
 from ns3_scenarios.kpis import Floats
 
 _ZERO, _HALF, _ONE, _TEN = np.float32(0), np.float32(0.5), np.float32(1), np.float32(10)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.constants import L1_PERIOD_S
-from cf_augment.physics.engine import Engine
 from ns3_scenarios.kpis import Floats, StepKpis, checked_control
 from sumo_mobility.base.errors import ConfigError, DataError
 

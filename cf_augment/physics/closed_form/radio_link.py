@@ -24,7 +24,7 @@ from cf_augment.physics.constants import (
     Q_OUT_DB,
     Q_OUT_FRAMES,
 )
-from cf_augment.physics.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 

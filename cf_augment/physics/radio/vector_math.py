@@ -6,10 +6,8 @@ polynomials, Chebyshev interpolants of the functions on the short intervals to w
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,19 +15,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ns3_scenarios.compiled import njit
+from ns3_scenarios.kernels import kernel
 
-_FILES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-SOURCES = hashlib.sha256(b"".join(source for source in _FILES if b"vector_math" in source)).hexdigest()
-"""Digest of all files with kernels."""
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compiles a kernel of the engine when it is first called, once for all processes; no NaN is looked for."""
-    kernel: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
-    # Numba would keep using code in which functions of other files, changed since, have been inlined.
-    kernel._cache._cache_file._source_stamp = SOURCES
-    return kernel
+compiled = kernel(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+"""Compiles a kernel of the closed form; no NaN is looked for."""
 
 
 def _interpolant(function: Callable[[np.ndarray], np.ndarray], low: float, high: float, degree: int) -> tuple[Any, ...]:

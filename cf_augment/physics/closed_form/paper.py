@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cf_augment.physics.closed_form.load import Service
 from cf_augment.physics.constants import TTI_S, lte_tables
-from cf_augment.physics.load import Service
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from cf_augment.physics.closed_form.engine import Engine, Moves
 from cf_augment.physics.constants import HANDOVER_S
-from cf_augment.physics.engine import Engine, Moves
-from cf_augment.physics.radio import GRID_S
+from cf_augment.physics.radio.rsrp import GRID_S
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, check_trace, checked_branches
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError

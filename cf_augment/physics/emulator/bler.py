@@ -8,8 +8,9 @@ from typing import Any
 from numpy.random import Generator
 
 from cf_augment.physics.emulator.calendar import count_bits
-from cf_augment.physics.emulator.channel import Air, data_sinr, differing_rbgs, rank
+from cf_augment.physics.emulator.channel import Air, data_sinr, differing_rbgs
 from cf_augment.physics.emulator.state import HISTORY, Config, Ints, State, compiled
+from cf_augment.physics.radio.phy import rank
 
 _CODE_BITS = 0xFFFF
 """ns-3 counts the code bits of a process in 16 bits."""

@@ -16,7 +16,7 @@ from cf_augment.physics.constants import (
     granted_rb,
     ttis_per_packet,
 )
-from cf_augment.physics.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError

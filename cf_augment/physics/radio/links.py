@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.physics.radio import Radio
-from cf_augment.physics.shades import Shadows, shadows_of
-from cf_augment.physics.vector_math import atan2, compiled, log10
+from cf_augment.physics.radio.rsrp import Radio
+from cf_augment.physics.radio.shades import Shadows, shadows_of
+from cf_augment.physics.radio.vector_math import atan2, compiled, log10
 from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
 

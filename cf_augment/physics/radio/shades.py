@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cf_augment.physics.shadowing import ShadowingLoss
-from cf_augment.physics.vector_math import compiled
+from cf_augment.physics.radio.shadowing import ShadowingLoss
+from cf_augment.physics.radio.vector_math import compiled
 
 Singles = NDArray[np.float32]
 _ZERO, _ONE = np.float32(0), np.float32(1)

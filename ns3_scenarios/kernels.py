@@ -1,0 +1,124 @@
+"""Compiles the loops of the project by numba, and keeps the machine code until a source of it changes.
+
+Numba keeps the code of a function by the digest of its own file, although functions and constants of other files are
+part of that code. Here it is the digest of the file and of all files of the project that it imports, at any depth.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching, event
+
+from sumo_mobility.base.progress import LINE_EVERY_S, note
+
+_PACKAGES = ("ns3_scenarios", "cf_augment")
+_ROOT = Path(__file__).parents[1]
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compiles a function when it is first called, once for all processes; a decorator with or without options.
+
+    Args:
+        function: What to compile.
+        options: Options of `numba.njit`.
+    """
+    if function is None:
+        return partial(kernel, **options)
+    config: Any = numba.config
+    before = config.CACHE_LOCATOR_CLASSES
+    config.CACHE_LOCATOR_CLASSES = ",".join(f"{__name__}.{locator.__name__}" for locator in _LOCATORS)
+    try:
+        return numba.njit(cache=True, **options)(function)
+    finally:
+        config.CACHE_LOCATOR_CLASSES = before
+
+
+_uncounted: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+inlined = numba.njit(**_uncounted)
+"""Compiles a part of a kernel that is never called but inlined, and counts no references to the arrays it is given."""
+
+
+def sources_of(path: Path) -> frozenset[Path]:
+    """Returns a source file and all files of the project that it imports, directly or not."""
+    found, to_read = {path}, [path]
+    while to_read:
+        new = _imports(to_read.pop()) - found
+        found |= new
+        to_read += new
+    return frozenset(found)
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    ours = [_ROOT.joinpath(*module.split(".")) for module in modules if module.partition(".")[0] in _PACKAGES]
+    files = [file for stem in ours for file in (stem.with_suffix(".py"), stem / "__init__.py")]
+    return frozenset(file for file in files if file.is_file())
+
+
+@cache
+def _digest(path: Path) -> str:
+    files = sorted(sources_of(path))
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
+class _WithSources:
+    """A locator of numba's cache (NUMBA_CACHE_LOCATOR_CLASSES) whose stamp is that of all sources of a kernel."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        super().__init__(py_func, py_file)  # type: ignore[call-arg]
+        self._stamp = _digest(Path(py_file).resolve())
+
+    def get_source_stamp(self) -> str:
+        """What the code was compiled from; numba compiles anew when it changes."""
+        return self._stamp
+
+
+class InGivenDirectory(_WithSources, caching.UserProvidedCacheLocator):
+    """In the directory of NUMBA_CACHE_DIR, if that is set."""
+
+
+class BesideSource(_WithSources, caching.InTreeCacheLocator):
+    """In __pycache__ beside the source, if that can be written."""
+
+
+class InHome(_WithSources, caching.UserWideCacheLocator):
+    """In the user's own cache directory."""
+
+
+_LOCATORS = (InGivenDirectory, BesideSource, InHome)
+
+
+class _Announcer(event.Listener):
+    """Hears of what is compiled, but not of what is loaded from numba's cache."""
+
+    def __init__(self) -> None:
+        self._began = self._said = 0.0
+
+    def on_start(self, event: Any) -> None:
+        if not self._began and event.data["dispatcher"].py_func.__module__.startswith(_PACKAGES):
+            note("compiling the network model for this machine; this takes a minute or two, and only once")
+            self._began = self._said = time.monotonic()
+
+    def on_end(self, event: Any) -> None:
+        now = time.monotonic()
+        if self._began and now - self._said >= LINE_EVERY_S:
+            note(f"compiling: {timedelta(seconds=int(now - self._began))}")
+            self._said = now
+
+
+event.register("numba:compile", _Announcer())
