@@ -10,7 +10,8 @@ which the usual offline-RL readers load untouched:
     kpis/events                 ragged: events of row r are [event_start[r]:event_start[r + 1]]
     episodes/*                  (E,) metadata as JSON, index of the trace
     traces/<k>/*                each distinct exogenous trace once, so that others can replay other actions
-    attributes                  format, scenario (JSON), reward, units, licence, attribution, versions
+    attributes                  format, scenario (JSON), reward, units, licence, attribution, versions; one that is
+                                longer than HDF5's 64 KiB is a scalar dataset of its name instead
 
 No times of day and no variable-length strings are stored: the same episodes give the same bytes. What follows from
 something else in the file is computed again when it is read, and must agree: observations and rewards from the KPIs,
@@ -34,6 +35,7 @@ from cf_augment.dataset_records import Dataset, Episode, EpisodeMetadata, Proven
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, observation_size
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
@@ -250,7 +252,7 @@ def _get_kpis(
 def _get_records(file: h5py.File, episodes: int) -> list[EpisodeMetadata]:
     texts = hdf5.array(hdf5.group(file, "episodes"), "metadata", np.bytes_, (episodes,))
     named = {f"episodes/metadata[{index}]": text for index, text in enumerate(texts)}
-    return [EpisodeMetadata.parse(hdf5.parsed(text, where), where) for where, text in named.items()]
+    return [EpisodeMetadata.parse(parse_json(text, where), where) for where, text in named.items()]
 
 
 def _get_traces(

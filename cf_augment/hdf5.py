@@ -7,7 +7,6 @@ types and shapes are looked at before anything is read, so that no file can ask 
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +16,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError, MlbError
 from sumo_mobility.base.files import replacing
 
 CURE = "write it anew with 'mlb collect' or 'mlb augment'"
+_LONGEST_ATTRIBUTE = 64_000
+"""HDF5 has room for 64 KiB, its own header included."""
 _LARGEST_RATIO = 1032
 """What deflate can make of a byte (zlib's own limit)."""
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
@@ -52,8 +54,12 @@ def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
 
 
 def put_text(group: h5py.Group, name: str, text: str) -> None:
-    """Writes an attribute."""
-    group.attrs[name] = np.bytes_(text.encode())
+    """Writes text: an attribute, or a scalar dataset of that name where it is too long for one."""
+    data = np.bytes_(text.encode())
+    if len(data) <= _LONGEST_ATTRIBUTE:
+        group.attrs[name] = data
+    else:
+        put(group, name, np.array(data))
 
 
 @contextmanager
@@ -78,9 +84,11 @@ def opening(path: Path, format_name: str) -> Iterator[h5py.File]:
 
 
 def text(group: h5py.Group, name: str, absent: str | None = None) -> str:
-    """Returns an attribute, or `absent` if there is none; DataError if it is missing, or no text of fixed length."""
+    """Returns what `put_text` wrote, or `absent` if there is none; DataError if it is missing, or no such text."""
     with _read(f"attribute {name}: "):
         if name not in group.attrs:
+            if name in group:
+                return bytes(array(group, name, np.bytes_, ())).decode()
             if absent is not None:
                 return absent
             raise DataError(f"attribute {name}: missing; this is not a file of this project")
@@ -91,16 +99,8 @@ def text(group: h5py.Group, name: str, absent: str | None = None) -> str:
 
 
 def document(group: h5py.Group, name: str) -> Any:
-    """Returns what an attribute of JSON says; see `parsed`."""
-    return parsed(text(group, name), f"attribute {name}")
-
-
-def parsed(json_text: str | bytes, where: str) -> Any:
-    """Returns what JSON says; a DataError names `where` if it is none."""
-    try:
-        return json.loads(json_text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error!s:.200})") from None
+    """Returns what a text of JSON says."""
+    return parse_json(text(group, name), f"attribute {name}")
 
 
 def group(parent: h5py.Group, name: str) -> h5py.Group:

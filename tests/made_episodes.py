@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
@@ -11,9 +13,9 @@ from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 
-def scenario(ues: int = 4, steps: int = 5) -> Scenario:
-    """Three cells in a triangle, six ordered neighbour pairs."""
-    preset = Preset.parse(
+def preset(ues: int = 4, steps: int = 5, **fields: Any) -> Preset:
+    """One without a map; `fields` are added."""
+    return Preset.parse(
         {
             "id": "made-up-v0",
             "description": "three cells",
@@ -23,10 +25,15 @@ def scenario(ues: int = 4, steps: int = 5) -> Scenario:
             },
             "sites": {},
             "episode": {"steps": steps},
+            **fields,
         },
         "test",
     )  # fmt: skip
-    return Scenario.place(preset, [(0.0, 0.0), (700.0, 0.0), (350.0, 600.0)])
+
+
+def scenario(ues: int = 4, steps: int = 5) -> Scenario:
+    """Three cells in a triangle, six ordered neighbour pairs."""
+    return Scenario.place(preset(ues, steps), [(0.0, 0.0), (700.0, 0.0), (350.0, 600.0)])
 
 
 def trace(seed: int, ues: int = 4, steps: int = 5, context: str = "uniform") -> MobilityTrace:

@@ -16,10 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cf_augment import hdf5
 from cf_augment.dataset import Dataset, Episode, read_dataset, read_episode, write_dataset, write_episode
 from cf_augment.dataset_records import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError, StorageError
+from sumo_mobility.trace import Stay
 
 
 def assert_same(one: Episode, other: Episode) -> None:
@@ -100,6 +103,36 @@ def test_episode_holds_what_the_mdp_says() -> None:
     )
 
 
+def test_texts_longer_than_an_attribute_are_kept(tmp_path: Path) -> None:
+    """A scenario of many neighbour pairs, and a trace of many vehicles."""
+    places = [(300.0 * (index % 9), 300.0 * (index // 9)) for index in range(99)]
+    place = Scenario.place(made.preset(handover={"neighbors": {"by": "distance", "within_m": 1e5}}), places)
+    stays = tuple(Stay(ue=0, who=f"vehicle {index}", begin_s=index, end_s=index) for index in range(2000))
+    one = made.episode(place, 1)
+    long = dataclasses.replace(one.trace, metadata=one.trace.metadata.model_copy(update={"stays": stays}))
+    one = dataclasses.replace(one, trace=long)
+    assert min(len(place.model_dump_json()), len(one.trace.metadata.model_dump_json())) > 1 << 16
+    write_episode(tmp_path / "e.h5", one)
+    assert_same(read_episode(tmp_path / "e.h5"), one)
+    write_dataset(tmp_path / "d.h5", place, [one])
+    read = read_dataset(tmp_path / "d.h5")
+    assert read.scenario == place
+    assert_same(read.episodes[0], one)
+    assert read.episodes[0].trace.metadata.stays == stays
+    write_dataset(tmp_path / "again.h5", place, [one])
+    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "d.h5").read_bytes()
+
+
+@pytest.mark.parametrize("length", [63_999, 64_000, 64_001, 65_535, 65_536, 1 << 20])
+def test_text_of_any_length(tmp_path: Path, length: int) -> None:
+    text = ("é" + "x" * length)[: length - 1]
+    with hdf5.creating(tmp_path / "t.h5", "texts") as file:
+        for name in "abc":
+            hdf5.put_text(file, name, text)
+    with hdf5.opening(tmp_path / "t.h5", "texts") as file:
+        assert {hdf5.text(file, name) for name in "abc"} == {text}
+
+
 def test_a_trace_shared_by_episodes_is_stored_once(tmp_path: Path) -> None:
     place = made.scenario()
     write_dataset(tmp_path / "d.h5", place, [made.episode(place, seed, trace_seed=9) for seed in range(3)])
@@ -166,6 +199,11 @@ def replaced(file: h5py.File, name: str, **options: Any) -> None:
     file.create_dataset(name, **options)
 
 
+def text_is(file: h5py.File, text: str) -> None:
+    """Puts another scenario in the place of one."""
+    file.attrs["scenario"] = np.bytes_(text)
+
+
 def linked(file: h5py.File, name: str, link: h5py.SoftLink | h5py.ExternalLink) -> None:
     file.move(name, "elsewhere")
     file[name] = link
@@ -221,7 +259,22 @@ ALTERATIONS: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
     "a group": ("rewards: is no dataset", lambda f: (f.move("rewards", "x"), f.create_group("rewards"))),
     "a dataset": ("kpis: is no group", lambda f: (f.move("kpis", "x"), f.create_dataset("kpis", data=1.0))),
     "other text": ("attribute scenario: is no text of fixed", lambda f: operator.setitem(f.attrs, "scenario", "{}")),
-    "no JSON": ("attribute scenario: not JSON", lambda f: operator.setitem(f.attrs, "scenario", np.bytes_("[" * 999))),
+    "nested": ("attribute scenario: is nested too", lambda f: text_is(f, "[" * 60_000)),
+    "huge": (
+        r"episodes/metadata\[0\]: .*an integer of 5000 digits",
+        lambda f: replaced(f, "episodes/metadata", data=np.array(["9" * 5000] * 2, "S")),
+    ),
+    "no mapping": ("scenario: must be a mapping", lambda f: text_is(f, "[3]")),
+    "a long text of another kind": (
+        r"scenario: holds float64, expected text",
+        lambda f: (operator.delitem(f.attrs, "scenario"), f.create_dataset("scenario", data=1.5)),
+    ),
+    "a long text elsewhere": (
+        "scenario: is a link",
+        lambda f: (operator.delitem(f.attrs, "scenario"), operator.setitem(f, "scenario", h5py.SoftLink("/rewards"))),
+    ),
+    "a lost text": ("attribute scenario: missing", lambda f: operator.delitem(f.attrs, "scenario")),
+    "no JSON": ("attribute scenario: not readable as JSON", lambda f: text_is(f, "[")),
 }  # fmt: skip
 """What the message says of it, and how a file is altered."""
 
