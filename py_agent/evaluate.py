@@ -16,6 +16,7 @@ from py_agent.collect import collect
 from py_agent.env import BackendName
 from py_agent.metrics import episode_metrics, step_metrics
 from py_agent.policies import PolicyFactory
+from sumo_mobility.base.documents import printable, read_json
 from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.files import sha256, write_text
 from sumo_mobility.trace import MobilityTrace
@@ -98,14 +99,16 @@ def _remember(policies: Mapping[str, PolicyFactory], path: Path) -> None:
     """Writes down what each policy was, or checks that it still is that, once there are episodes."""
     played = path.is_file() and any(not file.name.startswith(".") for file in path.parent.glob("*.h5"))
     try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if played else {}
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error})", "choose another directory") from None
+        known = read_json(path) if played else {}
+        if not isinstance(known, dict) or not all(isinstance(identity, str) for identity in known.values()):
+            raise DataError(f"{path}: does not say in text what each policy was")
+    except DataError as error:
+        raise DataError(error.message, "choose another directory") from None
     now = {name: _identity(factory) for name, factory in policies.items()}
     for name, identity in now.items():
         if known.get(name, identity) != identity:
             raise StorageError(
-                f"{path}: episodes of '{name}' were played by {known[name]}, now it is {identity}",
+                f"{path}: episodes of '{name}' were played by {printable(known[name], 400)}, now it is {identity}",
                 "choose another directory",
             )
     write_text(path, json.dumps(known | now, indent=2) + "\n")

@@ -6,7 +6,6 @@ import codecs
 import csv
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import require_file
 
@@ -197,11 +197,13 @@ def _unfolded(values: dict[str, Any]) -> dict[str, Any]:
 
 def _of_geojson(path: Path, text: str) -> Table:
     try:
-        data = json.loads(text)
+        data = parse_json(text, str(path))
         rows = [Row(where, values) for where, values in _features(data)]
         crs = data.get("crs")
         name = crs["properties"]["name"] if crs else ""
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except DataError as error:
+        raise DataError(error.message, CURE) from None
+    except (LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no GeoJSON ({type(error).__name__}: {error!s:.200})", CURE) from None
     columns = dict.fromkeys(name for row in rows for name in row.values)
     return Table(tuple(columns), rows, crs=str(name))

@@ -19,7 +19,6 @@ that no trace contains. The latents are not identifiable in general (Locatello 2
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from cf_augment.model.roads import Floats, RoadGraph
 from cf_augment.model.rollout import Abduction, RoadNoise, roll_out
 from cf_augment.model.train import spot_tensors, train
 from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.documents import parse_json, printable
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.base.progress import progress
@@ -201,15 +201,15 @@ class CausalMobilityModel:
             raise DataError(f"{path}: no such file", _CURE)
         try:
             stored = torch.load(path, weights_only=True, map_location="cpu")
-            config = ModelConfig.parse(json.loads(stored["config"]), "config")
+            config = ModelConfig.parse(parse_json(stored["config"], "config"), "config")
             networks = _networks(config).double()
             networks.load_state_dict(stored["networks"])
         except Exception as error:  # torch raises many kinds for damaged files
-            raise DataError(f"{path}: not a causal mobility model ({error})", _CURE) from None
+            raise DataError(f"{path}: not a causal mobility model ({printable(str(error), 200)})", _CURE) from None
         graph = RoadGraph.build(street_map)
         if (street_map.name, len(graph)) != (config.map_name, config.roads):
             raise DataError(
-                f"{path}: made for map {config.map_name} with {config.roads} roads, "
+                f"{path}: made for map {printable(config.map_name)} with {config.roads} roads, "
                 f"not for {street_map.name} with {len(graph)}",
                 _CURE,
             )

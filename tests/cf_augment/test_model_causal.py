@@ -188,6 +188,17 @@ def test_foreign_models_are_refused(model: CausalMobilityModel, tmp_path: Path) 
             CausalMobilityModel.load(tmp_path / name, STREETS)
     with pytest.raises(DataError, match="no such file"):
         CausalMobilityModel.load(tmp_path / "absent.pt", STREETS)
+    good = torch.load(tmp_path / "model.pt", weights_only=True)
+    hostile = {
+        "[" * 100_000: "nested too deeply", "9" * 5000: "an integer of 5000 digits", "[3]": "must be a mapping",
+        '{"hidden": 1e999}': "is not finite", '{"seed": 1, "seed": 1}': "'seed' is given twice", 3: "must be str",
+    }  # fmt: skip
+    for config, message in hostile.items():
+        torch.save(good | {"config": config}, tmp_path / "hostile.pt")
+        with pytest.raises(DataError, match=f"hostile.pt: not a causal mobility model .*{message}") as refused:
+            CausalMobilityModel.load(tmp_path / "hostile.pt", STREETS)
+        assert len(refused.value.message) < 400
+        assert refused.value.message.isprintable()
 
 
 def test_bad_input_is_refused(model: CausalMobilityModel) -> None:

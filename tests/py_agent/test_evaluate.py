@@ -17,7 +17,7 @@ from py_agent.metrics import METRICS, episode_metrics
 from py_agent.policies import IntegralRule, Static
 from py_agent.statistics import summarize
 from py_agent.train import TrainConfig, train
-from sumo_mobility.base.errors import StorageError
+from sumo_mobility.base.errors import MlbError, StorageError
 
 SCENARIO = small_scenario()
 
@@ -118,3 +118,23 @@ def test_evaluation_is_paired_resumable_and_knows_its_policies(tmp_path: Path) -
     last.write_bytes((tmp_path / "sac" / "checkpoints" / "step-0000002.pt").read_bytes() + b" ")
     with pytest.raises(StorageError, match=r"'sac' were played by SacPolicy\(checkpoint=sha256:"):
         evaluate(SCENARIO, traces, policies, [0], directory, backend="engine")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "an integer of 5000 digits"),
+        ('{"static": 1e999}', "not finite"),
+        ("[1]", "does not say in text what each policy was"),
+        ('{"static": {"a": 1}}', "does not say in text what each policy was"),
+        ('{"static": "\\u001b[2J' + "x" * 9000 + '"}', "were played by .{400,500}, now it is Static"),
+    ],
+)
+def test_damaged_memory_of_policies_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "policies.json").write_text(text)
+    (tmp_path / "static.h5").touch()
+    with pytest.raises(MlbError, match=rf"policies\.json: .*{message}") as refused:
+        evaluate(SCENARIO, {}, {"static": Static}, [0], tmp_path, backend="engine")
+    assert refused.value.cure == "choose another directory"
+    assert refused.value.message.isprintable()
