@@ -82,13 +82,20 @@ def make_trace(config: MobilityConfig, context: Context, seed: int, drivers: int
         return _make_trace(config, context, seed, drivers, bar.advance)
 
 
-def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], workers: int = 2) -> list[MobilityTrace]:
+def make_traces(
+    config: MobilityConfig,
+    jobs: Sequence[tuple[Context, int]],
+    workers: int = 2,
+    keep: Callable[[int, MobilityTrace], None] = lambda index, trace: None,
+) -> list[MobilityTrace]:
     """Makes one trace for each (context, seed), several SUMO processes at a time.
 
     Args:
         config: As in `make_trace`.
         jobs: Contexts and seeds.
         workers: Number of processes at a time; the traces do not depend on it.
+        keep: Called in this thread with the index and the trace of each job as soon as it is done, so that what is
+            interrupted later is not lost.
 
     Raises:
         As `make_trace`; what has not begun is then left.
@@ -98,10 +105,13 @@ def make_traces(config: MobilityConfig, jobs: Sequence[tuple[Context, int]], wor
         context.plan(0, 0.0, bounds_m)
     total_s = len(jobs) * (config.settle_s + config.duration_s)
     with progress("traces", total_s) as bar, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(_make_trace, config, context, seed, None, bar.advance) for context, seed in jobs]
+        futures = {
+            pool.submit(_make_trace, config, context, seed, None, bar.advance): index
+            for index, (context, seed) in enumerate(jobs)
+        }
         try:
             for future in as_completed(futures):
-                future.result()
+                keep(futures[future], future.result())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return [future.result() for future in futures]

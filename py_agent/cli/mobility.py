@@ -160,8 +160,8 @@ class Mobility(StageCommand):
                     jobs[path] = (contexts[index % len(contexts)], derive(self.seed, split, index))
         with run.stage("mobility", self.options(), self.resume, (TRACES,)):
             begin_run(run, preset, scenario)
-            for path, trace in zip(jobs, make_traces(mobility, list(jobs.values()), self.workers), strict=True):
-                trace.write(path)
+            paths = list(jobs)
+            make_traces(mobility, list(jobs.values()), self.workers, lambda index, trace: trace.write(paths[index]))
 
         table = Table("trace", "context", "UEs", "s", "mean m/s", "rows filled")
         data = []

@@ -83,9 +83,8 @@ def traces(network: str, seed: int, count: int, directory: Path) -> dict[str, Mo
     paths = [directory / f"{name}-{one}.parquet" for name, one in zip(names, seeds, strict=True)]
     missing = [index for index, path in enumerate(paths) if not path.is_file()]
     contexts = scenario.mobility.test_contexts
-    jobs = [(contexts[index % len(contexts)], seeds[index]) for index in missing]
-    for index, trace in zip(missing, make_traces(scenario.mobility, jobs) if jobs else [], strict=True):
-        trace.write(paths[index])
+    if jobs := [(contexts[index % len(contexts)], seeds[index]) for index in missing]:
+        make_traces(scenario.mobility, jobs, keep=lambda done, trace: trace.write(paths[missing[done]]))
     return {name: MobilityTrace.read(path) for name, path in zip(names, paths, strict=True)}
 
 

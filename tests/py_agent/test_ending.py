@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import made_network
 import programs
 import pytest
+
+from ns3_scenarios.scenario import Preset
+from sumo_mobility.base.documents import yaml_text
 
 MLB = [sys.executable, "-m", "py_agent.cli"]
 PROGRESS = r"(.* % in .*\n)*"
@@ -35,18 +39,21 @@ def listens(pid: int) -> bool:
     return bool(int(caught[1], 16) & 1 << signal.SIGTERM - 1)
 
 
-def ended_after(delay_s: float, number: signal.Signals, *arguments: str, seen: str = "") -> tuple[int, str]:
+def ended_after(
+    delay_s: float, number: signal.Signals, *arguments: str, seen: str = "", until: Callable[[], bool] = lambda: True
+) -> tuple[int, str]:
     """Exit code and stderr of a command that is ended as a terminal (the whole group) or an init (it alone) does.
 
-    The delay counts from when a process with `seen` in its command line is there, or from the start.
+    The delay counts from when a process with `seen` in its command line is there and `until` holds, or from the start.
     """
     with subprocess.Popen(
         [*MLB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         while not listens(process.pid):
             time.sleep(0.005)
-        while seen and not any(
-            seen in one for one in programs.processes_with("MLB_TEST_MARK", os.environ["MLB_TEST_MARK"])
+        while not until() or (
+            seen
+            and not any(seen in one for one in programs.processes_with("MLB_TEST_MARK", os.environ["MLB_TEST_MARK"]))
         ):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
@@ -101,6 +108,30 @@ def test_simulators_that_threads_wait_for_hold_nobody_up(tmp_path: Path, marked:
     assert re.fullmatch(LINES[signal.SIGINT], said)
     assert code == 130
     assert programs.left_with("MLB_TEST_MARK", marked) == []
+
+
+@pytest.mark.sumo
+def test_traces_that_are_done_outlive_an_interruption(tmp_path: Path, marked: str) -> None:
+    """They are what an undisturbed run makes, and the next one goes on from them."""
+    preset = Preset.load("helsinki-event-v0")
+    short = {"mobility": preset.mobility.model_copy(update={"ues": 5, "settle_s": 60.0, "duration_s": 1200.0})}
+    file = tmp_path / "short.yaml"
+    file.write_text(yaml_text(preset.model_copy(update=short).model_dump(mode="json")))
+    make = ("mobility", "--preset", str(file), "--train-traces", "8", "--test-traces", "1", "--workers", "1", "--run")
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    first = run / "traces" / "train-000.json"
+    code, said = ended_after(0, signal.SIGINT, *make, str(run), until=first.is_file)
+    assert re.fullmatch(LINES[signal.SIGINT], said)
+    assert code == 130
+    kept = {path: path.stat().st_mtime_ns for path in run.glob("traces/*.json")}
+    assert first in kept
+    assert len(kept) < 9
+    for more in ((str(run), "--resume"), (str(whole),)):
+        subprocess.run([*MLB, *make, *more], check=True, capture_output=True, timeout=300)
+    assert kept.items() <= {path: path.stat().st_mtime_ns for path in run.glob("traces/*.json")}.items()
+    contents = [{path.name: path.read_bytes() for path in one.glob("traces/*")} for one in (run, whole)]
+    assert len(contents[0]) == 18
+    assert contents[0] == contents[1]
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
