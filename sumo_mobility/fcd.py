@@ -77,17 +77,12 @@ def read_fcd(
     _pass(grid[..., :2], step_s, stays)
     if absent.any():
         grid[..., 2:] = np.where(absent, _derived(grid[..., :2], step_s, stays), grid[..., 2:])
-    corner, far = grid[..., :2].min(axis=(0, 1)), grid[..., :2].max(axis=(0, 1))
     provenance: dict[str, str | float | int] = {"file": path.name, "begin_s": begin_s, "end_s": end_s}
     provenance |= {"coordinates": place.coordinates, "packed": int(pack), "left_out": len(set(rows.index[~kept]))}
-    metadata = TraceMetadata(
-        source="sumo fcd",
-        map_name=path.name.split(".")[0],
-        licence="unknown",
-        attribution="unknown",
-        seed=0,
-        context="imported",
-        bounds_m=(float(corner[0]), float(corner[1]), float(far[0]), float(far[1])),
+    metadata = TraceMetadata.imported(
+        path,
+        "sumo fcd",
+        grid[..., :2],
         projection=place.projection,
         net_offset_m=place.net_offset_m,
         rows_filled=filled,

@@ -95,15 +95,10 @@ def read_ns2(path: Path, begin_s: float | None = None, end_s: float | None = Non
         for axis, values in enumerate((x, y)):
             position_m[:, ue, axis] = np.interp(begin_s + time_s, at_s, values)
     grid = observed(position_m, step_s)
-    corner, far = position_m.min(axis=(0, 1)), position_m.max(axis=(0, 1))
-    metadata = TraceMetadata(
-        source="ns-2 movements",
-        map_name=path.name.split(".")[0],
-        licence="unknown",
-        attribution="unknown",
-        seed=0,
-        context="imported",
-        bounds_m=(float(corner[0]), float(corner[1]), float(far[0]), float(far[1])),
+    metadata = TraceMetadata.imported(
+        path,
+        "ns-2 movements",
+        position_m,
         stays=tuple(
             Stay(ue=ue, who=name, begin_s=0.0, end_s=float(time_s[-1]))
             for ue, name in enumerate(sorted(nodes, key=_order))

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -86,6 +86,30 @@ class TraceMetadata(Contract):
     versions: dict[str, str] = {}
     provenance: dict[str, str | float | int] = {}
     """How a trace was derived from others: synthesised, or made again with a cause changed."""
+
+    @classmethod
+    def imported(cls, path: Path, source: str, position_m: Floats, **known: Any) -> Self:
+        """Metadata of positions that a file of others holds, whose licence and seed nobody knows.
+
+        Args:
+            path: The file, whose name stands for the map.
+            source: What wrote it.
+            position_m: The positions (T, U, 2), which give the bounds.
+            known: Further fields.
+        """
+        corner, far = position_m.min(axis=(0, 1)), position_m.max(axis=(0, 1))
+        return cls(
+            source=source, map_name=path.name.split(".")[0], licence="unknown", attribution="unknown", seed=0,
+            context="imported", bounds_m=(*corner.tolist(), *far.tolist()), **known,
+        )  # fmt: skip
+
+    @classmethod
+    def made_up(cls, bounds_m: tuple[float, float, float, float], seed: int = 0, context: str = "uniform") -> Self:
+        """Metadata of positions that come from no map and no data, on a plane that is nowhere on Earth."""
+        return cls(
+            source="made up", map_name="nowhere", licence="CC0-1.0", attribution="nobody", seed=seed,
+            context=context, bounds_m=bounds_m,
+        )  # fmt: skip
 
 
 class Mobility(Protocol):

@@ -48,11 +48,8 @@ def trace(seed: int, ues: int = 4, steps: int = 5, context: str = "uniform") -> 
         position_m=rng.uniform(0, 700, (ues, 2)) + time_s[:, None, None] * velocity,
         speed_mps=np.tile(speed, (steps + 1, 1)),
         heading_deg=np.tile(heading, (steps + 1, 1)),
-        metadata=TraceMetadata(
-            source="made up", map_name="nowhere", licence="CC0-1.0", attribution="nobody",
-            seed=seed, context=context, bounds_m=(0, 0, 700, 700),
-        ),
-    )  # fmt: skip
+        metadata=TraceMetadata.made_up((0, 0, 700, 700), seed, context),
+    )
 
 
 def kpis(place: Scenario, moves: MobilityTrace, row: int, rng: np.random.Generator) -> StepKpis:

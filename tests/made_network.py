@@ -46,13 +46,5 @@ def trace(steps: int = STEPS, ues: int = UES, shift_m: float = 0.0) -> MobilityT
         position_m=start + time_s[:, None, None] * velocity,
         speed_mps=np.tile(speed, (len(time_s), 1)),
         heading_deg=np.tile(heading, (len(time_s), 1)),
-        metadata=TraceMetadata(
-            source="made up",
-            map_name="nowhere",
-            licence="CC0-1.0",
-            attribution="nobody",
-            seed=0,
-            context="uniform",
-            bounds_m=(-100, -400, 700, 400),
-        ),
+        metadata=TraceMetadata.made_up((-100, -400, 700, 400)),
     )

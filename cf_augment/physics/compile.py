@@ -28,15 +28,7 @@ def compile_engine() -> None:
     ues, duration_s = scenario.mobility.ues, int(np.ceil(scenario.episode.duration_s))
     time_s = np.arange(duration_s + 1.0)
     position_m = np.zeros((len(time_s), ues, 2)) + np.linspace(0, 400, ues)[:, None] + time_s[:, None, None]
-    metadata = TraceMetadata(
-        source="made up",
-        map_name="nowhere",
-        licence="CC0-1.0",
-        attribution="nobody",
-        seed=0,
-        context="uniform",
-        bounds_m=(0, 0, 1, 1),
-    )
+    metadata = TraceMetadata.made_up((0, 0, 1, 1))
     still = np.zeros(position_m.shape[:2])
     backend = EngineBackend(scenario)
     kpis = backend.reset(MobilityTrace(time_s, position_m, still, still, metadata), seed=0)

@@ -51,15 +51,7 @@ def trace(scenario: Scenario, seed: int = 0, speed_mps: float = SPEED_MPS) -> Mo
         position_m=corner + size * np.minimum(phase, 2 - phase),
         speed_mps=np.full((len(time_s), ues), speed_mps),
         heading_deg=np.tile(np.degrees(heading), (len(time_s), 1)),
-        metadata=TraceMetadata(
-            source="made up",
-            map_name="nowhere",
-            licence="CC0-1.0",
-            attribution="nobody",
-            seed=seed,
-            context="uniform",
-            bounds_m=(-100, -150, 800, 700),
-        ),
+        metadata=TraceMetadata.made_up((-100, -150, 800, 700), seed),
     )
 
 
