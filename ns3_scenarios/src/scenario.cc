@@ -114,7 +114,7 @@ class FieldReader
         const json& value = At(path);
         if (!value.is_object() && !value.is_null())
         {
-            throw InputError(path, "neither null nor an object but " + value.dump(), CURE);
+            throw InputError(path, "neither null nor an object but " + Shown(value), CURE);
         }
         return value.is_object();
     }

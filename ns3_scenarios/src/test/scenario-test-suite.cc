@@ -157,6 +157,7 @@ class RefusalTestCase : public ns3::TestCase
                               m_field,
                               m_document.dump() << " gave " << said);
         NS_TEST_EXPECT_MSG_NE(said.find("; cure: "), std::string::npos, "no cure in " << said);
+        NS_TEST_EXPECT_MSG_LT(said.size(), 300, "too long for a message");
     }
 
     json m_document;     ///< the scenario
@@ -210,6 +211,13 @@ class ScenarioTestSuite : public ns3::TestSuite
                                         {{"model", "umi"}},
                                         "radio.path_loss.condition"));
         AddTestCase(new RefusalTestCase("/radio/shadowing", 8, "radio.shadowing"));
+        const std::string longText(9000, 'x');
+        for (const std::string field : {"radio.shadowing", "radio.scheduler", "episode.warmup_s"})
+        {
+            std::string pointer = "/" + field;
+            std::replace(pointer.begin(), pointer.end(), '.', '/');
+            AddTestCase(new RefusalTestCase(pointer, longText, field));
+        }
         AddTestCase(new RefusalTestCase("/radio_link/n310", 0, "radio_link.n310"));
         AddTestCase(new RefusalTestCase("/radio_link/n311", 7, "radio_link.n311"));
         AddTestCase(new RefusalTestCase("/radio_link/t310_ms", 300, "radio_link.t310_ms"));
