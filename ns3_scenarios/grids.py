@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 TIMES_TO_TRIGGER_MS = (0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120)
 """TimeToTrigger, TS 36.331 6.3.5."""
@@ -51,3 +52,14 @@ A3_OFFSET_GRID = Grid(
     "a3-Offset (TS 36.331 6.3.5)", "-15 to 15 dB in steps of 0.5 dB", tuple(step / 2 for step in range(-30, 31))
 )
 TIME_TO_TRIGGER_GRID = Grid("TimeToTrigger (TS 36.331 6.3.5)", f"one of {TIMES_TO_TRIGGER_MS} ms", TIMES_TO_TRIGGER_MS)
+
+
+def one_of(values: tuple[int, ...], clause: str, unit: str = "") -> BeforeValidator:
+    """Refuses whatever is none of the integers that a network can signal; the error says them and the clause."""
+
+    def check(value: object) -> object:
+        if type(value) is not int or value not in values:
+            raise ValueError(f"must be one of {values}{unit} ({clause})")
+        return value
+
+    return BeforeValidator(check)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ns3_scenarios.grids import one_of
 from sumo_mobility.base.contract import Contract
 
 _DOWNLINK_BANDS = (
@@ -200,23 +201,17 @@ T310_MS = (0, 50, 100, 200, 500, 1000, 2000)
 """UE-TimersAndConstants, TS 36.331 6.3.6."""
 
 
-def _one_of(values: tuple[int, ...], unit: str = "") -> AfterValidator:
-    def check(value: int) -> int:
-        if value not in values:
-            raise ValueError(f"must be one of {values}{unit} (TS 36.331 6.3.6, UE-TimersAndConstants)")
-        return value
-
-    return AfterValidator(check)
+_CLAUSE = "TS 36.331 6.3.6, UE-TimersAndConstants"
 
 
 class RadioLink(Contract):
     """Radio link failure (TS 36.331 5.3.11), with the values that a network can signal; the defaults are ns-3's."""
 
-    n310: Annotated[int, _one_of(N310)] = Field(6, description=f"one of {N310}")
+    n310: Annotated[int, one_of(N310, _CLAUSE)] = Field(6, description=f"one of {N310}")
     """Consecutive out-of-sync indications that start T310. They come each 200 ms from ns-3, and in profile `3gpp` in
     each radio frame of 10 ms."""
-    n311: Annotated[int, _one_of(N311)] = Field(2, description=f"one of {N311}")
+    n311: Annotated[int, one_of(N311, _CLAUSE)] = Field(2, description=f"one of {N311}")
     """Consecutive in-sync indications that stop T310. They come each 100 ms from ns-3, and in profile `3gpp` in each
     radio frame."""
-    t310_ms: Annotated[int, _one_of(T310_MS, " ms")] = Field(1000, description=f"one of {T310_MS}")
+    t310_ms: Annotated[int, one_of(T310_MS, _CLAUSE, " ms")] = Field(1000, description=f"one of {T310_MS}")
     """From its start to the failure."""

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS, Grid
+from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS, Grid, one_of
 from ns3_scenarios.neighbors import (
     MOST_CELLS,
     MOST_PAIRS,
@@ -40,6 +40,8 @@ from sumo_mobility.sites import ListedSites, SiteRule
 PRESETS = Path(__file__).parent / "presets"
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_ID = 120
+_LONGEST_SPAN_S = 3600.0
+_SPAN_S = Field(gt=0, le=_LONGEST_SPAN_S)
 
 
 def _valid_id(value: str) -> str:
@@ -48,16 +50,14 @@ def _valid_id(value: str) -> str:
     return value
 
 
-def _valid_time_to_trigger(value: int) -> int:
-    if value not in TIMES_TO_TRIGGER_MS:
-        raise ValueError(f"must be one of {TIMES_TO_TRIGGER_MS} ms (TimeToTrigger, TS 36.331 6.3.5)")
-    return value
+def _span(meaning: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value <= _LONGEST_SPAN_S:
+            raise ValueError(f"must be above 0 and {_LONGEST_SPAN_S:g} s at most: it is {meaning}")
+        return value
 
-
-def _valid_minimum_stay(value: float) -> float:
-    if not value > 0:
-        raise ValueError("must be greater than 0 s: it is the minimum time of stay of TR 36.839 5.2, there 1 s")
-    return value
+    return BeforeValidator(check)
 
 
 ProfileName = Literal["ns3", "3gpp", "paper"]
@@ -65,7 +65,11 @@ RewardName = Literal["load-std", "p5-throughput", "jain", "blocked"]
 
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Hysteresis = Annotated[float, Field(ge=0, le=15)]
-TimeToTrigger = Annotated[int, AfterValidator(_valid_time_to_trigger)]
+TimeToTrigger = Annotated[
+    int,
+    one_of(TIMES_TO_TRIGGER_MS, "TimeToTrigger, TS 36.331 6.3.5", " ms"),
+    Field(description=f"one of {TIMES_TO_TRIGGER_MS}"),
+]
 
 
 class Cell(Contract):
@@ -110,10 +114,10 @@ class Handover(Contract):
     grid: Literal["continuous", "standard"] = "continuous"
     """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
     Q-OffsetRange, hystereses to steps of 0.5 dB. The settings in dB above have to be on the standard's grid then."""
-    ping_pong_window_s: Annotated[float, Field(le=3600), AfterValidator(_valid_minimum_stay)] = 1.0
+    ping_pong_window_s: Annotated[float, _SPAN_S, _span("the minimum time of stay of TR 36.839 5.2, there 1 s")] = 1.0
     """The minimum time of stay (TR 36.839 5.2): a handover whose stay in the target is ended by another one in less is
     unnecessary, and a ping-pong if that one leads back."""
-    ue_context_store_s: float = Field(5.0, gt=0, le=3600)
+    ue_context_store_s: Annotated[float, _SPAN_S, _span("Tstore_UE_cntxt of TS 36.300 22.4.2")] = 5.0
     """Tstore_UE_cntxt (TS 36.300 22.4.2): a failure in less than this after the start of a handover is blamed on it.
 
     From the moment that a link is lost to its failure, N310 and T310 with their defaults take 2.2 s.

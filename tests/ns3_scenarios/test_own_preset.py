@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.own_preset import own_preset, preset_id
 from ns3_scenarios.scenario import Preset, preset_ids
 
@@ -32,6 +33,9 @@ def test_units_and_choices_stand_beside_the_settings() -> None:
         "  #cio_range_db: 6.0  # dB; above 0 to 24",
         "#reward: load-std  # load-std, p5-throughput, jain or blocked",
         "  ues: 60  # from 1 to 1000",
+        "  #t310_ms: 1000  # ms; one of (0, 50, 100, 200, 500, 1000, 2000)",
+        f"  #time_to_trigger_ms: 256  # ms; one of {TIMES_TO_TRIGGER_MS}",
+        "  #ping_pong_window_s: 1.0  # s; above 0 to 3600",
     ):
         assert line in text.splitlines()
     assert "open:WIDTHxHEIGHT" in text
