@@ -126,7 +126,7 @@ def trade_off_chart(name: str, styles: Mapping[str, LineStyle], gain: Floats, pr
         for index, style in enumerate(styles.values()):
             (at, left, right), (cost, low, high) = gain[:, index], price[:, index]
             for along, across in (([left, right], [cost, cost]), ([at, at], [low, high])):
-                axes.plot(along, across, color=style.color, linestyle=style.dashes, linewidth=1.1)
+                axes.plot(along, across, color=style.color, linestyle=style.dashes, linewidth=1.1, alpha=0.6)
             axes.plot(at, cost, "o", color=style.color, markersize=6, zorder=3)
         for mean, bounds in ((gain[0], axes.set_xlim), (price[0], axes.set_ylim)):
             shown = np.append(mean[np.isfinite(mean)], 0)
