@@ -60,7 +60,8 @@ def build(ns3: Ns3 = "3.44") -> Path:
             return _path("mlb-lte", ns3)
         log = _BUILD / f"mlb-lte-{ns3}.log"
         with log.open("w", encoding="utf-8") as file:
-            folder = _configure(ns3, file)
+            # --fresh forgets what an earlier configuration found, and all objects with it.
+            folder = _configure(ns3, file, "--fresh")
             _ninja(folder, "all", file, f"building for ns-3 {ns3}")
         for name in PROGRAMS:
             temporary = _path(f".{name}", ns3)
@@ -81,7 +82,8 @@ def build_tests(ns3: Ns3 = "3.44") -> Path:
         StorageError: build/ is not writable.
     """
     with _locked(), (_BUILD / f"mlb-lte-test-{ns3}.log").open("w", encoding="utf-8") as file:
-        folder = _configure(ns3, file)
+        # Where the program is up to date its objects are, too, and the tests are linked to them.
+        folder = _configure(ns3, file, *(() if _is_current(ns3) else ("--fresh",)))
         _ninja(folder, "mlb-lte-test", file, f"building the tests for ns-3 {ns3}")
         return folder
 
@@ -101,7 +103,7 @@ def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
     return path
 
 
-def _configure(ns3: Ns3, log: IO[str]) -> Path:
+def _configure(ns3: Ns3, log: IO[str], *options: str) -> Path:
     """Runs CMake; returns its folder."""
     missing = missing_for_build(ns3)
     if missing:
@@ -113,8 +115,7 @@ def _configure(ns3: Ns3, log: IO[str]) -> Path:
     command.append(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}")
     if ns3 == "3.44":
         command.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
-    # --fresh forgets what an earlier configuration found.
-    _run([*command, "--fresh"], log, "configuring")
+    _run([*command, *options], log, "configuring")
     return folder
 
 

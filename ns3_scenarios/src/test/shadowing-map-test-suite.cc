@@ -18,7 +18,7 @@ namespace
 {
 
 /// Two sites, 2 rows and 3 columns, each 10 m, from (-5, 20) on.
-const std::string HEADER = "mlb-shadowing 1 2 2 3 -5.0 20.0 10.0\n";
+const std::string GRID = "mlb-shadowing 1 2 2 3 -5.0 20.0 10.0\n";
 /// Loss in dB, by site, row and column.
 const std::vector<float> LOSS_DB{0, 1, 2, 4, 5, 8, -10, 0, 0, 0, 0, 0};
 
@@ -45,7 +45,7 @@ class InterpolationTestCase : public TestCase
     void DoRun() override
     {
         auto map = CreateObject<ShadowingMap>();
-        map->Read(WriteFile(CreateTempDirFilename("map"), HEADER + BytesOf(LOSS_DB)), 2);
+        map->Read(WriteFile(CreateTempDirFilename("map"), GRID + BytesOf(LOSS_DB)), 2);
         const auto expect = [this, &map](uint32_t site, double xM, double yM, double lossDb) {
             NS_TEST_EXPECT_MSG_EQ_TOL(map->GetLossDb(site, xM, yM),
                                       lossDb,
@@ -127,7 +127,7 @@ class ShadowingMapTestSuite : public TestSuite
     ShadowingMapTestSuite()
         : TestSuite("mlb-shadowing-map")
     {
-        const std::string good = HEADER + BytesOf(LOSS_DB);
+        const std::string good = GRID + BytesOf(LOSS_DB);
         const std::string size = "has not the size";
         AddTestCase(new InterpolationTestCase);
         AddTestCase(new SitesTestCase);
@@ -141,7 +141,7 @@ class ShadowingMapTestSuite : public TestSuite
         AddTestCase(new DamageTestCase(good + "x", size));
         std::vector<float> lossDb = LOSS_DB;
         lossDb[7] = std::numeric_limits<float>::quiet_NaN();
-        AddTestCase(new DamageTestCase(HEADER + BytesOf(lossDb), "no loss in dB"));
+        AddTestCase(new DamageTestCase(GRID + BytesOf(lossDb), "no loss in dB"));
     }
 };
 

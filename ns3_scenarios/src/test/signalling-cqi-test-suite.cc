@@ -20,7 +20,7 @@ namespace
  * @return a report of subbands
  */
 CqiListElement_s
-Report(const std::vector<uint8_t>& cqi)
+ReportOf(const std::vector<uint8_t>& cqi)
 {
     CqiListElement_s report;
     report.m_cqiType = CqiListElement_s::A30;
@@ -62,14 +62,14 @@ class ChooseTestCase : public TestCase
 
     void DoRun() override
     {
-        const CqiListElement_s lost = Report({0, 0});
+        const CqiListElement_s lost = ReportOf({0, 0});
         Expect(m_cqi.Choose(UE, lost), {0, 0}, "nothing waits");
         const CqiListElement_s* raised = m_cqi.Wait(UE);
         NS_TEST_ASSERT_MSG_NE(raised, nullptr, "the scheduler is told at once");
         Expect(*raised, {1, 1}, "the raised report");
         Expect(m_cqi.Choose(UE, lost), {1, 1}, "SRB1 waits");
         Expect(m_cqi.Choose(OTHER_UE, lost), {0, 0}, "another UE does not");
-        Expect(m_cqi.Choose(UE, Report({0, 3})), {0, 3}, "a UE that has a subband");
+        Expect(m_cqi.Choose(UE, ReportOf({0, 3})), {0, 3}, "a UE that has a subband");
         NS_TEST_EXPECT_MSG_EQ(m_cqi.Wait(UE), nullptr, "in range there is nothing to raise");
         Simulator::Schedule(MilliSeconds(39), [this, lost] {
             Expect(m_cqi.Choose(UE, lost), {1, 1}, "it still counts as waiting");

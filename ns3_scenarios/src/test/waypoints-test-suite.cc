@@ -18,10 +18,10 @@ namespace
 const std::string HEADER = "ue_id,time_s,x_m,y_m\n"; ///< line 1
 
 /// A file that is as it should be.
-class ReadTestCase : public ns3::TestCase
+class ReadWaypointsTestCase : public ns3::TestCase
 {
   public:
-    ReadTestCase()
+    ReadWaypointsTestCase()
         : TestCase("tracks of two UEs, lines of both mixed")
     {
     }
@@ -45,14 +45,14 @@ class ReadTestCase : public ns3::TestCase
 };
 
 /// A file with a defect, and the start of what is said about it.
-class RefusalTestCase : public ns3::TestCase
+class WaypointRefusalTestCase : public ns3::TestCase
 {
   public:
     /**
      * @param text the file
      * @param refusal how the message begins
      */
-    RefusalTestCase(const std::string& text, const std::string& refusal)
+    WaypointRefusalTestCase(const std::string& text, const std::string& refusal)
         : TestCase(refusal),
           m_text(text),
           m_refusal(refusal)
@@ -117,20 +117,21 @@ class WaypointsTestSuite : public ns3::TestSuite
         : TestSuite("mlb-waypoints")
     {
         const std::string other = "1,0,0,0\n1,2,0,0\n";
-        AddTestCase(new ReadTestCase);
+        AddTestCase(new ReadWaypointsTestCase);
         AddTestCase(new AppendTestCase);
-        AddTestCase(new RefusalTestCase("", "--waypoints: line 1"));
-        AddTestCase(new RefusalTestCase("1 2 3\n", "--waypoints: line 1"));
-        AddTestCase(new RefusalTestCase(HEADER + other, "waypoints ue_id 0: missing"));
-        AddTestCase(new RefusalTestCase(HEADER + other + "0,0,0,0\n0,1.9,0,0\n",
-                                        "waypoints ue_id 0: ends at 1.9 s"));
-        AddTestCase(new RefusalTestCase(HEADER + "2,0,0,0\n", "waypoints line 2: ue_id 2"));
-        AddTestCase(new RefusalTestCase(HEADER + "0,1,0,0\n", "waypoints line 2: time_s"));
-        AddTestCase(new RefusalTestCase(HEADER + "0,0,0,0\n0,0,1,1\n", "waypoints line 3: time_s"));
-        AddTestCase(new RefusalTestCase(HEADER + "0,0,0,0\n0,1,6000,8000\n",
-                                        "waypoints line 3: the UE jumps by 10000 m"));
-        AddTestCase(new RefusalTestCase(HEADER + "0,0,-1e308,0\n0,1,1e308,0\n",
-                                        "waypoints line 3: the UE jumps by inf m"));
+        AddTestCase(new WaypointRefusalTestCase("", "--waypoints: line 1"));
+        AddTestCase(new WaypointRefusalTestCase("1 2 3\n", "--waypoints: line 1"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + other, "waypoints ue_id 0: missing"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + other + "0,0,0,0\n0,1.9,0,0\n",
+                                                "waypoints ue_id 0: ends at 1.9 s"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + "2,0,0,0\n", "waypoints line 2: ue_id 2"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + "0,1,0,0\n", "waypoints line 2: time_s"));
+        AddTestCase(
+            new WaypointRefusalTestCase(HEADER + "0,0,0,0\n0,0,1,1\n", "waypoints line 3: time_s"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + "0,0,0,0\n0,1,6000,8000\n",
+                                                "waypoints line 3: the UE jumps by 10000 m"));
+        AddTestCase(new WaypointRefusalTestCase(HEADER + "0,0,-1e308,0\n0,1,1e308,0\n",
+                                                "waypoints line 3: the UE jumps by inf m"));
         for (const std::string line : {"0,0,0",
                                        "0,0,nan,0",
                                        "0,inf,0,0",
@@ -144,7 +145,8 @@ class WaypointsTestSuite : public ns3::TestSuite
                                        "",
                                        "a,b,c,d"})
         {
-            AddTestCase(new RefusalTestCase(HEADER + line + "\n",
+            AddTestCase(
+                new WaypointRefusalTestCase(HEADER + line + "\n",
                                             "waypoints line 2: '" + line + "' is not four"));
         }
     }
