@@ -180,13 +180,14 @@ def _unpack_box_space(box: pb.BoxSpace, room: list[int]) -> spaces.Box:
     if len(shape) > _MAX_AXES or room[0] < 0:
         limits = f"{_MAX_ELEMENTS} numbers and {_MAX_AXES} axes"
         raise SimulatorError(f"wire: Box of shape {shape!s:.80}, but at most {limits} are taken", _CURE)
-    low, high = (box.low, box.high) if box.low < box.high else (-np.inf, np.inf)
     if box.dtype in (pb.FLOAT, pb.DOUBLE):
+        low, high = (box.low, box.high) if box.low < box.high else (-np.inf, np.inf)
         return spaces.Box(low, high, shape, np.float32 if box.dtype == pb.FLOAT else np.float64)
     dtype = np.int32 if box.dtype == pb.INT else np.uint32
     # Bounds travel as floats, which round 2^32 - 1 up to what the integer cannot hold.
     span = np.iinfo(dtype)
-    low, high = (min(max(bound, span.min), span.max) for bound in (low, high))
+    low, high = (min(max(bound, span.min), span.max) for bound in (box.low, box.high))
+    low, high = (low, high) if low < high else (span.min, span.max)
     return spaces.Box(int(low), int(high), shape, dtype)
 
 

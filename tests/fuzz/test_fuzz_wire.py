@@ -132,8 +132,15 @@ def nested(depth: int) -> pb.SpaceDescription:
     return space
 
 
+def box(**fields: float) -> pb.SpaceDescription:
+    description = pb.SpaceDescription(type=pb.Box)
+    description.space.Pack(pb.BoxSpace(**fields))
+    return description
+
+
 @given(DESCRIPTIONS)
 @example(nested(400))
+@example(box(low=-np.inf, high=-(2.0**31), dtype=pb.INT))
 def test_any_declared_space(description: pb.SpaceDescription) -> None:
     survives(lambda: read_init(pb.SimInitMsg(obsSpace=description, actSpace=description).SerializeToString()))
 
