@@ -100,6 +100,8 @@ def make_traces(
     Raises:
         As `make_trace`; what has not begun is then left.
     """
+    if workers < 1:
+        raise ConfigError(f"workers: {workers}, must be at least 1")
     bounds_m = load_map(config.map).bounds_m
     for context, _ in jobs:
         context.plan(0, 0.0, bounds_m)

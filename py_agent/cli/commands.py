@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
+from pydantic import ValidationError
 from tyro.conf import subcommand
 
 from py_agent.algorithms.config import TrainConfig
@@ -18,6 +19,8 @@ from py_agent.cli.quickstart import Quickstart
 from py_agent.cli.report import Report
 from py_agent.cli.scenario import ScenarioCommand
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
+from sumo_mobility.base.contract import described
+from sumo_mobility.base.errors import ConfigError
 
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
@@ -42,8 +45,15 @@ def parse(arguments: Sequence[str]) -> Command:
     """Returns the command that the arguments describe; exits with code 2 and a hint if they are not clear.
 
     Raises:
-        ConfigError, DataError: a file that holds options cannot be read.
+        ConfigError, DataError: an option is out of its range, or a file that holds options cannot be read.
     """
+    try:
+        return _parsed(arguments)
+    except ValidationError as error:
+        raise ConfigError(f"options: {described(error, TrainConfig)}", "'mlb train --help' explains them") from None
+
+
+def _parsed(arguments: Sequence[str]) -> Command:
     command: Command = tyro.cli(
         Commands,
         prog="mlb",

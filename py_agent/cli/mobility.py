@@ -144,6 +144,11 @@ class Mobility(StageCommand):
         from sumo_mobility.base.seeds import derive
         from sumo_mobility.pipeline import load_map, make_traces
 
+        if min(self.train_traces, self.test_traces) < 0 or self.train_traces + self.test_traces == 0:
+            raise ConfigError(
+                f"--train-traces {self.train_traces} --test-traces {self.test_traces}: makes none",
+                "both must be 0 at least, and one of them 1",
+            )
         preset = self._chosen()
         mobility = preset.mobility
         street_map = load_map(mobility.map)

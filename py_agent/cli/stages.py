@@ -180,6 +180,8 @@ class Evaluate(StageCommand):
         from py_agent.rundir import RunDirectory
         from sumo_mobility.base.files import replacing
 
+        if min(self.seeds, self.test_traces) < 1:
+            raise ConfigError(f"--seeds {self.seeds} --test-traces {self.test_traces}: must be 1 at least")
         run = RunDirectory(self.run)
         policies = judged(run, self.policies, self.policy, at_home=not self.scenario)
         names = tuple(map(str, policies))

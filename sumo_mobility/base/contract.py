@@ -40,7 +40,7 @@ class Contract(BaseModel):
             text = to_json(data)
             return cls.model_validate_json(text, strict=True, context={"folder": folder})
         except ValidationError as error:
-            raise ConfigError(f"{where}: {_described(error, cls)}") from None
+            raise ConfigError(f"{where}: {described(error, cls)}") from None
         except PydanticSerializationError:
             raise ConfigError(f"{where}: holds text that is no Unicode", "write it anew") from None
 
@@ -82,7 +82,7 @@ FileName = Annotated[str, AfterValidator(from_folder)]
 """The name of a file; what is read from YAML has it relative to the YAML's folder."""
 
 
-def _described(error: ValidationError, model: type[BaseModel]) -> str:
+def described(error: ValidationError, model: type[BaseModel]) -> str:
     """Says what is wrong in one line; what is wrong within a value stands for what that makes wrong with it."""
     found = [(_resolve(model, detail["loc"]), detail) for detail in error.errors(include_url=False)]
     paths = [path for (_, path), _ in found]

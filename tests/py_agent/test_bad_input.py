@@ -156,3 +156,28 @@ def test_more_ues_than_a_cell_can_carry(
     run.scenario_path.write_text(json.dumps(scenario))
     said = refusal(capsys, monkeypatch, "collect", "--run", str(run.path), "--workers", "1")
     assert re.search(r"mobility\.ues: 321, but a cell of ns-3 has SRS resources for 320 UEs\n  cure: lower", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("mobility --workers 0", "workers: 0, must be at least 1"),
+        ("mobility --seed -1", "seed: -1, must be from 0 to"),
+        (f"mobility --seed {10**30}", "must be from 0 to"),
+        ("mobility --train-traces -1", "makes none"),
+        ("mobility --train-traces 0 --test-traces 0", "makes none"),
+        ("train --seed -1", "options: seed: must be greater than or equal to 0, got -1"),
+        ("evaluate --seeds 0", "--seeds 0 .*must be 1 at least"),
+        ("evaluate --test-traces -1", "--test-traces -1: must be 1 at least"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    preset = ["--preset", "line3-right-none-left-v0"] if arguments.startswith("mobility") else []
+    monkeypatch.setattr(sys, "argv", ["mlb", *arguments.split(), *preset, "--run", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert re.match(f"error: .*{message}", capsys.readouterr().err.splitlines()[0])
+    assert not (tmp_path / "run" / "mobility.json").exists()
