@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance
-from cf_augment.dataset_records import Singles
 from cf_augment.interventions import generate_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, cio_from_action, control_from_action, reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment import hdf5
 from cf_augment.dataset_checks import check_derived, check_kpis, check_positions
@@ -35,6 +34,7 @@ from cf_augment.dataset_records import Dataset, Episode, EpisodeMetadata, Proven
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, observation_size
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Ints
 from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
@@ -228,7 +228,7 @@ def _put_kpis(group: h5py.Group, episodes: Sequence[Episode]) -> None:
 
 def _get_kpis(
     file: h5py.File, episodes: int, rows: int, sizes: Mapping[str, int | None]
-) -> tuple[StepKpis, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[StepKpis, Ints, Ints]:
     """Returns all rows of KPIs, where the events of each row start, and where the rows of each episode do."""
     group = hdf5.group(file, "kpis")
     start = hdf5.array(group, "episode_start", np.int64, (episodes + 1,))
@@ -255,9 +255,7 @@ def _get_records(file: h5py.File, episodes: int) -> list[EpisodeMetadata]:
     return [EpisodeMetadata.parse(parse_json(text, where), where) for where, text in named.items()]
 
 
-def _get_traces(
-    file: h5py.File, records: Sequence[EpisodeMetadata], ues: int
-) -> tuple[list[MobilityTrace], NDArray[np.int64]]:
+def _get_traces(file: h5py.File, records: Sequence[EpisodeMetadata], ues: int) -> tuple[list[MobilityTrace], Ints]:
     """Returns the traces, and which of them each episode has."""
     trace_of = hdf5.array(hdf5.group(file, "episodes"), "trace", np.int64, (len(records),))
     group = hdf5.group(file, "traces")

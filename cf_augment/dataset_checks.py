@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.mdp import cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Bools, Ints, Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 
@@ -32,7 +32,7 @@ def check_kpis(kpis: StepKpis) -> None:
     _require_within("kpis/events/kind", events["kind"], min(EventKind), max(EventKind))
 
 
-def check_positions(kpis: StepKpis, trace: MobilityTrace, rows: slice | NDArray[np.int64]) -> None:
+def check_positions(kpis: StepKpis, trace: MobilityTrace, rows: slice | Ints) -> None:
     """Raises DataError unless the UEs of some rows of KPIs are where the trace has them at that time."""
     off_m = np.abs(kpis.ue_position_m[rows] - trace.position_at(kpis.time_s[rows])).max(axis=-1)
     index, ue = np.unravel_index(int(off_m.argmax()), off_m.shape)
@@ -41,9 +41,7 @@ def check_positions(kpis: StepKpis, trace: MobilityTrace, rows: slice | NDArray[
         raise DataError(f"kpis/ue_position_m[{row}, {ue}]: is {off_m[index, ue]:.2f} m off the trace of its episode")
 
 
-def check_derived(
-    scenario: Scenario, kpis: StepKpis, first: NDArray[np.int64], arrays: dict[str, NDArray[np.float32]]
-) -> None:
+def check_derived(scenario: Scenario, kpis: StepKpis, first: Ints, arrays: dict[str, Singles]) -> None:
     """Checks times, observations and rewards against what the scenario yields from the KPIs and actions.
 
     Args:
@@ -76,7 +74,7 @@ def _require_within(name: str, values: np.ndarray, low: int, high: int) -> None:
     _require(name, values, (values >= low) & (values <= high), f"within {low} to {high}")
 
 
-def _require(name: str, values: np.ndarray, good: NDArray[np.bool_], what: str) -> None:
+def _require(name: str, values: np.ndarray, good: Bools, what: str) -> None:
     """Raises DataError that names the first value that is not good."""
     if not good.all():
         where = tuple(int(index) for index in np.argwhere(~good)[0])

@@ -8,16 +8,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import AnyFloats, Bools, Ints, Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
-
-Singles = NDArray[np.float32]
 
 
 class Provenance(Contract):
@@ -68,7 +66,7 @@ class Episode:
     actions: Singles
     rewards: Singles
     kpis: StepKpis
-    event_start: NDArray[np.int64]
+    event_start: Ints
     trace: MobilityTrace
     metadata: EpisodeMetadata
 
@@ -105,7 +103,7 @@ class Episode:
         scenario: Scenario,
         trace: MobilityTrace,
         kpis: Sequence[StepKpis],
-        actions: NDArray[np.floating],
+        actions: AnyFloats,
         metadata: EpisodeMetadata,
     ) -> Episode:
         """Builds an episode from what a back end returned.
@@ -184,12 +182,12 @@ class Dataset:
         return np.concatenate([episode.rewards for episode in self.episodes])
 
     @cached_property
-    def terminals(self) -> NDArray[np.bool_]:
+    def terminals(self) -> Bools:
         """(N,) all False."""
         return np.zeros(len(self.rewards), dtype=bool)
 
     @cached_property
-    def timeouts(self) -> NDArray[np.bool_]:
+    def timeouts(self) -> Bools:
         """(N,) True on the last step of each episode."""
         ends = np.cumsum([episode.steps for episode in self.episodes]) - 1
         return np.isin(np.arange(len(self.rewards)), ends)
@@ -199,7 +197,7 @@ class Dataset:
         return np.repeat(np.asarray(values), [episode.steps for episode in self.episodes])
 
 
-def stack_kpis(kpis: Sequence[StepKpis]) -> tuple[StepKpis, NDArray[np.int64]]:
+def stack_kpis(kpis: Sequence[StepKpis]) -> tuple[StepKpis, Ints]:
     """Stacks KPIs of successive intervals along a new leading axis.
 
     Returns:

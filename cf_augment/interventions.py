@@ -11,7 +11,7 @@ from cf_augment.dataset import Provenance
 from cf_augment.model import CausalMobilityModel
 from cf_augment.model.rollout import HIGHEST_MPS2, LOWEST_MPS2
 from cf_augment.model.train import gathering_weight
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator
+
+from sumo_mobility.base.arrays import AnyFloats, Floats
 
 TIMES_TO_TRIGGER_MS = (0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120)
 """TimeToTrigger, TS 36.331 6.3.5."""
@@ -26,7 +27,7 @@ class Grid:
     says: str
     values: tuple[float, ...]
 
-    def nearest(self, values: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    def nearest(self, values: AnyFloats | float) -> Floats:
         """Returns the nearest value of the grid to each, float64; of two as near the one of smaller magnitude.
 
         What lies beyond the grid becomes its end, and NaN stays NaN.

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import Mobility, MobilityTrace
-
-Floats = NDArray[np.float64]
 
 
 class KpiField(Contract):
@@ -112,7 +110,7 @@ class StepKpis:
     served_bps: Floats
     connected_ues: Floats
     ue_position_m: Floats
-    ue_serving_cell: NDArray[np.int64]
+    ue_serving_cell: Ints
     ue_rsrp_dbm: Floats
     ue_sinr_db: Floats
     ue_throughput_bps: Floats

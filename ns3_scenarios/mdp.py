@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import RewardName, Scenario
+from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
@@ -27,7 +27,7 @@ def action_size(scenario: Scenario) -> int:
     return _offsets(scenario) + len(scenario.handover.steer) * len(scenario.cells)
 
 
-def control_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
+def control_from_action(scenario: Scenario, action: AnyFloats) -> Floats:
     """Returns what Backend.step takes (..., N): the CIO of an action, then what handover.steer names.
 
     Args:
@@ -52,7 +52,7 @@ def control_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Flo
     return np.concatenate(parts, axis=-1)
 
 
-def cio_from_action(scenario: Scenario, action: NDArray[np.floating]) -> Floats:
+def cio_from_action(scenario: Scenario, action: AnyFloats) -> Floats:
     """Returns the CIO of each neighbour pair in dB, (..., E), within handover.cio_range_db.
 
     Where handover.grid is standard, it is the nearest value of Q-OffsetRange (TS 36.331 6.3.4), of two as near the one
@@ -119,7 +119,7 @@ def _edges(scenario: Scenario) -> list[tuple[int, int]]:
     return sorted({(min(pair), max(pair)) for pair in scenario.neighbor_pairs})
 
 
-def observe(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> NDArray[np.float32]:
+def observe(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Singles:
     """Returns the observation that `scenario.observation` names, (..., O) float32, of the order of 1.
 
     Args:
@@ -199,7 +199,7 @@ def _cell_kpi(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     )
 
 
-def _moving(scenario: Scenario, kpis: StepKpis) -> NDArray[np.float32]:
+def _moving(scenario: Scenario, kpis: StepKpis) -> Singles:
     """Share of the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
     # Imported here, so that a process that does not observe need not load numba.
     from ns3_scenarios.margins import find_moving
@@ -215,7 +215,7 @@ def _moving(scenario: Scenario, kpis: StepKpis) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=8)
-def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[Ints, Ints]:
     """Returns the first pair of each serving cell (C + 1,) and the neighbour of each pair (E,)."""
     serving, neighbor = np.array(pairs).T
     return np.searchsorted(serving, np.arange(cells + 1)), np.ascontiguousarray(neighbor)

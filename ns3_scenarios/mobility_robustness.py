@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind
+from sumo_mobility.base.arrays import Bools
 
 CONNECTION_FAILURES = (
     EventKind.RADIO_LINK_FAILURE,
@@ -118,7 +118,7 @@ def _short_stays(events: np.ndarray, minimum_stay_s: float) -> tuple[np.ndarray,
     told = events[np.isin(events["kind"], ends)]
     told = told[np.argsort(told["ue"], kind="stable")]
     before, after = told[:-1], told[1:]
-    done: NDArray[np.bool_] = told["kind"] == EventKind.HANDOVER_OK
+    done: Bools = told["kind"] == EventKind.HANDOVER_OK
     stays = done[:-1] & done[1:] & (before["ue"] == after["ue"]) & (before["target_cell"] == after["source_cell"])
     # Rounded, for a stay that lasts the minimum exactly is not less.
     short = stays & (np.round(after["time_s"] - before["time_s"], _NANO) < minimum_stay_s)

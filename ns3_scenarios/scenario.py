@@ -13,8 +13,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS, Grid, one_of
@@ -28,6 +26,7 @@ from ns3_scenarios.neighbors import (
 )
 from ns3_scenarios.radio import Radio, RadioLink
 from ns3_scenarios.traffic import Traffic
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
@@ -146,7 +145,7 @@ class Handover(Contract):
                     raise ValueError(f"{name} = {value:g} with grid: standard must be {grid.field}, {grid.says}")
         return self
 
-    def signalled(self, values: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    def signalled(self, values: Floats, grid: Grid) -> Floats:
         """Returns what a network signals for `values`: the nearest on the grid if `grid` is standard, else the same."""
         return grid.nearest(values) if self.grid == "standard" else values
 

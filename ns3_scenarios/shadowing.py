@@ -8,13 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.radio import Radio, Shadowing, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.urban import obstruction_db, sees
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import replacing
 from sumo_mobility.base.seeds import stream
@@ -37,7 +36,7 @@ class ShadowingMap:
         grid_m: Distance of the points.
     """
 
-    loss_db: NDArray[np.float32]
+    loss_db: Singles
     west_m: float
     south_m: float
     grid_m: float

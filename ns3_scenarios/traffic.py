@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract
 
 
@@ -57,7 +57,7 @@ class Traffic(Contract):
     program tells it in `ue_uplink_bps` of the info of its states."""
     packet_bytes: int = Field(1000, ge=20, le=1472)
 
-    def ue_offered_bps(self, ues: int) -> NDArray[np.float64]:
+    def ue_offered_bps(self, ues: int) -> Floats:
         """Returns what each UE is offered on average in the downlink, (ues,) in bit/s."""
         weights = np.array(self.ue_weights or np.ones(ues))
         return self.offered_bps * weights * (ues / weights.sum())

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.radio import Radio, Uma, Umi
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.features import MapFeatures
 
 Model = Literal["uma", "umi"]

@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from py_agent.metrics import METRICS
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
@@ -25,7 +25,6 @@ REFERENCE = "static"
 NO_BOUNDS = (-np.inf, np.inf)
 _RESAMPLES = 9999
 _CURE = "run 'mlb evaluate' for these policies on the same traces and seeds"
-Floats = NDArray[np.float64]
 
 
 class Statistic(Protocol):

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sumo_mobility import fields
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive, stream
 from sumo_mobility.contexts import Bounds, Context, MobilityConfig
 from sumo_mobility.net import SHORTEST_EDGE_M, RoadNetwork
-from sumo_mobility.streets import Floats
 from sumo_mobility.sumo import run_sumo
 
 _FASTEST_MPS, _FASTEST_WALKER_MPS = 25.0, 3.0
@@ -45,7 +44,7 @@ class Places:
 
     position_m: Floats
     size: Floats
-    walkable: NDArray[np.bool_]
+    walkable: Bools
     bounds_m: Bounds
 
 

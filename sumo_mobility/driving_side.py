@@ -8,14 +8,14 @@ from typing import Literal
 
 import numpy as np
 import osmium
-from numpy.typing import NDArray
 from osmium.osm import Node, Way
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_crs_info
 from scipy.spatial import cKDTree
 
+from sumo_mobility.base.arrays import Floats
+
 DrivingSide = Literal["left", "right"]
-Floats = NDArray[np.float64]
 
 _DEGREE_M = 111_200.0
 _PIECE_M = 20.0

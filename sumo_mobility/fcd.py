@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.fcd_rows import FcdRows, read_rows
 from sumo_mobility.placing import Coordinates, in_metres
 from sumo_mobility.simulate import FILLED_LIMIT, hold
-from sumo_mobility.trace import FASTEST_MPS, MOST_ROWS, Floats, MobilityTrace, Stay, TraceMetadata, observed
+from sumo_mobility.trace import FASTEST_MPS, MOST_ROWS, MobilityTrace, Stay, TraceMetadata, observed
 
 _TICKS = 1_000_000
 """A second; times are compared so."""
@@ -105,11 +105,11 @@ def read_fcd(
 class _Ues:
     """Which UE each row is of, (R,), or -1; and how many there are."""
 
-    slot: NDArray[np.int64]
+    slot: Ints
     count: int
 
 
-def _grid_of_times(path: Path, rows: FcdRows) -> tuple[NDArray[np.int64], float, int]:
+def _grid_of_times(path: Path, rows: FcdRows) -> tuple[Ints, float, int]:
     """Returns the step of each row, (R,), the time between steps, and how many there are."""
     tick = np.rint(rows.time_s * _TICKS).astype(np.int64)
     known = np.unique(tick)
@@ -125,7 +125,7 @@ def _grid_of_times(path: Path, rows: FcdRows) -> tuple[NDArray[np.int64], float,
     return (tick - known[0]) // apart, apart / _TICKS, int((known[-1] - known[0]) // apart) + 1
 
 
-def _staying(path: Path, rows: FcdRows, step: NDArray[np.int64], steps: int, begin_s: float, end_s: float) -> _Ues:
+def _staying(path: Path, rows: FcdRows, step: Ints, steps: int, begin_s: float, end_s: float) -> _Ues:
     """A UE is who is there all the time."""
     holes = np.bincount(step, minlength=steps) == 0
     if holes.sum() > FILLED_LIMIT * steps:
@@ -147,7 +147,7 @@ def _staying(path: Path, rows: FcdRows, step: NDArray[np.int64], steps: int, beg
     return _Ues(np.where(staying, staying.cumsum() - 1, -1)[rows.index], int(staying.sum()))
 
 
-def _packed(rows: FcdRows, place_m: Floats, step: NDArray[np.int64], step_s: float) -> _Ues:
+def _packed(rows: FcdRows, place_m: Floats, step: Ints, step_s: float) -> _Ues:
     """A UE is a slot; who comes takes its own of before, or the free one that is nearest to where it appears.
 
     None is taken that could not be there in time.
@@ -195,7 +195,7 @@ def _derived(position_m: Floats, step_s: float, stays: tuple[Stay, ...]) -> Floa
     return seen
 
 
-def _stays(rows: FcdRows, step: NDArray[np.int64], step_s: float, slot: NDArray[np.int64]) -> tuple[Stay, ...]:
+def _stays(rows: FcdRows, step: Ints, step_s: float, slot: Ints) -> tuple[Stay, ...]:
     """Who was where, without a break."""
     table = pd.DataFrame({"slot": slot, "step": step, "who": rows.index})[slot >= 0].sort_values(["slot", "step"])
     begins = (table["slot"].diff() != 0) | (table["step"].diff() != 1) | (table["who"].diff() != 0)

@@ -19,8 +19,9 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.trace import MOST_ROWS, Floats
+from sumo_mobility.trace import MOST_ROWS
 
 CURE = "write it with 'sumo --fcd-output FILE' (.xml, .csv or .parquet; .gz too), attributes x, y, speed, angle"
 _KINDS = ("vehicle", "person", "container")
@@ -49,7 +50,7 @@ class FcdRows:
     """
 
     who: list[str]
-    index: NDArray[np.int64]
+    index: Ints
     time_s: Floats
     values: Floats
     begin_s: float
@@ -96,7 +97,7 @@ class _Rows:
         self._window_s = begin_s - 1e-6, end_s + 1e-6
         self._seen_s = [math.inf, -math.inf]
         self._code: dict[tuple[str, str], int] = {}
-        self._parts: list[tuple[NDArray[np.int64], Floats]] = []
+        self._parts: list[tuple[Ints, Floats]] = []
         self._count = 0
 
     def add(self, kind: str, ids: NDArray[np.object_], time_s: Floats, values: Floats) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import osmium
 import pyproj
-from numpy.typing import NDArray
 from osmium.osm import Area, Node
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.osm_files import opened
-
-Floats = NDArray[np.float64]
 
 STOREY_M, UNKNOWN_HEIGHT_M = 3.0, 15.0
 """Height of a building by its `building:levels`, and of one that says nothing."""

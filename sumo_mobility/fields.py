@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import pydantic
 
-from sumo_mobility.streets import Floats
+from sumo_mobility.base.arrays import Floats
 
 Coordinate = Annotated[float, pydantic.Field(ge=-1e7, le=1e7)]
 """In m; as far as the ns-3 program takes them."""

@@ -17,12 +17,12 @@ from typing import Self
 
 import numpy as np
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.contexts import Context, MobilityConfig
 from sumo_mobility.pipeline import LIVE_SOURCE, described, road_network, routed, sumo_versions
 from sumo_mobility.simulate import check_filled, traffic_options
-from sumo_mobility.streets import Floats
 from sumo_mobility.trace import FASTEST_MPS, JUMP_MPS, MobilityTrace, TraceWarning, farthest_m, interpolated
 from sumo_mobility.traci_session import Connection, TraciSession, constants
 

@@ -15,16 +15,16 @@ import networkx
 import numpy as np
 import pyproj
 import sumolib.net
-from numpy.typing import NDArray
 
 from sumo_mobility import driving_side, osm, osm_files
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.errors import DataError, SimulatorError
 from sumo_mobility.base.files import cache_folder, replacing, require_file, sha256
 from sumo_mobility.base.progress import note
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.maps import OSM_SUFFIXES, MapSource
 from sumo_mobility.maps.source import safe_name
-from sumo_mobility.streets import LARGEST_MAP_M, Floats, StreetMap
+from sumo_mobility.streets import LARGEST_MAP_M, StreetMap
 from sumo_mobility.sumo import run_sumo, sumo_home, sumo_version
 
 SHORTEST_EDGE_M = 15.0
@@ -66,7 +66,7 @@ class RoadNetwork:
     lane_ids: tuple[str, ...]
     length_m: Floats
     middle_m: Floats
-    walkable: NDArray[np.bool_]
+    walkable: Bools
 
 
 def build_net(source: MapSource, cache: Path | None = None) -> Path:

@@ -10,12 +10,13 @@ import numpy as np
 import pyproj
 from pydantic import JsonValue
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.fcd_rows import FcdRows
 from sumo_mobility.open_ground import is_open
 from sumo_mobility.pipeline import load_map, road_network
 from sumo_mobility.streets import StreetMap
-from sumo_mobility.trace import Floats, MobilityTrace
+from sumo_mobility.trace import MobilityTrace
 
 Coordinates = Literal["auto", "metres", "degrees"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.net import RoadNetwork
-from sumo_mobility.streets import Floats
 from sumo_mobility.sumo import run_sumo
 
 FILLED_LIMIT = 0.005

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.progress import note
 from sumo_mobility.site_tables import CURE, Row, Table, read_table
-from sumo_mobility.streets import Floats, StreetMap
+from sumo_mobility.streets import StreetMap
 
 
 class Sector(NamedTuple):
@@ -162,7 +162,7 @@ def _placed(path: Path, table: Table, rows: list[Row], places: Floats, street_ma
     frames: list[Callable[[], Floats]] = [lambda: places]
     if street_map.projection:
         project = pyproj.Proj(street_map.projection)
-        within: NDArray[np.bool_] = np.all(np.abs(places) <= (180, 90), axis=1)
+        within: Bools = np.all(np.abs(places) <= (180, 90), axis=1)
         if is_degrees and not within.all():
             first = int(np.flatnonzero(~within)[0])
             raise DataError(

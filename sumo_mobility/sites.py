@@ -10,13 +10,14 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 from scipy.cluster.vq import kmeans2
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract, FileName
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.features import MapFeatures
 from sumo_mobility.fields import Point
 from sumo_mobility.site_files import Site, read_sites
-from sumo_mobility.streets import Floats, StreetMap
+from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
 _PIECE_M = 10.0

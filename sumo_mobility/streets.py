@@ -7,13 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.driving_side import DrivingSide
 from sumo_mobility.features import NOTHING, MapFeatures, read_features
-
-Floats = NDArray[np.float64]
 
 _PIECE_M = 20.0
 LARGEST_MAP_M = 200_000.0

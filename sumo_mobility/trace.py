@@ -16,14 +16,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from sumo_mobility.base.arrays import Bools, Floats, Ints
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import replacing, sha256
-
-Floats = NDArray[np.float64]
 
 COLUMNS = ("time_s", "ue_id", "x_m", "y_m", "speed_mps", "heading_deg")
 _CURE = "make the trace anew with 'mlb mobility'"
@@ -198,7 +196,7 @@ class MobilityTrace:
         return float(self.time_s[-1])
 
     @property
-    def held(self) -> NDArray[np.bool_]:
+    def held(self) -> Bools:
         """Whether a UE of an imported trace was away and is held where it was, (T, U); see `TraceMetadata.stays`."""
         away = np.full((len(self.time_s), self.ues), bool(self.metadata.stays))
         for stay in self.metadata.stays:
@@ -217,7 +215,7 @@ class MobilityTrace:
         return f"{self._jump(*self._jumps[0])}; in all, {len(self._jumps)} steps are faster than {JUMP_MPS:g} m/s"
 
     @property
-    def _jumps(self) -> NDArray[np.int64]:
+    def _jumps(self) -> Ints:
         """Steps and UEs, (J, 2), of what is faster than JUMP_MPS and no slot that passes to another vehicle."""
         jumps = self._faster_than(JUMP_MPS)
         passes = np.zeros((len(self.time_s), self.ues), dtype=np.bool_)
@@ -239,7 +237,7 @@ class MobilityTrace:
         moved_m = float(np.hypot(*(self.position_m[step + 1, ue] - self.position_m[step, ue])))
         return f"position_m of UE {ue} jumps by {moved_m:.0f} m at time_s = {self.time_s[step]:g}"
 
-    def _faster_than(self, speed_mps: float) -> NDArray[np.int64]:
+    def _faster_than(self, speed_mps: float) -> Ints:
         """Steps and UEs, (J, 2), of what moves faster."""
         moved_m = np.linalg.norm(np.diff(self.position_m, axis=0), axis=-1)
         return np.argwhere(moved_m > farthest_m(speed_mps, self.step_s))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.contexts import HEADING_DEG, Context, MobilityConfig, Sites
 from sumo_mobility.demand import Itinerary, Places, itineraries, pedestrians
 from sumo_mobility.fields import direction
 from sumo_mobility.open_ground import OpenGround
-from sumo_mobility.streets import Floats
 
 SPEED_MPS = (5.0, 15.0)
 """Slowest and fastest UE, on average over the seconds in which it moves."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from cf_augment.physics.radio.rsrp import Radio
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 FIVE_SITES_M = [(0.0, 0.0), (700.0, 0.0), (350.0, 606.0), (1050.0, 606.0), (-350.0, 606.0)]

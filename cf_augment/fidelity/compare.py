@@ -9,9 +9,10 @@ import numpy as np
 from cf_augment.dataset_records import Episode, stack_kpis
 from cf_augment.fidelity.handovers import match_handovers
 from cf_augment.physics import EngineBackend
-from ns3_scenarios.kpis import EventKind, Floats, StepKpis
+from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.mdp import control_from_action
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
 
 SERVED_BPS = 100e3

@@ -16,16 +16,9 @@ import torch
 
 from cf_augment.physics.constants import SUBCARRIER_HZ, SUBCARRIERS_PER_RB, THERMAL_NOISE_DBM_PER_HZ
 from cf_augment.physics.radio.rsrp import Radio
-from ns3_scenarios.kpis import (
-    EVENT_DTYPE,
-    EventKind,
-    Floats,
-    StepKpis,
-    check_trace,
-    checked_branches,
-    checked_control,
-)
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import Mobility
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ns3_scenarios.kpis import EventKind, Floats
+from ns3_scenarios.kpis import EventKind
+from sumo_mobility.base.arrays import Floats
 
 _Start = tuple[float, int, int]
 """Time in s, source and target of a handover started."""

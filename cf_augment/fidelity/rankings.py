@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats
 
 
 def is_constant(values: Floats) -> bool:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.model.matching import Ways, match
-from cf_augment.model.roads import Floats, Indices, RoadGraph
+from cf_augment.model.roads import Indices, RoadGraph
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.trace import MobilityTrace
 
 SPEED_SCALE_MPS = 10.0
@@ -140,7 +140,7 @@ def motion_features(
     return np.stack(columns, axis=-1), scaled(graph, position), direction
 
 
-def option_features(graph: RoadGraph, road: Indices) -> tuple[Floats, NDArray[np.bool_], Floats]:
+def option_features(graph: RoadGraph, road: Indices) -> tuple[Floats, Bools, Floats]:
     """Options at the ends of roads (E,): features (E, K, OPTION_SIZE), mask (E, K), scaled junction (E, 2).
 
     Direction ahead (2), cosine of the bend, left or right bend, whether it turns back, number of lanes.

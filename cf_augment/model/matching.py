@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cf_augment.model.roads import Floats, Indices, RoadGraph
+from cf_augment.model.roads import Indices, RoadGraph
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import MobilityTrace
 
 _BEAM, _STILL_M, _REACH_M = 6, 0.05, 12.0

@@ -10,16 +10,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = Ints
 
 _JOIN_M, _ABREAST_M, _BUNDLED_M = 0.3, 4.0, 8.0
 _AHEAD_M, _SHORTEST_M, _SPACING_M = 120.0, 0.05, 5.0

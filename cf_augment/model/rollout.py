@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.model.features import motion_features, option_features, start_speed, straight_on
 from cf_augment.model.matching import Ways
 from cf_augment.model.network import Networks
-from cf_augment.model.roads import Floats, Indices, RoadGraph
+from cf_augment.model.roads import Indices, RoadGraph
 from cf_augment.model.train import spot_tensors
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
@@ -181,7 +181,7 @@ def _as_trace(
     road: Indices,
     offset_m: Floats,
     speed_mps: Floats,
-    same: NDArray[np.bool_],
+    same: Bools,
 ) -> MobilityTrace:
     factual = abduction.trace
     place, direction = graph.place(road, offset_m)

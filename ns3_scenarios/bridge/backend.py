@@ -16,7 +16,6 @@ from ns3_scenarios.kpis import (
     EVENT_DTYPE,
     KPI_TABLE,
     EventKind,
-    Floats,
     StepKpis,
     check_trace,
     checked_branches,
@@ -24,6 +23,7 @@ from ns3_scenarios.kpis import (
 )
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory

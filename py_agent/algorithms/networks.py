@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ns3_scenarios.mdp import action_size, observation_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.policies.base import Singles
+from sumo_mobility.base.arrays import Singles
 
 _CELL_FEATURES = 3
 _LOG_STD_RANGE = (-5.0, 2.0)

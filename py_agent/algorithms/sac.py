@@ -16,14 +16,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.config import SacConfig
 from py_agent.algorithms.networks import Actor, Layout, TwinCritic
-from py_agent.policies.base import Singles
+from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing
@@ -51,11 +50,11 @@ class Transitions(NamedTuple):
     @classmethod
     def of(
         cls,
-        observations: NDArray[np.floating],
-        actions: NDArray[np.floating],
-        rewards: NDArray[np.floating],
-        next_observations: NDArray[np.floating],
-        terminals: NDArray[np.bool_],
+        observations: AnyFloats,
+        actions: AnyFloats,
+        rewards: AnyFloats,
+        next_observations: AnyFloats,
+        terminals: Bools,
     ) -> Self:
         """Checks and converts arrays.
 

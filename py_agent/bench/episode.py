@@ -8,8 +8,9 @@ from typing import Self
 import psutil
 
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import MobilityTrace
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Preset, Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 

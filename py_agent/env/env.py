@@ -9,17 +9,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
-from ns3_scenarios.kpis import Backend, Floats, StepKpis, check_trace
+from ns3_scenarios.kpis import Backend, StepKpis, check_trace
 from ns3_scenarios.mdp import action_size, control_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.documents import shown
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.live import LiveTraffic
 from sumo_mobility.trace import Mobility
-
-Singles = NDArray[np.float32]
 
 
 def action_box(scenario: Scenario) -> spaces.Box:

@@ -16,7 +16,7 @@ from cf_augment.dataset import Episode, read_episode, stack_kpis
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Backend, Floats, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Backend, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
 from ns3_scenarios.scenario import Scenario
 from py_agent.collect import EpisodeJob, simulation_work
@@ -25,6 +25,7 @@ from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import run_jobs
 from py_agent.policies import IntegralRule, PolicyFactory, Random, Static
 from py_agent.policies.planner import GreedyPlanner
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
 from sumo_mobility.base.seeds import derive, stream

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import REWARDS
 from py_agent.bench.measurement import Measurement
 from py_agent.env import BackendName
@@ -20,6 +20,7 @@ from py_agent.fidelity.runs import BASELINE, NS3, TIERS, Plan, Runs
 from py_agent.fidelity.tables import AGAIN, Table
 from py_agent.rundir import versions
 from py_agent.statistics import Estimate, Statistic, estimate, mean
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.scratch import ScratchDirectory
 
 _LOAD_PP: dict[tuple[str, str], tuple[float, float]] = {

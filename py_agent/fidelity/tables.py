@@ -13,7 +13,7 @@ import numpy as np
 from cf_augment.dataset import Episode
 from cf_augment.fidelity.compare import load_distance, throughput_error_share
 from cf_augment.fidelity.rankings import is_constant, kendall, regret, spearman
-from ns3_scenarios.kpis import KPI_AXES, Floats, StepKpis
+from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import RewardName, Scenario
 from py_agent.bench.episode import MeasuredEpisode
@@ -22,6 +22,7 @@ from py_agent.env import BackendName, open_backend
 from py_agent.fidelity.pairs import Pair, Values
 from py_agent.fidelity.runs import AGAIN_AT_MOST, HORIZON, NS3, Runs
 from py_agent.statistics import Estimate, estimate, mean
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 
 AGAIN = "ns-3, other seed"

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
-
-Singles = NDArray[np.float32]
+from sumo_mobility.base.arrays import Floats, Singles
 
 
 class Policy(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cf_augment.physics import Engine, WhatIf
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
-from py_agent.policies.base import Singles
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.seeds import stream
 
 _HANDOVER_COST = 1e-6

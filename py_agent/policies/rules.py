@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.policies.base import PolicyFactory, Singles
+from py_agent.policies.base import PolicyFactory
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.seeds import stream
 
 

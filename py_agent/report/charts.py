@@ -15,8 +15,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ns3_scenarios.kpis import Floats
 from py_agent.report.scene import PALETTE, LineStyle, ink, shortened
+from sumo_mobility.base.arrays import Floats
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

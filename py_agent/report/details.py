@@ -6,11 +6,12 @@ import numpy as np
 
 from cf_augment.dataset import Episode
 from ns3_scenarios import mdp
-from ns3_scenarios.kpis import EventKind, Floats
+from ns3_scenarios.kpis import EventKind
 from py_agent.report.charts import lines_chart, load_chart, matrix_chart, offsets_chart
 from py_agent.report.data import ReportData
 from py_agent.report.results import Chart
 from py_agent.report.scene import cell_colors, line_styles
+from sumo_mobility.base.arrays import Floats
 
 _QUANTILES = np.linspace(0, 1, 201)
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy import stats
 
-from ns3_scenarios.kpis import Floats
 from py_agent.report.charts import INK, STYLE, canvas, svg
 from py_agent.report.scene import PALETTE, shortened
+from sumo_mobility.base.arrays import Floats
 
 _POINTS = 700
 """Of a scatter; more would only make the page slow."""

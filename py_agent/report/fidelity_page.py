@@ -11,7 +11,7 @@ from scipy import stats
 
 from cf_augment.dataset import Episode
 from cf_augment.fidelity.rankings import is_constant
-from ns3_scenarios.kpis import EventKind, Floats
+from ns3_scenarios.kpis import EventKind
 from py_agent.bench.measurement import Measurement
 from py_agent.fidelity.pairs import Pair
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS
@@ -21,6 +21,7 @@ from py_agent.report import fidelity_charts as charts
 from py_agent.report.results import Chart
 from py_agent.report.scene import ink
 from py_agent.report.templating import pages
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.files import write_text
 
 HEADINGS: dict[str, str] = {name: f"{short}, {name}" for name, short in TIERS.items()}

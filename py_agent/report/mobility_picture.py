@@ -15,11 +15,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
-from ns3_scenarios.kpis import Floats
 from py_agent.report.gif import save_frames
 from py_agent.report.scene import PALETTE, ScaleBar, shortened
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.files import replacing
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
@@ -292,7 +291,7 @@ def _draw_population(axes: Axes, trace: MobilityTrace, sites_m: list[tuple[float
     )  # fmt: skip
 
 
-def nearest_site_counts(trace: MobilityTrace, sites_m: list[tuple[float, float]]) -> NDArray[np.int64]:
+def nearest_site_counts(trace: MobilityTrace, sites_m: list[tuple[float, float]]) -> Ints:
     """Counts the UEs to which each site is the nearest, (T, S)."""
     away_m: Floats = np.linalg.norm(trace.position_m[:, :, None] - np.array(sites_m), axis=-1)
     nearest = away_m.argmin(axis=-1)

@@ -6,11 +6,11 @@ import base64
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.dataset import Episode
 from ns3_scenarios import mdp
 from py_agent.report.scene import Bounds
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import DataError
 
 
@@ -78,10 +78,10 @@ def _side(policy: str, episode: Episode) -> Side:
     )
 
 
-def started(episode: Episode) -> NDArray[np.float64]:
+def started(episode: Episode) -> Floats:
     """Handovers started since time 0, (T,); those of the warm-up are not the policy's."""
     return np.cumsum(episode.kpis.handovers) - episode.kpis.handovers[0]
 
 
-def _base64(values: NDArray[np.float64] | NDArray[np.int64], kind: str) -> str:
+def _base64(values: Floats | Ints, kind: str) -> str:
     return base64.b64encode(np.round(values).astype(kind).tobytes()).decode()

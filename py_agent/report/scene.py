@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cf_augment.physics.radio.rsrp import Radio
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 
 PALETTE = ("#2878c8", "#f0a000", "#7800f0", "#a0c878", "#c80000", "#00c8f0", "#785050", "#c8a0a0")
 """Any two differ by 27 (CIE76) or more, with normal, deutan, protan and tritan vision (Machado et al. 2009)."""
@@ -38,7 +38,7 @@ def cell_colors(scenario: Scenario) -> list[str]:
     return [PALETTE[color] for color in chosen]
 
 
-def cell_marks_m(scenario: Scenario, bounds_m: Bounds) -> NDArray[np.float64]:
+def cell_marks_m(scenario: Scenario, bounds_m: Bounds) -> Floats:
     """Where to draw each cell, (C, 2): its site, or a little off to where its sector looks, so that none hides another.
 
     Args:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cf_augment.physics.closed_form.engine import Engine
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.radio import N310, N311, T310_MS, RadioLink
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 
 SITES_M = [(0.0, 0.0), (1000.0, 0.0), (2000.0, 0.0), (1000.0, 900.0)]  # cells 0 and 2 are no neighbours
 

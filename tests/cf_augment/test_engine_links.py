@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from cf_augment.physics import Engine
 from cf_augment.physics.radio.vector_math import atan2, compiled, exp10, log10
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map, sites_of
+from sumo_mobility.base.arrays import Floats
 
 SECTORS = {"antenna": {"pattern": "sector"}}
 SHADOWS = {"shadowing": {"std_db": 8, "decorrelation_m": 30, "grid_m": 5, "margin_m": 100}}

@@ -16,8 +16,9 @@ from cf_augment.physics import EngineBackend
 from cf_augment.physics.constants import TABLES
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import Backend, Floats, StepKpis
+from ns3_scenarios.kpis import Backend, StepKpis
 from ns3_scenarios.mdp import cio_from_action
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 

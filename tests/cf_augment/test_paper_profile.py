@@ -11,8 +11,8 @@ from engine_cases import scenario, trace
 from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, SoftWhatIf, WhatIf
 from cf_augment.physics.closed_form.paper import HIGHEST_DBM, LOWEST_DBM
 from cf_augment.physics.constants import lte_tables
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
 
 SITES_M = [(250.0, 250.0), (750.0, 250.0), (1250.0, 250.0)]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from engine_cases import scenario
-from numpy.typing import NDArray
 from reference.radio_link import UeRadioLink
 
 from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.closed_form.handover import HandoverState, complete, state_of
 from cf_augment.physics.closed_form.radio_link import monitor
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.radio import N310, N311, T310_MS
+from sumo_mobility.base.arrays import Bools, Floats
 
 BOTH_M = [(0.0, 0.0), (1000.0, 0.0)]
-Bools = NDArray[np.bool_]
 
 
 class Watched:

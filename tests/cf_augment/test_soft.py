@@ -11,9 +11,9 @@ from engine_cases import scenario
 from test_what_if import first_kpis
 
 from cf_augment.physics import Engine, SoftWhatIf, WhatIf
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.mdp import reward
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 
 REWARDS = ["load-std", "p5-throughput", "jain"]

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_cases import GivenRadio, scenario, trace
-from numpy.typing import NDArray
 from reference.event_a3 import PERIOD_MS, Case, first_report
 
 from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.emulator import EmulatorBackend
 from ns3_scenarios import build
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, Floats
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.trace import MobilityTrace
 
 HAND_MADE = Path(__file__).parents[1] / "reference" / "event_a3.json"
@@ -103,7 +103,7 @@ class GivenEmulator(EmulatorBackend):
         super().__init__(network)
         self._l1_dbm = l1_dbm.swapaxes(1, 2)
 
-    def _receive(self, ttis: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    def _receive(self, ttis: Ints) -> tuple[Floats, Floats]:
         begin = int(ttis[0]) // PERIOD_MS
         periods = max(1, -(-int(ttis.max()) // PERIOD_MS) - begin)
         instants = begin + 1 + np.arange(periods) - self._warmup // PERIOD_MS

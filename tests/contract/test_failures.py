@@ -7,11 +7,11 @@ from functools import cache
 import made_network
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.mobility_robustness import FailureCause, connection_failures, ping_pongs, unnecessary_handovers
 from py_agent.env import BackendName, open_backend
+from sumo_mobility.base.arrays import Ints
 from sumo_mobility.trace import MobilityTrace
 
 BACKENDS = ["engine", "emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
@@ -42,7 +42,7 @@ def of_kind(name: BackendName, *kinds: EventKind) -> np.ndarray:
     return events[np.isin(events["kind"], kinds)]
 
 
-def cells_at(name: BackendName, time_s: float) -> NDArray[np.int64]:
+def cells_at(name: BackendName, time_s: float) -> Ints:
     """The serving cells at the end of the interval that holds a time."""
     return played(name)[int(np.ceil(time_s))].ue_serving_cell
 

@@ -18,7 +18,7 @@ import wire_peer
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DependencyError, SimulatorError
 
 pytestmark = pytest.mark.ns3

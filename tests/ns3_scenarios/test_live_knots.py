@@ -13,7 +13,7 @@ import three_cells
 from gymnasium import spaces
 
 from ns3_scenarios.bridge.server import AgentServer
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.trace import MobilityTrace
 

@@ -15,8 +15,9 @@ import zmq
 
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind, Floats
+from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 
 pytestmark = pytest.mark.ns3
 

@@ -13,9 +13,10 @@ import three_cells
 
 from ns3_scenarios.bridge.server import AgentServer
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.traffic import Traffic
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace
 

@@ -24,7 +24,7 @@ import pytest
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
 from ns3_scenarios.bridge.traces import Traces
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from ns3_scenarios.scenario import Scenario
 from py_agent import jobs
@@ -32,6 +32,7 @@ from py_agent.collect import collect
 from py_agent.env import MlbEnv, open_backend
 from py_agent.policies import POLICIES, Static
 from py_agent.rollout import run_episode
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
 
 SCENARIO = made_network.scenario()

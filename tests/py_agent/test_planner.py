@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from cf_augment.physics import Engine, EngineBackend, WhatIf
-from ns3_scenarios.kpis import Floats, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action, reward
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies.base import Policy
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.policies.rules import Static
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 SITES_M = [(0.0, 0.0), (700.0, 0.0), (350.0, 606.0), (1050.0, 606.0)]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_are
 from small_world import small_episode, small_scenario
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
@@ -19,6 +18,7 @@ from ns3_scenarios.mdp import observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.networks import Actor, Layout, TwinCritic
 from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy, Transitions
+from sumo_mobility.base.arrays import AnyFloats
 from sumo_mobility.base.errors import ConfigError, DataError
 
 SMALL = SacConfig(
@@ -41,7 +41,7 @@ def trained(config: SacConfig, sources: list[Transitions], shares: list[float], 
     return sac
 
 
-def actions_of(sac: Sac, states: NDArray[np.floating]) -> NDArray[np.floating]:
+def actions_of(sac: Sac, states: AnyFloats) -> AnyFloats:
     return sac.actor.mode(states.astype(np.float32))
 
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.ns2 import read_ns2, write_ns2
 from sumo_mobility.sumo import sumo_home
-from sumo_mobility.trace import Floats, MobilityTrace, TraceMetadata
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 SDK = Path(__file__).parents[2] / "build" / "ns3-sdk-3.44" / "ns3"
 PRINT_POSITIONS = """

@@ -9,8 +9,9 @@ import numpy as np
 from cf_augment.physics.closed_form.engine import Engine, Moves
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, Floats, StepKpis, check_trace, checked_branches
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis, check_trace, checked_branches
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import Mobility
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cf_augment.physics.radio.vector_math import compiled
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats
 
 
 class Coupling(NamedTuple):

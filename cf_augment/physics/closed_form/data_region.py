@@ -13,7 +13,6 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from cf_augment.physics.closed_form.coupling import couple, follow
@@ -31,8 +30,8 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.radio.phy import phy_of, rank
 from cf_augment.physics.radio.vector_math import compiled
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Ints
 
 SENDINGS = 1 + MAX_RETRANSMISSIONS
 _STRONGEST = 3
@@ -65,7 +64,7 @@ class DataRegion(NamedTuple):
     noise_mw: float
     cqi_sinr: Floats
     """(15,) least SINR of CQI 1 to 15, linear."""
-    modulation: NDArray[np.int64]
+    modulation: Ints
     """(16,)."""
     information_sinr: Floats
     """(3, N) SINR from which the next entry of `information` holds, by modulation."""

@@ -16,7 +16,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cf_augment.physics.closed_form import interval
 from cf_augment.physics.closed_form.data_region import data_region_of
@@ -29,8 +29,9 @@ from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.radio.vector_math import LEAST_POWER
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Floats, StepKpis, check_trace, checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis, check_trace, checked_control
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
@@ -50,9 +51,9 @@ class Moves:
     """
 
     time_s: float
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-    selected: NDArray[np.int64]
+    source: Ints
+    target: Ints
+    selected: Ints
 
 
 class Engine:
@@ -172,7 +173,7 @@ class Engine:
         return self._kpis(service, position[:, -1].copy(), seen)
 
     def _run_snapshot(
-        self, paper: Paper, position: Floats, cio_db: NDArray[np.float32], hysteresis_db: NDArray[np.float32],
+        self, paper: Paper, position: Floats, cio_db: Singles, hysteresis_db: Singles,
         state: HandoverState, moves: interval.Moves, seen: interval.Seen,
     ) -> Service:  # fmt: skip
         """What `interval.run` does, in profile `paper`."""
@@ -242,9 +243,7 @@ class Engine:
             GRID_S * np.arange(self.scenario.episode.steps * self.grid_steps + 1, dtype=np.float64)
         )
 
-    def links(
-        self, position_m: Floats, times: Floats, periods: int
-    ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+    def links(self, position_m: Floats, times: Floats, periods: int) -> tuple[AnyFloats, Singles]:
         """What `receive_interval` computes, for B environments, on the engine's device."""
         if self.compiled_links:
             (batch, _, ues, _), cells = position_m.shape, len(self.scenario.cells)
@@ -271,7 +270,7 @@ class Engine:
             raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
         return values
 
-    def _parameters(self, control: ArrayLike, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _parameters(self, control: ArrayLike, batch: int) -> tuple[Singles, Singles]:
         """Returns the CIO (B, E) and the hysteresis of each serving cell (B, C)."""
         values = checked_control(self.scenario, np.asarray(control, dtype=np.float64))
         if values.shape[:-1] != (batch,):

@@ -15,8 +15,8 @@ from torch import Tensor
 from cf_augment.physics.closed_form.radio_link import LinkState, connect, link_state_of
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
 from cf_augment.physics.radio.vector_math import compiled
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Ints, Singles
 
 NONE = -1
 """Age of a neighbour whose entering condition does not hold; target of a UE that stays."""
@@ -42,20 +42,20 @@ class HandoverState(NamedTuple):
         hysteresis_db: (B, C) float32, likewise.
     """
 
-    serving: NDArray[np.int64]
-    l3_dbm: NDArray[np.floating]
+    serving: Ints
+    l3_dbm: AnyFloats
     age: NDArray[np.int32]
-    entered: NDArray[np.bool_]
-    due: NDArray[np.bool_]
-    target: NDArray[np.int64]
+    entered: Bools
+    due: Bools
+    target: Ints
     radio_link: LinkState
-    lost: NDArray[np.bool_]
+    lost: Bools
     backlog: Floats
-    cio_db: NDArray[np.float32]
-    hysteresis_db: NDArray[np.float32]
+    cio_db: Singles
+    hysteresis_db: Singles
 
     @classmethod
-    def attached(cls, rsrp_dbm: NDArray[np.floating], scenario: Scenario) -> HandoverState:
+    def attached(cls, rsrp_dbm: AnyFloats, scenario: Scenario) -> HandoverState:
         """UEs in the cell of the greatest RSRP (B, C, U), as ns-3's idle mode selects it; nothing is queued."""
         serving = rsrp_dbm.argmax(axis=1)
         cio_db = np.zeros((len(rsrp_dbm), len(scenario.neighbor_pairs)), np.float32)
@@ -81,8 +81,8 @@ class HandoverState(NamedTuple):
 class Rules(NamedTuple):
     """The constants of the automata; cell s hands over to neighbors[first[s] : first[s + 1]]."""
 
-    first: NDArray[np.int64]
-    neighbors: NDArray[np.int64]
+    first: Ints
+    neighbors: Ints
     offset_db: np.float32
     firing_age: int
 

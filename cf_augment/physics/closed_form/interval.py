@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.closed_form.coupling import new_coupling
 from cf_augment.physics.closed_form.data_region import DataRegion, pace_in_data_region
@@ -16,7 +15,7 @@ from cf_augment.physics.radio.links import Links
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import Reception
 from cf_augment.physics.radio.vector_math import compiled, log10
-from ns3_scenarios.kpis import Floats
+from sumo_mobility.base.arrays import Floats, Ints
 
 _ZERO, _HALF, _ONE, _TEN = np.float32(0), np.float32(0.5), np.float32(1), np.float32(10)
 _LEAST_DB = np.float32(1e-6)
@@ -50,9 +49,9 @@ class Moves(NamedTuple):
         selected: (B, K, U) the cell that a UE selects whose radio link has failed, -1 where none has.
     """
 
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-    selected: NDArray[np.int64]
+    source: Ints
+    target: Ints
+    selected: Ints
 
 
 class Seen(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     PDCP_BYTES,
@@ -17,8 +16,8 @@ from cf_augment.physics.constants import (
     ttis_per_packet,
 )
 from cf_augment.physics.radio.vector_math import compiled
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 from sumo_mobility.base.errors import ConfigError
 
 
@@ -68,11 +67,11 @@ class Pace(NamedTuple):
         grant_received: Probability that the UE decodes a grant.
     """
 
-    alone: NDArray[np.float32]
-    packed: NDArray[np.float32]
-    reached: NDArray[np.float32]
-    late: NDArray[np.float32]
-    grant_received: NDArray[np.float32]
+    alone: Singles
+    packed: Singles
+    reached: Singles
+    late: Singles
+    grant_received: Singles
 
 
 class Load:
@@ -111,9 +110,9 @@ class Load:
 
     def serve(
         self,
-        serving: NDArray[np.int64],
-        cqi: NDArray[np.int64],
-        grant_received: NDArray[np.floating],
+        serving: Ints,
+        cqi: Ints,
+        grant_received: AnyFloats,
         backlog: Floats,
         duration_s: float,
     ) -> Service:
@@ -127,7 +126,7 @@ class Load:
         _serve_batch(self.queues, serving, pace, backlog, duration_s, service)
         return service
 
-    def ues_per_cell(self, serving: NDArray[np.int64]) -> Floats:
+    def ues_per_cell(self, serving: Ints) -> Floats:
         """Counts the UEs of each cell, (B, C), from serving cells (B, U); -1 is no cell."""
         counted = serving + (self._cells + 1) * np.arange(len(serving))[:, None] + 1
         counts = np.bincount(counted.ravel(), minlength=len(serving) * (self._cells + 1))

@@ -9,14 +9,12 @@ what its UEs need, and not more than 1.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.closed_form.load import Service
 from cf_augment.physics.constants import TTI_S, lte_tables
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import AnyFloats, Floats, Ints
 
-AnyFloats = NDArray[np.floating]
 LOWEST_DBM, HIGHEST_DBM = -140.0, -80.0
 """RSRP of MCS 0 and of MCS 28, and beyond. The reference does not state them: under these, three sites in a line and
 its test contexts have about its load-std, static and random."""
@@ -37,9 +35,7 @@ class Paper:
         block_bits = np.array([sizes[bandwidth - 1] for sizes in lte_tables(bandwidth).tbs_bits])
         self._ttis_per_packet = 8 * traffic.packet_bytes / block_bits
 
-    def associate(
-        self, rsrp_dbm: AnyFloats, serving: NDArray[np.int64], offsets_db: AnyFloats, hysteresis_db: AnyFloats
-    ) -> NDArray[np.int64]:
+    def associate(self, rsrp_dbm: AnyFloats, serving: Ints, offsets_db: AnyFloats, hysteresis_db: AnyFloats) -> Ints:
         """Returns the cells (B, U) to which UEs go, -1 for those that stay.
 
         Args:
@@ -53,7 +49,7 @@ class Paper:
         least_dbm = own_dbm + self._offset_db + np.take_along_axis(hysteresis_db, serving, axis=1)
         return np.where(biased_dbm.max(axis=1) > least_dbm, biased_dbm.argmax(axis=1), -1)
 
-    def serve(self, rsrp_dbm: AnyFloats, serving: NDArray[np.int64], duration_s: float) -> Service:
+    def serve(self, rsrp_dbm: AnyFloats, serving: Ints, duration_s: float) -> Service:
         """Returns what `duration_s` brings to UEs that receive (B, C, U) from their cells (B, U)."""
         own_dbm = np.take_along_axis(rsrp_dbm, serving[:, None], axis=1)[:, 0]
         mcs = np.interp(own_dbm, (LOWEST_DBM, HIGHEST_DBM), (0, 28)).astype(int)
@@ -69,7 +65,7 @@ class Paper:
             ue_delivered=delivered,
         )
 
-    def _per_cell(self, serving: NDArray[np.int64], values: Floats) -> Floats:
+    def _per_cell(self, serving: Ints, values: Floats) -> Floats:
         """Sums values of UEs (B, U) over their cells, (B, C)."""
         row = serving + self._cells * np.arange(len(serving))[:, None]
         sums = np.bincount(row.ravel(), values.ravel(), self._cells * len(serving))

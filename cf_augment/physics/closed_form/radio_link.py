@@ -12,7 +12,6 @@ import math
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.constants import (
     FRAME_S,
@@ -25,8 +24,8 @@ from cf_augment.physics.constants import (
     Q_OUT_FRAMES,
 )
 from cf_augment.physics.radio.vector_math import compiled
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Ints, Singles
 
 STOPPED = -1
 """Of a T310 that does not run."""
@@ -48,11 +47,11 @@ class LinkState(NamedTuple):
         past_db: (B, _PIECES, 2, U) SINR at the beginning and the end of the last slots.
     """
 
-    out_of_sync: NDArray[np.int64]
-    in_sync: NDArray[np.int64]
-    t310: NDArray[np.int64]
-    heard: NDArray[np.int64]
-    past_db: NDArray[np.float32]
+    out_of_sync: Ints
+    in_sync: Ints
+    t310: Ints
+    heard: Ints
+    past_db: Singles
 
     @classmethod
     def connected(cls, environments: int, ues: int) -> Self:
@@ -73,9 +72,9 @@ class LinkRules(NamedTuple):
     n311: int
     t310: int
     """Whole periods in which T310 runs."""
-    frames: NDArray[np.int64]
+    frames: Ints
     """(S,) frames whose middle is in a slot."""
-    frames_before: NDArray[np.int64]
+    frames_before: Ints
     """(S,) how many of them end before the slot's measurement."""
     first: Floats
     """(S,) where in the slot the first one's middle is, as a share of its length."""

@@ -14,8 +14,9 @@ from cf_augment.physics.constants import (
     SI_START_TTI,
 )
 from cf_augment.physics.emulator.handover import attach
-from cf_augment.physics.emulator.state import Ints, State
+from cf_augment.physics.emulator.state import State
 from cf_augment.physics.emulator.traffic import random_state, uniform
+from sumo_mobility.base.arrays import Ints
 
 
 def connections(serving: Ints, network_streams: int, seed: int, end: int) -> list[tuple[int, int]]:

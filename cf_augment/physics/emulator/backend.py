@@ -24,13 +24,14 @@ from cf_augment.physics.constants import (
 from cf_augment.physics.emulator.attachment import attach_all
 from cf_augment.physics.emulator.config import config_of, interval_ns_of
 from cf_augment.physics.emulator.kernel import run
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, Floats, Ints, State, initial_state
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, State, initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import Mobility, MobilityTrace

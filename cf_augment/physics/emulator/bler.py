@@ -9,8 +9,9 @@ from numpy.random import Generator
 
 from cf_augment.physics.emulator.calendar import count_bits
 from cf_augment.physics.emulator.channel import Air, data_sinr, differing_rbgs
-from cf_augment.physics.emulator.state import HISTORY, Config, Ints, State, compiled
+from cf_augment.physics.emulator.state import HISTORY, Config, State, compiled
 from cf_augment.physics.radio.phy import rank
+from sumo_mobility.base.arrays import Ints
 
 _CODE_BITS = 0xFFFF
 """ns-3 counts the code bits of a process in 16 bits."""

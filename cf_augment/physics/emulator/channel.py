@@ -8,8 +8,9 @@ from numpy.random import Generator
 
 from cf_augment.physics.constants import CQI_DELAY_TTIS, CQI_PERIOD_TTIS, GAIN_PERIOD_TTIS
 from cf_augment.physics.emulator.calendar import look_at
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, RING, Config, Floats, Ints, State, compiled
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, RING, Config, State, compiled
 from cf_augment.physics.radio.phy import rank
+from sumo_mobility.base.arrays import Floats, Ints
 
 
 class Air(NamedTuple):

@@ -15,11 +15,12 @@ from cf_augment.physics.constants import (
     TTI_S,
     UDP_IP_BYTES,
 )
-from cf_augment.physics.emulator.state import CONFIG, Config, Ints
+from cf_augment.physics.emulator.state import CONFIG, Config
 from cf_augment.physics.emulator.traffic import CBR, FULL_BUFFER, ON_OFF, POISSON
 from cf_augment.physics.radio.phy import PHY, phy_of
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.traffic import FullBuffer, OnOff
+from sumo_mobility.base.arrays import Ints
 
 _MODELS = {"cbr": CBR, "poisson": POISSON, "on-off": ON_OFF, "full-buffer": FULL_BUFFER}
 

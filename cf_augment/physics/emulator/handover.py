@@ -18,8 +18,9 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, Floats, Ints, State, compiled
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, State, compiled
 from cf_augment.physics.emulator.traffic import refill
+from sumo_mobility.base.arrays import Floats, Ints
 
 
 @compiled

@@ -20,21 +20,11 @@ from cf_augment.physics.emulator.handover import (
 )
 from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report, report_later
 from cf_augment.physics.emulator.scheduler import acknowledge, fail, schedule
-from cf_augment.physics.emulator.state import (
-    NEVER,
-    NO_CELL,
-    PROCESSES,
-    RING,
-    WORD,
-    Config,
-    Floats,
-    Ints,
-    State,
-    compiled,
-)
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, RING, WORD, Config, State, compiled
 from cf_augment.physics.emulator.traffic import send_packets
 from ns3_scenarios.kernels import kernel
 from ns3_scenarios.kpis import EventKind
+from sumo_mobility.base.arrays import Floats, Ints
 
 Radio = tuple[Floats, int, Floats]
 """Powers (T, U, C) of one resource element in mW, the TTIs between them, and L1 measurements (K, U, C) in dBm."""

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from cf_augment.physics.radio.phy import MAX_RBGS, PHY
 from ns3_scenarios.kernels import inlined
+from sumo_mobility.base.arrays import Floats, Ints
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Records = NDArray[np.void]
 
 NEVER = 2**60

@@ -7,11 +7,11 @@ from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.constants import BACKHAUL_S, FULL_BUFFER_PATIENCE_S, TTI_NS
 from cf_augment.physics.emulator.calendar import look_at
-from cf_augment.physics.emulator.state import HORIZON, NEVER, RING, Config, Floats, Ints, State, compiled
+from cf_augment.physics.emulator.state import HORIZON, NEVER, RING, Config, State, compiled
+from sumo_mobility.base.arrays import Floats, Ints
 
 Matrix = tuple[tuple[int, ...], ...]
 
@@ -30,7 +30,7 @@ CBR, POISSON, ON_OFF, FULL_BUFFER = range(4)
 """Traffic models, in the order of ns3_scenarios.traffic."""
 
 
-def random_state(stream: int, run: int, seed: int = 1) -> NDArray[np.int64]:
+def random_state(stream: int, run: int, seed: int = 1) -> Ints:
     """Returns the state (6,) of ns-3's generator for RngRun `run` (a substream) of a stream, and its RngSeed."""
     halves = []
     for step, modulus in ((_STEP1, _M1), (_STEP2, _M2)):

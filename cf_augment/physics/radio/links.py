@@ -9,15 +9,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.radio.rsrp import Radio
 from cf_augment.physics.radio.shades import Shadows, shadows_of
 from cf_augment.physics.radio.vector_math import atan2, compiled, log10
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
-
-Singles = NDArray[np.float32]
+from sumo_mobility.base.arrays import Floats, Ints, Singles
 
 _TWO_PI = np.float32(2 * math.pi)
 NEVER = np.float32(3e38)
@@ -41,8 +38,8 @@ class Masts(NamedTuple):
     nearest_square: np.float32
     kinks: Singles
     """(M, 3) flat squares at which the lines meet."""
-    first: NDArray[np.int64]
-    cells: NDArray[np.int64]
+    first: Ints
+    cells: Ints
 
 
 class Antennas(NamedTuple):

@@ -6,15 +6,14 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, Profile
 from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.urban import URBAN, break_distance_m
+from sumo_mobility.base.arrays import Singles
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class _Line:
         decade = torch.zeros_like(intercept_db) + decade_db
         return cls((intercept_db + 3 * decade).float(), decade.float())
 
-    def pair(self) -> NDArray[np.float32]:
+    def pair(self) -> Singles:
         """Returns (C, 2): the loss at 1 km, and its rise with log10 of the square of the distance in km."""
         return torch.cat([self.at_1_km_db, 0.5 * self.decade_db], dim=1).numpy()
 

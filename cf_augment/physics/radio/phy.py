@@ -21,8 +21,8 @@ from cf_augment.physics.constants import (
     mutual_information,
 )
 from ns3_scenarios.kernels import inlined
-from ns3_scenarios.kpis import Floats
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Floats
 
 STEPS = 1000
 """Of a tabulated curve, at most."""

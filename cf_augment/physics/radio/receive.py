@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cf_augment.physics.constants import L1_PERIOD_S, PSS_PERIOD_S
-from cf_augment.physics.radio.links import Singles, aside_db, receive, see
+from cf_augment.physics.radio.links import aside_db, receive, see
 from cf_augment.physics.radio.shades import shade
 from cf_augment.physics.radio.vector_math import compiled, exp10
 from ns3_scenarios.kernels import kernel
+from sumo_mobility.base.arrays import Singles
 
 SAMPLES = round(L1_PERIOD_S / PSS_PERIOD_S)
 """RSRP samples in an L1 measurement."""

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cf_augment.physics.constants import (
@@ -30,6 +29,7 @@ from cf_augment.physics.radio.shadowing import ShadowingLoss
 from ns3_scenarios.radio import Sector
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map, sites_of
+from sumo_mobility.base.arrays import Singles
 
 GRID_S = 0.1
 """Time between the positions that the engine takes; UEs move in straight lines between them."""
@@ -54,11 +54,11 @@ class Reception(NamedTuple):
 
     noise_mw: np.float32
     """In a resource element."""
-    cqi_threshold_db: NDArray[np.float32]
+    cqi_threshold_db: Singles
     """(15,) SINR from which ns-3 reports each CQI from 1."""
-    control_step_db: NDArray[np.float32]
+    control_step_db: Singles
     """(R,) SINR at which the error rate of the control region changes."""
-    grant_received: NDArray[np.float32]
+    grant_received: Singles
     """(R + 1,) probability that a grant is decoded."""
 
 

@@ -6,12 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cf_augment.physics.radio.shadowing import ShadowingLoss
 from cf_augment.physics.radio.vector_math import compiled
+from sumo_mobility.base.arrays import Ints, Singles
 
-Singles = NDArray[np.float32]
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -19,7 +18,7 @@ class Shadows(NamedTuple):
     """The map of the shadowing: (points, sites) row by row from south to north; no points where there is none."""
 
     loss_db: Singles
-    site: NDArray[np.int64]
+    site: Ints
     """Of each cell."""
     columns: int
     rows: int
