@@ -32,7 +32,7 @@ from cf_augment import hdf5
 from cf_augment.dataset_checks import check_derived, check_kpis, check_positions
 from cf_augment.dataset_records import Dataset, Episode, EpisodeMetadata, Provenance, stack_kpis
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
-from ns3_scenarios.mdp import action_size, observation_size
+from ns3_scenarios.mdp import REWARDS, action_size, observation_size
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Ints
 from sumo_mobility.base.documents import parse_json
@@ -44,12 +44,6 @@ __all__ = [
     "write_dataset", "write_episode",
 ]  # fmt: skip
 
-REWARD_FORMULAS = {
-    "load-std": "-(standard deviation over the cells of prb_utilization)",
-    "p5-throughput": "5th percentile over the UEs of ue_throughput_bps / traffic.offered_bps",
-    "jain": "Jain's index over the cells of prb_utilization",
-    "blocked": "-(share of the UEs with ue_throughput_bps below what is offered to them by more than a packet)",
-}
 ACTIONS = {
     "pair": "CIO / handover.cio_range_db, a value per ordered neighbour pair (TS 36.331 5.5.4.4)",
     "cell": "offset / (handover.cio_range_db / 2), a value per cell; CIO is the neighbour's less the serving cell's",
@@ -194,7 +188,7 @@ def _formula_of(scenario: Scenario) -> str:
     weights = scenario.reward_weights
     name = "-".join(weights)
     terms = [
-        REWARD_FORMULAS[one] if weight == 1 else f"{weight:g} * ({REWARD_FORMULAS[one]})"
+        REWARDS[one].formula if weight == 1 else f"{weight:g} * ({REWARDS[one].formula})"
         for one, weight in weights.items()
     ]
     cost = [f"- {scenario.handover_cost:g} * handovers / UEs"] if scenario.handover_cost else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from ns3_scenarios.scenario import Preset
 from sumo_mobility.base.contract import members_of
 from sumo_mobility.base.documents import yaml_text
+from sumo_mobility.base.registry import Registry
 
 _UNITS = {
     "m": "m", "s": "s", "ms": "ms", "deg": "degrees", "db": "dB", "dbm": "dBm", "dbi": "dBi", "bps": "bit/s",
@@ -88,7 +89,10 @@ def _choices(field: FieldInfo) -> str:
     """What a field may be, as far as a line can say it."""
     if field.description:
         return field.description
-    literals = [value for member in members_of(field.annotation) for value in _literals(member)]
+    names = [name for mark in field.metadata if isinstance(mark, Registry) for name in mark]
+    literals = (
+        names or _names(field.annotation) or [value for one in members_of(field.annotation) for value in _literals(one)]
+    )
     if len(literals) > 1:
         return f"{', '.join(map(str, literals[:-1]))} or {literals[-1]}"
     if field.annotation is bool:
@@ -97,6 +101,13 @@ def _choices(field: FieldInfo) -> str:
     if isinstance(next(iter(bounds.values()), None), int | float):
         return " ".join(_BOUNDS[kind].format(f"{value:g}") for kind, value in bounds.items())
     return ""
+
+
+def _names(annotation: Any) -> list[str]:
+    """The names that a field may have because they are registered."""
+    if get_origin(annotation) is Annotated:
+        return [name for mark in get_args(annotation) if isinstance(mark, Registry) for name in mark]
+    return _names(get_args(annotation)[0]) if get_args(annotation) else []
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:

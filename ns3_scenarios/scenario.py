@@ -13,20 +13,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS, Grid, one_of
-from ns3_scenarios.neighbors import (
-    MOST_CELLS,
-    MOST_PAIRS,
-    CellIndex,
-    NeighborGraph,
-    NeighborsByDistance,
-    neighbor_pairs,
-)
+from ns3_scenarios.episode import Episode
+from ns3_scenarios.handover import Handover
+from ns3_scenarios.mdp import OBSERVATIONS, REWARDS
+from ns3_scenarios.neighbors import MOST_CELLS, MOST_PAIRS, CellIndex, neighbor_pairs
 from ns3_scenarios.radio import Radio, RadioLink
 from ns3_scenarios.traffic import Traffic
-from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import MobilityConfig
@@ -39,8 +33,6 @@ from sumo_mobility.sites import ListedSites, SiteRule
 PRESETS = Path(__file__).parent / "presets"
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_ID = 120
-_LONGEST_SPAN_S = 3600.0
-_SPAN_S = Field(gt=0, le=_LONGEST_SPAN_S)
 
 
 def _valid_id(value: str) -> str:
@@ -49,26 +41,11 @@ def _valid_id(value: str) -> str:
     return value
 
 
-def _span(meaning: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not 0 < value <= _LONGEST_SPAN_S:
-            raise ValueError(f"must be above 0 and {_LONGEST_SPAN_S:g} s at most: it is {meaning}")
-        return value
-
-    return BeforeValidator(check)
-
-
 ProfileName = Literal["ns3", "3gpp", "paper"]
-RewardName = Literal["load-std", "p5-throughput", "jain", "blocked"]
+RewardName = Annotated[str, AfterValidator(REWARDS.known), REWARDS]
+ObservationName = Annotated[str, AfterValidator(OBSERVATIONS.known), OBSERVATIONS]
 
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
-Hysteresis = Annotated[float, Field(ge=0, le=15)]
-TimeToTrigger = Annotated[
-    int,
-    one_of(TIMES_TO_TRIGGER_MS, "TimeToTrigger, TS 36.331 6.3.5", " ms"),
-    Field(description=f"one of {TIMES_TO_TRIGGER_MS}"),
-]
 
 
 class Cell(Contract):
@@ -84,95 +61,6 @@ class Cell(Contract):
     """How far below the horizon a sector antenna looks."""
 
 
-class Handover(Contract):
-    """Event A3 (TS 36.331 5.5.4.4) with a cell individual offset (CIO) per ordered neighbour pair.
-
-    A UE is handed over when Mn + CIO - hysteresis > Ms + a3_offset at all measurements during the time to trigger
-    (5.5.4.1). M is the UE's L3-filtered RSRP (5.5.3.2, k = 4), unquantised, since the UE evaluates the event; the index
-    of 1 dB steps (TS 36.133 9.1.4) is made only for the report. All back ends measure every 200 ms. A cell whose CIO,
-    hysteresis or time to trigger an action changes reconfigures the measurements of its UEs at once, so that their time
-    to trigger begins anew (5.5.2.5, 5.5.2.7). It starts at a measurement, 0.2 s after the change at the earliest: while
-    each action changes something, one that is longer than the control interval less 0.2 s never ends.
-    """
-
-    a3_offset_db: float = Field(0.0, ge=-15, le=15)
-    hysteresis_db: Hysteresis = 2.0
-    time_to_trigger_ms: TimeToTrigger = 256
-    cio_range_db: float = Field(6.0, gt=0, le=24)
-    neighbors: NeighborGraph = NeighborsByDistance()
-    """Between which cells UEs hand over."""
-    action: Literal["pair", "cell", "edge"] = "pair"
-    """What an action sets: a CIO for each ordered pair; an offset for each cell, whose difference is the pair's CIO;
-    or a value for each edge, the CIO one way and its negative the other way (see `ns3_scenarios.mdp`)."""
-    steer: tuple[Literal["hysteresis", "time-to-trigger"], ...] = ()
-    """What an action sets besides, in this order, a value for each serving cell; what is not named stays as above."""
-    hysteresis_range_db: tuple[Hysteresis, Hysteresis] = (0.0, 6.0)
-    """Least and greatest, if steered."""
-    time_to_trigger_range_ms: tuple[TimeToTrigger, TimeToTrigger] = (40, 1280)
-    """Least and greatest, if steered."""
-    grid: Literal["continuous", "standard"] = "continuous"
-    """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
-    Q-OffsetRange, hystereses to steps of 0.5 dB. The settings in dB above have to be on the standard's grid then."""
-    ping_pong_window_s: Annotated[float, _SPAN_S, _span("the minimum time of stay of TR 36.839 5.2, there 1 s")] = 1.0
-    """The minimum time of stay (TR 36.839 5.2): a handover whose stay in the target is ended by another one in less is
-    unnecessary, and a ping-pong if that one leads back."""
-    ue_context_store_s: Annotated[float, _SPAN_S, _span("Tstore_UE_cntxt of TS 36.300 22.4.2")] = 5.0
-    """Tstore_UE_cntxt (TS 36.300 22.4.2): a failure in less than this after the start of a handover is blamed on it.
-
-    From the moment that a link is lost to its failure, N310 and T310 with their defaults take 2.2 s.
-    """
-
-    @model_validator(mode="after")
-    def _ranges_hold_the_start(self) -> Self:
-        if list(self.steer) != sorted(set(self.steer)):
-            raise ValueError("steer: each name once, hysteresis before time-to-trigger")
-        for name, unit in (("hysteresis", "db"), ("time_to_trigger", "ms")):
-            (low, high), value = getattr(self, f"{name}_range_{unit}"), getattr(self, f"{name}_{unit}")
-            if name.replace("_", "-") in self.steer and not (low <= value <= high and low < high):
-                raise ValueError(f"{name}_range_{unit} = {low:g} to {high:g} must hold {name}_{unit} = {value:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _grid_holds_all(self) -> Self:
-        if self.grid == "standard":
-            for grid, name, value in (
-                (A3_OFFSET_GRID, "a3_offset_db", self.a3_offset_db),
-                (HYSTERESIS_GRID, "hysteresis_db", self.hysteresis_db),
-                (CIO_GRID, "cio_range_db", self.cio_range_db),
-                *((HYSTERESIS_GRID, "hysteresis_range_db", end_db) for end_db in self.hysteresis_range_db),
-            ):
-                if value not in grid.values:
-                    raise ValueError(f"{name} = {value:g} with grid: standard must be {grid.field}, {grid.says}")
-        return self
-
-    def signalled(self, values: Floats, grid: Grid) -> Floats:
-        """Returns what a network signals for `values`: the nearest on the grid if `grid` is standard, else the same."""
-        return grid.nearest(values) if self.grid == "standard" else values
-
-
-class Episode(Contract):
-    """Time. The trace starts when the warm-up ends; UEs stand at its first positions until then."""
-
-    steps: int = Field(40, ge=1, le=432_000)
-    control_interval_s: float = Field(1.0, ge=0.2, le=60)
-    warmup_s: float = Field(3.0, ge=1, le=3600)
-    """Attachment and start of traffic; the first observation covers its last control interval."""
-
-    @property
-    def duration_s(self) -> float:
-        """Time under control."""
-        return self.steps * self.control_interval_s
-
-    @model_validator(mode="after")
-    def _intervals_fit(self) -> Self:
-        if self.warmup_s < self.control_interval_s + 1:
-            raise ValueError("episode.warmup_s must be at least control_interval_s + 1 s")
-        for name in ("control_interval_s", "warmup_s"):
-            if abs(getattr(self, name) * 5 - round(getattr(self, name) * 5)) > 1e-9:
-                raise ValueError(f"episode.{name} must be a multiple of 0.2 s, the L1 measurement period")
-        return self
-
-
 class Preset(Contract):
     """What people write: the YAML files in `presets/`."""
 
@@ -185,7 +73,7 @@ class Preset(Contract):
     radio_link: RadioLink = RadioLink()
     traffic: Traffic = Traffic()
     episode: Episode = Episode()
-    observation: Literal["cell-kpi", "rsrp-matrix"] = "cell-kpi"
+    observation: ObservationName = "cell-kpi"
     reward: RewardName | dict[RewardName, Weight] = "load-std"
     """One by its name, or a weighted sum of several."""
     handover_cost: float = Field(0.0, ge=0, le=1e6)

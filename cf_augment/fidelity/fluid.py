@@ -16,7 +16,8 @@ import torch
 
 from cf_augment.physics.constants import SUBCARRIER_HZ, SUBCARRIERS_PER_RB, THERMAL_NOISE_DBM_PER_HZ
 from cf_augment.physics.radio.rsrp import Radio
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
+from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
@@ -46,7 +47,7 @@ class FluidBackend:
         self._step = 0
 
     def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.reset`."""
+        """See `ns3_scenarios.backend.Backend.reset`."""
         check_trace(self.scenario, trace)
         self._trace, self._step = trace, 0
         rsrp_dbm = self._rsrp_dbm(trace.position_at(0.0))
@@ -54,7 +55,7 @@ class FluidBackend:
         return self._kpis(rsrp_dbm, [])
 
     def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.step`; of the control only the CIOs count.
+        """See `ns3_scenarios.backend.Backend.step`; of the control only the CIOs count.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control does not fit.
@@ -74,7 +75,7 @@ class FluidBackend:
         return self._kpis(rsrp_dbm, events)
 
     def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.kpis.Backend.branch`.
+        """See `ns3_scenarios.backend.Backend.branch`.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.

@@ -7,20 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ns3_scenarios.backend import check_trace, checked_branches, checked_control
 from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import (
-    EVENT_DTYPE,
-    KPI_TABLE,
-    EventKind,
-    StepKpis,
-    check_trace,
-    checked_branches,
-    checked_control,
-)
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_TABLE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map
 from sumo_mobility.base.arrays import Floats

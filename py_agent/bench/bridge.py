@@ -14,11 +14,12 @@ import numpy as np
 import zmq
 from gymnasium import spaces
 
+from ns3_scenarios.backend import checked_control
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge.backend import kpis_from_observation
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
-from ns3_scenarios.kpis import KPI_TABLE, EventKind, checked_control
+from ns3_scenarios.kpis import KPI_TABLE, EventKind
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.traces import Traces
-from ns3_scenarios.kpis import Backend
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import ConfigError
 

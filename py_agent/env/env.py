@@ -8,26 +8,16 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 
-from ns3_scenarios.kpis import Backend, StepKpis, check_trace
-from ns3_scenarios.mdp import action_size, control_from_action, observation_size, observe, reward
+from ns3_scenarios.backend import Backend, check_trace
+from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.mdp import action_box, action_size, control_from_action, observation_box, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.documents import shown
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.live import LiveTraffic
 from sumo_mobility.trace import Mobility
-
-
-def action_box(scenario: Scenario) -> spaces.Box:
-    """The space of an action."""
-    return spaces.Box(-1.0, 1.0, (action_size(scenario),), np.float32)
-
-
-def observation_box(scenario: Scenario) -> spaces.Box:
-    """The space of an observation; RSRP and served traffic have no natural bounds."""
-    return spaces.Box(-np.inf, np.inf, (observation_size(scenario),), np.float32)
 
 
 def checked_actions(scenario: Scenario, actions: Singles, batch: tuple[int, ...] = ()) -> Singles:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from cf_augment.physics import Engine
 from ns3_scenarios.kpis import StepKpis
-from ns3_scenarios.mdp import control_from_action, observe, reward
+from ns3_scenarios.mdp import action_box, control_from_action, observation_box, observe, reward
 from ns3_scenarios.scenario import Scenario
-from py_agent.env.env import action_box, checked_actions, draw_episode, observation_box
+from py_agent.env.env import checked_actions, draw_episode
 from sumo_mobility.base.arrays import Bools, Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from cf_augment.dataset import Episode, read_episode, stack_kpis
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, Backend, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
 from ns3_scenarios.scenario import Scenario
 from py_agent.collect import EpisodeJob, simulation_work

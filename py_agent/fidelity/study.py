@@ -267,7 +267,7 @@ def _futures(runs: Runs) -> dict[str, dict[str, dict[str, Floats]]]:
             continue
         kpis: dict[str, StepKpis] = {name: runs.futures_job(one, name).read() for name in (NS3, *runs.backends(one))}
         found[one.network] = {
-            reward: {name: np.asarray(value(one.scenario, some)).mean(axis=1) for name, some in kpis.items()}
+            reward: {name: np.asarray(value.of(one.scenario, some)).mean(axis=1) for name, some in kpis.items()}
             for reward, value in REWARDS.items()
         }
     return found

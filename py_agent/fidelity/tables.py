@@ -15,7 +15,7 @@ from cf_augment.fidelity.compare import load_distance, throughput_error_share
 from cf_augment.fidelity.rankings import is_constant, kendall, regret, spearman
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import REWARDS
-from ns3_scenarios.scenario import RewardName, Scenario
+from ns3_scenarios.scenario import Scenario
 from py_agent.bench.episode import MeasuredEpisode
 from py_agent.bench.hexagon import random_cio_db
 from py_agent.env import BackendName, open_backend
@@ -308,10 +308,10 @@ def _pooled(some: list[Pair], side: str, name: str) -> Floats:
     return np.concatenate([getattr(getattr(pair, side).kpis, name).ravel() for pair in some])
 
 
-def _ranked(scenario: Scenario, reward: RewardName, truth: StepKpis, guess: StepKpis) -> Values:
+def _ranked(scenario: Scenario, reward: str, truth: StepKpis, guess: StepKpis) -> Values:
     """How a model ranks futures: those that it has, which are the first ones."""
     truth = replace(truth, **{name: getattr(truth, name)[: len(guess.time_s)] for name in KPI_AXES})
-    one, other = (REWARDS[reward](scenario, kpis).mean(axis=1) for kpis in (truth, guess))
+    one, other = (REWARDS[reward].of(scenario, kpis).mean(axis=1) for kpis in (truth, guess))
     rho, low, high = Estimate(math.nan, math.nan, math.nan)
     if not is_constant(one):
         rho, low, high = (0.0, math.nan, math.nan) if is_constant(other) else estimate([one, other], spearman)
@@ -325,8 +325,8 @@ def _ranked(scenario: Scenario, reward: RewardName, truth: StepKpis, guess: Step
     }
 
 
-def _mean_reward(scenario: Scenario, reward: RewardName, episode: Episode) -> float:
-    return float(REWARDS[reward](scenario, episode.kpis)[1:].mean())
+def _mean_reward(scenario: Scenario, reward: str, episode: Episode) -> float:
+    return float(REWARDS[reward].of(scenario, episode.kpis)[1:].mean())
 
 
 def _policy_order(truth: Floats, guess: Floats, seed: int) -> Values:

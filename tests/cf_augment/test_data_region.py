@@ -14,7 +14,7 @@ from cf_augment.physics.closed_form.coupling import new_coupling
 from cf_augment.physics.closed_form.data_region import data_region_of, pace_in_data_region
 from cf_augment.physics.closed_form.load import Load, new_pace
 from cf_augment.physics.constants import lte_tables
-from ns3_scenarios.kpis import Backend
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import MobilityTrace

@@ -21,9 +21,10 @@ from cf_augment.physics.emulator.rlc import build_pdu, enqueue, receive
 from cf_augment.physics.emulator.state import initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniform
 from cf_augment.physics.radio.phy import code_blocks
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.traces import Traces
-from ns3_scenarios.kpis import Backend, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError

@@ -14,9 +14,10 @@ from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
 from cf_augment.fidelity import agreement, compare
 from cf_augment.physics import EngineBackend
 from cf_augment.physics.constants import TABLES
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.build import program
-from ns3_scenarios.kpis import Backend, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError

@@ -9,7 +9,8 @@ import made_network
 import numpy as np
 import pytest
 
-from ns3_scenarios.kpis import EVENT_DTYPE, Backend, EventKind, StepKpis
+from ns3_scenarios.backend import Backend
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import BackendName, open_backend
 from sumo_mobility.base.errors import ConfigError, DataError

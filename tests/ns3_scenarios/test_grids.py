@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reference import signalled_values as standard
 
 from ns3_scenarios import mdp
+from ns3_scenarios.backend import checked_control
 from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
-from ns3_scenarios.kpis import checked_control
 from ns3_scenarios.neighbors import NeighborsListed
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.errors import ConfigError

@@ -17,7 +17,7 @@ from ns3_scenarios.kernels import sources_of
 
 LOOP = """
 import numpy as np
-from ns3_scenarios.margins import find_moving
+from ns3_scenarios.mdp.margins import find_moving
 shares = np.empty((1, 1, 1), np.float32)
 serving, first, neighbors = np.zeros((1, 1), np.int64), np.array([0, 1, 1]), np.array([1])
 find_moving(np.zeros((1, 1, 2)), serving, first, neighbors, 0.5, np.ones(1), shares)

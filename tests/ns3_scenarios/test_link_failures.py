@@ -7,8 +7,9 @@ import pytest
 import three_cells
 
 from cf_augment.physics import EmulatorBackend
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.kpis import Backend, EventKind
+from ns3_scenarios.kpis import EventKind
 from ns3_scenarios.scenario import Scenario
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ns3_scenarios import mdp
-from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis, checked_control
+from ns3_scenarios.backend import checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
 from ns3_scenarios.neighbors import NeighborsListed
 from ns3_scenarios.scenario import Preset, Scenario
 from ns3_scenarios.traffic import Traffic

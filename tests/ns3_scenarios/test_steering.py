@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ns3_scenarios import mdp
+from ns3_scenarios.backend import checked_control
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
-from ns3_scenarios.kpis import checked_control
 from sumo_mobility.base.errors import ConfigError
 
 BOTH = {

@@ -9,7 +9,8 @@ import numpy as np
 from cf_augment.physics.closed_form.engine import Engine, Moves
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis, check_trace, checked_branches
+from ns3_scenarios.backend import check_trace, checked_branches
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
@@ -30,13 +31,13 @@ class EngineBackend:
         self._step = 0
 
     def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.reset`."""
+        """See `ns3_scenarios.backend.Backend.reset`."""
         check_trace(self.scenario, trace)
         self._mobility, self._step = trace, 0
         return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
 
     def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.step`.
+        """See `ns3_scenarios.backend.Backend.step`.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control does not fit.
@@ -50,7 +51,7 @@ class EngineBackend:
         return _single(kpis, self._engine.moves)
 
     def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.kpis.Backend.branch`.
+        """See `ns3_scenarios.backend.Backend.branch`.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.

@@ -29,7 +29,8 @@ from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.radio.vector_math import LEAST_POWER
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis, check_trace, checked_control
+from ns3_scenarios.backend import check_trace, checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 from sumo_mobility.base.errors import ConfigError, DataError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,11 +14,9 @@ from cf_augment.physics.closed_form.what_if import WhatIf
 from cf_augment.physics.constants import TTI_S
 from ns3_scenarios.grids import CIO_GRID
 from ns3_scenarios.kpis import StepKpis
-from ns3_scenarios.scenario import RewardName
+from ns3_scenarios.mdp import REWARDS
 from sumo_mobility.base.errors import ConfigError
 
-_LEAST_VARIANCE = 1e-12
-"""Keeps the derivative of the standard deviation finite where all loads are equal."""
 _FILLINGS = 12
 """Rounds in which the share of those who want less than it is dealt to the others."""
 
@@ -47,10 +46,10 @@ class SoftWhatIf:
             raise ConfigError(f"soft what-if: temperature_db is {temperature_db}, but a positive number is needed")
         scenario = engine.scenario
         scenario.require_profile("ns3", "3gpp", by="the soft what-if")
-        if "blocked" in scenario.reward_weights or scenario.handover_cost:
-            raise ConfigError(
-                "soft what-if: reward 'blocked' and handover_cost have no gradient", "leave them out of the reward"
-            )
+        hard = [f"reward '{name}'" for name in scenario.reward_weights if not REWARDS[name].differentiable]
+        if hard or scenario.handover_cost:
+            names = " and ".join([*hard, *(["handover_cost"] if scenario.handover_cost else [])])
+            raise ConfigError(f"soft what-if: no gradient of {names}", "leave out of the reward what has none")
         self._engine, self._what_if, self._temperature_db = engine, WhatIf(engine), temperature_db
         self._capacity = engine.scenario.episode.control_interval_s / TTI_S
         queues = engine.load.queues
@@ -71,21 +70,9 @@ class SoftWhatIf:
             ConfigError: the CIO has the wrong shape or is not finite.
             DataError: the KPIs do not fit the scenario or hold a value that is not finite.
         """
-        attached = self._attach(kpis, cio_db)
-        weights = self._engine.scenario.reward_weights
-        return torch.stack([weight * self._reward(name, *attached) for name, weight in weights.items()]).sum(dim=0)
-
-    def _reward(self, name: RewardName, share: Tensor, cqi: Tensor, received: Tensor) -> Tensor:
-        scenario = self._engine.scenario
-        if name == "p5-throughput":
-            served = self._served(share, cqi, received) * (
-                self._engine.load.packet_bits / scenario.episode.control_interval_s
-            )
-            return torch.quantile(served, 0.05, dim=-1) / scenario.traffic.offered_bps
-        load = self._utilization(share, cqi)
-        if name == "jain":
-            return load.sum(dim=-1).square() / (load.square().sum(dim=-1) * load.shape[-1])
-        return -(load.var(dim=-1, correction=0) + _LEAST_VARIANCE).sqrt()
+        scenario, soft = self._engine.scenario, _SoftKpis(self, *self._attach(kpis, cio_db))
+        rewards = [weight * REWARDS[name].soft(scenario, soft) for name, weight in scenario.reward_weights.items()]
+        return torch.stack(rewards).sum(dim=0)
 
     def utilization(self, kpis: StepKpis, cio_db: Tensor) -> Tensor:
         """Returns the PRB utilisation (K, C); arguments and errors as of the call."""
@@ -142,3 +129,23 @@ class SoftWhatIf:
         affordable = torch.minimum(self._arriving, level / packed.clamp(min=1e-12)) * received ** (packed + 1)
         sent = torch.where(full, affordable, self._arriving * received**alone)
         return torch.where(reachable, share * sent, 0.0).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class _SoftKpis:
+    """What the rewards ask for, computed when they do."""
+
+    what_if: SoftWhatIf
+    share: Tensor
+    cqi: Tensor
+    received: Tensor
+
+    @property
+    def prb_utilization(self) -> Tensor:
+        return self.what_if._utilization(self.share, self.cqi)
+
+    @property
+    def ue_throughput_bps(self) -> Tensor:
+        engine = self.what_if._engine
+        packet_bps = engine.load.packet_bits / engine.scenario.episode.control_interval_s
+        return self.what_if._served(self.share, self.cqi, self.received) * packet_bps

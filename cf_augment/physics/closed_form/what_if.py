@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.constants import L1_PERIOD_S
-from ns3_scenarios.kpis import StepKpis, checked_control
+from ns3_scenarios.backend import checked_control
+from ns3_scenarios.kpis import StepKpis
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 

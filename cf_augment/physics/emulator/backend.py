@@ -29,7 +29,8 @@ from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis, check_trace, checked_branches, checked_control
+from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -87,7 +88,7 @@ class EmulatorBackend:
         self._episode: _Episode | None = None
 
     def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.reset`.
+        """See `ns3_scenarios.backend.Backend.reset`.
 
         Raises:
             DataError: the trace does not fit the scenario, or leaves the Earth.
@@ -121,7 +122,7 @@ class EmulatorBackend:
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
     def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.kpis.Backend.step`.
+        """See `ns3_scenarios.backend.Backend.step`.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control does not fit.
@@ -135,7 +136,7 @@ class EmulatorBackend:
         return self._run(start, start + self._interval, control)
 
     def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.kpis.Backend.branch`.
+        """See `ns3_scenarios.backend.Backend.branch`.
 
         Raises:
             ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.

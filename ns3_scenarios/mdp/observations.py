@@ -1,0 +1,148 @@
+"""Observations: what an agent sees of the last interval, each a class that is registered in OBSERVATIONS."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.network import Network
+from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
+from sumo_mobility.base.registry import Registry
+
+MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
+"""CIO values at which cell-kpi counts the UEs that would move."""
+_RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
+
+
+class Observation(ABC):
+    """An observation, as a pure function of the KPIs of the last interval; its values are of the order of 1.
+
+    Attributes:
+        name: How presets write it.
+        formula: What it is, in words and names of KPIs.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[str]
+
+    @abstractmethod
+    def size(self, network: Network) -> int:
+        """Returns its length O."""
+
+    @abstractmethod
+    def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
+        """Returns the observation (..., O) of KPIs with the batch dimensions (...), under the CIO (..., E) in dB."""
+
+
+OBSERVATIONS: Registry[Observation] = Registry("observation")
+"""All observations by name."""
+
+
+class CellKpi(Observation):
+    """What a real network can measure: counters of the cells, and measurement reports of the UEs."""
+
+    name = "cell-kpi"
+    formula = (
+        "per cell: prb_utilization, connected_ues / UEs, served_bps / mean offered_bps; per neighbour pair: share of "
+        "the UEs that would move at a CIO of -6, -3, 0, 3 and 6 dB; CIO / handover.cio_range_db"
+    )
+
+    def size(self, network: Network) -> int:
+        """See `Observation.size`."""
+        return 3 * len(network.cells) + (len(MARGIN_EDGES_DB) + 1) * len(network.neighbor_pairs)
+
+    def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
+        """See `Observation.of`."""
+        ues = kpis.ue_serving_cell.shape[-1]
+        offered = network.traffic.offered_bps * ues / len(network.cells)
+        moving = _moving(network, kpis)
+        return np.concatenate(
+            [
+                kpis.prb_utilization,
+                kpis.connected_ues / ues,
+                kpis.served_bps / offered,
+                moving,
+                np.broadcast_to(cio_db / network.handover.cio_range_db, (*moving.shape[:-1], np.shape(cio_db)[-1])),
+            ],
+            axis=-1,
+            dtype=np.float32,
+        )
+
+
+OBSERVATIONS.register(CellKpi())
+
+
+class RsrpMatrix(Observation):
+    """The state of the reference system: what every UE receives from every cell."""
+
+    name = "rsrp-matrix"
+    formula = "(ue_rsrp_dbm + 90) / 20, UE by UE"
+
+    def size(self, network: Network) -> int:
+        """See `Observation.size`."""
+        return network.mobility.ues * len(network.cells)
+
+    def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
+        """See `Observation.of`."""
+        centred = (kpis.ue_rsrp_dbm - _RSRP_CENTRE_DBM) / _RSRP_SCALE_DB
+        return centred.reshape(*centred.shape[:-2], -1)
+
+
+OBSERVATIONS.register(RsrpMatrix())
+
+
+def observe(network: Network, kpis: StepKpis, cio_db: Floats) -> Singles:
+    """Returns the observation that the scenario names, (..., O) float32, of the order of 1.
+
+    Args:
+        network: The scenario.
+        kpis: KPIs of the last interval.
+        cio_db: (..., E) CIO that was in force during it.
+    """
+    return OBSERVATIONS[network.observation].of(network, kpis, cio_db).astype(np.float32, copy=False)
+
+
+def observation_size(network: Network) -> int:
+    """Length O of the observation."""
+    return OBSERVATIONS[network.observation].size(network)
+
+
+def observation_box(network: Network) -> Box:
+    """The space of an observation; RSRP and served traffic have no natural bounds."""
+    return Box(-np.inf, np.inf, (observation_size(network),), np.float32)
+
+
+def margins_db(network: Network, kpis: StepKpis) -> Floats:
+    """For each pair (i, j) and UE: RSRP_i - RSRP_j in dB if i serves the UE, else NaN; (..., E, U)."""
+    serving = np.array([pair[0] for pair in network.neighbor_pairs])
+    neighbor = np.array([pair[1] for pair in network.neighbor_pairs])
+    rsrp = np.swapaxes(kpis.ue_rsrp_dbm, -1, -2)
+    served = kpis.ue_serving_cell[..., None, :] == serving[:, None]
+    return np.where(served, rsrp[..., serving, :] - rsrp[..., neighbor, :], np.nan)
+
+
+def _moving(network: Network, kpis: StepKpis) -> Singles:
+    """Share of the UEs that would move at each of MARGIN_EDGES_DB and for each pair, (..., 5 E); edge by edge."""
+    # Imported here, so that a process that does not observe need not load numba.
+    from ns3_scenarios.mdp.margins import find_moving
+
+    first, neighbors = _neighbors(network.neighbor_pairs, len(network.cells))
+    threshold_db = network.handover.a3_offset_db + network.handover.hysteresis_db
+    *batch, ues, cells = kpis.ue_rsrp_dbm.shape
+    rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, ues, cells)
+    serving = np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(-1, ues)
+    shares = np.empty((len(serving), len(MARGIN_EDGES_DB), len(neighbors)), np.float32)
+    find_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), shares)
+    return shares.reshape(*batch, -1)
+
+
+@lru_cache(maxsize=8)
+def _neighbors(pairs: tuple[tuple[int, int], ...], cells: int) -> tuple[Ints, Ints]:
+    """Returns the first pair of each serving cell (C + 1,) and the neighbour of each pair (E,)."""
+    serving, neighbor = np.array(pairs).T
+    return np.searchsorted(serving, np.arange(cells + 1)), np.ascontiguousarray(neighbor)

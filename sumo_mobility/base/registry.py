@@ -1,0 +1,106 @@
+"""Registries: what there is of one kind (rewards, policies, back ends), by name, and the plug-ins that add to them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol, TypeVar
+
+from sumo_mobility.base.contract import nearest
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.progress import note
+
+PLUGINS_VARIABLE = "MLB_PLUGINS"
+"""Environment variable that names modules to import, separated by commas."""
+PLUGINS_GROUP = "mlb_testbed.plugins"
+"""Entry points of installed packages whose modules are imported."""
+
+
+class Named(Protocol):
+    """Whatever has a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as presets, options and files write it."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Registry(Mapping[str, Entry]):
+    """All entries of one kind by name, in the order of their registration.
+
+    Whoever looks something up first imports the plug-ins: the modules that the environment variable MLB_PLUGINS names,
+    and the entry points `mlb_testbed.plugins` of installed packages. A plug-in that cannot be imported is named on
+    stderr, and left out.
+
+    Args:
+        kind: What the entries are, in the singular, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    __hash__ = object.__hash__  # a mark in annotations
+
+    def register(self, entry: Entry) -> Entry:
+        """Adds an entry, and returns it.
+
+        Raises:
+            ConfigError: another entry has that name.
+        """
+        if entry.name in self._entries:
+            raise ConfigError(f"{self.kind} '{entry.name}' is registered twice", "give one of them another name")
+        self._entries[entry.name] = entry
+        return entry
+
+    def known(self, name: str) -> str:
+        """Returns a name if there is such an entry; made for pydantic's AfterValidator.
+
+        Raises:
+            ValueError: there is none; names the nearest one.
+        """
+        if name not in self:
+            raise ValueError(f"unknown {self.kind} '{name}'{nearest(name, list(self))}")
+        return name
+
+    def __getitem__(self, name: str) -> Entry:
+        """Returns an entry.
+
+        Raises:
+            ConfigError: there is none of that name; names the nearest one, and all.
+        """
+        _import_plugins()
+        try:
+            return self._entries[name]
+        except KeyError:
+            cure = f"choose one of {', '.join(self._entries)}"
+            raise ConfigError(f"unknown {self.kind} '{name}'{nearest(name, list(self._entries))}", cure) from None
+
+    def __contains__(self, name: object) -> bool:
+        _import_plugins()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        _import_plugins()
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        _import_plugins()
+        return len(self._entries)
+
+
+@cache
+def _import_plugins() -> None:
+    """Imports every plug-in, once in a process."""
+    named = [name.strip() for name in os.environ.get(PLUGINS_VARIABLE, "").split(",")]
+    for name in [*filter(None, named), *(point.value for point in entry_points(group=PLUGINS_GROUP))]:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            note(f"plug-in {name} is left out: {type(error).__name__}: {error}")
