@@ -18,7 +18,6 @@ from hypothesis.extra import numpy as npst
 from cf_augment.dataset import read_dataset, read_episode, write_dataset, write_episode
 
 PLACE = made.scenario(ues=3)
-EPISODES = [made.episode(PLACE, seed, 3) for seed in range(2)]
 
 
 READERS: dict[str, Callable[[Path], object]] = {"episode": read_episode, "dataset": read_dataset}
@@ -28,8 +27,9 @@ READERS: dict[str, Callable[[Path], object]] = {"episode": read_episode, "datase
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a good file of each kind."""
     folder = tmp_path_factory.mktemp("hdf5")
-    write_episode(folder / "episode.h5", EPISODES[0])
-    write_dataset(folder / "dataset.h5", PLACE, EPISODES)
+    episodes = [made.episode(PLACE, seed, 3) for seed in range(2)]
+    write_episode(folder / "episode.h5", episodes[0])
+    write_dataset(folder / "dataset.h5", PLACE, episodes)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,23 @@ import pytest
 from small_world import small_dataset, small_scenario
 
 import py_agent.train as train_module
+from cf_augment.dataset import Dataset
 from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy
 from py_agent.train import TrainConfig, last_checkpoint, train
 from sumo_mobility.base.errors import DataError, StorageError
 
 SCENARIO = small_scenario()
-LOGGED = small_dataset(SCENARIO, [0, 1])
-COUNTERFACTUAL = small_dataset(SCENARIO, [2, 3], "generated")
 CONFIG = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3, log_every=5, checkpoint_every=10)
+
+
+@cache
+def logged() -> Dataset:
+    return small_dataset(SCENARIO, [0, 1])
+
+
+@cache
+def counterfactual() -> Dataset:
+    return small_dataset(SCENARIO, [2, 3], "generated")
 
 
 def results(out_dir: Path) -> dict[str, bytes]:
@@ -27,7 +37,7 @@ def results(out_dir: Path) -> dict[str, bytes]:
 
 
 def test_run_directory(tmp_path: Path) -> None:
-    last = train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path, resume=False)
+    last = train(CONFIG, logged(), counterfactual(), tmp_path, resume=False)
     assert last == last_checkpoint(tmp_path)
     steps = [path.name for path in sorted(last.parent.glob("step-*.pt"))]
     assert steps == ["step-0000010.pt", "step-0000020.pt", "step-0000025.pt"]
@@ -41,7 +51,7 @@ def test_run_directory(tmp_path: Path) -> None:
     assert record.config == CONFIG
     assert record.counterfactual_transitions == 12
     policy = SacPolicy(SCENARIO, last)
-    action = policy.act(LOGGED.observations[0], LOGGED.episodes[0].kpis_at(0), None)
+    action = policy.act(logged().observations[0], logged().episodes[0].kpis_at(0), None)
     assert action.shape == (6,)
     assert action.dtype == "float32"
 
@@ -50,7 +60,7 @@ def test_run_directory(tmp_path: Path) -> None:
 def test_interrupted_and_resumed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "whole", resume=False)
+    train(CONFIG, logged(), counterfactual(), tmp_path / "whole", resume=False)
     with monkeypatch.context() as patch:
         step = Sac.train_step
 
@@ -61,40 +71,40 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
 
         patch.setattr(Sac, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "part", resume=False)
-    train(CONFIG, LOGGED, COUNTERFACTUAL, tmp_path / "part", resume=True)
+            train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=False)
+    train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=True)
     assert results(tmp_path / "part") == results(tmp_path / "whole")
 
 
 def test_shaping_subtracts_the_reward_before() -> None:
     for gamma in (0.0, 0.5):
-        rewards = train_module.shaped(LOGGED, gamma).rewards.numpy()[:6]
-        earned = -LOGGED.episodes[0].kpis.prb_utilization.std(axis=-1)
+        rewards = train_module.shaped(logged(), gamma).rewards.numpy()[:6]
+        earned = -logged().episodes[0].kpis.prb_utilization.std(axis=-1)
         np.testing.assert_allclose(rewards, earned[1:] + gamma * earned[1:] - earned[:-1], atol=1e-6)
 
 
 def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> None:
-    train(CONFIG, LOGGED, None, tmp_path / "a", resume=False)
+    train(CONFIG, logged(), None, tmp_path / "a", resume=False)
     before = results(tmp_path / "a")
-    train(CONFIG, LOGGED, None, tmp_path / "a", resume=True)
+    train(CONFIG, logged(), None, tmp_path / "a", resume=True)
     assert results(tmp_path / "a") == before
     weights = {"a": before["checkpoints/last.pt"]}
     for name, config, extra in (
         ("seed", CONFIG.model_copy(update={"seed": 4}), None),
-        ("data", CONFIG, COUNTERFACTUAL),
-        ("share 0", CONFIG.model_copy(update={"counterfactual_share": 0.0}), COUNTERFACTUAL),
+        ("data", CONFIG, counterfactual()),
+        ("share 0", CONFIG.model_copy(update={"counterfactual_share": 0.0}), counterfactual()),
     ):
-        weights[name] = train(config, LOGGED, extra, tmp_path / name, resume=False).read_bytes()
+        weights[name] = train(config, logged(), extra, tmp_path / name, resume=False).read_bytes()
     assert len({weights["a"], weights["seed"], weights["data"]}) == 3
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    train(CONFIG, LOGGED, None, tmp_path, resume=False)
+    train(CONFIG, logged(), None, tmp_path, resume=False)
     before = results(tmp_path)
     with pytest.raises(StorageError, match=r"exists and is not empty[\s\S]*cure: resume it with --resume"):
-        train(CONFIG, LOGGED, None, tmp_path, resume=False)
+        train(CONFIG, logged(), None, tmp_path, resume=False)
     with pytest.raises(StorageError, match="begun with another config"):
-        train(CONFIG.model_copy(update={"seed": 9}), LOGGED, None, tmp_path, resume=True)
+        train(CONFIG.model_copy(update={"seed": 9}), logged(), None, tmp_path, resume=True)
     with pytest.raises(StorageError, match="begun with another logged_transitions"):
         train(CONFIG, small_dataset(SCENARIO, [0]), None, tmp_path, resume=True)
     with pytest.raises(StorageError, match="begun with another data_sha256"):
@@ -103,13 +113,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> None:
-    last = train(CONFIG, LOGGED, None, tmp_path, resume=False)
+    last = train(CONFIG, logged(), None, tmp_path, resume=False)
     last.write_bytes(last.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"last\.pt: not a readable checkpoint"):
-        train(CONFIG, LOGGED, None, tmp_path, resume=True)
+        train(CONFIG, logged(), None, tmp_path, resume=True)
     other = SCENARIO.model_copy(update={"reward": "jain"})
     with pytest.raises(DataError, match="two scenarios"):
-        train(CONFIG, LOGGED, small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
+        train(CONFIG, logged(), small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
     assert not (tmp_path / "new").exists()
     wider = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
     with pytest.raises(
