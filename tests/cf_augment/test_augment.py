@@ -147,6 +147,7 @@ def test_episodes_begin_with_logged_cio(logged: Dataset) -> None:
     assert 0 < sum(taken) < len(taken)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Path], tmp_path: Path) -> None:
     episodes, model_path = made_up
     again = augment(logged, STREETS, 0, REPLAYS, GENERATED, tmp_path / "model.pt", model_steps=30)

@@ -50,6 +50,7 @@ def test_d3rlpy_loads_the_flat_file_but_for_the_last_transitions(dataset: Datase
     assert buffer.transition_count == len(dataset.rewards) - len(dataset.episodes)
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_docstring_run_though_the_first_episode_is_static(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ assert shares == 1
 """
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_once(tmp_path: Path) -> None:
     environ = programs.python_path() | {"NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [subprocess.run([sys.executable, "-c", LOOP], env=environ, capture_output=True, text=True) for _ in range(2)]

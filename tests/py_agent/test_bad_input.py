@@ -126,7 +126,9 @@ def holds_nan(frame: pd.DataFrame) -> pd.DataFrame:
         (holds_nan, r"trace: position_m\[4, 1, 1\] is not finite\n  cure: make the trace anew"),
     ],
 )
-@pytest.mark.parametrize("backend", ["engine", pytest.param("ns3", marks=pytest.mark.ns3)])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("engine", marks=pytest.mark.slow), pytest.param("ns3", marks=pytest.mark.ns3)]
+)
 def test_a_trace_that_does_not_do(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

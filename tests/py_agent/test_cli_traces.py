@@ -26,6 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_all_traces_of_a_run_are_drawn(made: Path) -> None:
     data = parse(["mobility", "plot", "--run", str(made)]).execute().data
     assert [row["sites"] for row in data] == [3, 3]  # the run's, not those of any preset

@@ -108,6 +108,7 @@ def test_random_actions_differ_by_seed_and_by_trace() -> None:
     assert not np.array_equal(rolled_out("random", trace_name="train-001").actions, first)
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

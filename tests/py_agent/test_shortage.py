@@ -71,6 +71,7 @@ def no_privilege() -> None:
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["collect", "train"])
 def test_a_run_that_may_not_be_written_is_one_message(stage: str, run: Path) -> None:
     if stage == "train":

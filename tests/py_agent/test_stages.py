@@ -44,6 +44,7 @@ def train(run: RunDirectory, *options: str) -> dict[str, object]:
     return parse(["train", "--run", str(run.path), *SMALL, *options]).execute().data
 
 
+@pytest.mark.slow
 def test_logged_data_alone_need_no_counterfactuals_and_the_table_names_them(run: RunDirectory) -> None:
     with pytest.raises(DataError, match=r"augmented\.h5: does not exist\n.*'mlb augment"):
         train(run)
