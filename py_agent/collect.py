@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_episode, write_episode
-from ns3_scenarios.bridge.traces import Traces
+from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import BackendName, MlbEnv, open_backend
 from py_agent.jobs import run_jobs
@@ -30,7 +30,7 @@ class EpisodeJob:
     metadata: EpisodeMetadata
     path: Path
     ns3: str = "3.44"
-    traces: Traces | None = None
+    event_log: EventLog | None = None
 
     @classmethod
     def of(
@@ -42,7 +42,7 @@ class EpisodeJob:
         directory: Path,
         backend: BackendName = "ns3",
         ns3: str = "3.44",
-        traces_to: Traces | None = None,
+        event_log: EventLog | None = None,
     ) -> EpisodeJob:
         """Names the episode after its trace, policy and seed; see `collect`."""
         versions = {"mlb-testbed": version("mlb-testbed")} | ({"ns3": ns3} if backend == "ns3" else {})
@@ -56,8 +56,8 @@ class EpisodeJob:
             provenance=Provenance(action_source=policy[0]),
         )
         path = directory / f"{trace[0]}-{policy[0]}-{seed}.h5"
-        tracing = traces_to and replace(traces_to, directory=traces_to.directory / path.stem)
-        return cls(scenario, trace[1], policy[1], metadata, path, ns3, tracing)
+        own_log = event_log and replace(event_log, directory=event_log.directory / path.stem)
+        return cls(scenario, trace[1], policy[1], metadata, path, ns3, own_log)
 
     def is_done(self) -> bool:
         """Whether the episode is there already.
@@ -80,7 +80,7 @@ class EpisodeJob:
 
     def run(self, advance: Callable[[float], None] = lambda work: None) -> None:
         """Plays it; `advance` is called with the work of each interval."""
-        backend = open_backend(self.scenario, self.metadata.backend, self.ns3, self.traces)
+        backend = open_backend(self.scenario, self.metadata.backend, self.ns3, self.event_log)
         env = MlbEnv(self.scenario, backend, [self.trace])
         try:
             policy = self.policy(self.scenario)
@@ -106,7 +106,7 @@ def collect(
     workers: int = 2,
     backend: BackendName = "ns3",
     ns3: str = "3.44",
-    traces_to: Traces | None = None,
+    event_log: EventLog | None = None,
 ) -> list[Episode]:
     """Plays every policy on every trace with every seed.
 
@@ -119,7 +119,7 @@ def collect(
         workers: Number of processes.
         backend: "ns3", "engine" or "emulator".
         ns3: Version of ns-3.
-        traces_to: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
+        event_log: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
 
     Returns:
         The episodes, trace by trace, in each policy by policy, in each seed by seed; the same whatever `workers` is.
@@ -134,7 +134,7 @@ def collect(
     except OSError as error:
         raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
     jobs = [
-        EpisodeJob.of(scenario, trace, policy, seed, directory, backend, ns3, traces_to)
+        EpisodeJob.of(scenario, trace, policy, seed, directory, backend, ns3, event_log)
         for trace in traces.items()
         for policy in policies.items()
         for seed in seeds

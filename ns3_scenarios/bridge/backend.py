@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
-from ns3_scenarios.bridge.traces import Traces
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_TABLE, EventKind, StepKpis
@@ -42,8 +42,8 @@ class Ns3Backend:
         ns3: Version of ns-3, as `mlb doctor` lists them.
         timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time.
         branch_workers: How many branches are simulated at once; one a core if None.
-        traces: Where to leave the events and DCIs of each episode, whether it ends, is closed or reset early; those
-            of branches are not traced.
+        event_log: Where to leave the events and DCIs of each episode, whether it ends, is closed or reset early; those
+            of branches are not logged.
         stock: Do all that ns-3 does by default, which costs more; `mlb bench ns3` shows what it changes.
 
     Raises:
@@ -57,7 +57,7 @@ class Ns3Backend:
         ns3: str = "3.44",
         timeout_s: float = 300.0,
         branch_workers: int | None = None,
-        traces: Traces | None = None,
+        event_log: EventLog | None = None,
         stock: bool = False,
     ) -> None:
         scenario.require_profile("ns3", by="ns-3")
@@ -67,7 +67,7 @@ class Ns3Backend:
                 "lower mobility.ues, or take the backend engine",
             )
         self.scenario = scenario
-        self._traces = traces
+        self._event_log = event_log
         self._stock = stock
         self._episode = -1
         self._branch_workers = branch_workers
@@ -96,13 +96,13 @@ class Ns3Backend:
         Raises:
             DataError: the trace does not fit the scenario.
             SimulatorError: the program failed, and its last lines of stderr say why; or live traffic did.
-            StorageError: there is no place for temporary files or traces, or traces would be overwritten.
+            StorageError: there is no place for temporary files or the event log, or one would be overwritten.
         """
         self.close()
         check_trace(self.scenario, trace)
         self._episode += 1
-        if self._traces is not None:
-            self._traces.reserve(self._episode)
+        if self._event_log is not None:
+            self._event_log.reserve(self._episode)
         self._scratch = ScratchDirectory()
         try:
             folder = self._scratch.path
@@ -129,7 +129,7 @@ class Ns3Backend:
                     f"--timeout-s={_AGENT_TIMEOUT_S}",
                     f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
                     *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
-                    *([f"--traces={folder}"] if self._traces is not None else []),
+                    *([f"--event-log={folder}"] if self._event_log is not None else []),
                     *(["--stock"] if self._stock else []),
                     *live,
                 ]
@@ -182,8 +182,8 @@ class Ns3Backend:
         try:
             if server is not None:
                 server.close()
-            if scratch is not None and self._traces is not None:
-                self._traces.publish(self._episode, scratch.path)
+            if scratch is not None and self._event_log is not None:
+                self._event_log.publish(self._episode, scratch.path)
         finally:
             if scratch is not None:
                 scratch.close()

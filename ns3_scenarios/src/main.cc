@@ -9,6 +9,7 @@
 
 #include "action-range.h"
 #include "agent-link.h"
+#include "event-log-writer.h"
 #include "fork-pool.h"
 #include "gym-bridge.h"
 #include "input-error.h"
@@ -17,7 +18,6 @@
 #include "scenario.h"
 #include "shadowing-map.h"
 #include "simulation.h"
-#include "trace-writer.h"
 #include "waypoints.h"
 
 #include "ns3/command-line.h"
@@ -54,9 +54,9 @@ struct Options
     double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
     /// how many branches are simulated at once
     uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
-    double liveStepS{0}; ///< time between the knots of live UEs, in s; 0: UEs are not live
-    bool stock{false};   ///< whether to do all that ns-3 does by default
-    std::string traces;  ///< directory for traces of events and DCIs, or none
+    double liveStepS{0};  ///< time between the knots of live UEs, in s; 0: UEs are not live
+    bool stock{false};    ///< whether to do all that ns-3 does by default
+    std::string eventLog; ///< directory for the event log, or none
 };
 
 /**
@@ -137,9 +137,9 @@ ParseCommandLine(int argc, char* argv[])
               "the first two, and each action brings those up to the one after its interval (0: "
               "all are in the file)",
               options.liveStepS);
-    commandLine.AddValue("traces",
+    commandLine.AddValue("event-log",
                          "existing directory for events.csv and dl_dci.csv (default: none)",
-                         options.traces);
+                         options.eventLog);
     commandLine.Parse(argc, argv);
     return options;
 }
@@ -237,10 +237,10 @@ RunEpisode(const Options& options)
         options.liveStepS > 0 ? options.liveStepS : episode.steps * episode.controlIntervalS);
     const auto shadowing = ReadShadowing(options.shadowing, scenario);
     ns3::RngSeedManager::SetRun(options.seed);
-    std::optional<TraceWriter> traces;
-    if (!options.traces.empty())
+    std::optional<EventLogWriter> eventLog;
+    if (!options.eventLog.empty())
     {
-        traces.emplace(options.traces);
+        eventLog.emplace(options.eventLog);
     }
     AgentLink link(options.endpoint, options.timeoutS, options.connectTimeoutS);
     GymBridge bridge(link, ForkPool(options.branchWorkers));
@@ -256,7 +256,7 @@ RunEpisode(const Options& options)
                           tracks,
                           isStock ? Fidelity::STOCK : Fidelity::FAST,
                           shadowing,
-                          traces ? &*traces : nullptr);
+                          eventLog ? &*eventLog : nullptr);
     const bool hasUplink = scenario.traffic.uplinkBps > 0;
     const auto stateOf = [&simulation, hasUplink](const Kpis& kpis) {
         return State{Observation(kpis),

@@ -29,15 +29,15 @@ Simulation::Simulation(const Scenario& scenario,
                        const std::vector<Track>& tracks,
                        Fidelity fidelity,
                        ns3::Ptr<ShadowingMap> shadowing,
-                       TraceWriter* traces)
+                       EventLogWriter* eventLog)
     : m_scenario(scenario),
       m_network(scenario, tracks, fidelity, shadowing),
       m_collector(scenario, m_network),
-      m_traces(traces)
+      m_eventLog(eventLog)
 {
-    if (m_traces)
+    if (m_eventLog)
     {
-        m_traces->Connect(scenario, m_network);
+        m_eventLog->Connect(scenario, m_network);
     }
 }
 
@@ -69,9 +69,9 @@ Kpis
 Simulation::Take(double timeS)
 {
     Kpis kpis = m_collector.Take(timeS);
-    if (m_traces)
+    if (m_eventLog)
     {
-        m_traces->Write(kpis.events);
+        m_eventLog->Write(kpis.events);
     }
     return kpis;
 }

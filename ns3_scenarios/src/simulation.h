@@ -3,10 +3,10 @@
 #ifndef SIMULATION_H
 #define SIMULATION_H
 
+#include "event-log-writer.h"
 #include "kpi-collector.h"
 #include "lte-network.h"
 #include "scenario.h"
-#include "trace-writer.h"
 #include "waypoints.h"
 
 #include <cstdint>
@@ -29,13 +29,13 @@ class Simulation
      * @param tracks the knots of each UE, in trace time
      * @param fidelity what to spend time on
      * @param shadowing of all links, null if there is none
-     * @param traces where to write events and DCIs, or nullptr; must outlive the simulation
+     * @param eventLog where to write events and DCIs, or nullptr; must outlive the simulation
      */
     Simulation(const Scenario& scenario,
                const std::vector<Track>& tracks,
                Fidelity fidelity,
                ns3::Ptr<ShadowingMap> shadowing,
-               TraceWriter* traces);
+               EventLogWriter* eventLog);
     ~Simulation();
 
     Simulation(const Simulation&) = delete;
@@ -71,14 +71,14 @@ class Simulation
   private:
     /**
      * @param timeS trace time of the end of an interval, in s
-     * @return its KPIs, whose events are traced
+     * @return its KPIs, whose events are logged
      */
     Kpis Take(double timeS);
 
     const Scenario& m_scenario; ///< the scenario
     LteNetwork m_network;       ///< its network
     KpiCollector m_collector;   ///< of the network
-    TraceWriter* m_traces;      ///< where to write events and DCIs, or nullptr
+    EventLogWriter* m_eventLog; ///< where to write events and DCIs, or nullptr
     uint32_t m_step{0};         ///< control steps simulated
 };
 

@@ -54,7 +54,7 @@ class StageCommand(Command):
     def options(self) -> dict[str, Any]:
         """The options that define the stage's result."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
-        for key in ("json", "run", "resume", "workers", "traces", "overpass_url"):
+        for key in ("json", "run", "resume", "workers", "event_log", "overpass_url"):
             plain.pop(key, None)
         return plain | {key: _resolved(plain[key]) for key in _NAMES_OR_FILES if key in plain}
 

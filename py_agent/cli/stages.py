@@ -37,13 +37,13 @@ class Collect(StageCommand):
     """ns3 is the LTE program; engine is the analytic engine; emulator runs TTI by TTI, without ns-3."""
     workers: int = 2
     """Processes; the data do not depend on it."""
-    traces: Path | None = None
+    event_log: Path | None = None
     """Directory for the events and downlink DCIs of every episode that is played, as Parquet; ns3 only."""
 
     def execute(self) -> Result:
         """Plays what has not been played and writes logged.h5."""
         from cf_augment.dataset import read_dataset, write_dataset
-        from ns3_scenarios.bridge.traces import Traces
+        from ns3_scenarios.bridge.event_log import EventLog
         from py_agent.collect import collect
         from py_agent.rundir import RunDirectory
 
@@ -61,7 +61,7 @@ class Collect(StageCommand):
                     run.episodes("collect"),
                     self.workers,
                     self.backend,
-                    traces_to=Traces(self.traces) if self.traces else None,
+                    event_log=EventLog(self.event_log) if self.event_log else None,
                 )
                 write_dataset(run.logged, scenario, episodes)
         return _describe(run.logged, read_dataset(run.logged))

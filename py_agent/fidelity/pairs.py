@@ -62,7 +62,7 @@ def mcs_agreement(scenario: Scenario, grants: pd.DataFrame, truth: Episode, gues
 
     Args:
         scenario: The scenario.
-        grants: ns-3's downlink DCIs, as `ns3_scenarios.bridge.traces` has them.
+        grants: ns-3's downlink DCIs, as `ns3_scenarios.bridge.event_log` has them.
         truth: The episode in ns-3.
         guess: The episode in the model.
 

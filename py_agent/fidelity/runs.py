@@ -15,7 +15,7 @@ import numpy as np
 from cf_augment.dataset import Episode, read_episode, stack_kpis
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.bridge.traces import Traces
+from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
@@ -216,8 +216,8 @@ class Runs:
         name = f"{one.network}-{trace}"
         seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
         made = (name, self.traces[one.network][name])
-        grants = Traces(folder) if backend == NS3 and policy == "random" and trace == 0 else None
-        return EpisodeJob.of(one.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, traces_to=grants)
+        grants = EventLog(folder) if backend == NS3 and policy == "random" and trace == 0 else None
+        return EpisodeJob.of(one.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, event_log=grants)
 
     def futures_job(self, one: Case, backend: BackendName, again: bool = False) -> FuturesJob:
         """The futures of one case; some of them under another seed of the network's own chance, if `again`."""
@@ -258,8 +258,8 @@ class Runs:
         """
         missing = self.missing()
         for job in missing:
-            if isinstance(job, EpisodeJob) and job.traces is not None:
-                shutil.rmtree(job.traces.directory, ignore_errors=True)  # of a run that was interrupted
+            if isinstance(job, EpisodeJob) and job.event_log is not None:
+                shutil.rmtree(job.event_log.directory, ignore_errors=True)  # of a run that was interrupted
         models = [job for one in self.cases for model in self.backends(one) for job in self._jobs(one, model)]
         run_jobs(missing, workers, "runs of ns-3")
         run_jobs(models, workers, "runs of models")
@@ -267,9 +267,9 @@ class Runs:
 
     def grants_path(self, one: Case) -> Path:
         """ns-3's downlink DCIs of the first trace of a case."""
-        traced = self.episode_job(one, NS3, "random", 0).traces
-        assert traced is not None
-        return traced.path(0, "dl_dci")
+        logged = self.episode_job(one, NS3, "random", 0).event_log
+        assert logged is not None
+        return logged.path(0, "dl_dci")
 
     def _jobs(self, one: Case, backend: BackendName) -> list[EpisodeJob | FuturesJob]:
         futures: list[EpisodeJob | FuturesJob] = []

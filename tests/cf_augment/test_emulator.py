@@ -23,7 +23,7 @@ from cf_augment.physics.emulator.traffic import random_state, uniform
 from cf_augment.physics.radio.phy import code_blocks
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.bridge.traces import Traces
+from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
@@ -263,8 +263,11 @@ def test_it_sends_what_ns3_sends_under_cqi_from_pdsch(tmp_path: Path) -> None:
     """Packets come each 25 ms: whether a UE reports in odd or in even TTIs decides what interference it reports."""
     network = scenario(ues=20, radio={"cqi": "pdsch"}, traffic={"offered_bps": 320e3}, episode={"steps": 1})
     walk, cio_db = moving(network, 7)
-    traces = Traces(tmp_path)
-    ns3, emulated = play(Ns3Backend(network, traces=traces), walk, cio_db), play(EmulatorBackend(network), walk, cio_db)
+    event_log = EventLog(tmp_path)
+    ns3, emulated = (
+        play(Ns3Backend(network, event_log=event_log), walk, cio_db),
+        play(EmulatorBackend(network), walk, cio_db),
+    )
     metrics = compare(ns3, emulated)
     assert metrics["serving_agreement"] == metrics["handover_match"] == 1
     assert metrics["utilization_mae_pp"] <= 0.3
@@ -273,7 +276,7 @@ def test_it_sends_what_ns3_sends_under_cqi_from_pdsch(tmp_path: Path) -> None:
     errors_db = [abs(a.ue_sinr_db - b.ue_sinr_db) for a, b in zip(ns3, emulated, strict=True)]
     assert np.median(errors_db) <= 0.01
 
-    grants = pq.read_table(traces.path(0, "dl_dci"), filters=[("time_s", "<", -1)]).to_pydict()
+    grants = pq.read_table(event_log.path(0, "dl_dci"), filters=[("time_s", "<", -1)]).to_pydict()
     rntis = sorted(set(zip(grants["cell"], grants["rnti"], grants["ue"], strict=True)))
     cell_of = {ue: cell for cell, _, ue in rntis}
     serving = np.array([cell_of[ue] for ue in range(20)])

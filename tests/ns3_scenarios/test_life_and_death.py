@@ -107,10 +107,10 @@ def test_the_program_and_its_branches_leave_when_their_agent_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLB_TEST_MARK", str(tmp_path))
-    (tmp_path / "traces").mkdir()
+    (tmp_path / "log").mkdir()
     with (
         agent("branch") as (owner, bound),
-        started_by_hand(tmp_path, bound, MANY, timeout_s=60, traces=tmp_path / "traces") as process,
+        started_by_hand(tmp_path, bound, MANY, timeout_s=60, event_log=tmp_path / "log") as process,
     ):
         assert owner.stdout is not None
         assert owner.stdout.readline() == "ready\n"
@@ -125,8 +125,8 @@ def test_the_program_and_its_branches_leave_when_their_agent_is_killed(
             time.sleep(0.02)
         assert programs_with(str(tmp_path)) == []
     # What was asked for is whole up to there.
-    assert sorted(path.name for path in (tmp_path / "traces").iterdir()) == ["dl_dci.csv", "events.csv"]
-    lines = (tmp_path / "traces" / "dl_dci.csv").read_text().splitlines()
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == ["dl_dci.csv", "events.csv"]
+    lines = (tmp_path / "log" / "dl_dci.csv").read_text().splitlines()
     assert len(lines) > 100
     assert {len(line.split(",")) for line in lines} == {8}
 

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
-from ns3_scenarios.bridge.traces import Traces
+from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from ns3_scenarios.scenario import Scenario
@@ -214,14 +214,14 @@ def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
 
 
 @pytest.mark.ns3
-def test_each_episode_leaves_its_traces_and_the_engine_has_none(tmp_path: Path) -> None:
+def test_each_episode_leaves_its_event_log_and_the_engine_has_none(tmp_path: Path) -> None:
     scenario, moves = made_network.scenario(steps=2), {"t0": made_network.trace(steps=2)}
     episodes = collect(
-        scenario, moves, {"static": Static}, [0, 1], tmp_path / "e", 2, traces_to=Traces(tmp_path / "traces")
+        scenario, moves, {"static": Static}, [0, 1], tmp_path / "e", 2, event_log=EventLog(tmp_path / "log")
     )
     for seed, episode in enumerate(episodes):
-        dcis = pd.read_parquet(tmp_path / "traces" / f"t0-static-{seed}" / "0000-dl_dci.parquet")
+        dcis = pd.read_parquet(tmp_path / "log" / f"t0-static-{seed}" / "0000-dl_dci.parquet")
         last = dcis[(dcis["time_s"] > 1) & (dcis["cell"] == 0)]
         assert last["prbs"].sum() / 25_000 == episode.kpis.prb_utilization[2, 0]
-    with pytest.raises(ConfigError, match=r"engine has no DCIs to trace\n.*back end ns3"):
-        collect(scenario, moves, {"static": Static}, [0], tmp_path / "f", 1, "engine", traces_to=Traces(tmp_path))
+    with pytest.raises(ConfigError, match=r"engine has no DCIs to log\n.*back end ns3"):
+        collect(scenario, moves, {"static": Static}, [0], tmp_path / "f", 1, "engine", event_log=EventLog(tmp_path))

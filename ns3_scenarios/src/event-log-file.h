@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-#ifndef TRACE_FILE_H
-#define TRACE_FILE_H
+#ifndef EVENT_LOG_FILE_H
+#define EVENT_LOG_FILE_H
 
 #include <filesystem>
 #include <fstream>
@@ -17,7 +17,7 @@ namespace mlb
  *
  * A forked copy of the process writes nothing.
  */
-class TraceFile
+class EventLogFile
 {
   public:
     /**
@@ -25,11 +25,11 @@ class TraceFile
      * @param header names of the columns, separated by commas
      * @throws InputError the file exists, or cannot be written
      */
-    TraceFile(const std::filesystem::path& path, const std::string& header);
-    ~TraceFile();
+    EventLogFile(const std::filesystem::path& path, const std::string& header);
+    ~EventLogFile();
 
-    TraceFile(const TraceFile&) = delete;
-    TraceFile& operator=(const TraceFile&) = delete;
+    EventLogFile(const EventLogFile&) = delete;
+    EventLogFile& operator=(const EventLogFile&) = delete;
 
     /**
      * @brief Writes a row; every number in as few digits as tell it from all others.
@@ -46,4 +46,4 @@ class TraceFile
 
 } // namespace mlb
 
-#endif // TRACE_FILE_H
+#endif // EVENT_LOG_FILE_H

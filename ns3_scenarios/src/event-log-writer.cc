@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "trace-writer.h"
+#include "event-log-writer.h"
 
 #include "exact-time.h"
 
@@ -11,7 +11,7 @@ namespace mlb
 
 using namespace ns3;
 
-TraceWriter::TraceWriter(const std::string& directory)
+EventLogWriter::EventLogWriter(const std::string& directory)
     : m_events(std::filesystem::path(directory) / "events.csv", kpi::EVENT_NAMES),
       m_dlDcis(std::filesystem::path(directory) / "dl_dci.csv",
                "time_s,cell,ue,rnti,prbs,mcs,tbs_bytes,retransmission")
@@ -19,7 +19,7 @@ TraceWriter::TraceWriter(const std::string& directory)
 }
 
 void
-TraceWriter::Connect(const Scenario& scenario, const LteNetwork& network)
+EventLogWriter::Connect(const Scenario& scenario, const LteNetwork& network)
 {
     m_network = &network;
     m_warmupNs = ExactSeconds(scenario.episode.warmupS).GetNanoSeconds();
@@ -27,12 +27,12 @@ TraceWriter::Connect(const Scenario& scenario, const LteNetwork& network)
     {
         network.GetScheduler(cell)->TraceConnectWithoutContext(
             "DlDci",
-            MakeCallback(&TraceWriter::ReceiveDlDci, this).Bind(cell));
+            MakeCallback(&EventLogWriter::ReceiveDlDci, this).Bind(cell));
     }
 }
 
 void
-TraceWriter::Write(const std::vector<Event>& events)
+EventLogWriter::Write(const std::vector<Event>& events)
 {
     for (const Event& event : events)
     {
@@ -45,7 +45,7 @@ TraceWriter::Write(const std::vector<Event>& events)
 }
 
 void
-TraceWriter::ReceiveDlDci(uint32_t cell, const DlDciListElement_s& dci, uint32_t prbs)
+EventLogWriter::ReceiveDlDci(uint32_t cell, const DlDciListElement_s& dci, uint32_t prbs)
 {
     // Exact to the ns, so that a TTI at the end of an interval is not taken for the next one's.
     const double timeS = static_cast<double>(Simulator::Now().GetNanoSeconds() - m_warmupNs) / 1e9;

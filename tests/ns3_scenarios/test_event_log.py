@@ -1,4 +1,4 @@
-"""Traces of the ns-3 program against the KPIs of the same episode, at every end that an episode can have."""
+"""Event log of the ns-3 program against the KPIs of the same episode, at every end that an episode can have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.bridge.traces import TraceFormat, Traces
+from ns3_scenarios.bridge.event_log import EventLog, EventLogFormat
 from ns3_scenarios.build import program
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
 from sumo_mobility.base.errors import StorageError
@@ -27,7 +27,7 @@ def play(backend: Ns3Backend, steps: int, seed: int = 1) -> list[StepKpis]:
     return [backend.reset(made_network.trace(), seed), *(backend.step(OPEN_DOOR) for _ in range(steps))]
 
 
-def read(directory: Path, name: str, kind: TraceFormat = "parquet") -> pd.DataFrame:
+def read(directory: Path, name: str, kind: EventLogFormat = "parquet") -> pd.DataFrame:
     path = directory / f"{name}.{kind}"
     return pd.read_parquet(path) if kind == "parquet" else pd.read_csv(path)
 
@@ -54,19 +54,19 @@ def check(kpis: list[StepKpis], events: pd.DataFrame, dcis: pd.DataFrame) -> Non
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_traces_are_those_of_the_kpis_and_change_nothing(kind: TraceFormat, tmp_path: Path) -> None:
-    backend = Ns3Backend(SCENARIO, traces=Traces(tmp_path / "new" / "traces", kind))
+def test_logs_are_those_of_the_kpis_and_change_nothing(kind: EventLogFormat, tmp_path: Path) -> None:
+    backend = Ns3Backend(SCENARIO, event_log=EventLog(tmp_path / "new" / "log", kind))
     kpis = play(backend, made_network.STEPS)
-    directory = tmp_path / "new" / "traces"
+    directory = tmp_path / "new" / "log"
     check(kpis, read(directory, "0000-events", kind), read(directory, "0000-dl_dci", kind))
     assert sum(len(one.events) for one in kpis) == 4
-    untraced = Ns3Backend(SCENARIO)
-    assert play(untraced, made_network.STEPS) == kpis
+    unlogged = Ns3Backend(SCENARIO)
+    assert play(unlogged, made_network.STEPS) == kpis
     assert sorted(path.name for path in directory.iterdir()) == [f"0000-dl_dci.{kind}", f"0000-events.{kind}"]
 
 
-def test_what_was_simulated_before_a_stop_is_kept_and_branches_are_not_traced(tmp_path: Path) -> None:
-    backend = Ns3Backend(SCENARIO, traces=Traces(tmp_path))
+def test_what_was_simulated_before_a_stop_is_kept_and_branches_are_not_logged(tmp_path: Path) -> None:
+    backend = Ns3Backend(SCENARIO, event_log=EventLog(tmp_path))
     first = play(backend, 1)
     backend.branch(np.tile(-OPEN_DOOR, (2, 2, 1)))
     second = play(backend, 2, seed=2)  # resets: the first is over
@@ -79,21 +79,21 @@ def test_what_was_simulated_before_a_stop_is_kept_and_branches_are_not_traced(tm
 def test_nothing_is_overwritten_and_nothing_begins_that_could_not_be_kept(tmp_path: Path) -> None:
     (tmp_path / "0000-dl_dci.parquet").write_text("mine")
     with pytest.raises(StorageError, match=r"0000-dl_dci\.parquet exists\n.*another directory"):
-        Ns3Backend(SCENARIO, traces=Traces(tmp_path)).reset(made_network.trace(), 1)
+        Ns3Backend(SCENARIO, event_log=EventLog(tmp_path)).reset(made_network.trace(), 1)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        Ns3Backend(SCENARIO, traces=Traces(tmp_path / "file")).reset(made_network.trace(), 1)
+        Ns3Backend(SCENARIO, event_log=EventLog(tmp_path / "file")).reset(made_network.trace(), 1)
 
 
-def run_alone(tmp_path: Path, traces: Path) -> subprocess.CompletedProcess[str]:
+def run_alone(tmp_path: Path, event_log: Path) -> subprocess.CompletedProcess[str]:
     """The program without an agent: it leaves by itself."""
     SCENARIO.write_json(tmp_path / "scenario.json")
     made_network.trace().write_waypoints(tmp_path / "waypoints.csv")
     return subprocess.run(
         [
             str(program()), f"--scenario={tmp_path}/scenario.json", f"--waypoints={tmp_path}/waypoints.csv",
-            f"--endpoint=ipc://{tmp_path}/wire", "--connect-timeout-s=0.5", f"--traces={traces}",
+            f"--endpoint=ipc://{tmp_path}/wire", "--connect-timeout-s=0.5", f"--event-log={event_log}",
         ],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
@@ -102,7 +102,7 @@ def run_alone(tmp_path: Path, traces: Path) -> subprocess.CompletedProcess[str]:
 def test_the_program_refuses_a_directory_that_it_cannot_write(tmp_path: Path) -> None:
     done = run_alone(tmp_path, tmp_path / "nowhere")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: --traces: cannot write '")
+    assert done.stderr.startswith("error: --event-log: cannot write '")
     assert "cure: choose a directory that exists" in done.stderr
     (tmp_path / "dl_dci.csv").write_text("mine")
     done = run_alone(tmp_path, tmp_path)

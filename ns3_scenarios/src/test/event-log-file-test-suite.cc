@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+#include "event-log-file.h"
 #include "test-file.h"
-#include "trace-file.h"
 
 #include "ns3/test.h"
 
@@ -42,7 +42,7 @@ class WriteTestCase : public ns3::TestCase
     {
         const std::string path = CreateTempDirFilename("rows.csv");
         {
-            TraceFile file(path, "time_s,cell");
+            EventLogFile file(path, "time_s,cell");
             file.Write({0.1 + 0.2, -1});
             NS_TEST_EXPECT_MSG_EQ(std::filesystem::exists(path), false, "not yet whole");
             const pid_t copy = fork();
@@ -74,27 +74,27 @@ class TraceRefusalTestCase : public ns3::TestCase
     void DoRun() override
     {
         const std::string path = WriteFile(CreateTempDirFilename("mine.csv"), "mine");
-        std::string said = RefusalOf([&path] { TraceFile(path, "x"); });
-        NS_TEST_EXPECT_MSG_EQ(said.find("--traces: "), 0U, said);
+        std::string said = RefusalOf([&path] { EventLogFile(path, "x"); });
+        NS_TEST_EXPECT_MSG_EQ(said.find("--event-log: "), 0U, said);
         NS_TEST_EXPECT_MSG_EQ(ContentOf(path), "mine", "content");
-        said = RefusalOf([&path] { TraceFile(path + "/nowhere.csv", "x"); });
-        NS_TEST_EXPECT_MSG_EQ(said.find("--traces: cannot write"), 0U, said);
+        said = RefusalOf([&path] { EventLogFile(path + "/nowhere.csv", "x"); });
+        NS_TEST_EXPECT_MSG_EQ(said.find("--event-log: cannot write"), 0U, said);
         NS_TEST_EXPECT_MSG_NE(said.find("; cure: "), std::string::npos, "no cure in " << said);
     }
 };
 
-/// TraceFile.
-class TraceFileTestSuite : public ns3::TestSuite
+/// EventLogFile.
+class EventLogFileTestSuite : public ns3::TestSuite
 {
   public:
-    TraceFileTestSuite()
-        : TestSuite("mlb-trace-file")
+    EventLogFileTestSuite()
+        : TestSuite("mlb-event-log-file")
     {
         AddTestCase(new WriteTestCase);
         AddTestCase(new TraceRefusalTestCase);
     }
 };
 
-TraceFileTestSuite g_traceFileTestSuite; ///< the suite
+EventLogFileTestSuite g_eventLogFileTestSuite; ///< the suite
 
 } // namespace

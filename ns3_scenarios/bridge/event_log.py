@@ -1,4 +1,4 @@
-"""What the ns-3 program traces of an episode, as files: every event and every downlink DCI."""
+"""The event log of an episode in ns-3, as files: every event and every downlink DCI."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NAMES = ("events", "dl_dci")
 """`events`: the columns of EVENT_DTYPE and the events of StepKpis. `dl_dci`: a row a downlink DCI from the start of the
 warm-up on, with time_s (trace time of the TTI), cell, ue (-1 until it is connected), rnti, prbs, mcs, tbs_bytes and
 retransmission (1 for a HARQ retransmission)."""
-TraceFormat = Literal["parquet", "csv"]
+EventLogFormat = Literal["parquet", "csv"]
 
 
 @dataclass(frozen=True)
-class Traces:
-    """Where the traces of episodes go: `directory`/0000-events.parquet, 0000-dl_dci.parquet, 0001-events.parquet, ...
+class EventLog:
+    """Where the logs of episodes go: `directory`/0000-events.parquet, 0000-dl_dci.parquet, 0001-events.parquet, ...
 
     Attributes:
         directory: Made if need be.
@@ -26,7 +26,7 @@ class Traces:
     """
 
     directory: Path
-    format: TraceFormat = "parquet"
+    format: EventLogFormat = "parquet"
 
     def reserve(self, episode: int) -> None:
         """Checks that the files of an episode can be written.
@@ -36,13 +36,13 @@ class Traces:
         """
         for path in map(self.path, [episode] * len(NAMES), NAMES):
             if path.exists():
-                raise StorageError(f"traces: {path} exists", "remove it or choose another directory")
+                raise StorageError(f"event log: {path} exists", "remove it or choose another directory")
             with replacing(path):
                 pass
             path.unlink()
 
     def publish(self, episode: int, folder: Path) -> None:
-        """Brings the traces that the program has finished in `folder` to where they belong.
+        """Brings the files that the program has finished in `folder` to where they belong.
 
         Raises:
             StorageError: a file cannot be written.
@@ -57,12 +57,12 @@ class Traces:
                         _write_parquet(source, temporary)
 
     def path(self, episode: int, name: str) -> Path:
-        """Where a trace of NAMES of an episode goes, counted from 0."""
+        """Where the file of NAMES of an episode goes, counted from 0."""
         return self.directory / f"{episode:04d}-{name}.{self.format}"
 
 
 def _write_parquet(source: Path, target: Path) -> None:
-    # Imported here, since few episodes are traced.
+    # Imported here, since few episodes are logged.
     import pyarrow
     from pyarrow import csv, parquet
 

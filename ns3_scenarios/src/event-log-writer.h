@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-#ifndef TRACE_WRITER_H
-#define TRACE_WRITER_H
+#ifndef EVENT_LOG_WRITER_H
+#define EVENT_LOG_WRITER_H
 
+#include "event-log-file.h"
 #include "kpi-collector.h"
 #include "lte-network.h"
-#include "trace-file.h"
 
 #include "ns3/ff-mac-common.h"
 
@@ -24,7 +24,7 @@ namespace mlb
  * 7.1.7.1-1), tbs_bytes, and retransmission (1 for a HARQ retransmission, 0 for new data). The
  * PRBs of the TTIs in (t - interval, t] are those of the PRB utilisation at time t.
  */
-class TraceWriter
+class EventLogWriter
 {
   public:
     /**
@@ -32,7 +32,7 @@ class TraceWriter
      * @param directory where, an existing directory
      * @throws InputError a file exists, or cannot be written
      */
-    explicit TraceWriter(const std::string& directory);
+    explicit EventLogWriter(const std::string& directory);
 
     /**
      * @brief Listens to the DCIs of a network from now on.
@@ -51,12 +51,12 @@ class TraceWriter
     /// Sink of the trace DlDci of a scheduler; bound to the index of its cell.
     void ReceiveDlDci(uint32_t cell, const ns3::DlDciListElement_s& dci, uint32_t prbs);
 
-    TraceFile m_events;                   ///< a row an event
-    TraceFile m_dlDcis;                   ///< a row a DCI
+    EventLogFile m_events;                ///< a row an event
+    EventLogFile m_dlDcis;                ///< a row a DCI
     const LteNetwork* m_network{nullptr}; ///< the network
     int64_t m_warmupNs{0};                ///< simulation time at trace time 0, in ns
 };
 
 } // namespace mlb
 
-#endif // TRACE_WRITER_H
+#endif // EVENT_LOG_WRITER_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "trace-file.h"
+#include "event-log-file.h"
 
 #include "input-error.h"
 
@@ -14,27 +14,27 @@
 namespace mlb
 {
 
-TraceFile::TraceFile(const std::filesystem::path& path, const std::string& header)
+EventLogFile::EventLogFile(const std::filesystem::path& path, const std::string& header)
     : m_path(path),
       m_part(path.string() + ".part"),
       m_owner(getpid())
 {
     if (std::filesystem::exists(m_path))
     {
-        throw InputError("--traces",
+        throw InputError("--event-log",
                          "'" + m_path.string() + "' exists",
                          "remove it or choose another directory");
     }
     m_file.open(m_part, std::ios::trunc);
     if (!(m_file << header << '\n' << std::flush))
     {
-        throw InputError("--traces",
+        throw InputError("--event-log",
                          "cannot write '" + m_part.string() + "' (" + std::strerror(errno) + ")",
                          "choose a directory that exists and is writable");
     }
 }
 
-TraceFile::~TraceFile()
+EventLogFile::~EventLogFile()
 {
     if (getpid() != m_owner)
     {
@@ -48,13 +48,13 @@ TraceFile::~TraceFile()
     }
     if (!m_file || error)
     {
-        std::cerr << "error: --traces: cannot write '" << m_path.string()
+        std::cerr << "error: --event-log: cannot write '" << m_path.string()
                   << "'; cure: free some space" << std::endl;
     }
 }
 
 void
-TraceFile::Write(std::initializer_list<double> row)
+EventLogFile::Write(std::initializer_list<double> row)
 {
     if (getpid() != m_owner)
     {
