@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, cio_from_action, observe, reward
@@ -38,7 +39,8 @@ class EpisodeMetadata(Contract):
     trace_name: str
     policy: str
     seed: int
-    backend: Literal["ns3", "engine", "emulator", "fluid"]
+    backend: str = Field(min_length=1, max_length=100)
+    """Name of the back end; one that a plug-in brought need not be there when a file is read."""
     versions: dict[str, str] = {}
     provenance: Provenance
 

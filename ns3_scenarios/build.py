@@ -18,31 +18,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from sumo_mobility.base import children
 from sumo_mobility.base.errors import DependencyError, StorageError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
-from sumo_mobility.base.system import missing_for_build
+from sumo_mobility.base.system import NS3, Ns3, missing_for_build
 from sumo_mobility.base.wheels import install
 
-Ns3 = Literal["3.44", "3.37"]
-
 PROGRAMS = ("mlb-lte", "mlb-lte-tables")
-NS3_WHEEL = "ns3==3.44.post0"
+NS3_WHEEL = f"ns3=={NS3}.post0"
 _NS3_WHEEL_MB = 69
 
 _SOURCES = Path(__file__).parent / "src"
 _PROTO = Path(__file__).parent / "bridge" / "ns3gym.proto"
 _KPIS = Path(__file__).parent / "kpis.json"
 _BUILD = Path(__file__).parents[1] / "build"
-_SDK = _BUILD / "ns3-sdk-3.44"
+_SDK = _BUILD / f"ns3-sdk-{NS3}"
 _LOG_LINES = 15
 _COMPILE_TIMEOUT_S = 1800
 
 
-def build(ns3: Ns3 = "3.44") -> Path:
+def build(ns3: Ns3 = NS3) -> Path:
     """Builds the ns-3 program unless it is up to date.
 
     Args:
@@ -71,7 +69,7 @@ def build(ns3: Ns3 = "3.44") -> Path:
         return _path("mlb-lte", ns3)
 
 
-def build_tests(ns3: Ns3 = "3.44") -> Path:
+def build_tests(ns3: Ns3 = NS3) -> Path:
     """Builds the tests of the C++ classes.
 
     Returns:
@@ -88,14 +86,14 @@ def build_tests(ns3: Ns3 = "3.44") -> Path:
         return folder
 
 
-def program(ns3: str = "3.44", name: str = "mlb-lte") -> Path:
+def program(ns3: str = NS3, name: str = "mlb-lte") -> Path:
     """Returns the path of a built program.
 
     Raises:
         DependencyError: it has not been built, or its sources have changed since.
     """
     path = _path(name, ns3)
-    cure = "run 'mlb build'" if ns3 == "3.44" else f"run 'mlb build --ns3 {ns3}'"
+    cure = "run 'mlb build'" if ns3 == NS3 else f"run 'mlb build --ns3 {ns3}'"
     if not path.is_file():
         raise DependencyError(f"the program for ns-3 {ns3} has not been built: {path} is missing", cure)
     if not _is_current(ns3):
@@ -113,7 +111,7 @@ def _configure(ns3: Ns3, log: IO[str], *options: str) -> Path:
     cmake, folder = _tool("cmake"), _BUILD / f"cmake-{ns3}"
     command = [cmake, "-S", str(_SOURCES), "-B", str(folder), "-G", "Ninja"]
     command.append(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}")
-    if ns3 == "3.44":
+    if ns3 == NS3:
         command.append(f"-Dns3_DIR={_sdk() / 'ns3/lib64/cmake/ns3'}")
     _run([*command, *options], log, "configuring")
     return folder

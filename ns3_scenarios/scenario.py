@@ -197,13 +197,6 @@ class Scenario(Preset):
             raise ValueError("neighbor_pairs must be sorted and without repetition")
         return self
 
-    def require_profile(self, *known: ProfileName, by: str) -> None:
-        """Raises ConfigError unless a back end, named by `by`, knows the profile."""
-        if self.profile not in known:
-            raise ConfigError(
-                f"profile: {by} has no '{self.profile}', only {' and '.join(map(repr, known))}", "use backend engine"
-            )
-
     @classmethod
     def place(cls, preset: Preset, sites_m: Sequence[tuple[float, float] | Site]) -> Self:
         """Puts the cells on the sites, sector by sector, and pairs the cells as handover.neighbors says.

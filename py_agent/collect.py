@@ -12,11 +12,12 @@ import numpy as np
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_episode, write_episode
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
-from py_agent.env import BackendName, MlbEnv, open_backend
+from py_agent.env import MlbEnv, open_backend
 from py_agent.jobs import run_jobs
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import StorageError
+from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import MobilityTrace
 
 
@@ -29,7 +30,7 @@ class EpisodeJob:
     policy: PolicyFactory
     metadata: EpisodeMetadata
     path: Path
-    ns3: str = "3.44"
+    ns3: str = NS3
     event_log: EventLog | None = None
 
     @classmethod
@@ -40,8 +41,8 @@ class EpisodeJob:
         policy: tuple[str, PolicyFactory],
         seed: int,
         directory: Path,
-        backend: BackendName = "ns3",
-        ns3: str = "3.44",
+        backend: str = "ns3",
+        ns3: str = NS3,
         event_log: EventLog | None = None,
     ) -> EpisodeJob:
         """Names the episode after its trace, policy and seed; see `collect`."""
@@ -104,8 +105,8 @@ def collect(
     seeds: Sequence[int],
     directory: Path,
     workers: int = 2,
-    backend: BackendName = "ns3",
-    ns3: str = "3.44",
+    backend: str = "ns3",
+    ns3: str = NS3,
     event_log: EventLog | None = None,
 ) -> list[Episode]:
     """Plays every policy on every trace with every seed.

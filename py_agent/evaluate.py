@@ -13,12 +13,12 @@ import pandas as pd
 from cf_augment.dataset import Episode
 from ns3_scenarios.scenario import Scenario
 from py_agent.collect import collect
-from py_agent.env import BackendName
 from py_agent.metrics import episode_metrics, step_metrics
 from py_agent.policies import PolicyFactory
 from sumo_mobility.base.documents import printable, read_json
 from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.files import sha256, write_text
+from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import MobilityTrace
 
 _KEYS = ["policy", "trace", "seed"]
@@ -64,8 +64,8 @@ def evaluate(
     seeds: Sequence[int],
     directory: Path,
     workers: int = 2,
-    backend: BackendName = "ns3",
-    ns3: str = "3.44",
+    backend: str = "ns3",
+    ns3: str = NS3,
 ) -> Evaluation:
     """Plays every policy on every trace with every seed; what is in `directory` already is not played again.
 

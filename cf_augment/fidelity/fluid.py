@@ -16,18 +16,17 @@ import torch
 
 from cf_augment.physics.constants import SUBCARRIER_HZ, SUBCARRIERS_PER_RB, THERMAL_NOISE_DBM_PER_HZ
 from cf_augment.physics.radio.rsrp import Radio
-from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import Mobility
 
 _ROUNDS = 100
 """Of the fixed-point iteration; it is a contraction."""
 
 
-class FluidBackend:
+class FluidBackend(Backend):
     """One environment in the fluid model, a snapshot at the end of each control interval; has no randomness.
 
     Args:
@@ -35,64 +34,40 @@ class FluidBackend:
             not looked at.
     """
 
+    name = "fluid"
+    title = "load coupling of the textbook"
+    is_baseline = True
+
     def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
+        super().__init__(scenario)
         self._radio = Radio(scenario, torch.device("cpu"))
         radio = scenario.radio
         noise_dbm = THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db + 10 * math.log10(SUBCARRIER_HZ)
         self._noise_mw = 10 ** (noise_dbm / 10)
         self._bandwidth_hz = radio.dl_bandwidth_rb * SUBCARRIERS_PER_RB * SUBCARRIER_HZ
         self._demand_bps = scenario.traffic.ue_offered_bps(scenario.mobility.ues)
-        self._trace: Mobility | None = None
-        self._step = 0
 
-    def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.reset`."""
-        check_trace(self.scenario, trace)
-        self._trace, self._step = trace, 0
+    def _begin(self, trace: Mobility, seed: int) -> StepKpis:
         rsrp_dbm = self._rsrp_dbm(trace.position_at(0.0))
         self._serving = rsrp_dbm.argmax(axis=1)
-        return self._kpis(rsrp_dbm, [])
+        return self._kpis(trace, 0.0, rsrp_dbm, [])
 
-    def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.step`; of the control only the CIOs count.
-
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control does not fit.
-        """
-        if self._trace is None:
-            raise ConfigError("fluid: step() before reset()")
-        if self._step == self.scenario.episode.steps:
-            raise ConfigError(f"fluid: the episode has ended after {self._step} steps", "call reset()")
-        control = checked_control(self.scenario, control)
-        self._step += 1
-        rsrp_dbm = self._rsrp_dbm(self._trace.position_at(self._time_s))
+    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+        time_s = round((step + 1) * self.scenario.episode.control_interval_s, 9)
+        rsrp_dbm = self._rsrp_dbm(trace.position_at(time_s))
         source, self._serving = self._serving, self._handed_over(rsrp_dbm, control)
         moved = np.flatnonzero(source != self._serving).tolist()
         kinds = (EventKind.HANDOVER_START, EventKind.HANDOVER_OK)
         cells = source.tolist(), self._serving.tolist()
-        events = [(self._time_s, ue, cells[0][ue], cells[1][ue], int(kind)) for kind in kinds for ue in moved]
-        return self._kpis(rsrp_dbm, events)
+        events = [(time_s, ue, cells[0][ue], cells[1][ue], int(kind)) for kind in kinds for ue in moved]
+        return self._kpis(trace, time_s, rsrp_dbm, events)
 
-    def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.backend.Backend.branch`.
-
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
-        """
-        if self._trace is None:
-            raise ConfigError("fluid: branch() before reset()")
-        control = checked_branches(self.scenario, self._trace, control, self.scenario.episode.steps - self._step)
+    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
         futures = [copy.copy(self) for _ in control]
-        return [[future.step(one) for one in steps] for future, steps in zip(futures, control, strict=True)]
-
-    def close(self) -> None:
-        """Ends the episode."""
-        self._trace = None
-
-    @property
-    def _time_s(self) -> float:
-        return round(self._step * self.scenario.episode.control_interval_s, 9)
+        return [
+            [future._advance(trace, step + ahead, one) for ahead, one in enumerate(steps)]
+            for future, steps in zip(futures, control, strict=True)
+        ]
 
     def _rsrp_dbm(self, position_m: Floats) -> Floats:
         """RSRP at positions (U, 2), (U, C)."""
@@ -123,8 +98,9 @@ class FluidBackend:
     def _per_cell(self, values: Floats) -> Floats:
         return np.asarray(np.bincount(self._serving, values, len(self.scenario.cells)), dtype=np.float64)
 
-    def _kpis(self, rsrp_dbm: Floats, events: list[tuple[float, int, int, int, int]]) -> StepKpis:
-        assert self._trace is not None
+    def _kpis(
+        self, trace: Mobility, time_s: float, rsrp_dbm: Floats, events: list[tuple[float, int, int, int, int]]
+    ) -> StepKpis:
         received_mw = 10 ** (rsrp_dbm / 10)
         load = self._loads(received_mw)
         throughput_bps = self._demand_bps / np.maximum(load, 1)[self._serving]
@@ -132,12 +108,12 @@ class FluidBackend:
         # As the KPI has it: all cells transmit.
         sinr = signal_mw / (received_mw.sum(axis=1) - signal_mw + self._noise_mw)
         return StepKpis(
-            time_s=np.asarray(self._time_s),
+            time_s=np.asarray(time_s),
             prb_utilization=np.minimum(load, 1),
             offered_bps=self._per_cell(self._demand_bps),
             served_bps=self._per_cell(throughput_bps),
             connected_ues=self._per_cell(np.ones(len(rsrp_dbm))),
-            ue_position_m=self._trace.position_at(self._time_s),
+            ue_position_m=trace.position_at(time_s),
             ue_serving_cell=self._serving.astype(np.int64),
             ue_rsrp_dbm=rsrp_dbm,
             ue_sinr_db=10 * np.log10(sinr),

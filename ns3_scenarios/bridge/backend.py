@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
@@ -20,6 +21,7 @@ from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.scratch import ScratchDirectory
+from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import WAYPOINT_M, Mobility, MobilityTrace, write_waypoints
 
 MAX_UES = 320
@@ -31,7 +33,7 @@ _CONNECT_TIMEOUT_S = 5
 """The agent is there before the program starts, or gone already."""
 
 
-class Ns3Backend:
+class Ns3Backend(Backend):
     """The network simulated by ns-3.
 
     The program ends with the thread that called reset() (Linux binds it to that), so that thread must outlive the
@@ -51,22 +53,25 @@ class Ns3Backend:
         DependencyError: the ns-3 program has not been built.
     """
 
+    name = "ns3"
+    title = "the ns-3 LTE program, T2"
+    has: ClassVar[Mapping[str, tuple[object, ...]]] = {"profile": ("ns3",)}
+
     def __init__(
         self,
         scenario: Scenario,
-        ns3: str = "3.44",
+        ns3: str = NS3,
         timeout_s: float = 300.0,
         branch_workers: int | None = None,
         event_log: EventLog | None = None,
         stock: bool = False,
     ) -> None:
-        scenario.require_profile("ns3", by="ns-3")
+        super().__init__(scenario)
         if scenario.mobility.ues > MAX_UES:
             raise ConfigError(
                 f"mobility.ues: {scenario.mobility.ues}, but a cell of ns-3 has SRS resources for {MAX_UES} UEs",
                 "lower mobility.ues, or take the backend engine",
             )
-        self.scenario = scenario
         self._event_log = event_log
         self._stock = stock
         self._episode = -1
@@ -76,8 +81,11 @@ class Ns3Backend:
         self._server: AgentServer | None = None
         self._process: ChildProcess | None = None
         self._scratch: ScratchDirectory | None = None
-        self._steps_left = 0
-        self._mobility: Mobility | None = None
+
+    @classmethod
+    def open(cls, scenario: Scenario, ns3: str = NS3, event_log: EventLog | None = None) -> Self:
+        """See `ns3_scenarios.backend.Backend.open`."""
+        return cls(scenario, ns3, event_log=event_log)
 
     @property
     def pid(self) -> int:
@@ -90,93 +98,56 @@ class Ns3Backend:
             raise ConfigError("no episode is running", "call reset() first")
         return self._process.pid
 
-    def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """Starts the program and waits for the end of the warm-up; see Backend.
-
-        Raises:
-            DataError: the trace does not fit the scenario.
-            SimulatorError: the program failed, and its last lines of stderr say why; or live traffic did.
-            StorageError: there is no place for temporary files or the event log, or one would be overwritten.
-        """
-        self.close()
-        check_trace(self.scenario, trace)
+    def _begin(self, trace: Mobility, seed: int) -> StepKpis:
         self._episode += 1
         if self._event_log is not None:
             self._event_log.reserve(self._episode)
         self._scratch = ScratchDirectory()
-        try:
-            folder = self._scratch.path
-            write_text(folder / "scenario.json", self.scenario.model_dump_json())
-            live = []
-            if isinstance(trace, MobilityTrace):
-                trace.write_waypoints(folder / "waypoints.csv")
-            else:
-                first_s = trace.step_s * np.arange(2, dtype=np.float64)
-                write_waypoints(folder / "waypoints.csv", first_s, trace.knots_m(0, 1))
-                live = [f"--live-step-s={trace.step_s}"]
-            shadowing = shadowing_map(self.scenario)
-            if shadowing is not None:
-                shadowing.write(folder / "shadowing.bin")
-            self._server = AgentServer(endpoint_in(folder), self._timeout_s)
-            self._process = self._server.launch(
-                [
-                    str(self._program),
-                    f"--scenario={folder}/scenario.json",
-                    f"--waypoints={folder}/waypoints.csv",
-                    *([f"--shadowing={folder}/shadowing.bin"] if shadowing is not None else []),
-                    f"--seed={seed}",
-                    f"--endpoint={self._server.endpoint}",
-                    f"--timeout-s={_AGENT_TIMEOUT_S}",
-                    f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
-                    *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
-                    *([f"--event-log={folder}"] if self._event_log is not None else []),
-                    *(["--stock"] if self._stock else []),
-                    *live,
-                ]
-            )
-            self._server.accept()
-            self._mobility, self._steps_left = trace, self.scenario.episode.steps
-            return self._receive()
-        except BaseException:
-            self.close()
-            raise
+        folder = self._scratch.path
+        write_text(folder / "scenario.json", self.scenario.model_dump_json())
+        live = []
+        if isinstance(trace, MobilityTrace):
+            trace.write_waypoints(folder / "waypoints.csv")
+        else:
+            first_s = trace.step_s * np.arange(2, dtype=np.float64)
+            write_waypoints(folder / "waypoints.csv", first_s, trace.knots_m(0, 1))
+            live = [f"--live-step-s={trace.step_s}"]
+        shadowing = shadowing_map(self.scenario)
+        if shadowing is not None:
+            shadowing.write(folder / "shadowing.bin")
+        self._server = AgentServer(endpoint_in(folder), self._timeout_s)
+        self._process = self._server.launch(
+            [
+                str(self._program),
+                f"--scenario={folder}/scenario.json",
+                f"--waypoints={folder}/waypoints.csv",
+                *([f"--shadowing={folder}/shadowing.bin"] if shadowing is not None else []),
+                f"--seed={seed}",
+                f"--endpoint={self._server.endpoint}",
+                f"--timeout-s={_AGENT_TIMEOUT_S}",
+                f"--connect-timeout-s={_CONNECT_TIMEOUT_S}",
+                *([f"--branch-workers={self._branch_workers}"] if self._branch_workers else []),
+                *([f"--event-log={folder}"] if self._event_log is not None else []),
+                *(["--stock"] if self._stock else []),
+                *live,
+            ]
+        )
+        self._server.accept()
+        return self._receive(is_last=False)
 
-    def step(self, control: Floats) -> StepKpis:
-        """Runs one control interval; see Backend.
+    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+        assert self._server is not None
+        offline = isinstance(trace, MobilityTrace)
+        self._server.act(control if offline else {"control": control, **self._knots(trace, step)})
+        return self._receive(is_last=step + 1 == self.scenario.episode.steps)
 
-        Raises:
-            ConfigError: the control is refused (the episode can go on), or no episode is running.
-            SimulatorError: the program or live traffic failed; the episode is lost.
-        """
-        if self._server is None or self._mobility is None:
-            raise ConfigError("no episode is running", "call reset() first")
-        control = checked_control(self.scenario, control)
-        try:
-            offline = isinstance(self._mobility, MobilityTrace)
-            self._server.act(control if offline else {"control": control, **self._knots(self._mobility)})
-            self._steps_left -= 1
-            return self._receive()
-        except BaseException:
-            self.close()
-            raise
-
-    def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """Simulates futures in forked copies of the program; see Backend.
-
-        Raises:
-            ConfigError: the control or the horizon is refused (the episode can go on), or no episode is running.
-            SimulatorError: a branch failed or took longer than timeout_s a step, and the episode can go on; or the
-                program itself failed, and the episode is lost.
-        """
-        if self._server is None or self._mobility is None:
-            raise ConfigError("no episode is running", "call reset() first")
-        control = checked_branches(self.scenario, self._mobility, control, self._steps_left)
+    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+        assert self._server is not None
         futures = self._server.branch([list(branch) for branch in control], self._timeout_s * control.shape[1])
         return [[kpis_from_observation(self.scenario, state.observation) for state in states] for states in futures]
 
-    def close(self) -> None:
-        """Ends the program, if one runs, and removes its files; may be called twice."""
-        self._process = self._mobility = None
+    def _end(self) -> None:
+        self._process = None
         server, self._server = self._server, None
         scratch, self._scratch = self._scratch, None
         try:
@@ -188,13 +159,13 @@ class Ns3Backend:
             if scratch is not None:
                 scratch.close()
 
-    def _knots(self, mobility: Mobility) -> dict[str, Value]:
+    def _knots(self, mobility: Mobility, step: int) -> dict[str, Value]:
         """Where live UEs are at the knots of the coming interval and at the one after it, as numbers in `waypoints`.
 
         There are as many each time, so that some may be known already: the program passes these over.
         """
         episode, step_s = self.scenario.episode, mobility.step_s
-        until_s = (episode.steps - self._steps_left + 1) * episode.control_interval_s
+        until_s = (step + 1) * episode.control_interval_s
         last = min(math.floor(until_s / step_s + _ROUNDING) + 1, round(mobility.duration_s / step_s))
         count = math.ceil(episode.control_interval_s / step_s - _ROUNDING)
         first = last - count + 1
@@ -202,18 +173,18 @@ class Ns3Backend:
         as_written = np.array([float(WAYPOINT_M % value) for value in knots_m.flat])
         return {"knots_from_s": np.array([first * step_s]), "knots_m": as_written.reshape(knots_m.shape)}
 
-    def _receive(self) -> StepKpis:
+    def _receive(self, is_last: bool) -> StepKpis:
         assert self._server is not None
         state = self._server.receive()
         kpis = kpis_from_observation(self.scenario, state.observation)
-        if state.over != (self._steps_left == 0):
+        if state.over != is_last:
             raise SimulatorError(
                 f"ns-3 {'ended' if state.over else 'goes on'} at {float(kpis.time_s):g} s of trace time, "
-                f"{self._steps_left} steps before the end of the episode",
+                f"but an episode has {self.scenario.episode.duration_s:g} s",
                 "build the ns-3 program anew with 'mlb build'",
             )
-        if state.over:
-            self.close()
+        if is_last:
+            self._end()
         return kpis
 
 

@@ -20,7 +20,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.bench.episode import MeasuredEpisode
 from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from py_agent.bench.measurement import Measurement
-from py_agent.env import BackendName, MlbEnv, open_backend
+from py_agent.env import MlbEnv, open_backend
 from py_agent.env.vector import MlbVectorEnv
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.seeds import stream
@@ -106,7 +106,7 @@ def mobile_env(stations: int, ues: int, seed: int) -> Env[Any, Any]:
     return env
 
 
-def _single(scenario: Scenario, backend: BackendName, seed: int, owned: ExitStack) -> MlbEnv:
+def _single(scenario: Scenario, backend: str, seed: int, owned: ExitStack) -> MlbEnv:
     env = MlbEnv(scenario, open_backend(scenario, backend), [crossing_trace(scenario, seed)], seed)
     owned.callback(env.close)
     return env

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
-from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import DependencyError, MlbError
+from sumo_mobility.base.system import NS3, Ns3
 
 _NAMESPACES = {"protobuf": "google.protobuf"}
 """What to import of distributions whose top-level package is shared with others."""
@@ -69,7 +69,7 @@ class Doctor(Command):
 class Build(Command):
     """Build the ns-3 program; does nothing if it is up to date."""
 
-    ns3: Literal["3.44", "3.37"] = "3.44"
+    ns3: Ns3 = NS3
     """3.44 comes from PyPI with assertions on; 3.37 is Debian 12's libns3-dev."""
 
     def execute(self) -> Result:

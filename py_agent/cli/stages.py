@@ -14,6 +14,7 @@ from tyro.conf import UseAppendAction, arg
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.summary import summary_result
+from py_agent.env.backends import BACKENDS
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from cf_augment.dataset import Dataset
     from py_agent.policies import PolicyFactory
 
-BackendOption = Literal["ns3", "engine", "emulator"]
+if TYPE_CHECKING:
+    BackendOption = str
+else:
+    BackendOption = Literal[tuple(BACKENDS)]  # what there is, plug-ins too
 _TRAINED_ON = {"logged": "sac", "both": "sac-cf", "counterfactual": "sac-cf-only"}
 
 

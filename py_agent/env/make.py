@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ns3_scenarios.scenario import Preset, Scenario
-from py_agent.env.backends import BackendName, open_backend
+from py_agent.env.backends import open_backend
 from py_agent.env.env import MlbEnv
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.live import LiveTraffic
@@ -13,7 +13,7 @@ from sumo_mobility.pipeline import load_map, make_traces
 from sumo_mobility.trace import Mobility
 
 
-def make_env(preset: str, backend: BackendName = "ns3", traces: int = 1, seed: int = 0, live: bool = False) -> MlbEnv:
+def make_env(preset: str, backend: str = "ns3", traces: int = 1, seed: int = 0, live: bool = False) -> MlbEnv:
     """Places a preset on its map, makes training traces by SUMO, and opens the environment.
 
     Live traffic can react to the network. Here cars that a busy cell serves shun the street ahead of them:

@@ -12,7 +12,6 @@ from cf_augment.dataset import Episode
 from cf_augment.fidelity.compare import compare_stacked
 from cf_augment.physics.constants import lte_tables
 from ns3_scenarios.scenario import Scenario
-from py_agent.env import BackendName
 from py_agent.fidelity.cases import Case
 from py_agent.fidelity.runs import NS3, Runs
 
@@ -35,7 +34,7 @@ class Pair:
     """
 
     case: Case
-    model: BackendName
+    model: str
     truth: Episode
     guess: Episode
     figures: Values

@@ -21,7 +21,7 @@ from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
 from ns3_scenarios.scenario import Scenario
 from py_agent.collect import EpisodeJob, simulation_work
-from py_agent.env import BackendName, open_backend
+from py_agent.env import open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import run_jobs
 from py_agent.policies import IntegralRule, PolicyFactory, Random, Static
@@ -32,9 +32,9 @@ from sumo_mobility.base.files import replacing, sha256
 from sumo_mobility.base.seeds import derive, stream
 from sumo_mobility.trace import MobilityTrace
 
-NS3: BackendName = "ns3"
-BASELINE: BackendName = "fluid"
-TIERS: dict[BackendName, str] = {"engine": "T0", "emulator": "T1"}
+NS3: str = "ns3"
+BASELINE: str = "fluid"
+TIERS: dict[str, str] = {"engine": "T0", "emulator": "T1"}
 """The models that are to agree with ns-3, and their short names."""
 
 POLICIES: dict[str, PolicyFactory] = {
@@ -97,7 +97,7 @@ class FuturesJob:
 
     scenario: Scenario
     trace: MobilityTrace
-    backend: BackendName
+    backend: str
     seed: int
     before: Floats
     control: Floats
@@ -165,8 +165,8 @@ class Runs:
         self.plan = plan
         self.seed = seed
         self._directory, self._scratch = directory, scratch
-        self._asked: dict[tuple[str, BackendName], bool] = {}
-        self.lacking: dict[BackendName, set[str]] = {}
+        self._asked: dict[tuple[str, str], bool] = {}
+        self.lacking: dict[str, set[str]] = {}
         """What scenarios ask for and a model does not know."""
         self.traces = {
             network: traces(network, seed, max(plan.traces, plan.policy_traces * (network in plan.ranked)), directory)
@@ -195,11 +195,11 @@ class Runs:
         fitting = [one for one in self.cases if one.load == RANKING_LOAD and not one.shadowing]
         return [one for one in fitting if one.cqi == "control" or one.network == _DEFAULT_CQI_RANKED]
 
-    def backends(self, one: Case) -> list[BackendName]:
+    def backends(self, one: Case) -> list[str]:
         """Who is asked about a case besides ns-3."""
         return [name for name in (*TIERS, BASELINE) if self.asked(one, name)]
 
-    def asked(self, one: Case, name: BackendName) -> bool:
+    def asked(self, one: Case, name: str) -> bool:
         """Whether a model knows what the scenario of a case asks for."""
         key = one.name, name
         if key not in self._asked:
@@ -211,7 +211,7 @@ class Runs:
                 self._asked[key] = False
         return self._asked[key]
 
-    def episode_job(self, one: Case, backend: BackendName, policy: str, trace: int) -> EpisodeJob:
+    def episode_job(self, one: Case, backend: str, policy: str, trace: int) -> EpisodeJob:
         """One policy on one trace."""
         name = f"{one.network}-{trace}"
         seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
@@ -219,7 +219,7 @@ class Runs:
         grants = EventLog(folder) if backend == NS3 and policy == "random" and trace == 0 else None
         return EpisodeJob.of(one.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, event_log=grants)
 
-    def futures_job(self, one: Case, backend: BackendName, again: bool = False) -> FuturesJob:
+    def futures_job(self, one: Case, backend: str, again: bool = False) -> FuturesJob:
         """The futures of one case; some of them under another seed of the network's own chance, if `again`."""
         random = stream(self.seed, "fidelity", "futures", one.network)
         size = action_size(one.scenario)
@@ -237,9 +237,7 @@ class Runs:
             self._folder(one, backend) / f"futures-{len(control)}-{self.seed}-{int(again)}.npz",
         )
 
-    def episodes(
-        self, one: Case, backend: BackendName, policy: str = "random", count: int | None = None
-    ) -> list[Episode]:
+    def episodes(self, one: Case, backend: str, policy: str = "random", count: int | None = None) -> list[Episode]:
         """Reads what has been run."""
         return [
             read_episode(self.episode_job(one, backend, policy, trace).path)
@@ -271,7 +269,7 @@ class Runs:
         assert logged is not None
         return logged.path(0, "dl_dci")
 
-    def _jobs(self, one: Case, backend: BackendName) -> list[EpisodeJob | FuturesJob]:
+    def _jobs(self, one: Case, backend: str) -> list[EpisodeJob | FuturesJob]:
         futures: list[EpisodeJob | FuturesJob] = []
         if one in self.ranking_cases() and self.plan.futures[one.network]:
             futures += [self.futures_job(one, backend, again) for again in (False, True)[: 1 + (backend == NS3)]]
@@ -284,7 +282,7 @@ class Runs:
         """Whether policies are ranked in a case."""
         return one in self.ranking_cases() and one.cqi == "control" and one.network in self.plan.ranked
 
-    def _folder(self, one: Case, backend: BackendName) -> Path:
+    def _folder(self, one: Case, backend: str) -> Path:
         if backend != NS3:
             return self._scratch / backend / one.name
         digest = hashlib.sha256(one.scenario.model_dump_json().encode() + self._program.encode()).hexdigest()

@@ -13,7 +13,6 @@ import numpy as np
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import REWARDS
 from py_agent.bench.measurement import Measurement
-from py_agent.env import BackendName
 from py_agent.fidelity import tables
 from py_agent.fidelity.pairs import Pair, all_pairs
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS, Plan, Runs
@@ -151,7 +150,7 @@ def study(plan: Plan, seed: int, directory: Path, workers: int = 2) -> Study:
         )
 
 
-def _figures(tier: BackendName, pairs: list[Pair], by_reward: Table, by_policy: Table) -> list[Figure]:
+def _figures(tier: str, pairs: list[Pair], by_reward: Table, by_policy: Table) -> list[Figure]:
     """The figures of one tier."""
     made: list[Figure] = []
 
@@ -209,7 +208,7 @@ def _figures(tier: BackendName, pairs: list[Pair], by_reward: Table, by_policy: 
     return made
 
 
-def _failing(tier: BackendName, made: dict[str, Table]) -> list[Failing]:
+def _failing(tier: str, made: dict[str, Table]) -> list[Failing]:
     """Rows in which a tier falls short of what its figures must reach."""
     name = TIERS[tier]
     limits: list[tuple[str, str, float, bool, str]] = [

@@ -18,7 +18,7 @@ from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.episode import MeasuredEpisode
 from py_agent.bench.hexagon import random_cio_db
-from py_agent.env import BackendName, open_backend
+from py_agent.env import open_backend
 from py_agent.fidelity.pairs import Pair, Values
 from py_agent.fidelity.runs import AGAIN_AT_MOST, HORIZON, NS3, Runs
 from py_agent.statistics import Estimate, estimate, mean
@@ -185,7 +185,7 @@ def rewards(runs: Runs) -> Table:
     for one in runs.ranking_cases():
         if not runs.plan.futures[one.network]:
             continue
-        models: list[BackendName] = runs.backends(one)
+        models: list[str] = runs.backends(one)
         truth = runs.futures_job(one, NS3).read()
         again = runs.futures_job(one, NS3, again=True).read()
         compared: dict[str, StepKpis] = {name: runs.futures_job(one, name).read() for name in models}
@@ -288,7 +288,7 @@ def sequences_percent(some: Iterable[Pair]) -> float:
     return 100 * equal / moving if moving else 100.0
 
 
-def _models(found: list[Pair]) -> list[BackendName]:
+def _models(found: list[Pair]) -> list[str]:
     return list(dict.fromkeys(pair.model for pair in found))
 
 

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sumo_mobility.base.line import Line
 
@@ -45,7 +46,12 @@ HEADERS_OF_DEBIANS_NS3 = {
 HEADERS_THAT_HELP = {"jemalloc/jemalloc.h": "libjemalloc-dev"}
 """The program is faster with them, and is built without them."""
 
-_DEBIANS_NS3 = "3.37"
+Ns3 = Literal["3.44", "3.37"]
+"""The versions of ns-3 that the program is built for."""
+NS3: Ns3 = "3.44"
+"""The default, which pip installs."""
+DEBIANS_NS3: Ns3 = "3.37"
+"""That of libns3-dev in Debian 12."""
 _APT_TIMEOUT_S = 3600
 _TAIL_LINES = 12
 
@@ -61,14 +67,14 @@ def missing_for_sumo() -> list[str]:
     return sorted(package for library, package in SUMO_LIBRARIES.items() if not _loads(library))
 
 
-def missing_for_build(ns3: str = "3.44") -> list[str]:
+def missing_for_build(ns3: str = NS3) -> list[str]:
     """Packages that a build of the ns-3 program lacks; what pip can fetch is not among them.
 
     Args:
-        ns3: Version of ns-3, 3.44 (a wheel) or 3.37 (Debian 12's).
+        ns3: Version of ns-3.
     """
-    missing = set(_missing_headers(HEADERS | (HEADERS_OF_DEBIANS_NS3 if ns3 == _DEBIANS_NS3 else {})))
-    if ns3 == _DEBIANS_NS3 and not Path("/usr/libexec/ns3").is_dir():
+    missing = set(_missing_headers(HEADERS | (HEADERS_OF_DEBIANS_NS3 if ns3 == DEBIANS_NS3 else {})))
+    if ns3 == DEBIANS_NS3 and not Path("/usr/libexec/ns3").is_dir():
         missing.add("ns3")  # named by the CMake files of libns3-dev, though nothing here runs it
     if not shutil.which("protoc"):
         missing.add("protobuf-compiler")
@@ -85,7 +91,7 @@ def offers_debians_ns3() -> bool:
     if not shutil.which("apt-cache"):
         return False
     said = _output(["apt-cache", "policy", "libns3-dev"])
-    return re.search(rf"^ +(Installed|Candidate): {re.escape(_DEBIANS_NS3)}\b", said, re.MULTILINE) is not None
+    return re.search(rf"^ +(Installed|Candidate): {re.escape(DEBIANS_NS3)}\b", said, re.MULTILINE) is not None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -120,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _needed(with_tests: bool) -> list[str]:
-    builds = ["3.44", *([_DEBIANS_NS3] if with_tests and offers_debians_ns3() else [])]
+    builds = [NS3, *([DEBIANS_NS3] if with_tests and offers_debians_ns3() else [])]
     found = {*missing_for_python(), *missing_for_sumo()}.union(*map(missing_for_build, builds))
     return sorted(found)
 

@@ -223,7 +223,7 @@ def test_what_it_does_not_mirror_is_refused() -> None:
         ({"radio": {"rrc": "real"}}, r"radio\.rrc"),
         ({"traffic": {"uplink_bps": 1e5}}, r"traffic\.uplink_bps"),
     ):
-        with pytest.raises(ConfigError, match=f"{field}: the emulator has no .*\n.*use backend ns3"):
+        with pytest.raises(ConfigError, match=f"{field}: the back end emulator has no .*\n.*use the back end ns3"):
             EmulatorBackend(scenario(ues=4, **parts))
     network = scenario(ues=1, episode={"steps": 2})
     with pytest.raises(DataError, match=r"position_m\[0, 0, 0\] is beyond 2e\+07 m"):

@@ -253,7 +253,7 @@ def test_shapes_that_do_not_fit_are_refused_by_name() -> None:
 def test_the_backend_knows_when_an_episode_is_over() -> None:
     network = scenario(ues=3, episode={"steps": 1})
     backend = EngineBackend(network)
-    with pytest.raises(ConfigError, match="before reset"):
+    with pytest.raises(ConfigError, match="no episode is running"):
         backend.step(np.zeros(PAIRS))
     backend.reset(trace(np.zeros((3, 3, 2)), 1.0), seed=1)
     backend.step(np.zeros(PAIRS))

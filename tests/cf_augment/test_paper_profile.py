@@ -90,7 +90,7 @@ def test_the_what_if_is_exact(line: Scenario) -> None:
 
 
 def test_what_does_not_know_the_profile_refuses_it(line: Scenario) -> None:
-    with pytest.raises(ConfigError, match="profile: the emulator has no 'paper', only 'ns3'"):
+    with pytest.raises(ConfigError, match="profile: the back end emulator has no 'paper', only 'ns3'"):
         EmulatorBackend(line)
     with pytest.raises(ConfigError, match="profile: the soft what-if has no 'paper'"):
         SoftWhatIf(Engine(line))

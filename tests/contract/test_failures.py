@@ -10,7 +10,7 @@ import pytest
 
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.mobility_robustness import FailureCause, connection_failures, ping_pongs, unnecessary_handovers
-from py_agent.env import BackendName, open_backend
+from py_agent.env import open_backend
 from sumo_mobility.base.arrays import Ints
 from sumo_mobility.trace import MobilityTrace
 
@@ -25,7 +25,7 @@ CIO_DB = np.array([14.0, -24.0])
 
 
 @cache
-def played(name: BackendName) -> list[StepKpis]:
+def played(name: str) -> list[StepKpis]:
     """KPIs of the reset and of each step."""
     trace = made_network.trace(STEPS)
     position_m = np.array(STARTS_M) + trace.time_s[:, None, None] * np.array(VELOCITY_MPS)
@@ -37,18 +37,18 @@ def played(name: BackendName) -> list[StepKpis]:
         backend.close()
 
 
-def of_kind(name: BackendName, *kinds: EventKind) -> np.ndarray:
+def of_kind(name: str, *kinds: EventKind) -> np.ndarray:
     events = np.concatenate([kpis.events for kpis in played(name)])
     return events[np.isin(events["kind"], kinds)]
 
 
-def cells_at(name: BackendName, time_s: float) -> Ints:
+def cells_at(name: str, time_s: float) -> Ints:
     """The serving cells at the end of the interval that holds a time."""
     return played(name)[int(np.ceil(time_s))].ue_serving_cell
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_who_lost_its_link_is_connected_again_and_the_event_says_where(name: BackendName) -> None:
+def test_who_lost_its_link_is_connected_again_and_the_event_says_where(name: str) -> None:
     told = of_kind(name, EventKind.RADIO_LINK_FAILURE, EventKind.CONNECTION_REESTABLISHED)
     assert set(told["ue"]) == {*PUSHED, *HELD}
     for ue in set(told["ue"].tolist()):
@@ -69,7 +69,7 @@ def test_who_lost_its_link_is_connected_again_and_the_event_says_where(name: Bac
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_causes_are_those_that_the_offsets_brought_about(name: BackendName) -> None:
+def test_causes_are_those_that_the_offsets_brought_about(name: str) -> None:
     events = np.concatenate([kpis.events for kpis in played(name)])
     failures = connection_failures(events, SCENARIO.handover.ue_context_store_s)
     first = {failure.ue: failure for failure in reversed(failures)}

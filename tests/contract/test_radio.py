@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ns3_scenarios.kpis import StepKpis
-from py_agent.env import BackendName, open_backend
+from py_agent.env import open_backend
 from sumo_mobility.base.errors import ConfigError
 
 pytestmark = pytest.mark.ns3
@@ -19,7 +19,7 @@ LOW = {"dl_earfcn": 3625}
 """942.5 MHz, where Hata's own formulas hold."""
 
 
-def play(name: BackendName, radio: dict[str, Any], sectors: int = 1, **parts: Any) -> list[StepKpis]:
+def play(name: str, radio: dict[str, Any], sectors: int = 1, **parts: Any) -> list[StepKpis]:
     """KPIs of the reset and of two steps without CIO, with UEs at up to 10 m/s."""
     scenario = made_network.scenario(steps=2, radio=radio, sites={"sectors": sectors}, **parts)
     backend = open_backend(scenario, name)
@@ -112,6 +112,6 @@ def test_round_robin_deals_equal_shares() -> None:
 @pytest.mark.parametrize("field", [{"scheduler": "rr"}, {"rrc": "real"}])
 def test_the_engine_refuses_what_it_does_not_mirror(field: dict[str, str]) -> None:
     with pytest.raises(
-        ConfigError, match=rf"radio\.{next(iter(field))}: the engine has no .*\n.*use backend emulator or ns3"
+        ConfigError, match=rf"radio\.{next(iter(field))}: the back end engine has no .*\n.*use the back end ns3"
     ):
         play("engine", field)

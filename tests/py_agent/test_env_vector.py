@@ -14,7 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv
 
-from py_agent.env import BackendName, MlbEnv, open_backend
+from py_agent.env import MlbEnv, open_backend
 
 SCENARIO = made_network.scenario()
 STEPS = made_network.STEPS
@@ -25,7 +25,7 @@ BACKENDS = ["engine", "emulator", pytest.param("ns3", marks=pytest.mark.ns3)]
 class Make:
     """Makes an environment in whatever process it is sent to."""
 
-    def __init__(self, name: BackendName) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self) -> MlbEnv:
@@ -41,7 +41,7 @@ def several(make: Callable[[], MlbEnv], count: int, context: str) -> Iterator[As
         envs.close(timeout=30)
 
 
-def alone(name: BackendName, seed: int) -> list[np.ndarray]:
+def alone(name: str, seed: int) -> list[np.ndarray]:
     """Observations of one episode."""
     env = Make(name)()
     try:
@@ -58,7 +58,7 @@ def alone(name: BackendName, seed: int) -> list[np.ndarray]:
         pytest.param("ns3", "spawn", marks=pytest.mark.ns3),
     ],
 )
-def test_each_of_several_is_as_if_it_were_alone(name: BackendName, context: str) -> None:
+def test_each_of_several_is_as_if_it_were_alone(name: str, context: str) -> None:
     with several(Make(name), 2, context) as envs:
         first, _ = envs.reset(seed=[1, 2])
         results = [envs.step(np.stack([ACTION, ACTION])) for _ in range(STEPS)]
@@ -100,7 +100,7 @@ def test_no_program_is_left_when_the_workers_are_closed_or_killed() -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_gymnasiums_checker_is_content(name: BackendName) -> None:
+def test_gymnasiums_checker_is_content(name: str) -> None:
     with warnings.catch_warnings():
         # An RSRP has no natural bounds; all other complaints are errors.
         warnings.simplefilter("error")

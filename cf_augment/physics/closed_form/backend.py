@@ -9,74 +9,48 @@ import numpy as np
 from cf_augment.physics.closed_form.engine import Engine, Moves
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
-from ns3_scenarios.backend import check_trace, checked_branches
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import Mobility
 
 
-class EngineBackend:
+class EngineBackend(Backend):
     """One environment in the engine; deterministic, so that a seed changes nothing.
 
     Args:
         scenario: The scenario.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
-        self._engine = Engine(scenario)
-        self._mobility: Mobility | None = None
-        self._step = 0
+    name = Engine.name
+    title = "closed form, T0"
+    has = Engine.has
 
-    def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.reset`."""
-        check_trace(self.scenario, trace)
-        self._mobility, self._step = trace, 0
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario)
+        self._engine = Engine(scenario)
+
+    def _begin(self, trace: Mobility, seed: int) -> StepKpis:
         return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
 
-    def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.step`.
+    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+        return _single(self._engine.step(self._interval_m(trace, step), control[None]), self._engine.moves)
 
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control does not fit.
-        """
-        if self._mobility is None:
-            raise ConfigError("engine: step() before reset()")
-        if self._step == self.scenario.episode.steps:
-            raise ConfigError(f"engine: the episode has ended after {self._step} steps", "call reset()")
-        kpis = self._engine.step(self._interval_m(self._step), np.asarray(control)[None])
-        self._step += 1
-        return _single(kpis, self._engine.moves)
-
-    def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.backend.Backend.branch`.
-
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
-        """
-        if self._mobility is None:
-            raise ConfigError("engine: branch() before reset()")
-        control = checked_branches(self.scenario, self._mobility, control, self.scenario.episode.steps - self._step)
+    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
         engine = self._engine.copies(len(control))
         branches: list[list[StepKpis]] = [[] for _ in control]
-        for step in range(control.shape[1]):
-            position_m = np.repeat(self._interval_m(self._step + step), len(control), axis=0)
-            kpis = engine.step(position_m, control[:, step])
+        for ahead in range(control.shape[1]):
+            position_m = np.repeat(self._interval_m(trace, step + ahead), len(control), axis=0)
+            kpis = engine.step(position_m, control[:, ahead])
             for index, branch in enumerate(branches):
                 branch.append(_single(kpis, engine.moves, index))
         return branches
 
-    def _interval_m(self, step: int) -> Floats:
+    def _interval_m(self, trace: Mobility, step: int) -> Floats:
         """Positions during a step, with a leading dimension of one environment."""
-        assert self._mobility is not None
         grid = step * self._engine.grid_steps + np.arange(self._engine.grid_steps + 1, dtype=np.float64)
-        return self._mobility.position_at(GRID_S * grid)[None]
-
-    def close(self) -> None:
-        """Ends the episode."""
-        self._mobility = None
+        return trace.position_at(GRID_S * grid)[None]
 
 
 def _single(kpis: StepKpis, moves: list[Moves], index: int = 0) -> StepKpis:

@@ -11,8 +11,9 @@ seconds, and kept beside the sources.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -29,14 +30,13 @@ from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.radio.vector_math import LEAST_POWER
-from ns3_scenarios.backend import check_trace, checked_control
+from ns3_scenarios.backend import check_trace, checked_control, require
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
-_CURE = "use backend emulator or ns3"
 _CPU = torch.device("cpu")
 
 
@@ -74,13 +74,16 @@ class Engine:
         ConfigError: the scenario's scheduler, RRC, CQI mode or steering is one that the engine does not mirror.
     """
 
+    name = "engine"
+    has: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "radio.scheduler": ("pf",),
+        "radio.rrc": ("ideal",),
+        "handover.steer": ((), ("hysteresis",)),  # it has one time to trigger for all cells
+    }
+    """See `ns3_scenarios.backend.Backend.has`."""
+
     def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
-        for field, mirrored in (("scheduler", "pf"), ("rrc", "ideal")):
-            value = getattr(scenario.radio, field)
-            if value != mirrored:
-                raise ConfigError(f"radio.{field}: the engine has no '{value}', only '{mirrored}'", _CURE)
-        if "time-to-trigger" in scenario.handover.steer:
-            raise ConfigError("handover.steer: the engine has one time to trigger for all cells", _CURE)
+        require(scenario, self.name, self.has)
         self.scenario = scenario
         self.device = torch.device(device)
         self.radio = Radio(scenario, self.device)

@@ -45,7 +45,8 @@ class SoftWhatIf:
         if not (0 < temperature_db < math.inf):
             raise ConfigError(f"soft what-if: temperature_db is {temperature_db}, but a positive number is needed")
         scenario = engine.scenario
-        scenario.require_profile("ns3", "3gpp", by="the soft what-if")
+        if scenario.profile == "paper":
+            raise ConfigError("profile: the soft what-if has no 'paper', only 'ns3' and '3gpp'", "set one of these")
         hard = [f"reward '{name}'" for name in scenario.reward_weights if not REWARDS[name].differentiable]
         if hard or scenario.handover_cost:
             names = " and ".join([*hard, *(["handover_cost"] if scenario.handover_cost else [])])

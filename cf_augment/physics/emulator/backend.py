@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,11 +31,11 @@ from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
-from ns3_scenarios.backend import check_trace, checked_branches, checked_control
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
-from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import Mobility, MobilityTrace
 
@@ -54,10 +56,9 @@ class _Episode:
     rng: Generator
     control: Floats
     """What the cells have configured their UEs by."""
-    step: int = 0
 
 
-class EmulatorBackend:
+class EmulatorBackend(Backend):
     """One environment in the TTI emulator.
 
     What is random follows the seed: the sources draw from the streams that ns-3 has for them, so that packets come when
@@ -71,15 +72,16 @@ class EmulatorBackend:
             not mirror.
     """
 
+    name = "emulator"
+    title = "TTI by TTI, T1"
+    has: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "profile": ("ns3",),
+        "radio.rrc": ("ideal",),
+        "traffic.uplink_bps": (0.0,),
+    }
+
     def __init__(self, scenario: Scenario) -> None:
-        scenario.require_profile("ns3", by="the emulator")
-        for field, value, mirrored in (
-            ("radio.rrc", scenario.radio.rrc, "ideal"),
-            ("traffic.uplink_bps", scenario.traffic.uplink_bps, 0.0),
-        ):
-            if value != mirrored:
-                raise ConfigError(f"{field}: the emulator has no '{value}', only '{mirrored}'", "use backend ns3")
-        self.scenario = scenario
+        super().__init__(scenario)
         self._config = config_of(scenario)
         self._links = links_of(scenario, Radio(scenario, torch.device("cpu")))
         self._pairs = np.array(scenario.neighbor_pairs)
@@ -87,14 +89,7 @@ class EmulatorBackend:
         self._warmup = round(scenario.episode.warmup_s / TTI_S)
         self._episode: _Episode | None = None
 
-    def reset(self, trace: Mobility, seed: int) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.reset`.
-
-        Raises:
-            DataError: the trace does not fit the scenario, or leaves the Earth.
-        """
-        self.close()
-        check_trace(self.scenario, trace)
+    def _begin(self, trace: Mobility, seed: int) -> StepKpis:
         if isinstance(trace, MobilityTrace):
             far = ~(np.abs(trace.position_m) <= FARTHEST_M)
             if far.any():
@@ -121,44 +116,27 @@ class EmulatorBackend:
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
-    def step(self, control: Floats) -> StepKpis:
-        """See `ns3_scenarios.backend.Backend.step`.
-
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control does not fit.
-        """
-        episode = self._running("step()")
-        if episode.step == self.scenario.episode.steps:
-            raise ConfigError(f"emulator: the episode has ended after {episode.step} steps", "call reset()")
-        control = checked_control(self.scenario, control)
-        start = self._warmup + episode.step * self._interval
-        episode.step += 1
+    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+        start = self._warmup + step * self._interval
         return self._run(start, start + self._interval, control)
 
-    def branch(self, control: Floats) -> list[list[StepKpis]]:
-        """See `ns3_scenarios.backend.Backend.branch`.
-
-        Raises:
-            ConfigError: the episode has ended or not begun, or the control or the horizon does not fit.
-        """
-        present = self._running("branch()")
-        control = checked_branches(self.scenario, present.trace, control, self.scenario.episode.steps - present.step)
+    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+        present = self._present
         futures = []
         try:
             for steps in control:
                 self._episode = replace(present, state=copy.deepcopy(present.state), rng=copy.deepcopy(present.rng))
-                futures.append([self.step(one) for one in steps])
+                futures.append([self._advance(trace, step + ahead, one) for ahead, one in enumerate(steps)])
         finally:
             self._episode = present
         return futures
 
-    def close(self) -> None:
-        """Ends the episode."""
+    def _end(self) -> None:
         self._episode = None
 
-    def _running(self, what: str) -> _Episode:
-        if self._episode is None:
-            raise ConfigError(f"emulator: {what} before reset()")
+    @property
+    def _present(self) -> _Episode:
+        assert self._episode is not None
         return self._episode
 
     def _no_control(self) -> Floats:
@@ -173,7 +151,7 @@ class EmulatorBackend:
 
     def _run(self, start: int, end: int, control: Floats) -> StepKpis:
         """Runs from just after TTI `start` to just after TTI `end`."""
-        episode = self._running("step()")
+        episode = self._present
         self._configure(episode, control)
         ues = len(episode.state.ues)
         episode.state.ues["delivered"] = 0
@@ -203,7 +181,7 @@ class EmulatorBackend:
         episode.control = control
 
     def _kpis(self, start: int, end: int, log: Ints, l1_dbm: Floats, power_mw: Floats) -> StepKpis:
-        state = self._running("step()").state
+        state = self._present.state
         ues, cells = state.ues, state.cells
         serving = ues["serving"].copy()
         heard = np.where(serving >= 0, serving, l1_dbm.argmax(axis=1))
@@ -231,7 +209,7 @@ class EmulatorBackend:
     def _sinr_db(self, power_mw: Floats, cell: Ints) -> Floats:
         """(U,) SINR that CQI are made from, of UEs that receive powers (U, C)."""
         if self.scenario.radio.cqi == "pdsch":
-            return np.asarray(10 * np.log10(self._running("step()").state.ues["data_sinr"]))
+            return np.asarray(10 * np.log10(self._present.state.ues["data_sinr"]))
         signal = power_mw[np.arange(len(cell)), cell]
         return np.asarray(10 * np.log10(signal / (power_mw.sum(axis=1) - signal + self._config["noise_mw"])))
 
@@ -243,8 +221,7 @@ class EmulatorBackend:
 
     def _position_m(self, ttis: Ints) -> Floats:
         """(T, U, 2) positions at TTIs; before the trace begins, the UEs stand."""
-        assert self._episode is not None
-        return self._episode.trace.position_at((ttis - self._warmup) * np.float64(TTI_S))
+        return self._present.trace.position_at((ttis - self._warmup) * np.float64(TTI_S))
 
     def _receive(self, ttis: Ints) -> tuple[Floats, Floats]:
         """Returns powers (T, U, C) of a resource element in mW at TTIs, and L1 measurements (K, U, C) in dBm.
