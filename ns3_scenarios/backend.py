@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from operator import attrgetter
 from typing import ClassVar, Self
 
@@ -17,7 +15,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
-from sumo_mobility.base.registry import Registry
+from sumo_mobility.base.registry import Lazy, Registry
 from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import Mobility, MobilityTrace
 
@@ -63,7 +61,7 @@ class Backend(ABC):
             ConfigError: the back end does not mirror the scenario, or has no DCIs.
         """
         if event_log is not None:
-            raise ConfigError(f"event log: the back end {cls.name} has no DCIs", "use the back end ns3")
+            raise ConfigError(f"event log: the back end {cls.name} has no DCIs to log", "use the back end ns3")
         return cls(scenario)
 
     def reset(self, trace: Mobility, seed: int) -> StepKpis:
@@ -154,26 +152,7 @@ class Backend(ABC):
         """Frees what an episode holds, if one is running."""
 
 
-@dataclass(frozen=True)
-class BackendKind:
-    """A back end by its name; its code is imported when it is first opened.
-
-    Attributes:
-        name: That of the class.
-        path: Where the class is, as "module:class".
-    """
-
-    name: str
-    path: str
-
-    def load(self) -> type[Backend]:
-        """Imports the class."""
-        module, _, name = self.path.partition(":")
-        found: type[Backend] = getattr(import_module(module), name)
-        return found
-
-
-BACKENDS: Registry[BackendKind] = Registry("back end")
+BACKENDS: Registry[Lazy[Backend]] = Registry("back end")
 """All back ends by name."""
 
 

@@ -10,15 +10,11 @@ from pathlib import Path
 
 from py_agent.algorithms.sac import SacPolicy
 from py_agent.cli.mobility import Mobility
-from py_agent.policies import POLICIES, PolicyFactory
-from py_agent.policies.planner import GreedyPlanner
+from py_agent.policies import POLICIES, PolicyFactory, policy_factory
 from py_agent.rundir import RunDirectory, check_name, last_checkpoint
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import replacing, sha256
-
-UNTRAINED: dict[str, PolicyFactory] = {**POLICIES, "planner": GreedyPlanner}
-"""Policies that need no training."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,8 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
 
     Args:
         run: What was trained there is known by its name.
-        names: Names, and NAME=FILE for checkpoints; all that is known if there are none.
+        names: Names, with parameters if need be (integral:gain_db=4), and NAME=FILE for checkpoints; if there are none,
+            all that is known.
         files: Checkpoints, or directories of trainings, as FILE or NAME=FILE.
         at_home: They are judged in `run`, so that its trainings need no file.
 
@@ -55,8 +52,8 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
     """
     trained = run.trainings()
     chosen: dict[str, Judged] = {}
-    for given in [*(names or [*UNTRAINED, *trained]), *(_named(file) for file in files)]:
-        name, _, file = given.partition("=")
+    for given in [*(names or [*POLICIES, *trained]), *(_named(file) for file in files)]:
+        name, file = (given, "") if ":" in given.partition("=")[0] else given.partition("=")[::2]
         if name in chosen:
             raise ConfigError(f"two policies are called '{name}'", "call one of them otherwise: --policy NAME=FILE")
         if file:
@@ -67,10 +64,10 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
             checkpoint = trained[name].resolve()
             factory = partial(SacPolicy, checkpoint=checkpoint)
             chosen[name] = Judged(name, factory, None if at_home else checkpoint)
-        elif name in UNTRAINED:
-            chosen[name] = Judged(name, UNTRAINED[name])
+        elif name.partition(":")[0] in POLICIES:
+            chosen[name] = Judged(name, policy_factory(name))
         else:
-            known = [*UNTRAINED, *trained]
+            known = [*POLICIES, *trained]
             raise ConfigError(
                 f"--policies: unknown policy '{name}'{nearest(name, known)}",
                 f"{run.path} has {', '.join(known)}; 'mlb train --run {run.path} --name {name}' trains another",

@@ -15,12 +15,10 @@ from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.summary import summary_result
 from py_agent.env.backends import BACKENDS
-from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
     from cf_augment.dataset import Dataset
-    from py_agent.policies import PolicyFactory
 
 if TYPE_CHECKING:
     BackendOption = str
@@ -34,7 +32,8 @@ class Collect(StageCommand):
     """Log episodes of behaviour policies in ns-3, on the training traces."""
 
     policies: tuple[str, ...] = ("static", "random", "integral")
-    """Behaviour policies; each plays every training trace."""
+    """Behaviour policies, with parameters if need be (integral:gain_db=4), and NAME=FILE for a checkpoint; each plays
+    every training trace."""
     seed: int = 0
     """Seed of the network and of the policies."""
     backend: BackendOption = "ns3"
@@ -48,12 +47,13 @@ class Collect(StageCommand):
         """Plays what has not been played and writes logged.h5."""
         from cf_augment.dataset import read_dataset, write_dataset
         from ns3_scenarios.bridge.event_log import EventLog
+        from py_agent.cli.judged import judged
         from py_agent.collect import collect
         from py_agent.rundir import RunDirectory
 
         run = RunDirectory(self.run)
         scenario = run.scenario()
-        policies = _rules(self.policies)
+        policies = {policy.name: policy.factory for policy in judged(run, self.policies, (), at_home=True)}
         traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
         with run.stage("collect", self.options(), self.resume, ("episodes/collect/*.h5", run.logged.name)):
             if not run.logged.is_file():
@@ -154,9 +154,9 @@ class Evaluate(StageCommand):
     """
 
     policies: tuple[str, ...] = ()
-    """Policies: static, random, integral, planner, what was trained in this run by its name, and NAME=FILE for a
-    checkpoint of any run. If none are named, the four and all that was trained. Each plays every test trace with every
-    seed."""
+    """Policies: static, random, integral, planner, with parameters if need be (integral:gain_db=4); what was trained in
+    this run by its name; and NAME=FILE for a checkpoint of any run. If none are named, the four and all that was
+    trained. Each plays every test trace with every seed."""
     policy: UseAppendAction[tuple[str, ...]] = ()
     """One more policy, any number of times: a checkpoint (.pt) of any run, or the directory of its training; it is
     called by the training's name, or NAME=FILE."""
@@ -214,15 +214,6 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
         below = {f".{key}": one for key, one in _flat(value).items()} if isinstance(value, dict) else {"": value}
         flat |= {name + key: one for key, one in below.items()}
     return flat
-
-
-def _rules(names: tuple[str, ...]) -> dict[str, PolicyFactory]:
-    from py_agent.policies import POLICIES
-
-    for name in names:
-        if name not in POLICIES:
-            raise ConfigError(f"--policies: unknown policy '{name}'{nearest(name, list(POLICIES))}")
-    return {name: POLICIES[name] for name in names}
 
 
 def _describe(path: Path, dataset: Dataset) -> Result:

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ from py_agent.collect import EpisodeJob, simulation_work
 from py_agent.env import open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import run_jobs
-from py_agent.policies import IntegralRule, PolicyFactory, Random, Static
-from py_agent.policies.planner import GreedyPlanner
+from py_agent.policies import policy_factory
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
@@ -37,15 +36,15 @@ BASELINE: str = "fluid"
 TIERS: dict[str, str] = {"engine": "T0", "emulator": "T1"}
 """The models that are to agree with ns-3, and their short names."""
 
-POLICIES: dict[str, PolicyFactory] = {
-    "random": Random,
-    "static": Static,
-    "integral-2": partial(IntegralRule, gain_db=2.0),
-    "integral-8": partial(IntegralRule, gain_db=8.0),
-    "integral-32": partial(IntegralRule, gain_db=32.0),
-    "integral-wrong-way": partial(IntegralRule, gain_db=-8.0),
-    "planner": GreedyPlanner,
-    "planner-hasty": partial(GreedyPlanner, samples=40, rounds=1, sweeps=0),
+POLICIES = {
+    "random": "random",
+    "static": "static",
+    "integral-2": "integral:gain_db=2",
+    "integral-8": "integral:gain_db=8",
+    "integral-32": "integral:gain_db=32",
+    "integral-wrong-way": "integral:gain_db=-8",
+    "planner": "planner",
+    "planner-hasty": "planner:samples=40,rounds=1,sweeps=0",
 }
 """What the models are to put in ns-3's order."""
 
@@ -217,7 +216,9 @@ class Runs:
         seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
         made = (name, self.traces[one.network][name])
         grants = EventLog(folder) if backend == NS3 and policy == "random" and trace == 0 else None
-        return EpisodeJob.of(one.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, event_log=grants)
+        return EpisodeJob.of(
+            one.scenario, made, (policy, policy_factory(POLICIES[policy])), seed, folder, backend, event_log=grants
+        )
 
     def futures_job(self, one: Case, backend: str, again: bool = False) -> FuturesJob:
         """The futures of one case; some of them under another seed of the network's own chance, if `again`."""

@@ -7,7 +7,6 @@ import numpy as np
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.policies.base import PolicyFactory
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.seeds import stream
 
@@ -72,7 +71,3 @@ class IntegralRule:
         wanted_db = before_db + self._gain_db * (load[self._serving] - load[self._neighbor])
         self._integral_db = np.clip(wanted_db, -handover.cio_range_db, handover.cio_range_db)
         return action_from_cio(self._scenario, self._integral_db).astype(np.float32)
-
-
-POLICIES: dict[str, PolicyFactory] = {"static": Static, "random": Random, "integral": IntegralRule}
-"""Policies that need nothing but the scenario."""

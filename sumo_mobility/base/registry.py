@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
@@ -29,6 +30,26 @@ class Named(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Named)
+Class = TypeVar("Class")
+
+
+@dataclass(frozen=True)
+class Lazy(Generic[Class]):
+    """A class by a name, which is imported when it is first asked for, since some need libraries that load slowly.
+
+    Attributes:
+        name: Its name.
+        path: Where it is, as "module:class".
+    """
+
+    name: str
+    path: str
+
+    def load(self) -> type[Class]:
+        """Imports the class."""
+        module, _, name = self.path.partition(":")
+        found: type[Class] = getattr(importlib.import_module(module), name)
+        return found
 
 
 class Registry(Mapping[str, Entry]):

@@ -17,13 +17,13 @@ from ns3_scenarios.mdp import action_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.sac import SacConfig, SacPolicy
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import POLICIES, PolicyFactory
+from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rollout import run_episode
 from py_agent.train import TrainConfig, train
 
 RULES: dict[str, PolicyFactory] = {
-    **POLICIES,
+    **{name: policy_factory(name) for name in ("static", "random", "integral")},
     "planner": partial(GreedyPlanner, samples=20, rounds=1, sweeps=1, levels=3),
 }
 SIZES = {"pair": 2, "cell": 2, "edge": 1}
@@ -76,7 +76,7 @@ def test_the_whole_job_in_each_form(form: str, grid: str, tmp_path: Path) -> Non
 def test_the_integral_rule_asks_for_the_same_cio_in_each_form(form: str) -> None:
     """Its correction is a difference of two cells, so that until it is clipped no form loses anything of it."""
     frames = [
-        to_frame(logged(made_network.scenario(handover={"action": one}), {"integral": POLICIES["integral"]}))
+        to_frame(logged(made_network.scenario(handover={"action": one}), {"integral": policy_factory("integral")}))
         for one in ("pair", form)
     ]
     assert np.abs(frames[0]["cio_0_1_db"]).max() > 0.1

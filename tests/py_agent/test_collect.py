@@ -30,7 +30,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent import jobs
 from py_agent.collect import collect
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import POLICIES, Static
+from py_agent.policies import Static, policy_factory
 from py_agent.rollout import run_episode
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
@@ -82,7 +82,7 @@ def metadata(policy: str, seed: int, trace_name: str) -> EpisodeMetadata:
 def rolled_out(policy: str, seed: int = 1, trace_name: str = "train-000") -> Episode:
     env = MlbEnv(SCENARIO, open_backend(SCENARIO, "engine"), list(TRACES.values()))
     index = list(TRACES).index(trace_name)
-    return run_episode(env, POLICIES[policy](SCENARIO), metadata(policy, seed, trace_name), index)
+    return run_episode(env, policy_factory(policy)(SCENARIO), metadata(policy, seed, trace_name), index)
 
 
 def test_a_rollout_is_what_the_environment_showed_and_can_be_replayed() -> None:
@@ -121,7 +121,7 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
         yield SimpleNamespace(advance=done.append)
 
     monkeypatch.setattr(jobs, "progress", noted)
-    policies = {name: POLICIES[name] for name in ("static", "random")}
+    policies = {name: policy_factory(name) for name in ("static", "random")}
     episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, workers=2, backend="engine")
     assert sum(done) == pytest.approx(totals[0])
     assert len(done) == 8 * (1 + SCENARIO.episode.steps)  # not by episode: by what has been simulated
@@ -179,8 +179,8 @@ def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> Non
 def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path, moment: str) -> None:
     script = (
         "from pathlib import Path; import made_network; from py_agent.collect import collect;"
-        "from py_agent.policies import POLICIES; steps = 500;"
-        "collect(made_network.scenario(steps), {'long': made_network.trace(steps)}, {'static': POLICIES['static']},"
+        "from py_agent.policies import Static; steps = 500;"
+        "collect(made_network.scenario(steps), {'long': made_network.trace(steps)}, {'static': Static},"
         f"[1, 2], Path({str(tmp_path)!r}))"
     )
     environment = programs.python_path() | {"MLB_TEST_MARK": str(tmp_path)}

@@ -11,7 +11,8 @@ import pytest
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from py_agent.env import open_backend
-from py_agent.policies import POLICIES, IntegralRule, Random
+from py_agent.policies import IntegralRule, Random, Static, policy_factory
+from sumo_mobility.base.errors import ConfigError
 
 SCENARIO = made_network.scenario()
 OBSERVATION = np.zeros(1, np.float32)
@@ -26,9 +27,9 @@ def loaded(kpis: StepKpis, *load: float) -> StepKpis:
     return replace(kpis, prb_utilization=np.array(load))
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", ["static", "random", "integral"])
 def test_actions_are_float32_in_range_and_of_the_seed(name: str, kpis: StepKpis) -> None:
-    policy = POLICIES[name](SCENARIO)
+    policy = policy_factory(name)(SCENARIO)
 
     def actions(seed: int) -> np.ndarray:
         policy.reset(seed)
@@ -43,7 +44,7 @@ def test_actions_are_float32_in_range_and_of_the_seed(name: str, kpis: StepKpis)
 
 
 def test_static_is_zero(kpis: StepKpis) -> None:
-    assert not POLICIES["static"](SCENARIO).act(OBSERVATION, kpis, np.array([3.0, 3.0])).any()
+    assert not Static(SCENARIO).act(OBSERVATION, kpis, np.array([3.0, 3.0])).any()
 
 
 def test_random_fills_the_range(kpis: StepKpis) -> None:
@@ -90,3 +91,20 @@ def test_the_integral_rule_moves_ues_to_the_emptier_cell_and_back() -> None:
         served_by.append(kpis.ue_serving_cell[[0, 1]].tolist())
     assert served_by[0] == [1, 1]
     assert [0, 0] in served_by[1:]
+
+
+def test_parameters_by_name(kpis: StepKpis) -> None:
+    rule = policy_factory("integral:gain_db=2")(SCENARIO)
+    assert rule.act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2)) == pytest.approx(
+        IntegralRule(SCENARIO, gain_db=2.0).act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2))
+    )
+    for text, message in (
+        ("integrale", "unknown policy 'integrale' .did you mean 'integral'"),
+        ("integral:gain=2", "unknown parameter 'gain' .did you mean 'gain_db'"),
+        ("integral:gain_db=much", "gain_db must be of type float, got 'much'"),
+        ("integral:gain_db", "gain_db must be of type float"),
+        ("static:gain_db=2", "unknown parameter 'gain_db' .it has none"),
+        ("planner:samples=1.5", "samples must be of type int, got '1.5'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            policy_factory(text)
