@@ -45,7 +45,7 @@ def own_preset(example: Preset, new_id: str, file: str) -> str:
         "#",
         f"#   mlb scenario validate {file}             checks it, with all that it names",
         f"#   mlb scenario sites {file}                draws its cells",
-        f"#   mlb mobility --preset {file} --run runs/{new_id}",
+        f"#   mlb mobility make --preset {file} --run runs/{new_id}",
     ]
     told: set[str] = set()
     for name, field in Preset.model_fields.items():

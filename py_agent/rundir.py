@@ -19,7 +19,7 @@ Options = dict[str, str | int | float | bool | list[str] | None]
 _STAGES = ("mobility", "collect", "augment"), ("evaluate",)
 """Stages before and after the trainings, of which each has its own record."""
 TRACES = "traces/*.parquet"
-"""What `mlb mobility` makes in a run."""
+"""What `mlb mobility make` makes in a run."""
 _PACKAGES = ("mlb-testbed", "numpy", "pandas", "torch", "gymnasium", "eclipse-sumo", "pyzmq", "protobuf", "h5py")
 
 
@@ -86,7 +86,7 @@ class RunDirectory:
         paths = [path for split in splits for path in sorted((self.path / "traces").glob(f"{split}-*.parquet"))]
         if not paths:
             raise DataError(
-                f"{self.path}: has no {' or '.join(splits)} traces", f"run 'mlb mobility --run {self.path}' first"
+                f"{self.path}: has no {' or '.join(splits)} traces", f"run 'mlb mobility make --run {self.path}' first"
             )
         return paths
 
@@ -109,7 +109,7 @@ class RunDirectory:
             DataError: the run has no scenario yet.
         """
         if not self.scenario_path.is_file():
-            raise DataError(f"{self.path}: is not a run directory", f"run 'mlb mobility --run {self.path}' first")
+            raise DataError(f"{self.path}: is not a run directory", f"run 'mlb mobility make --run {self.path}' first")
         return Scenario.read_json(self.scenario_path)
 
     def require(self, path: Path, command: str) -> Path:

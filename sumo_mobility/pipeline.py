@@ -143,7 +143,7 @@ def make_trace_like(path: Path, context: Context | None = None, drivers: int | N
     if trace.metadata.versions != before.versions:
         raise DataError(
             f"{path}: was made with {before.versions}, but here are {trace.metadata.versions}",
-            "install the same versions, or make the trace anew with 'mlb mobility'",
+            "install the same versions, or make the trace anew with 'mlb mobility make'",
         )
     changed = {
         "context": f"{_described(old_context)} -> {_described(context)}" if context != old_context else "",
@@ -180,16 +180,18 @@ class _Do(Contract):
 def _cause(path: Path, metadata: TraceMetadata) -> tuple[MobilityConfig, Context, int]:
     """The arguments that made a trace."""
     if metadata.source == LIVE_SOURCE:
-        raise DataError(f"{path}: was driven live, and what it was told is not known", "take a trace of 'mlb mobility'")
+        raise DataError(
+            f"{path}: was driven live, and what it was told is not known", "take a trace of 'mlb mobility make'"
+        )
     context = {"name": metadata.context, **metadata.context_parameters}
     settings = dict(metadata.settings)
     drivers = settings.pop("drivers", None)
     if not isinstance(drivers, int):
-        raise DataError(f"{path}: does not say how it was made", "make the trace anew with 'mlb mobility'")
+        raise DataError(f"{path}: does not say how it was made", "make the trace anew with 'mlb mobility make'")
     try:
         config = MobilityConfig.parse({**settings, "train_contexts": [context], "test_contexts": [context]}, str(path))
     except ConfigError as error:
-        raise DataError(error.message, "make the trace anew with 'mlb mobility'") from None
+        raise DataError(error.message, "make the trace anew with 'mlb mobility make'") from None
     return config, config.train_contexts[0], drivers
 
 

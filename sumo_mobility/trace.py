@@ -24,7 +24,7 @@ from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import replacing, sha256
 
 COLUMNS = ("time_s", "ue_id", "x_m", "y_m", "speed_mps", "heading_deg")
-_CURE = "make the trace anew with 'mlb mobility'"
+_CURE = "make the trace anew with 'mlb mobility make'"
 WAYPOINT_M = "%.6f"
 """How the ns-3 program is told a coordinate."""
 FASTEST_MPS = 1000.0

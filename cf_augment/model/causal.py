@@ -87,7 +87,7 @@ class CausalMobilityModel:
             DataError: no traces, or traces with different time steps.
         """
         if not traces:
-            raise DataError("model: no traces to learn from", "run 'mlb mobility' first")
+            raise DataError("model: no traces to learn from", "run 'mlb mobility make' first")
         step_s = traces[0].step_s
         if any(abs(trace.step_s - step_s) > 1e-9 for trace in traces):
             raise DataError(f"model: the traces have time steps {sorted({trace.step_s for trace in traces})} s")

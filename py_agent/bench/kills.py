@@ -102,7 +102,7 @@ def disturb(seed: int, kills: Mapping[str, int]) -> Iterator[Measurement]:
         write_text(preset, _PRESET)
         commands = _Commands(scratch.path / "tmp", str(scratch.path))
         made = "--preset", str(preset), "--train-traces", "2", "--test-traces", "1", "--seed", str(seed)
-        commands.finish(("mobility", *made), before)
+        commands.finish(("mobility", "make", *made), before)
         for name, stage in STAGES.items():
             if name not in kills:
                 continue

@@ -46,6 +46,11 @@ class StageCommand(Command):
     resume: bool = False
     """Go on with a stage that was begun before, keeping what is done."""
 
+    @classmethod
+    def words(cls) -> list[str]:
+        """Returns the words after `mlb` that call the stage."""
+        return [cls.__name__.lower()]
+
     @property
     def title(self) -> str:
         """What people call it."""

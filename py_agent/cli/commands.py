@@ -19,14 +19,23 @@ from py_agent.cli.quickstart import Quickstart
 from py_agent.cli.report import Report
 from py_agent.cli.scenario import ScenarioCommand
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
+from py_agent.cli.traces import Export, Import, Intervene, Plot
 from sumo_mobility.base.contract import described
 from sumo_mobility.base.errors import ConfigError
+
+MobilityCommands = (
+    Annotated[Mobility, subcommand("make")]
+    | Annotated[Intervene, subcommand("intervene")]
+    | Annotated[Plot, subcommand("plot")]
+    | Annotated[Export, subcommand("export")]
+    | Annotated[Import, subcommand("import")]
+)
 
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
     | Annotated[Build, subcommand("build")]
     | Annotated[Quickstart, subcommand("quickstart")]
-    | Annotated[Mobility, subcommand("mobility")]
+    | Annotated[MobilityCommands, subcommand("mobility", description="Make, change, draw, export or import traces.")]
     | Annotated[ScenarioCommand, subcommand("scenario")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Augment, subcommand("augment")]

@@ -89,8 +89,9 @@ class Report(StageCommand):
 
 def command_line(record: StageRecord, run: Path) -> str:
     """The command, ready for a shell, that a stage record stands for; what a default says is left out."""
-    words = ["mlb", record.stage, "--run", str(run)]
-    defaults = _STAGES[record.stage]().options()
+    stage = _STAGES[record.stage]
+    words = ["mlb", *stage.words(), "--run", str(run)]
+    defaults = stage().options()
     for name, value in record.config.items():
         option = f"--{name.replace('_', '-')}"
         if name != "name" and name in defaults and value == defaults[name]:  # a training's default name is its data's

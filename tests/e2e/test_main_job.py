@@ -124,7 +124,7 @@ def test_a_second_run_resumes_at_no_cost_and_changes_nothing(result: dict[str, A
 def test_the_same_seed_gives_the_same_bytes(result: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     preset = folder / "tiny.yaml"
     run = tmp_path / "run"
-    mlb("mobility", "--run", run, "--preset", preset, "--train-traces", 2, "--test-traces", 2, "--workers", 1)
+    mlb("mobility", "make", "--run", run, "--preset", preset, "--train-traces", 2, "--test-traces", 2, "--workers", 1)
     mlb("collect", "--run", run, "--workers", 1)
     for name in ("traces/train-000.parquet", "traces/train-000.json", "traces/test-001.parquet", "logged.h5"):
         assert (run / name).read_bytes() == (folder / "run" / name).read_bytes(), name
@@ -143,7 +143,7 @@ def test_an_existing_run_is_not_overwritten(result: dict[str, Any], folder: Path
 def test_an_interrupted_collect_goes_on_where_it_stopped(result: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     preset = folder / "tiny.yaml"
-    mlb("mobility", "--run", run, "--preset", preset, "--train-traces", 2, "--test-traces", 2)
+    mlb("mobility", "make", "--run", run, "--preset", preset, "--train-traces", 2, "--test-traces", 2)
     command = [sys.executable, "-m", "py_agent.cli", "collect", "--run", str(run), "--workers", "1"]
     # A shell that starts the tests in the background has them, and so the child, ignore SIGINT.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -195,6 +195,7 @@ def test_a_missing_ns3_program_says_how_to_build_it(result: dict[str, Any], fold
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     make = [
         "mobility",
+        "make",
         "--run",
         str(run),
         "--preset",

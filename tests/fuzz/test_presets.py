@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ns3_scenarios.scenario import PRESETS, Preset
-from py_agent.cli.mobility import _changes
+from py_agent.cli.traces import changes_of
 from sumo_mobility.base.documents import yaml_text
 from sumo_mobility.base.errors import MlbError
 
@@ -98,6 +98,6 @@ def test_presets_with_odd_values(tmp_path_factory: pytest.TempPathFactory, data:
 @example("true")
 def test_causes_that_are_changed(text: str) -> None:
     for key in ("context", "context.x_share", "drivers", ""):
-        survives(lambda key=key: _changes((f"{key}={text}",)))  # type: ignore[misc]
+        survives(lambda key=key: changes_of((f"{key}={text}",)))  # type: ignore[misc]
     with pytest.raises(MlbError):
-        _changes(("drivers=true",))
+        changes_of(("drivers=true",))

@@ -63,7 +63,16 @@ def test_a_preset_that_the_schema_refuses(
     (tmp_path / "preset.yaml").write_text(yaml.safe_dump(preset | {part: value}))
     assert message in refusal(capsys, monkeypatch, "scenario", "validate", str(tmp_path / "preset.yaml"))
     before = files(tmp_path)
-    refusal(capsys, monkeypatch, "mobility", "--preset", str(tmp_path / "preset.yaml"), "--run", str(tmp_path / "run"))
+    refusal(
+        capsys,
+        monkeypatch,
+        "mobility",
+        "make",
+        "--preset",
+        str(tmp_path / "preset.yaml"),
+        "--run",
+        str(tmp_path / "run"),
+    )
     assert files(tmp_path) == before
 
 
@@ -74,7 +83,9 @@ def test_sites_with_no_neighbour(
     preset["handover"] = {"neighbors": {"by": "distance", "within_m": 100}}
     (tmp_path / "preset.yaml").write_text(yaml.safe_dump(preset))
     arguments = ["--preset", str(tmp_path / "preset.yaml"), "--run", str(tmp_path / "run")]
-    assert re.search("cell 0 has no neighbour.*\n  cure: raise", refusal(capsys, monkeypatch, "mobility", *arguments))
+    assert re.search(
+        "cell 0 has no neighbour.*\n  cure: raise", refusal(capsys, monkeypatch, "mobility", "make", *arguments)
+    )
     assert list(files(tmp_path)) == ["preset.yaml"]
 
 
@@ -82,7 +93,7 @@ def test_an_unwritable_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    said = refusal(capsys, monkeypatch, "mobility", "--run", str(tmp_path / "file" / "run"))
+    said = refusal(capsys, monkeypatch, "mobility", "make", "--run", str(tmp_path / "file" / "run"))
     assert "file/run" in said
     assert "Not a directory" in said
 
@@ -163,11 +174,11 @@ def test_more_ues_than_a_cell_can_carry(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("mobility --workers 0", "workers: 0, must be at least 1"),
-        ("mobility --seed -1", "seed: -1, must be from 0 to"),
-        (f"mobility --seed {10**30}", "must be from 0 to"),
-        ("mobility --train-traces -1", "makes none"),
-        ("mobility --train-traces 0 --test-traces 0", "makes none"),
+        ("mobility make --workers 0", "workers: 0, must be at least 1"),
+        ("mobility make --seed -1", "seed: -1, must be from 0 to"),
+        (f"mobility make --seed {10**30}", "must be from 0 to"),
+        ("mobility make --train-traces -1", "makes none"),
+        ("mobility make --train-traces 0 --test-traces 0", "makes none"),
         ("train --seed -1", "options: seed: must be greater than or equal to 0, got -1"),
         ("evaluate --seeds 0", "--seeds 0 .*must be 1 at least"),
         ("evaluate --test-traces -1", "--test-traces -1: must be 1 at least"),

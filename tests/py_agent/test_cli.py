@@ -29,7 +29,11 @@ def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
         "doctor",
         "build",
         "quickstart",
-        "mobility",
+        "mobility make",
+        "mobility intervene",
+        "mobility plot",
+        "mobility export",
+        "mobility import",
         "scenario",
         "collect",
         "augment",
@@ -42,7 +46,7 @@ def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
 )
 def test_every_command_has_a_help_that_describes_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
-        parse([command, "--help"])
+        parse([*command.split(), "--help"])
     assert done.value.code == 0
     assert "--json" in capsys.readouterr().out
 
@@ -69,9 +73,9 @@ def test_unknown_preset_exits_with_2_without_a_traceback() -> None:
 
 def test_a_stage_without_its_predecessor_names_the_command_to_run(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(DataError, match=r"is not a run directory\n.*'mlb mobility --run .*run' first"):
+    with pytest.raises(DataError, match=r"is not a run directory\n.*'mlb mobility make --run .*run' first"):
         run.scenario()
-    with pytest.raises(DataError, match=r"has no train traces\n.*'mlb mobility"):
+    with pytest.raises(DataError, match=r"has no train traces\n.*'mlb mobility make"):
         run.traces("train")
     with pytest.raises(DataError, match=r"logged\.h5: does not exist\n.*'mlb collect --run"):
         run.require(run.logged, "collect")

@@ -1,4 +1,4 @@
-"""`mlb mobility plot`, `export` and `import`, on open ground where no SUMO is needed."""
+"""`mlb mobility intervene`, `plot`, `export` and `import`, on open ground where no SUMO is needed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from py_agent.cli.commands import parse
+from py_agent.rundir import RunDirectory
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.trace import MobilityTrace
 
@@ -22,7 +23,7 @@ PRESET = "line3-right-loiter-left-v0"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "line3"
     counts = ["--train-traces", "1", "--test-traces", "1"]
-    parse(["mobility", "--preset", PRESET, "--run", str(run), *counts]).execute()
+    parse(["mobility", "make", "--preset", PRESET, "--run", str(run), *counts]).execute()
     return run
 
 
@@ -92,7 +93,7 @@ def test_movements_of_ns2_come_back(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_change_that_changes_nothing_is_told(made: Path, tmp_path: Path) -> None:
-    command = ["mobility", "--like", str(made / "traces" / "test-000.parquet"), "--do"]
+    command = ["mobility", "intervene", str(made / "traces" / "test-000.parquet"), "--do"]
     for index, (change, same) in enumerate([("drivers=0", False), ("context.name=sites", True)]):
         done = parse([*command, change, "--out", str(tmp_path / f"{index}.parquet")]).execute()
         assert done.data["same_as_before"] is same
@@ -103,14 +104,24 @@ def test_a_change_that_changes_nothing_is_told(made: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["export"], "which file"),
-        (["export", "a.parquet", "--out", "b.gz"], "needs --out"),
-        (["import", "a.xml"], "needs --out"),
-        (["make", "a.parquet"], "does not take the file"),
-    ],
+    "arguments", [["export"], ["export", "a.parquet"], ["import", "a.xml"], ["intervene", "a.parquet"]]
 )
-def test_what_is_missing_is_named(arguments: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+def test_what_is_missing_is_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(["mobility", *arguments])
+    assert end.value.code == 2
+    assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["export", "a.parquet", "--out", "b.gz"], ["import", "a.xml", "--out", "b.csv"]])
+def test_an_output_of_another_kind_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"--out b\.\w+ is no \.\w+.* file\n  cure: --out b\."):
         parse(["mobility", *arguments]).execute()
+
+
+def test_a_run_keeps_the_options_that_make_its_traces(made: Path) -> None:
+    """They are what a run that was begun with an earlier version is compared with when it is resumed."""
+    assert RunDirectory(made).records()[0].config == {
+        "preset": PRESET, "train_traces": 1, "test_traces": 1, "map": "", "bbox": "", "place": "",
+        "driving_side": "auto", "seed": 0,
+    }  # fmt: skip

@@ -118,18 +118,20 @@ def test_the_command_line_changes_causes(
 ) -> None:
     path, out = str(written(tmp_path, GROUND)), tmp_path / "made" / "other.parquet"
     change = ("--do", "context={name: tide, heading_deg: 90}", "--do", "context.strength=1", "--do", "drivers=7")
-    assert mlb(monkeypatch, "--like", path, *change, "--out", str(out), "--json") == 0
+    assert mlb(monkeypatch, "intervene", path, *change, "--out", str(out), "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["provenance"]["do(drivers)"] == "5 -> 7"
     made = MobilityTrace.read(out)
     direct = make_trace(GROUND, Tide(heading_deg=90, strength=1), 5, drivers=7)
     np.testing.assert_array_equal(made.position_m, direct.position_m)
     for arguments, message in (
-        (("--like", path, "--out", str(out)), "other.parquet: exists"),
-        (("--like", path), "--like needs --out"),
-        (("--do", "drivers=7"), "--do and --out need --like"),
-        (("--like", path, "--do", "drivers=x", "--out", str(tmp_path / "a.parquet")), "--do drivers=x: is no change"),
-        (("--like", path, "--do", "seed=3", "--out", str(tmp_path / "a.parquet")), "--do seed=3: is no change"),
+        (("intervene", path, "--out", str(out)), "other.parquet: exists"),
+        (("intervene", path), "--out"),
+        (
+            ("intervene", path, "--do", "drivers=x", "--out", str(tmp_path / "a.parquet")),
+            "--do drivers=x: is no change",
+        ),
+        (("intervene", path, "--do", "seed=3", "--out", str(tmp_path / "a.parquet")), "--do seed=3: is no change"),
     ):
         assert mlb(monkeypatch, *arguments) == 2
         assert message in capsys.readouterr().err

@@ -103,7 +103,7 @@ def test_any_later_moment_ends_with_one_line_and_no_children(
 @pytest.mark.sumo
 def test_simulators_that_threads_wait_for_hold_nobody_up(tmp_path: Path, marked: str) -> None:
     """SUMO runs for minutes; the threads that wait for it are waited for in turn."""
-    arguments = ["mobility", "--run", str(tmp_path / "run"), "--train-traces", "20"]
+    arguments = ["mobility", "make", "--run", str(tmp_path / "run"), "--train-traces", "20"]
     code, said = ended_after(0, signal.SIGINT, *arguments, seen="bin/sumo ")
     assert re.fullmatch(LINES[signal.SIGINT], said)
     assert code == 130
@@ -117,7 +117,19 @@ def test_traces_that_are_done_outlive_an_interruption(tmp_path: Path, marked: st
     short = {"mobility": preset.mobility.model_copy(update={"ues": 5, "settle_s": 60.0, "duration_s": 1200.0})}
     file = tmp_path / "short.yaml"
     file.write_text(yaml_text(preset.model_copy(update=short).model_dump(mode="json")))
-    make = ("mobility", "--preset", str(file), "--train-traces", "8", "--test-traces", "1", "--workers", "1", "--run")
+    make = (
+        "mobility",
+        "make",
+        "--preset",
+        str(file),
+        "--train-traces",
+        "8",
+        "--test-traces",
+        "1",
+        "--workers",
+        "1",
+        "--run",
+    )
     run, whole = tmp_path / "run", tmp_path / "whole"
     first = run / "traces" / "train-000.json"
     code, said = ended_after(0, signal.SIGINT, *make, str(run), until=first.is_file)

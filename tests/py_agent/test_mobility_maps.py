@@ -1,4 +1,4 @@
-"""`mlb mobility` on maps that the command line names, the downloaded ones from a server on a loopback port."""
+"""`mlb mobility make` on maps that the command line names, the downloaded ones from a server on a loopback port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mobility(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> 
     preset["sites"] = {"inter_site_distance_m": 300}
     (folder / "preset.yaml").write_text(yaml.safe_dump(preset))
     given = ["--preset", str(folder / "preset.yaml"), "--train-traces", "1", "--test-traces", "1", "--workers", "1"]
-    monkeypatch.setattr(sys, "argv", ["mlb", "mobility", *given, "--run", str(folder / "run"), *arguments])
+    monkeypatch.setattr(sys, "argv", ["mlb", "mobility", "make", *given, "--run", str(folder / "run"), *arguments])
     with pytest.raises(SystemExit) as end:
         main()
     return end.value.code

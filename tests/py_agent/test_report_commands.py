@@ -75,7 +75,7 @@ def test_a_shown_command_is_parsed_as_what_was_asked_for(command: StageCommand, 
 
 def test_defaults_are_left_out() -> None:
     record = StageRecord(stage="mobility", config=Mobility(test_traces=4).options(), versions={})
-    assert command_line(record, Path("my run")) == "mlb mobility --run 'my run' --test-traces 4"
+    assert command_line(record, Path("my run")) == "mlb mobility make --run 'my run' --test-traces 4"
 
 
 @pytest.mark.sumo

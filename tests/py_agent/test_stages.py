@@ -176,7 +176,7 @@ def test_a_record_holds_paths_that_are_valid_elsewhere(tmp_path: Path, monkeypat
     (tmp_path / "mine.yaml").touch()
     monkeypatch.chdir(tmp_path)
     for given, kept in (("mine.yaml", str(tmp_path / "mine.yaml")), ("helsinki-event-v0", "helsinki-event-v0")):
-        command = parse(["mobility", "--preset", given])
+        command = parse(["mobility", "make", "--preset", given])
         assert isinstance(command, Mobility)
         assert command.options()["preset"] == kept
 
