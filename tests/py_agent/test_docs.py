@@ -27,12 +27,12 @@ def test_readme_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["own-preset.md"])
+@pytest.mark.parametrize("name", ["own-preset.md", "extend.md"])
 def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = ROOT / "docs" / name
     shims = tmp_path / "bin"
     shims.mkdir()
-    (shims / "mlb").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m py_agent.cli "$@"\n')
+    (shims / "mlb").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}:$PYTHONPATH" exec "{sys.executable}" -m py_agent.cli "$@"\n')
     (shims / "mlb").chmod(0o755)
     monkeypatch.setenv("PATH", f"{shims}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "here").mkdir()
