@@ -9,13 +9,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ns3_scenarios.backends import BACKENDS
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
-from sumo_mobility.base.registry import Lazy, Registry
 from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import Mobility, MobilityTrace
 
@@ -150,10 +150,6 @@ class Backend(ABC):
 
     def _end(self) -> None:  # noqa: B027 - most have nothing to free
         """Frees what an episode holds, if one is running."""
-
-
-BACKENDS: Registry[Lazy[Backend]] = Registry("back end")
-"""All back ends by name."""
 
 
 def require(scenario: Scenario, name: str, has: Mapping[str, tuple[object, ...]]) -> None:

@@ -12,9 +12,9 @@ from rich.text import Text
 from tyro.conf import UseAppendAction, arg
 
 from py_agent.algorithms.config import TrainConfig
+from py_agent.backends import BACKENDS
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.summary import summary_result
-from py_agent.env.backends import BACKENDS
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:

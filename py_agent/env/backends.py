@@ -1,17 +1,12 @@
-"""The back ends by name."""
+"""A back end for a scenario, by its name."""
 
 from __future__ import annotations
 
-from ns3_scenarios.backend import BACKENDS, Backend
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.registry import Lazy
+from py_agent.backends import BACKENDS
 from sumo_mobility.base.system import NS3
-
-BACKENDS.register(Lazy("ns3", "ns3_scenarios.bridge.backend:Ns3Backend"))
-BACKENDS.register(Lazy("engine", "cf_augment.physics.closed_form.backend:EngineBackend"))
-BACKENDS.register(Lazy("emulator", "cf_augment.physics.emulator.backend:EmulatorBackend"))
-BACKENDS.register(Lazy("fluid", "cf_augment.fidelity.fluid:FluidBackend"))
 
 
 def open_backend(scenario: Scenario, name: str, ns3: str = NS3, event_log: EventLog | None = None) -> Backend:

@@ -32,7 +32,9 @@ def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypat
     page = ROOT / "docs" / name
     shims = tmp_path / "bin"
     shims.mkdir()
-    (shims / "mlb").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}:$PYTHONPATH" exec "{sys.executable}" -m py_agent.cli "$@"\n')
+    (shims / "mlb").write_text(
+        f'#!/bin/sh\nPYTHONPATH="{ROOT}:$PYTHONPATH" exec "{sys.executable}" -m py_agent.cli "$@"\n'
+    )
     (shims / "mlb").chmod(0o755)
     monkeypatch.setenv("PATH", f"{shims}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "here").mkdir()
