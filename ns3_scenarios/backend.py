@@ -175,7 +175,7 @@ def require(scenario: Scenario, name: str, has: Mapping[str, tuple[object, ...]]
 
 
 def _shown(value: object) -> str:
-    return f"'{', '.join(value)}'" if isinstance(value, tuple) else f"'{value}'"
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else f"'{value}'"
 
 
 def checked_control(scenario: Scenario, control: Floats) -> Floats:

@@ -119,7 +119,7 @@ def test_the_environment_steers_and_the_dataset_says_so(name: str) -> None:
 
 def test_what_cannot_take_it_refuses_with_a_cure() -> None:
     with pytest.raises(
-        ConfigError, match=r"handover\.steer: the engine has one time to trigger.*\n.*use backend emulator or ns3"
+        ConfigError, match=r"handover\.steer: the back end engine has no \[time-to-trigger\], only \[\] and .*\n.*use the back end ns3 or"
     ):
         open_backend(steered("time-to-trigger"), "engine")
     with pytest.raises(ConfigError, match=r"handover\.steer: the one-step what-if knows CIO alone.*\n.*leave it empty"):

@@ -107,6 +107,7 @@ def test_a_name_that_no_file_can_bear_is_refused(run: RunDirectory, name: str) -
     assert sorted(run.path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_policies_are_found_by_name_and_by_file(run: RunDirectory) -> None:
     checkpoint = last_checkpoint(run.training / "sac").resolve()
     everything = judged(run, [], [], at_home=True)
@@ -123,6 +124,7 @@ def test_policies_are_found_by_name_and_by_file(run: RunDirectory) -> None:
         judged(run, ["static"], ["nowhere.pt"], at_home=True)
 
 
+@pytest.mark.slow
 def test_shared_weights_fit_other_numbers_of_cells_and_other_forms_are_refused(run: RunDirectory) -> None:
     checkpoint = last_checkpoint(run.training / "sac")
     four = FOUR_CELLS
