@@ -56,9 +56,14 @@ class EpisodeJob:
             versions=versions,
             provenance=Provenance(action_source=policy[0]),
         )
-        path = directory / f"{trace[0]}-{policy[0]}-{seed}.h5"
+        path = cls.path_in(directory, trace[0], policy[0], seed)
         own_log = event_log and replace(event_log, directory=event_log.directory / path.stem)
         return cls(scenario, trace[1], policy[1], metadata, path, ns3, own_log)
+
+    @staticmethod
+    def path_in(directory: Path, trace: str, policy: str, seed: int) -> Path:
+        """Returns the file that the episode of a trace, a policy and a seed goes to."""
+        return directory / f"{trace}-{policy}-{seed}.h5"
 
     def is_done(self) -> bool:
         """Whether the episode is there already.

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.episode import MeasuredEpisode
-from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
-from py_agent.bench.measurement import Measurement
 from py_agent.env import MlbEnv, open_backend
 from py_agent.env.vector import MlbVectorEnv
+from py_agent.measurement import Measurement
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.seeds import stream
 

@@ -16,8 +16,8 @@ from cf_augment.fidelity import agreement
 from ns3_scenarios.build import program
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.bench.bridge import bridge_overhead
-from py_agent.bench.measurement import Measurement
 from py_agent.collect import collect
+from py_agent.measurement import Measurement
 from py_agent.policies import Random
 from sumo_mobility.base.children import bound_to_us
 from sumo_mobility.base.errors import DataError, SimulatorError

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from py_agent.bench.measurement import Measurement
+from py_agent.measurement import Measurement
 from sumo_mobility.base.children import Program, start
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.files import write_text

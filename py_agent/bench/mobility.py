@@ -12,7 +12,7 @@ import torch
 
 from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.scenario import Preset, Scenario, preset_ids
-from py_agent.bench.measurement import Measurement
+from py_agent.measurement import Measurement
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites

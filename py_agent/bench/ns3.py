@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cf_augment.fidelity import compare
+from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.bridge import bridge_overhead
 from py_agent.bench.episode import MeasuredEpisode
-from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
-from py_agent.bench.measurement import Measurement
+from py_agent.measurement import Measurement
 from sumo_mobility.base.children import start
 
 _SITES, _UES = 7, 100

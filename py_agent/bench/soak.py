@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Literal
 
+from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.kpis import EventKind
 from py_agent.bench.episode import MeasuredEpisode
-from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
-from py_agent.bench.measurement import Measurement
+from py_agent.measurement import Measurement
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.progress import progress
 

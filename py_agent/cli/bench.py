@@ -14,7 +14,7 @@ from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import MlbError
 
 if TYPE_CHECKING:
-    from py_agent.bench.measurement import Measurement
+    from py_agent.measurement import Measurement
 
 
 @dataclass(kw_only=True)

@@ -42,6 +42,7 @@ class Report(StageCommand):
         import pandas as pd
 
         from cf_augment.dataset import read_episode
+        from py_agent.collect import EpisodeJob
         from py_agent.evaluate import Evaluation
         from py_agent.report import ReportData, write_gif, write_report
         from py_agent.report.data import replayed
@@ -55,7 +56,7 @@ class Report(StageCommand):
         per_episode = pd.read_parquet(run.require(run.evaluation, "evaluate"))
         keys = per_episode[["trace", "policy", "seed"]].itertuples(index=False)
         folder = run.episodes("evaluate")
-        episodes = [read_episode(folder / f"{trace}-{policy}-{seed}.h5") for trace, policy, seed in keys]
+        episodes = [read_episode(EpisodeJob.path_in(folder, *key)) for key in keys]
         evaluation = Evaluation(scenario, episodes)
         summary = summarize(per_episode)
         tables, notes = _agreement(scenario, episodes)

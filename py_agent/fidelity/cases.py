@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ns3_scenarios.hexagon import INTER_SITE_DISTANCE_M, crossing_trace, hexagonal_sites_m
 from ns3_scenarios.scenario import Preset, Scenario
-from py_agent.bench.hexagon import INTER_SITE_DISTANCE_M, crossing_trace, hexagonal_sites_m
 from sumo_mobility.base.seeds import derive, stream
 from sumo_mobility.pipeline import load_map, make_traces
 from sumo_mobility.trace import MobilityTrace

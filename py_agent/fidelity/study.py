@@ -12,14 +12,15 @@ import numpy as np
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import REWARDS
-from py_agent.bench.measurement import Measurement
 from py_agent.fidelity import tables
 from py_agent.fidelity.pairs import Pair, all_pairs
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS, Plan, Runs
 from py_agent.fidelity.tables import AGAIN, Table
+from py_agent.measurement import Measurement
 from py_agent.rundir import versions
 from py_agent.statistics import Estimate, Statistic, estimate, mean
 from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.documents import read_yaml
 from sumo_mobility.base.scratch import ScratchDirectory
 
 _LOAD_PP: dict[tuple[str, str], tuple[float, float]] = {
@@ -238,24 +239,13 @@ def _failing(tier: str, made: dict[str, Table]) -> list[Failing]:
 
 _NO_ENDS = (-math.inf, math.inf)
 
-_REASONS: dict[tuple[str, str], str] = {
-    **dict.fromkeys(
-        (("T0", "serving"), ("T0", "sequences"), ("T1", "serving"), ("T1", "sequences")),
-        "UEs at the edge of coverage, where it was looked into: their links fail at times of ns-3's own, not each 200 "
-        "ms, and their preambles are sent again.",
-    ),
-    ("T0", "load control"): "UEs whose SINR crosses -4.4 dB: below it ns-3 sends them nothing, above it a packet of "
-    "1000 bytes takes 13 TTIs, and T0 takes the SINR to change evenly in a slot of up to 200 ms and knows the age of "
-    "a CQI only on average. Shadowing makes that frequent.",
-    ("T0", "load pdsch"): "T0 averages over the phases of the packets, of which a run of ns-3 has one set: which cells "
-    "send in the same TTIs. T1 under other phases than ns-3's was 2.4 to 4.3 pp off on three and seven sites, too.",
-}
-"""Why a tier falls short, as it was found out; by tier and by what the figure is about."""
+REASONS = Path(__file__).with_name("reasons.yaml")
+"""Why tiers fall short, as it was found out."""
 
 
 def reason(tier: str, key: str) -> str:
-    """Why a figure falls short, as far as it is known."""
-    return _REASONS.get((tier, key), "not known")
+    """Returns why a figure falls short, by tier and by what the figure is about, as far as it is known."""
+    return str(read_yaml(REASONS).get(tier, {}).get(key, "not known"))
 
 
 def _futures(runs: Runs) -> dict[str, dict[str, dict[str, Floats]]]:

@@ -12,11 +12,11 @@ from scipy import stats
 from cf_augment.dataset import Episode
 from cf_augment.fidelity.rankings import is_constant
 from ns3_scenarios.kpis import EventKind
-from py_agent.bench.measurement import Measurement
 from py_agent.fidelity.pairs import Pair
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS
 from py_agent.fidelity.study import Figure, Study
 from py_agent.fidelity.tables import Column, Row, Table
+from py_agent.measurement import Measurement
 from py_agent.report import fidelity_charts as charts
 from py_agent.report.results import Chart
 from py_agent.report.scene import ink

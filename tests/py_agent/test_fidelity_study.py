@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from cf_augment.physics import EngineBackend
+from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import Scenario
 from py_agent.fidelity.cases import FASTEST_MPS, LOADS, NETWORKS, case, traces
 from py_agent.fidelity.runs import NS3, TIERS, Plan, Runs
-from py_agent.fidelity.study import Study, study
+from py_agent.fidelity.study import REASONS, Study, reason, study
 from py_agent.fidelity.tables import AGAIN
 from py_agent.report.fidelity_page import figure_text, write_fidelity_page
+from sumo_mobility.base.documents import read_yaml
 
 PLAN = Plan(
     ("line-3",),
@@ -27,6 +29,11 @@ PLAN = Plan(
     loads=LOADS[2:3],
     policies=("random", "static"),
 )
+
+FIGURES = {"rsrp", "serving", "sequences", "load control", "load pdsch", "throughput", "policies", "regret"} | {
+    f"reward {name}" for name in REWARDS
+}
+"""What figures are about."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,14 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._cell:
             self.rows[-1][-1] += data.strip()
+
+
+def test_reasons_are_those_of_tiers_and_of_figures() -> None:
+    reasons = read_yaml(REASONS)
+    assert set(reasons) <= set(TIERS.values())
+    assert {key for of_tier in reasons.values() for key in of_tier} <= FIGURES
+    assert "their links fail at times of ns-3's own" in reason("T1", "serving")
+    assert reason("T1", "regret") == "not known"
 
 
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "helsinki"])

@@ -11,9 +11,9 @@ from gymnasium.vector import SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
+from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
-from py_agent.bench.hexagon import crossing_trace, hexagonal_scenario
 from py_agent.env import MlbEnv, open_backend
 from py_agent.env.vector import MlbVectorEnv
 from sumo_mobility.base.errors import ConfigError, DataError
