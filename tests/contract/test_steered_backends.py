@@ -118,9 +118,10 @@ def test_the_environment_steers_and_the_dataset_says_so(name: str) -> None:
 
 
 def test_what_cannot_take_it_refuses_with_a_cure() -> None:
-    with pytest.raises(
-        ConfigError, match=r"handover\.steer: the back end engine has no \[time-to-trigger\], only \[\] and .*\n.*use the back end ns3 or"
-    ):
+    message = (
+        r"handover\.steer: the back end engine has no \[time-to-trigger\], only \[\] and .*\n.*use the back end ns3 or"
+    )
+    with pytest.raises(ConfigError, match=message):
         open_backend(steered("time-to-trigger"), "engine")
     with pytest.raises(ConfigError, match=r"handover\.steer: the one-step what-if knows CIO alone.*\n.*leave it empty"):
         WhatIf(Engine(steered("hysteresis")))
