@@ -8,6 +8,6 @@ from sumo_mobility.base.registry import Lazy
 BACKENDS.register(Lazy("ns3", "ns3_scenarios.bridge.backend:Ns3Backend"))
 BACKENDS.register(Lazy("engine", "cf_augment.physics.closed_form.backend:EngineBackend"))
 BACKENDS.register(Lazy("emulator", "cf_augment.physics.emulator.backend:EmulatorBackend"))
-BACKENDS.register(Lazy("fluid", "cf_augment.fidelity.fluid:FluidBackend"))
+BACKENDS.register(Lazy("fluid", "cf_augment.physics.fluid:FluidBackend"))
 
 __all__ = ["BACKENDS"]

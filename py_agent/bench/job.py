@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from cf_augment.agreement import agreement
 from cf_augment.dataset import write_dataset
-from cf_augment.fidelity import agreement
 from ns3_scenarios.build import program
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.bench.bridge import bridge_overhead

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cf_augment.fidelity import compare
+from cf_augment.agreement import compare
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.bridge import bridge_overhead

@@ -115,7 +115,7 @@ def _trainings(run: RunDirectory) -> dict[str, pd.DataFrame]:
 
 def _agreement(scenario: Scenario, episodes: list[Episode]) -> tuple[dict[str, list[dict[str, object]]], list[str]]:
     """How the engine agrees with what ns-3 did on the first trace, as a table; or a note of why it cannot be said."""
-    from cf_augment.fidelity import agreement
+    from cf_augment.agreement import agreement
 
     trace = episodes[0].metadata.trace_name
     some = [one for one in episodes if one.metadata.trace_name == trace and one.metadata.backend == "ns3"]

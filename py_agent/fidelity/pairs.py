@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cf_augment.agreement.compare import compare_stacked
 from cf_augment.dataset import Episode
-from cf_augment.fidelity.compare import compare_stacked
 from cf_augment.physics.constants import lte_tables
 from ns3_scenarios.scenario import Scenario
 from py_agent.fidelity.cases import Case
@@ -29,7 +29,7 @@ class Pair:
         model: The back end that is compared.
         truth: The episode in ns-3.
         guess: The episode in the model.
-        figures: What `cf_augment.fidelity.compare` says.
+        figures: What `cf_augment.agreement.compare` says.
         mcs_agreement: See `mcs_agreement`; NaN where ns-3's grants were not traced or depend on more than the SINR.
     """
 

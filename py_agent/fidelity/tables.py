@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from cf_augment.agreement.compare import load_distance, throughput_error_share
+from cf_augment.agreement.rankings import is_constant, kendall, regret, spearman
 from cf_augment.dataset import Episode
-from cf_augment.fidelity.compare import load_distance, throughput_error_share
-from cf_augment.fidelity.rankings import is_constant, kendall, regret, spearman
 from ns3_scenarios.hexagon import random_cio_db
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import REWARDS

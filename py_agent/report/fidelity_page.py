@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from cf_augment.agreement.rankings import is_constant
 from cf_augment.dataset import Episode
-from cf_augment.fidelity.rankings import is_constant
 from ns3_scenarios.kpis import EventKind
 from py_agent.fidelity.pairs import Pair
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS

@@ -12,7 +12,7 @@ from engine_cases import scenario, trace, walk_m
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cf_augment.fidelity import compare
+from cf_augment.agreement import compare
 from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, TURBO_BITS, block_bytes, lte_tables
 from cf_augment.physics.emulator.attachment import connections

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from cf_augment.fidelity import FluidBackend
+from cf_augment.physics.fluid import FluidBackend
 from ns3_scenarios.scenario import Scenario
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cf_augment.agreement.handovers import match_handovers
 from cf_augment.dataset_records import Episode, stack_kpis
-from cf_augment.fidelity.handovers import match_handovers
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.mdp import control_from_action
@@ -48,7 +48,7 @@ def compare(ns3: Sequence[StepKpis], engine: Sequence[StepKpis]) -> dict[str, fl
         DataError: the episodes have different lengths, times or sizes.
     """
     if len(ns3) != len(engine) or not ns3:
-        raise DataError(f"fidelity: {len(ns3)} steps of ns-3, {len(engine)} of the engine")
+        raise DataError(f"agreement: {len(ns3)} steps of ns-3, {len(engine)} of the engine")
     return compare_stacked(stack_kpis(ns3)[0], stack_kpis(engine)[0])
 
 
@@ -70,12 +70,12 @@ def compare_stacked(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
     def both(name: str) -> tuple[Floats, Floats]:
         truth, guess = getattr(ns3, name), getattr(engine, name)
         if truth.shape != guess.shape:
-            raise DataError(f"fidelity: {name} is {truth.shape} in ns-3 and {guess.shape} in the engine")
+            raise DataError(f"agreement: {name} is {truth.shape} in ns-3 and {guess.shape} in the engine")
         return truth, guess
 
     times = both("time_s")
     if not np.allclose(*times, rtol=0, atol=1e-6):
-        raise DataError(f"fidelity: times differ, {times[0].tolist()} in ns-3 and {times[1].tolist()} in the engine")
+        raise DataError(f"agreement: times differ, {times[0].tolist()} in ns-3 and {times[1].tolist()} in the engine")
     rsrp = np.subtract(*both("ue_rsrp_dbm"))
     serving = np.equal(*both("ue_serving_cell"))
     sinr = np.subtract(*both("ue_sinr_db"))[serving]

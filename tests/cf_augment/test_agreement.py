@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from engine_cases import scenario, trace, walk_m
 
+from cf_augment.agreement import agreement, compare
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
-from cf_augment.fidelity import agreement, compare
 from cf_augment.physics import EngineBackend
 from cf_augment.physics.constants import TABLES
 from ns3_scenarios.backend import Backend

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cf_augment.fidelity.compare import load_distance
-from cf_augment.fidelity.handovers import match_handovers
-from cf_augment.fidelity.rankings import is_constant, kendall, regret, spearman
+from cf_augment.agreement.compare import load_distance
+from cf_augment.agreement.handovers import match_handovers
+from cf_augment.agreement.rankings import is_constant, kendall, regret, spearman
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind
 
 Start = tuple[float, int, int, int]

@@ -1,0 +1,5 @@
+"""How well a model of the network agrees with ns-3: errors, handovers and rankings."""
+
+from cf_augment.agreement.compare import agreement, compare
+
+__all__ = ["agreement", "compare"]
