@@ -1,4 +1,4 @@
-"""UEs on open ground: the random walk of the reference benchmark (reference/benchmark.md), once a second.
+"""UEs on open ground: the random walk of the reference system (docs/physics.md, profile `paper`), once a second.
 
 Each UE has a speed of its own. In each second that speed varies, or the UE pauses, and it goes towards its aim or, with
 the probability that the context leaves, anywhere. Aims are the heading of its site, the way back to the site if it

@@ -1,4 +1,4 @@
-"""Tables F1 to F7 of reference/radio.md: how far each model is from ns-3, case by case."""
+"""Tables F1 to F7 of the fidelity study: how far each model is from ns-3, case by case."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def walk_of(of: Scenario, seed: int) -> MobilityTrace:
 
 @pytest.mark.parametrize(("mcs", "half_db"), [(4, -3.5), (8, 0.5), (16, 8.3), (28, 19.5)])
 def test_half_of_the_blocks_break_where_ns3_breaks_them(mcs: int, half_db: float) -> None:
-    """Points measured in ns-3 3.37 on 24 RBs (reference/radio.md section 2); twice as much is received 3 dB lower."""
+    """Points measured in ns-3 3.37 on 24 RBs (docs/physics.md); twice as much is received 3 dB lower."""
     data = data_region_of(network(1e5))
     cqi = next(row.cqi for row in lte_tables(25).cqi if row.mcs == mcs)
 

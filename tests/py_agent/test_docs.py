@@ -12,6 +12,7 @@ import pytest
 from mktestdocs import check_md_file, grab_code_blocks
 
 from cf_augment.dataset import write_dataset
+from cf_augment.physics.constants import lte_tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +25,15 @@ def test_readme_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_dataset(tmp_path / "runs/mine/logged.h5", place, [made.episode(place, k, reach=k) for k in range(2)])
     monkeypatch.chdir(tmp_path)
     check_md_file(ROOT / "README.md", lang="python", memory=True)
+
+
+def test_the_limits_of_the_cqi_are_those_of_the_tables() -> None:
+    page = (ROOT / "docs" / "physics.md").read_text(encoding="utf-8")
+    for name, values in (
+        ("dB", [f"{row.sinr_db:.2f}" for row in lte_tables(25).cqi]),
+        ("MCS", [str(row.mcs) for row in lte_tables(25).cqi]),
+    ):
+        assert f"| {name} | {' | '.join(values)} |" in page
 
 
 @pytest.mark.slow

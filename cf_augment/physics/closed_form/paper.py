@@ -1,4 +1,4 @@
-"""Profile `paper`: the physics of the reference system (reference/benchmark.md), to set its results beside ours.
+"""Profile `paper`: the physics of the reference system (docs/physics.md), to set its results beside ours.
 
 A snapshot at the beginning of each control interval, under the CIOs of that interval. No filter and no time to trigger:
 a UE goes to the cell n of the greatest RSRP_n + CIO_sn - CIO_ns, if that exceeds its own cell's RSRP by more than the
