@@ -28,7 +28,6 @@ class Backend(ABC):
 
     Attributes:
         name: How options, presets and files write it.
-        title: What it is, in a few words.
         has: By the path of a field of the scenario, the values that it mirrors, where those are not all.
         is_baseline: Whether it passes over what it does not know, and so stands in for no other back end.
         scenario: What is simulated.
@@ -38,7 +37,6 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]
     has: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     is_baseline: ClassVar[bool] = False
 

@@ -47,16 +47,13 @@ def hexagonal_sites_m(sites: int) -> list[tuple[float, float]]:
     return [(round(x, 2), round(y, 2)) for x, y in nearest]
 
 
-def crossing_trace(
-    scenario: Scenario, seed: int, fastest_mps: float = FASTEST_MPS, knot_s: float = 1.0
-) -> MobilityTrace:
+def crossing_trace(scenario: Scenario, seed: int, fastest_mps: float = FASTEST_MPS) -> MobilityTrace:
     """Returns UEs that go straight on, each at its own speed, and are turned back at the edge of the network.
 
     Args:
         scenario: How many UEs, where the cells stand, and how long the trace is.
         seed: Of positions, headings and speeds.
         fastest_mps: Speeds are uniform from a third of this to all of it.
-        knot_s: Time between two rows of the trace.
     """
     generator = stream(seed, "bench", "trace")
     ues = scenario.mobility.ues
@@ -65,7 +62,7 @@ def crossing_trace(
     corner, size = cells.min(axis=0) - margin_m, np.ptp(cells, axis=0) + 2 * margin_m
     heading = generator.uniform(0, 2 * np.pi, ues)
     speed_mps = generator.uniform(fastest_mps / 3, fastest_mps, ues)
-    time_s = knot_s * np.arange(math.ceil(scenario.episode.duration_s / knot_s) + 1, dtype=np.float64)
+    time_s = np.arange(math.ceil(scenario.episode.duration_s) + 1, dtype=np.float64)
     way_m = speed_mps[:, None] * time_s[:, None, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
     phase = (generator.uniform(0, 2, (ues, 2)) + way_m / size) % 2
     return MobilityTrace(

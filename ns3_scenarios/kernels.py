@@ -44,7 +44,10 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 _uncounted: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
 inlined = numba.njit(**_uncounted)
-"""Compiles a part of a kernel that is never called but inlined, and counts no references to the arrays it is given."""
+"""Compiles a part of a kernel that is never called but inlined, and counts no references to the arrays it is given.
+
+A call would hand over all of a kernel's state, and each array of it would be counted: in the emulator, five times the
+work itself."""
 
 
 def sources_of(path: Path) -> frozenset[Path]:

@@ -15,8 +15,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Examples share the machine with whatever else runs on it: a time says nothing about the code.
-# A few of them find what breaks often; the profile `fuzz` looks for the rest.
-settings.register_profile("no deadline", deadline=None, max_examples=30)
+settings.register_profile("no deadline", deadline=None)
 settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no deadline")
 

@@ -69,7 +69,7 @@ PSS_PERIOD_S = 0.005
 L3_COEFFICIENT = 0.5
 """a = 1/2^(k/4) with filterCoefficient k = 4, TS 36.331 5.5.3.2."""
 HANDOVER_S = 0.004
-"""From the start of an X2 handover to its end, ideal RRC (measured in ns-3, reference/radio.md section 3)."""
+"""From the start of an X2 handover to its end, ideal RRC (measured in ns-3, docs/physics.md)."""
 Q_OUT_DB = -5.0
 """ns-3 LteUePhy::Qout; TS 36.133 7.6."""
 Q_IN_DB = -3.9

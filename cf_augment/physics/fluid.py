@@ -35,7 +35,6 @@ class FluidBackend(Backend):
     """
 
     name = "fluid"
-    title = "load coupling of the textbook"
     is_baseline = True
 
     def __init__(self, scenario: Scenario) -> None:

@@ -54,7 +54,6 @@ class Ns3Backend(Backend):
     """
 
     name = "ns3"
-    title = "the ns-3 LTE program, T2"
     has: ClassVar[Mapping[str, tuple[object, ...]]] = {"profile": ("ns3",)}
 
     def __init__(

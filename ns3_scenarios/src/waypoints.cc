@@ -17,7 +17,7 @@ namespace mlb
 namespace
 {
 
-const std::string CURE = "make the trace anew with 'mlb mobility'";
+const std::string CURE = "make the trace anew with 'mlb mobility make'";
 const std::string LIVE_CURE =
     "send where each UE is in the coming interval and at the knot after it";
 constexpr double TOLERANCE_S = 1e-6;

@@ -65,6 +65,8 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
             factory = partial(SacPolicy, checkpoint=checkpoint)
             chosen[name] = Judged(name, factory, None if at_home else checkpoint)
         elif name.partition(":")[0] in POLICIES:
+            if "/" in name:
+                raise ConfigError(f"policy '{name}': a '/' cannot be a part of a file's name", "use other parameters")
             chosen[name] = Judged(name, policy_factory(name))
         else:
             known = [*POLICIES, *trained]

@@ -9,6 +9,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Singles
+from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import stream
 
 _HANDOVER_COST = 1e-6
@@ -27,11 +28,19 @@ class GreedyPlanner:
         rounds: Rounds of the cross-entropy method.
         sweeps: Rounds of the coordinate search; each tries `levels` values of every component and keeps the best one.
         levels: Values of one component, evenly over its range.
+
+    Raises:
+        ConfigError: there are no samples or no levels, or fewer than no rounds or sweeps.
     """
 
     def __init__(
         self, scenario: Scenario, samples: int = 400, rounds: int = 4, sweeps: int = 4, levels: int = 9
     ) -> None:
+        for name, value, least in (
+            ("samples", samples, 1), ("rounds", rounds, 0), ("sweeps", sweeps, 0), ("levels", levels, 1),
+        ):  # fmt: skip
+            if value < least:
+                raise ConfigError(f"planner: {name} is {value}, must be at least {least}")
         self._scenario = scenario
         self._what_if = WhatIf(Engine(scenario))
         self._samples, self._rounds, self._sweeps = samples, rounds, sweeps

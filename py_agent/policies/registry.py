@@ -6,6 +6,8 @@ import inspect
 from functools import partial
 from typing import Any, get_type_hints
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from py_agent.policies.base import Policy, PolicyFactory
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
@@ -13,6 +15,8 @@ from sumo_mobility.base.registry import Lazy, Registry
 
 POLICIES: Registry[Lazy[Policy]] = Registry("policy")
 """All policies that need no training: classes whose first argument is the scenario; all others are parameters."""
+
+_FINITE = ConfigDict(allow_inf_nan=False)
 
 POLICIES.register(Lazy("static", "py_agent.policies.rules:Static"))
 POLICIES.register(Lazy("random", "py_agent.policies.rules:Random"))
@@ -35,15 +39,13 @@ def policy_factory(text: str) -> PolicyFactory:
     known = [parameter for parameter in list(inspect.signature(made).parameters)[1:] if parameter in types]
     values: dict[str, Any] = {}
     for pair in filter(None, listed.split(",")):
-        parameter, equals, value = (part.strip() for part in pair.partition("="))
+        parameter, _, value = (part.strip() for part in pair.partition("="))
         if parameter not in known:
             hint = nearest(parameter, known) if known else " (it has none)"
             raise ConfigError(f"policy '{text}': unknown parameter '{parameter}'{hint}", f"write {name}:NAME=VALUE")
         try:
-            if not equals:
-                raise ValueError
-            values[parameter] = types[parameter](value)
-        except ValueError:
-            wanted = types[parameter].__name__
-            raise ConfigError(f"policy '{text}': {parameter} must be of type {wanted}, got '{value}'") from None
+            values[parameter] = TypeAdapter(types[parameter], config=_FINITE).validate_strings(value)
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"].replace("Input should be", "must be", 1)
+            raise ConfigError(f"policy '{text}': {parameter} {said}, got '{value}'") from None
     return partial(made, **values) if values else made

@@ -46,9 +46,18 @@ class Lazy(Generic[Class]):
     path: str
 
     def load(self) -> type[Class]:
-        """Imports the class."""
+        """Imports the class.
+
+        Raises:
+            ConfigError: there is no such module or class.
+        """
         module, _, name = self.path.partition(":")
-        found: type[Class] = getattr(importlib.import_module(module), name)
+        try:
+            found: type[Class] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.name}: {self.path} cannot be loaded ({error})", "register another path"
+            ) from error
         return found
 
 
@@ -87,7 +96,7 @@ class Registry(Mapping[str, Entry]):
             ValueError: there is none; names the nearest one.
         """
         if name not in self:
-            raise ValueError(f"unknown {self.kind} '{name}'{nearest(name, list(self))}")
+            raise ValueError(self._unknown(name))
         return name
 
     def __getitem__(self, name: str) -> Entry:
@@ -100,8 +109,12 @@ class Registry(Mapping[str, Entry]):
         try:
             return self._entries[name]
         except KeyError:
-            cure = f"choose one of {', '.join(self._entries)}"
-            raise ConfigError(f"unknown {self.kind} '{name}'{nearest(name, list(self._entries))}", cure) from None
+            raise ConfigError(self._unknown(name)) from None
+
+    def _unknown(self, name: str) -> str:
+        hint, all_ = nearest(name, list(self._entries)), ", ".join(self._entries)
+        # Where nothing is near, the hint has all names.
+        return f"unknown {self.kind} '{name}'{hint}" + ("" if all_ in hint else f"; there are {all_}")
 
     def __contains__(self, name: object) -> bool:
         _import_plugins()

@@ -12,6 +12,7 @@ import pytest
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
+from py_agent.backends import BACKENDS
 from py_agent.env import open_backend
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -22,10 +23,10 @@ NO_CIO = (0.0, 0.0)
 OPEN_DOOR = (6.0, -6.0)
 """CIO of (0, 1) and (1, 0): whoever can, leaves cell 0."""
 
-BACKENDS = ["engine", "emulator", "fluid", pytest.param("ns3", marks=pytest.mark.ns3)]
+NAMES = [pytest.param(name, marks=[pytest.mark.ns3] if name == "ns3" else []) for name in BACKENDS]
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -46,6 +47,11 @@ def played(name: str, cio_db: tuple[float, float] = NO_CIO, seed: int = 1, run: 
         return kpis + [backend.step(np.array(cio_db)) for _ in range(SCENARIO.episode.steps)]
     finally:
         backend.close()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_back_end_is_registered_by_its_own_name(name: str) -> None:
+    assert BACKENDS[name].load().name == name
 
 
 def test_shapes_and_types(name: str) -> None:

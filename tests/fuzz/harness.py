@@ -2,7 +2,7 @@
 
 A reader of foreign bytes answers with a value or with an error of the family, in bounded time and memory; everything
 else (a traceback, a hang, a gigabyte) is a defect. How many inputs a reader gets is Hypothesis's profile:
-`pytest tests/fuzz` tries 30 of each, `pytest tests/fuzz --hypothesis-profile=fuzz` 2,000. What was found once stays
+`pytest tests/fuzz` tries 100 of each, `pytest tests/fuzz --hypothesis-profile=fuzz` 2,000. What was found once stays
 as an `@example`.
 """
 

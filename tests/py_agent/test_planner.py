@@ -16,6 +16,7 @@ from py_agent.policies.base import Policy
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.policies.rules import Static
 from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 SITES_M = [(0.0, 0.0), (700.0, 0.0), (350.0, 606.0), (1050.0, 606.0)]
@@ -57,6 +58,12 @@ def play(scenario: Scenario, policy: Policy) -> list[StepKpis]:
 
 def predicted(scenario: Scenario, kpis: StepKpis, cio_db: Floats) -> Floats:
     return reward(scenario, WhatIf(Engine(scenario))(kpis, cio_db))
+
+
+@pytest.mark.parametrize("name", ["samples", "rounds", "sweeps", "levels"])
+def test_a_search_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"planner: {name} is -1, must be at least"):
+        GreedyPlanner(made_network.scenario(), **{name: -1})
 
 
 def test_actions_are_in_range_and_depend_on_the_seed_alone() -> None:

@@ -11,7 +11,7 @@ import programs
 import pytest
 
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.base.registry import Registry
+from sumo_mobility.base.registry import Lazy, Registry
 
 REWARD = """
 import numpy as np
@@ -44,10 +44,18 @@ def test_an_unknown_name_is_told_with_the_nearest_and_all() -> None:
     fruits.register(Fruit("cherry"))
     assert fruits["apple"] is apple
     assert list(fruits) == ["apple", "cherry"]
-    with pytest.raises(ConfigError, match=r"unknown fruit 'aple' \(did you mean 'apple'\?\)(?s:.*)apple, cherry"):
+    with pytest.raises(
+        ConfigError, match=r"^unknown fruit 'aple' \(did you mean 'apple'\?\); there are apple, cherry$"
+    ):
         fruits["aple"]
-    with pytest.raises(ValueError, match="unknown fruit 'plum'"):
+    with pytest.raises(ValueError, match=r"^unknown fruit 'plum' \(known: apple, cherry\)$"):
         fruits.known("plum")
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all:Thing", "json:Thing"])
+def test_a_class_that_is_not_there_is_named(path: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^thing: {path} cannot be loaded"):
+        Lazy[object]("thing", path).load()
 
 
 def test_a_name_is_given_once() -> None:

@@ -24,7 +24,6 @@ class EngineBackend(Backend):
     """
 
     name = Engine.name
-    title = "closed form, T0"
     has = Engine.has
 
     def __init__(self, scenario: Scenario) -> None:

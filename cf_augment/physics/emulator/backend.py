@@ -73,7 +73,6 @@ class EmulatorBackend(Backend):
     """
 
     name = "emulator"
-    title = "TTI by TTI, T1"
     has: ClassVar[Mapping[str, tuple[object, ...]]] = {
         "profile": ("ns3",),
         "radio.rrc": ("ideal",),

@@ -9,15 +9,16 @@ from numpy.random import Generator
 
 from cf_augment.physics.emulator.calendar import count_bits
 from cf_augment.physics.emulator.channel import Air, data_sinr, differing_rbgs
-from cf_augment.physics.emulator.state import HISTORY, Config, State, compiled
+from cf_augment.physics.emulator.state import HISTORY, Config, State
 from cf_augment.physics.radio.phy import rank
+from ns3_scenarios.kernels import inlined
 from sumo_mobility.base.arrays import Ints
 
 _CODE_BITS = 0xFFFF
 """ns-3 counts the code bits of a process in 16 bits."""
 
 
-@compiled
+@inlined
 def decodes(
     config: Config, state: State, air: Air, rng: Generator, cell: int, bearer: int, process: int, tti: int
 ) -> bool:
@@ -47,7 +48,7 @@ def decodes(
     return False
 
 
-@compiled
+@inlined
 def _mutual_information(config: Config, state: State, air: Air, cell: int, ue: int, block: Any, tti: int) -> float:
     """Mean over the RBGs of a block."""
     modulation = config.modulation[block.cqi]
@@ -60,7 +61,7 @@ def _mutual_information(config: Config, state: State, air: Air, cell: int, ue: i
     return total / count
 
 
-@compiled
+@inlined
 def _combined(config: Config, block: Any, information: float) -> tuple[float, int]:
     """Mutual information of all receptions of a block, and the curve for the code rate that they make together."""
     of, modulation = config, config.modulation[block.cqi]
@@ -78,7 +79,7 @@ def _combined(config: Config, block: Any, information: float) -> tuple[float, in
     return total / bits, curve
 
 
-@compiled
+@inlined
 def _block_error(config: Config, information: float, curve: int, code_blocks: Ints) -> float:
     """Probability that one of the code blocks of a block fails; code_blocks (2, 2) are their numbers and classes."""
     success = 1.0

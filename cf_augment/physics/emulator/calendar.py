@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from cf_augment.physics.emulator.state import HORIZON, WORD, State, compiled
+from cf_augment.physics.emulator.state import HORIZON, WORD, State
+from ns3_scenarios.kernels import inlined
 
 
-@compiled
+@inlined
 def count_bits(bits: int) -> int:
     """Counts the ones of a bit map."""
     count = 0
@@ -15,19 +16,19 @@ def count_bits(bits: int) -> int:
     return count
 
 
-@compiled
+@inlined
 def look_at(state: State, ue: int, tti: int) -> None:
     """Has a UE looked at in a TTI to come, up to HORIZON ahead."""
     state.calendar[tti % HORIZON, ue // WORD] |= 1 << ue % WORD
 
 
-@compiled
+@inlined
 def lowest(bits: int) -> int:
     """Returns the place of the lowest one of a bit map."""
     return count_bits((bits & -bits) - 1)
 
 
-@compiled
+@inlined
 def take(state: State, word: int, tti: int) -> int:
     """Takes a word of the bit map of a TTI off the calendar, so that a UE can enter HORIZON ahead."""
     bits = state.calendar[tti % HORIZON, word]

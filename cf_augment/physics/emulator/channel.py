@@ -8,8 +8,9 @@ from numpy.random import Generator
 
 from cf_augment.physics.constants import CQI_DELAY_TTIS, CQI_PERIOD_TTIS, GAIN_PERIOD_TTIS
 from cf_augment.physics.emulator.calendar import look_at
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, RING, Config, State, compiled
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, RING, Config, State
 from cf_augment.physics.radio.phy import rank
+from ns3_scenarios.kernels import inlined
 from sumo_mobility.base.arrays import Floats, Ints
 
 
@@ -27,7 +28,7 @@ class Air(NamedTuple):
     """(U,) the gain period that heard_mw is of."""
 
 
-@compiled
+@inlined
 def hear(air: Air, ue: int, tti: int) -> None:
     """Makes heard_mw of a UE that of a TTI: path gains hold for GAIN_PERIOD_TTIS."""
     period = tti // GAIN_PERIOD_TTIS
@@ -41,7 +42,7 @@ def hear(air: Air, ue: int, tti: int) -> None:
         air.heard_mw[ue, cell] = before + (after - before) * (place - row)
 
 
-@compiled
+@inlined
 def control_sinr(config: Config, air: Air, ue: int, cell: int, tti: int) -> float:
     """SINR of the control region, in which all cells send."""
     hear(air, ue, tti)
@@ -52,7 +53,7 @@ def control_sinr(config: Config, air: Air, ue: int, cell: int, tti: int) -> floa
     return air.heard_mw[ue, cell] / (interference + config.noise_mw)
 
 
-@compiled
+@inlined
 def data_sinr(config: Config, state: State, air: Air, ue: int, cell: int, rbg: int, tti: int) -> float:
     """SINR of one RBG of the data region in the last TTI, in which those cells sent that had something to send.
 
@@ -67,13 +68,13 @@ def data_sinr(config: Config, state: State, air: Air, ue: int, cell: int, rbg: i
     return air.heard_mw[ue, cell] / (interference + config.noise_mw)
 
 
-@compiled
+@inlined
 def differing_rbgs(config: Config) -> int:
     """RBGs that can have a SINR of their own: under proportional fair scheduling a cell sends on all or on none."""
     return config.rbgs if config.round_robin else 1
 
 
-@compiled
+@inlined
 def hear_data(config: Config, state: State, air: Air, ue: int, tti: int) -> tuple[int, float]:
     """Measures the data region of the last TTI; returns the CQI and the SINR, means over RBGs."""
     me, rbgs = state.ues[ue], differing_rbgs(config)
@@ -85,13 +86,13 @@ def hear_data(config: Config, state: State, air: Air, ue: int, tti: int) -> tupl
     return cqi // rbgs, total / rbgs
 
 
-@compiled
+@inlined
 def miss_rate(config: Config, sinr: float) -> float:
     """Probability that a UE misses the control region of a TTI."""
     return 0.0 if sinr >= config.safe_control_sinr else config.miss_rate[rank(config.miss_sinr, sinr)]
 
 
-@compiled
+@inlined
 def _update_channel(config: Config, state: State, air: Air, ue: int, tti: int) -> None:
     """Makes channel_sinr and channel_miss those of a TTI: path gains hold for GAIN_PERIOD_TTIS."""
     me = state.ues[ue]
@@ -102,7 +103,7 @@ def _update_channel(config: Config, state: State, air: Air, ue: int, tti: int) -
         me.channel_miss = miss_rate(config, me.channel_sinr)
 
 
-@compiled
+@inlined
 def report_cqi(config: Config, state: State, air: Air, ue: int, tti: int) -> None:
     """A UE that hears the control region of a TTI reports its CQI, if the last report is old enough.
 
@@ -123,7 +124,7 @@ def report_cqi(config: Config, state: State, air: Air, ue: int, tti: int) -> Non
         look_at(state, ue, tti + CQI_DELAY_TTIS)
 
 
-@compiled
+@inlined
 def hears_grant(config: Config, state: State, air: Air, rng: Generator, ue: int, tti: int) -> bool:
     """Whether a UE decodes the control region of a TTI."""
     _update_channel(config, state, air, ue, tti)

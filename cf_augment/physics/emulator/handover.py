@@ -18,12 +18,13 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, State, compiled
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, State
 from cf_augment.physics.emulator.traffic import refill
+from ns3_scenarios.kernels import inlined
 from sumo_mobility.base.arrays import Floats, Ints
 
 
-@compiled
+@inlined
 def join(state: State, bearer: int, cell: int) -> None:
     """Gives a bearer to a cell: a new RNTI, empty queues, no CQI yet."""
     leave(state, bearer)
@@ -46,7 +47,7 @@ def join(state: State, bearer: int, cell: int) -> None:
     new.holds_part = False
 
 
-@compiled
+@inlined
 def leave(state: State, bearer: int) -> None:
     """Takes a bearer from its cell, if it has one."""
     cell = state.bearers[bearer].cell
@@ -62,7 +63,7 @@ def leave(state: State, bearer: int) -> None:
     state.cells[cell].members = count
 
 
-@compiled
+@inlined
 def attach(state: State, ue: int, cell: int, tti: int) -> None:
     """Connects a UE anew."""
     me = state.ues[ue]
@@ -72,7 +73,7 @@ def attach(state: State, ue: int, cell: int, tti: int) -> None:
     me.cqi_request_end = tti + CQI_REQUEST_TTIS
 
 
-@compiled
+@inlined
 def measure(
     config: Config,
     state: State,
@@ -106,7 +107,7 @@ def measure(
             due[cell] = tti + time_to_trigger[me.serving]
 
 
-@compiled
+@inlined
 def due_target(state: State, ue: int, offset_db: Floats, tti: int) -> int:
     """Returns the best neighbour whose time to trigger is over, or NO_CELL."""
     me, due = state.ues[ue], state.due[ue]
@@ -121,7 +122,7 @@ def due_target(state: State, ue: int, offset_db: Floats, tti: int) -> int:
     return target
 
 
-@compiled
+@inlined
 def start_handover(config: Config, state: State, ue: int, target: int, sinr: float, rng: Generator, tti: int) -> None:
     """Sends a UE to another cell; the source keeps its bearer, and its queue, until the handover ends.
 
@@ -143,7 +144,7 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
         me.handover_end += RAR_WINDOW_TTIS
 
 
-@compiled
+@inlined
 def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     """The target cell has the UE's confirmation, and what came for it in the meantime goes into its queue."""
     me = state.ues[ue]
@@ -155,7 +156,7 @@ def end_handover(config: Config, state: State, ue: int, tti: int) -> None:
     refill(config, state, ue, tti * TTI_NS)
 
 
-@compiled
+@inlined
 def monitor(config: Config, state: State, ue: int, sinr: float, tti: int) -> None:
     """Counts measurements out of sync until T310 starts, and those in sync until it stops (TS 36.331 5.3.11)."""
     me = state.ues[ue]
@@ -170,7 +171,7 @@ def monitor(config: Config, state: State, ue: int, sinr: float, tti: int) -> Non
             forget_sync(state, ue)
 
 
-@compiled
+@inlined
 def forget_sync(state: State, ue: int) -> None:
     """Stops T310, and counts from nothing."""
     me = state.ues[ue]
@@ -178,7 +179,7 @@ def forget_sync(state: State, ue: int) -> None:
     me.t310_end = NEVER
 
 
-@compiled
+@inlined
 def lose(state: State, ue: int) -> None:
     """The radio link has failed: the UE leaves its cell, and looks for one until its next measurement."""
     me = state.ues[ue]

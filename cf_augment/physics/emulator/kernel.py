@@ -20,9 +20,9 @@ from cf_augment.physics.emulator.handover import (
 )
 from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report, report_later
 from cf_augment.physics.emulator.scheduler import acknowledge, fail, schedule
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, RING, WORD, Config, State, compiled
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, RING, WORD, Config, State
 from cf_augment.physics.emulator.traffic import send_packets
-from ns3_scenarios.kernels import kernel
+from ns3_scenarios.kernels import inlined, kernel
 from ns3_scenarios.kpis import EventKind
 from sumo_mobility.base.arrays import Floats, Ints
 
@@ -37,14 +37,14 @@ HANDOVER_OK = int(EventKind.HANDOVER_OK)
 CONNECTION_REESTABLISHED = int(EventKind.CONNECTION_REESTABLISHED)
 
 
-@compiled
+@inlined
 def _log(events: Ints, count: int, tti: int, ue: int, source: int, target: int, kind: int) -> int:
     row = events[count]
     row[0], row[1], row[2], row[3], row[4] = tti, ue, source, target, kind
     return count + 1
 
 
-@compiled
+@inlined
 def _move(config: Config, state: State, air: Air, rng: Generator, events: Ints, count: int, tti: int) -> int:
     """Starts and ends the handovers that are due just after a TTI, and finds cells for UEs that have none."""
     for ue in range(len(state.ues)):
@@ -68,7 +68,7 @@ def _move(config: Config, state: State, air: Air, rng: Generator, events: Ints, 
     return count
 
 
-@compiled
+@inlined
 def _next_move(state: State, tti: int) -> int:
     """Returns the next TTI, from this one on, after which _move has something to do."""
     following = NEVER
@@ -77,7 +77,7 @@ def _next_move(state: State, tti: int) -> int:
     return following
 
 
-@compiled
+@inlined
 def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, control: Control, tti: int) -> None:
     offset_db, hysteresis_db, time_to_trigger = control
     for ue in range(len(state.ues)):
@@ -88,7 +88,7 @@ def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, control
             monitor(config, state, ue, control_sinr(config, air, ue, state.ues[ue].serving, tti), tti)
 
 
-@compiled
+@inlined
 def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
     """Lets UEs whose T310 is over leave their cell, and UEs whose time to trigger is over hand over.
 
@@ -110,7 +110,7 @@ def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
     return following
 
 
-@compiled
+@inlined
 def _receive_all(config: Config, state: State, air: Air, rng: Generator, tti: int) -> None:
     """What the UEs make of the blocks that were sent in a TTI, at its end."""
     slot = tti % RING
@@ -137,7 +137,7 @@ def _receive_all(config: Config, state: State, air: Air, rng: Generator, tti: in
         state.sent.filled[slot, cell] = 0
 
 
-@compiled
+@inlined
 def _report_all(config: Config, state: State, air: Air, tti: int) -> None:
     """CQI reports of the UEs that hear the control region of a TTI.
 
@@ -156,7 +156,7 @@ def _report_all(config: Config, state: State, air: Air, tti: int) -> None:
                 report_cqi(config, state, air, bearer // 2, tti)
 
 
-@compiled
+@inlined
 def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
     """What a source sends and timers do until the scheduler runs."""
     slot = tti % RING

@@ -13,24 +13,24 @@ from cf_augment.physics.emulator.state import (
     WINDOW,
     Config,
     State,
-    compiled,
 )
 from cf_augment.physics.emulator.traffic import fill
+from ns3_scenarios.kernels import inlined
 
 
-@compiled
+@inlined
 def _queue_bytes(config: Config, queue: Any) -> int:
     return 0 if queue.packets == 0 else queue.head_bytes + (queue.packets - 1) * config.packet_bytes
 
 
-@compiled
+@inlined
 def report(config: Config, state: State, bearer: int) -> None:
     """Tells the scheduler what is queued, with a header for each SDU."""
     queue = state.bearers[bearer]
     state.candidates[bearer].reported_bytes = _queue_bytes(config, queue) + RLC_BYTES * queue.packets
 
 
-@compiled
+@inlined
 def enqueue(config: Config, state: State, bearer: int, packets: int) -> None:
     """Packets reach the queue; those that find it full are lost."""
     me, queue = state.ues[bearer // 2], state.bearers[bearer]
@@ -45,7 +45,7 @@ def enqueue(config: Config, state: State, bearer: int, packets: int) -> None:
     queue.report_due = NEVER
 
 
-@compiled
+@inlined
 def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) -> int:
     """Fills a block of `size` bytes from the queue; returns the PDU's number, or -1 if there is nothing to send."""
     queue = state.bearers[bearer]
@@ -77,14 +77,14 @@ def build_pdu(config: Config, state: State, bearer: int, size: int, tti: int) ->
     return sn
 
 
-@compiled
+@inlined
 def report_later(state: State, bearer: int, tti: int) -> None:
     """Starts the timer of the next report."""
     state.bearers[bearer].report_due = tti + RLC_REPORT_TTIS
     look_at(state, bearer // 2, tti + RLC_REPORT_TTIS)
 
 
-@compiled
+@inlined
 def receive(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """A PDU has reached the UE just before a TTI (TS 36.322 5.1.2.2)."""
     entity = state.bearers[bearer]
@@ -98,7 +98,7 @@ def receive(config: Config, state: State, bearer: int, sn: int, tti: int) -> Non
         _start_reordering(state, bearer, tti)
 
 
-@compiled
+@inlined
 def end_reordering(config: Config, state: State, bearer: int, tti: int) -> None:
     """The reordering timer has expired: what is missing is lost."""
     entity = state.bearers[bearer]
@@ -109,7 +109,7 @@ def end_reordering(config: Config, state: State, bearer: int, tti: int) -> None:
     _start_reordering(state, bearer, tti)
 
 
-@compiled
+@inlined
 def _start_reordering(state: State, bearer: int, tti: int) -> None:
     entity = state.bearers[bearer]
     entity.reorder_due = NEVER
@@ -119,7 +119,7 @@ def _start_reordering(state: State, bearer: int, tti: int) -> None:
         look_at(state, bearer // 2, entity.reorder_due)
 
 
-@compiled
+@inlined
 def _reassemble_from(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     entity = state.bearers[bearer]
     while sn < entity.vr_uh and state.pdus[bearer, sn % WINDOW].received:
@@ -128,7 +128,7 @@ def _reassemble_from(config: Config, state: State, bearer: int, sn: int, tti: in
     entity.vr_ur = sn
 
 
-@compiled
+@inlined
 def _reassemble(config: Config, state: State, bearer: int, sn: int, tti: int) -> None:
     """Delivers the SDUs that end in a PDU; a PDU missing before it costs the SDU that goes on in it."""
     ue, entity = bearer // 2, state.bearers[bearer]

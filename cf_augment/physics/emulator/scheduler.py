@@ -12,10 +12,11 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.calendar import count_bits
 from cf_augment.physics.emulator.rlc import build_pdu
-from cf_augment.physics.emulator.state import PROCESSES, RING, Config, State, compiled
+from cf_augment.physics.emulator.state import PROCESSES, RING, Config, State
+from ns3_scenarios.kernels import inlined
 
 
-@compiled
+@inlined
 def schedule(config: Config, state: State, cell: int, tti: int) -> None:
     """Decides what a cell sends MAC_TO_CHANNEL_TTIS later."""
     used = _send_again(config, state, cell, tti)
@@ -28,7 +29,7 @@ def schedule(config: Config, state: State, cell: int, tti: int) -> None:
         _proportional_fair(config, state, cell, tti, used)
 
 
-@compiled
+@inlined
 def _send_again(config: Config, state: State, cell: int, tti: int) -> int:
     """Sends failed blocks again, on the RBGs they had; returns the bit map of RBGs used."""
     used = 0
@@ -49,7 +50,7 @@ def _send_again(config: Config, state: State, cell: int, tti: int) -> int:
     return used
 
 
-@compiled
+@inlined
 def _send(config: Config, state: State, cell: int, bearer: int, process: int, tti: int) -> None:
     slot = (tti + MAC_TO_CHANNEL_TTIS) % RING
     state.sent.block[slot, cell, state.sent.filled[slot, cell]] = bearer * PROCESSES + process
@@ -58,7 +59,7 @@ def _send(config: Config, state: State, cell: int, bearer: int, process: int, tt
     state.cells[cell].prbs += count_bits(state.blocks[bearer, process].rbgs) * config.rbg_size_rb
 
 
-@compiled
+@inlined
 def _can_send(state: State, bearer: int, tti: int) -> bool:
     """Whether a bearer has data, a channel and a HARQ process for a new block."""
     one = state.candidates[bearer]
@@ -70,7 +71,7 @@ def _can_send(state: State, bearer: int, tti: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _grant(config: Config, state: State, cell: int, bearer: int, rbgs: int, tti: int) -> int:
     """Sends a new block on the RBGs of a bit map; returns its size in bytes."""
     one = state.candidates[bearer]
@@ -87,7 +88,7 @@ def _grant(config: Config, state: State, cell: int, bearer: int, rbgs: int, tti:
     return size
 
 
-@compiled
+@inlined
 def _proportional_fair(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """All free RBGs go to one bearer, for a CQI is the same on all of them, whatever it has to send."""
     best, best_metric = -1, 0.0
@@ -104,7 +105,7 @@ def _proportional_fair(config: Config, state: State, cell: int, tti: int, used: 
         state.candidates[best].mean_rate += size * 1000 / PF_WINDOW_TTIS
 
 
-@compiled
+@inlined
 def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -> None:
     """Equal shares, counted in RBGs, for all who have something to send, by RNTI after the one served last."""
     members = state.members[cell, : state.cells[cell].members]
@@ -139,13 +140,13 @@ def _round_robin(config: Config, state: State, cell: int, tti: int, used: int) -
             return
 
 
-@compiled
+@inlined
 def acknowledge(state: State, bearer: int, process: int, tti: int) -> None:
     """A UE has received a block in a TTI: its process can be used again when the news reaches the scheduler."""
     state.candidates[bearer].free[process] = tti + HARQ_FEEDBACK_TTIS
 
 
-@compiled
+@inlined
 def fail(state: State, cell: int, bearer: int, process: int, tti: int) -> None:
     """A UE has not been able to decode a block in a TTI: it is sent again when the news reaches the scheduler."""
     slot = (tti + HARQ_FEEDBACK_TTIS) % RING

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cf_augment.physics.radio.phy import MAX_RBGS, PHY
-from ns3_scenarios.kernels import inlined
 from sumo_mobility.base.arrays import Floats, Ints
 
 Records = NDArray[np.void]
@@ -34,10 +33,6 @@ WORD = 32
 """UEs in a word of the calendar."""
 HISTORY = 3
 """Failed receptions of a block that a UE combines with the next one: ns-3 LteHarqPhy."""
-
-compiled = inlined
-"""Compiles a part of the emulator's clock. All parts become one function that counts no references, for each call would
-hand over the whole State, and each reference to one of its arrays would be counted: five times the work itself."""
 
 STARTS_INSIDE, ENDS_INSIDE = 1, 2
 """Edges of a PDU: whether it starts or ends inside an SDU."""

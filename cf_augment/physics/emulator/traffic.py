@@ -10,7 +10,8 @@ import numpy as np
 
 from cf_augment.physics.constants import BACKHAUL_S, FULL_BUFFER_PATIENCE_S, TTI_NS
 from cf_augment.physics.emulator.calendar import look_at
-from cf_augment.physics.emulator.state import HORIZON, NEVER, RING, Config, State, compiled
+from cf_augment.physics.emulator.state import HORIZON, NEVER, RING, Config, State
+from ns3_scenarios.kernels import inlined
 from sumo_mobility.base.arrays import Floats, Ints
 
 Matrix = tuple[tuple[int, ...], ...]
@@ -67,7 +68,7 @@ def _product(left: Matrix, right: Matrix, modulus: int) -> Matrix:
     )
 
 
-@compiled
+@inlined
 def uniform(state: Ints) -> float:
     """Draws from (0, 1) and advances the state (6,)."""
     one = (_A12 * state[1] - _A13 * state[0]) % _M1
@@ -82,12 +83,12 @@ def uniforms(state: Ints, count: int) -> Floats:
     return np.array([uniform.py_func(state) for _ in range(count)])
 
 
-@compiled
+@inlined
 def _exponential_ns(state: Ints, mean_ns: float) -> int:
     return round(-mean_ns * math.log(uniform(state)))
 
 
-@compiled
+@inlined
 def _send_first(config: Config, me: Any) -> None:
     """Sets when a source that starts at off_ns sends its first packet."""
     if config.traffic == FULL_BUFFER:
@@ -100,7 +101,7 @@ def _send_first(config: Config, me: Any) -> None:
         me.send_ns = me.off_ns + me.interval_ns
 
 
-@compiled
+@inlined
 def _send_in_next_on_time(config: Config, me: Any) -> None:
     """Goes on, from the end of an on time, to the first packet of the next one that has any.
 
@@ -115,7 +116,7 @@ def _send_in_next_on_time(config: Config, me: Any) -> None:
         me.elapsed_ns += me.off_ns - start_ns
 
 
-@compiled
+@inlined
 def _send_next(config: Config, me: Any) -> None:
     """Sets when the next packet is sent, after one that has been sent."""
     if config.traffic == POISSON:
@@ -128,7 +129,7 @@ def _send_next(config: Config, me: Any) -> None:
         _send_in_next_on_time(config, me)
 
 
-@compiled
+@inlined
 def _send(state: State, ue: int, sent_ns: int) -> None:
     """One packet leaves the source; it reaches the eNB in time for some later TTI."""
     me = state.ues[ue]
@@ -139,7 +140,7 @@ def _send(state: State, ue: int, sent_ns: int) -> None:
         state.cells[me.serving].arrived += 1
 
 
-@compiled
+@inlined
 def send_packets(config: Config, state: State, ue: int, tti: int) -> None:
     """Sends what the source of a UE sends until the beginning of a TTI, that instant included."""
     me, now_ns = state.ues[ue], tti * TTI_NS
@@ -156,7 +157,7 @@ def send_packets(config: Config, state: State, ue: int, tti: int) -> None:
     look_at(state, ue, min((me.send_ns + TTI_NS - 1) // TTI_NS, (tti // HORIZON + 1) * HORIZON))
 
 
-@compiled
+@inlined
 def fill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Tops up the window of a full buffer; unless it is called again in time, `send_packets` refills it."""
     if config.traffic == FULL_BUFFER:
@@ -167,7 +168,7 @@ def fill(config: Config, state: State, ue: int, now_ns: int) -> None:
         me.send_ns = now_ns + PATIENCE_NS
 
 
-@compiled
+@inlined
 def refill(config: Config, state: State, ue: int, now_ns: int) -> None:
     """Gives up what is on the way to the UE, and fills the window of a full buffer anew."""
     if config.traffic == FULL_BUFFER:
