@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,22 +24,29 @@ def main() -> None:
     """Runs one command; prints an error of the project's family as one message, without a traceback.
 
     The exit code is 0, 1 if the command found that something is not as it should be, that of the error, or 128 and the
-    number of the signal that ended it: 130 for Ctrl-C, 143 for SIGTERM.
+    number of the signal that ended it: 130 for Ctrl-C, 143 for SIGTERM, 141 where nobody reads what it prints.
     """
     # Nothing is imported before somebody listens, nor what takes long before it is needed.
     from py_agent.cli.ending import Ending
 
     ending = Ending()
     try:
-        if sys.argv[1:] == ["--version"]:
-            _show_version()
-        else:
-            _run(ending)
+        try:
+            if sys.argv[1:] == ["--version"]:
+                _show_version()
+            else:
+                _run(ending)
+        finally:
+            sys.stdout.flush()
     except BaseException as error:
         from sumo_mobility.base.errors import MlbError, StorageError
 
         if ending.asked:
             ending.leave()
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            # As in `mlb --help | head`: whoever read has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKS):
             # No code foresees all places where a disk can be full; whatever was being written is not half there.
             error = StorageError(str(error) or "no memory is left", "free some space, then go on with --resume")
@@ -47,6 +56,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         ending.over()
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _show_version() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_presets_are_listed_as_json() -> None:
     done = mlb("scenario", "list", "--json")
     assert done.returncode == 0
     assert "helsinki-event-v0" in [preset["id"] for preset in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["scenario", "show", "helsinki-event-v0"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
+    """As in `mlb --help | head`."""
+    command = [sys.executable, "-m", "py_agent.cli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        assert shown.stderr.read() == ""
+    assert shown.returncode == 128 + signal.SIGPIPE
 
 
 def test_unknown_preset_exits_with_2_without_a_traceback() -> None:
