@@ -3,9 +3,9 @@ same from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 
 from ns3_scenarios.grids import one_of
 from sumo_mobility.base.contract import Contract
@@ -146,9 +146,10 @@ _UE_HEIGHTS_M = {"uma": (1.5, 13), "umi": (1.5, 10)}
 """From, and less than: TR 38.901 table 7.4.1-1; higher UEs in UMa have a random effective environment height."""
 
 
-class Radio(Contract):
-    """Carrier, propagation, noise and scheduling; the defaults are a macro network at 2 GHz."""
+class LteRadio(Contract):
+    """An LTE network: carrier, propagation, noise and scheduling; the defaults are a macro network at 2 GHz."""
 
+    technology: Literal["lte"] = "lte"
     dl_earfcn: Annotated[int, AfterValidator(_valid_earfcn)] = 100
     """Downlink carrier; 100 is 2120 MHz."""
     dl_bandwidth_rb: Literal[25, 50, 100] = 25
@@ -193,6 +194,14 @@ class Radio(Contract):
         if loss.model != "log-distance" and self.cell_height_m < self.ue_height_m + 1:
             raise ValueError(f"cell_height_m must be ue_height_m + 1 m at least for '{loss.model}'")
         return self
+
+
+def _lte_unless_named(data: Any) -> Any:
+    return {"technology": "lte", **data} if isinstance(data, dict) else data
+
+
+Radio = Annotated[LteRadio, Discriminator("technology"), BeforeValidator(_lte_unless_named)]
+"""The radio of a scenario: a union by `technology`, which has one member so far. Where none is named, it is LTE."""
 
 
 N310 = (1, 2, 3, 4, 6, 8, 10, 20)

@@ -19,7 +19,7 @@ from ns3_scenarios.episode import Episode
 from ns3_scenarios.handover import Handover
 from ns3_scenarios.mdp import OBSERVATIONS, REWARDS
 from ns3_scenarios.neighbors import MOST_CELLS, MOST_PAIRS, CellIndex, neighbor_pairs
-from ns3_scenarios.radio import Radio, RadioLink
+from ns3_scenarios.radio import LteRadio, Radio, RadioLink
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
@@ -68,7 +68,7 @@ class Preset(Contract):
     description: str = Field(max_length=2000)
     mobility: MobilityConfig
     sites: SiteRule
-    radio: Radio = Radio()
+    radio: Radio = LteRadio()
     handover: Handover = Handover()
     radio_link: RadioLink = RadioLink()
     traffic: Traffic = Traffic()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from ns3_scenarios.radio import Radio, Shadowing, Uma, Umi
+from ns3_scenarios.radio import LteRadio, Shadowing, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.urban import obstruction_db, sees
 from sumo_mobility.base.arrays import Floats, Singles
@@ -79,7 +79,7 @@ def shadowing_map(scenario: Scenario) -> ShadowingMap | None:
 
 @lru_cache(maxsize=4)
 def _with_buildings(
-    made: ShadowingMap, radio: Radio, sites_m: tuple[tuple[float, float, float], ...], map_name: str
+    made: ShadowingMap, radio: LteRadio, sites_m: tuple[tuple[float, float, float], ...], map_name: str
 ) -> ShadowingMap:
     """Adds what buildings cost at the points from which a site (x, y, height) cannot be seen."""
     loss = radio.path_loss

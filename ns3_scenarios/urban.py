@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ns3_scenarios.radio import Radio, Uma, Umi
+from ns3_scenarios.radio import LteRadio, Uma, Umi
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.features import MapFeatures
 
@@ -24,12 +24,12 @@ _ROOF_PIXEL_M = 2.0
 """Of the map of building heights, and the step along a ray."""
 
 
-def break_distance_m(height_m: float, radio: Radio) -> float:
+def break_distance_m(height_m: float, radio: LteRadio) -> float:
     """Break point distance d'_BP of a cell's antenna, note 1, with an effective environment height of 1 m."""
     return 4 * (height_m - 1) * (radio.ue_height_m - 1) * radio.carrier_hz / SPEED_OF_LIGHT_M_PER_S
 
 
-def obstruction_db(model: Uma | Umi, radio: Radio, height_m: float, flat_m: Floats) -> Floats:
+def obstruction_db(model: Uma | Umi, radio: LteRadio, height_m: float, flat_m: Floats) -> Floats:
     """Loss without line of sight less that with it, at horizontal distances from a cell of that height; >= 0."""
     (base_db, slope, factor), (shadow_db, shadow_slope, carrier, per_m) = URBAN[model.model]
     rise_m, carrier_db = height_m - radio.ue_height_m, math.log10(radio.carrier_hz / 1e9)

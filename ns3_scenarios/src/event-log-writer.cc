@@ -19,16 +19,10 @@ EventLogWriter::EventLogWriter(const std::string& directory)
 }
 
 void
-EventLogWriter::Connect(const Scenario& scenario, const LteNetwork& network)
+EventLogWriter::Connect(const Scenario& scenario, RadioNetwork& network)
 {
-    m_network = &network;
     m_warmupNs = ExactSeconds(scenario.episode.warmupS).GetNanoSeconds();
-    for (uint32_t cell = 0; cell < scenario.cells.size(); ++cell)
-    {
-        network.GetScheduler(cell)->TraceConnectWithoutContext(
-            "DlDci",
-            MakeCallback(&EventLogWriter::ReceiveDlDci, this).Bind(cell));
-    }
+    network.ListenToDlDcis([this](const DlDci& dci) { ReceiveDlDci(dci); });
 }
 
 void
@@ -45,21 +39,18 @@ EventLogWriter::Write(const std::vector<Event>& events)
 }
 
 void
-EventLogWriter::ReceiveDlDci(uint32_t cell, const DlDciListElement_s& dci, uint32_t prbs)
+EventLogWriter::ReceiveDlDci(const DlDci& dci)
 {
     // Exact to the ns, so that a TTI at the end of an interval is not taken for the next one's.
     const double timeS = static_cast<double>(Simulator::Now().GetNanoSeconds() - m_warmupNs) / 1e9;
-    const auto rrc = m_network->GetEnbRrc(cell);
-    const uint64_t imsi =
-        rrc->HasUeManager(dci.m_rnti) ? rrc->GetUeManager(dci.m_rnti)->GetImsi() : 0;
     m_dlDcis.Write({timeS,
-                    static_cast<double>(cell),
-                    imsi == 0 ? -1.0 : static_cast<double>(m_network->GetUe(imsi)),
-                    static_cast<double>(dci.m_rnti),
-                    static_cast<double>(prbs),
-                    static_cast<double>(dci.m_mcs.at(0)),
-                    static_cast<double>(dci.m_tbsSize.at(0)),
-                    dci.m_ndi.at(0) == 0 ? 1.0 : 0.0});
+                    static_cast<double>(dci.cell),
+                    static_cast<double>(dci.ue),
+                    static_cast<double>(dci.rnti),
+                    static_cast<double>(dci.prbs),
+                    static_cast<double>(dci.mcs),
+                    static_cast<double>(dci.tbsBytes),
+                    dci.isRetransmission ? 1.0 : 0.0});
 }
 
 } // namespace mlb

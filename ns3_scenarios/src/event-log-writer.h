@@ -5,9 +5,7 @@
 
 #include "event-log-file.h"
 #include "kpi-collector.h"
-#include "lte-network.h"
-
-#include "ns3/ff-mac-common.h"
+#include "radio-network.h"
 
 #include <string>
 #include <vector>
@@ -39,7 +37,7 @@ class EventLogWriter
      * @param scenario the scenario
      * @param network its network, which the writer must outlive
      */
-    void Connect(const Scenario& scenario, const LteNetwork& network);
+    void Connect(const Scenario& scenario, RadioNetwork& network);
 
     /**
      * @brief Writes the events of an interval.
@@ -48,13 +46,12 @@ class EventLogWriter
     void Write(const std::vector<Event>& events);
 
   private:
-    /// Sink of the trace DlDci of a scheduler; bound to the index of its cell.
-    void ReceiveDlDci(uint32_t cell, const ns3::DlDciListElement_s& dci, uint32_t prbs);
+    /// Writes a DCI that is sent now.
+    void ReceiveDlDci(const DlDci& dci);
 
-    EventLogFile m_events;                ///< a row an event
-    EventLogFile m_dlDcis;                ///< a row a DCI
-    const LteNetwork* m_network{nullptr}; ///< the network
-    int64_t m_warmupNs{0};                ///< simulation time at trace time 0, in ns
+    EventLogFile m_events; ///< a row an event
+    EventLogFile m_dlDcis; ///< a row a DCI
+    int64_t m_warmupNs{0}; ///< simulation time at trace time 0, in ns
 };
 
 } // namespace mlb

@@ -4,7 +4,6 @@
 
 #include "ns3/simulator.h"
 
-#include <cmath>
 #include <utility>
 
 namespace mlb
@@ -12,64 +11,32 @@ namespace mlb
 
 using namespace ns3;
 
-KpiCollector::KpiCollector(const Scenario& scenario, const LteNetwork& network)
+KpiCollector::KpiCollector(const Scenario& scenario, const UeMobility& ues, RadioNetwork& network)
     : m_scenario(scenario),
+      m_ues(ues),
       m_network(network),
       m_arrivedBits(scenario.cells.size()),
       m_deliveredBits(scenario.cells.size()),
       m_ueDeliveredBits(scenario.ues),
       m_ueUplinkBits(scenario.ues),
-      m_ueSinrDb(scenario.ues),
       m_ongoing(scenario.ues),
       m_lostBy(scenario.ues)
 {
-    ConnectTraces();
-}
-
-void
-KpiCollector::ConnectTraces()
-{
+    m_network.Listen(*this);
+    const TrafficFlows& flows = m_network.GetFlows();
     for (uint32_t ue = 0; ue < m_scenario.ues; ++ue)
     {
-        m_network.GetUePhy(ue)->TraceConnectWithoutContext(
-            "ReportCurrentCellRsrpSinr",
-            MakeCallback(&KpiCollector::ReceiveSinr, this).Bind(ue));
-        m_network.GetFlows().GetSource(ue)->TraceConnectWithoutContext(
+        flows.GetSource(ue)->TraceConnectWithoutContext(
             "Tx",
             MakeCallback(&KpiCollector::ReceiveArrival, this).Bind(ue));
-        m_network.GetFlows().GetSink(ue)->TraceConnectWithoutContext(
+        flows.GetSink(ue)->TraceConnectWithoutContext(
             "Rx",
             MakeCallback(&KpiCollector::ReceiveDelivery, this).Bind(ue));
-        if (auto sink = m_network.GetFlows().GetUplinkSink(ue))
+        if (auto sink = flows.GetUplinkSink(ue))
         {
             sink->TraceConnectWithoutContext(
                 "Rx",
                 MakeCallback(&KpiCollector::ReceiveUplink, this).Bind(ue));
-        }
-        m_network.GetUeRrc(ue)->TraceConnectWithoutContext(
-            "RadioLinkFailure",
-            MakeCallback(&KpiCollector::ReceiveRadioLinkFailure, this));
-        m_network.GetUeRrc(ue)->TraceConnectWithoutContext(
-            "ConnectionEstablished",
-            MakeCallback(&KpiCollector::ReceiveConnectionEstablished, this));
-    }
-    for (uint32_t cell = 0; cell < m_scenario.cells.size(); ++cell)
-    {
-        const auto rrc = m_network.GetEnbRrc(cell);
-        rrc->TraceConnectWithoutContext("HandoverStart",
-                                        MakeCallback(&KpiCollector::ReceiveHandoverStart, this));
-        rrc->TraceConnectWithoutContext("HandoverEndOk",
-                                        MakeCallback(&KpiCollector::ReceiveHandoverOk, this));
-        rrc->TraceConnectWithoutContext("HandoverFailureNoPreamble",
-                                        MakeCallback(&KpiCollector::ReceiveHandoverRefusal, this));
-        for (const auto& [trace, cause] :
-             {std::pair("HandoverFailureMaxRach", EventKind::HANDOVER_FAILED_MAX_RACH),
-              std::pair("HandoverFailureLeaving", EventKind::HANDOVER_FAILED_LEAVING),
-              std::pair("HandoverFailureJoining", EventKind::HANDOVER_FAILED_JOINING)})
-        {
-            rrc->TraceConnectWithoutContext(
-                trace,
-                MakeCallback(&KpiCollector::ReceiveHandoverFailure, this).Bind(cause));
         }
     }
 }
@@ -77,10 +44,8 @@ KpiCollector::ConnectTraces()
 Kpis
 KpiCollector::Take(double timeS)
 {
-    const double lengthS = (Simulator::Now() - m_start).GetSeconds();
-    const double perSecond = 1.0 / lengthS;
-    // One TTI a ms.
-    const double prbs = m_scenario.radio.dlBandwidthRb * std::round(lengthS * 1e3);
+    const Time length = Simulator::Now() - m_start;
+    const double perSecond = 1.0 / length.GetSeconds();
     const std::size_t cells = m_scenario.cells.size();
 
     Kpis kpis{};
@@ -88,14 +53,13 @@ KpiCollector::Take(double timeS)
     kpis.connectedUes.resize(cells);
     for (uint32_t cell = 0; cell < cells; ++cell)
     {
-        const uint64_t allocated = m_network.GetScheduler(cell)->TakeAllocatedPrbs();
-        kpis.prbUtilization.push_back(static_cast<double>(allocated) / prbs);
+        kpis.prbUtilization.push_back(m_network.TakePrbUtilization(cell, length));
         kpis.offeredBps.push_back(std::exchange(m_arrivedBits[cell], 0) * perSecond);
         kpis.servedBps.push_back(std::exchange(m_deliveredBits[cell], 0) * perSecond);
     }
     for (uint32_t ue = 0; ue < m_scenario.ues; ++ue)
     {
-        const Vector position = m_network.GetPosition(ue);
+        const Vector position = m_ues.GetPosition(ue);
         kpis.uePositionM.insert(kpis.uePositionM.end(), {position.x, position.y});
         const int serving = m_network.GetServingCell(ue);
         kpis.ueServingCell.push_back(serving);
@@ -105,21 +69,15 @@ KpiCollector::Take(double timeS)
         }
         for (uint32_t cell = 0; cell < cells; ++cell)
         {
-            kpis.ueRsrpDbm.push_back(m_network.GetA3Event(ue).GetRsrpDbm(cell + 1));
+            kpis.ueRsrpDbm.push_back(m_network.GetRsrpDbm(ue, cell));
         }
+        kpis.ueSinrDb.push_back(m_network.GetSinrDb(ue));
         kpis.ueThroughputBps.push_back(std::exchange(m_ueDeliveredBits[ue], 0) * perSecond);
         kpis.ueUplinkBps.push_back(std::exchange(m_ueUplinkBits[ue], 0) * perSecond);
     }
-    kpis.ueSinrDb = m_ueSinrDb;
     kpis.events = std::exchange(m_events, {});
     m_start = Simulator::Now();
     return kpis;
-}
-
-void
-KpiCollector::ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t)
-{
-    m_ueSinrDb[ue] = 10.0 * std::log10(sinr);
 }
 
 void
@@ -151,17 +109,15 @@ KpiCollector::ReceiveUplink(uint32_t ue, Ptr<const Packet> packet, const Address
 }
 
 void
-KpiCollector::ReceiveHandoverStart(uint64_t imsi, uint16_t sourceId, uint16_t, uint16_t targetId)
+KpiCollector::ReceiveHandoverStart(uint32_t ue, int sourceCell, int targetCell)
 {
-    const uint32_t ue = m_network.GetUe(imsi);
-    m_ongoing[ue] = {sourceId - 1, targetId - 1};
-    AddEvent(ue, sourceId - 1, targetId - 1, EventKind::HANDOVER_START);
+    m_ongoing[ue] = {sourceCell, targetCell};
+    AddEvent(ue, sourceCell, targetCell, EventKind::HANDOVER_START);
 }
 
 void
-KpiCollector::ReceiveHandoverOk(uint64_t imsi, uint16_t, uint16_t)
+KpiCollector::ReceiveHandoverOk(uint32_t ue)
 {
-    const uint32_t ue = m_network.GetUe(imsi);
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
     {
         AddEvent(ue, ended->sourceCell, ended->targetCell, EventKind::HANDOVER_OK);
@@ -169,20 +125,15 @@ KpiCollector::ReceiveHandoverOk(uint64_t imsi, uint16_t, uint16_t)
 }
 
 void
-KpiCollector::ReceiveHandoverRefusal(uint64_t imsi, uint16_t, uint16_t targetId)
+KpiCollector::ReceiveHandoverRefusal(uint32_t ue, int targetCell)
 {
-    const uint32_t ue = m_network.GetUe(imsi);
-    AddEvent(ue,
-             m_network.GetServingCell(ue),
-             targetId - 1,
-             EventKind::HANDOVER_FAILED_NO_PREAMBLE);
+    AddEvent(ue, m_network.GetServingCell(ue), targetCell, EventKind::HANDOVER_FAILED_NO_PREAMBLE);
 }
 
 void
-KpiCollector::ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t, uint16_t)
+KpiCollector::ReceiveHandoverFailure(uint32_t ue, EventKind cause)
 {
     // Source and target may both report the same failure: the first one counts.
-    const uint32_t ue = m_network.GetUe(imsi);
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
     {
         AddEvent(ue, ended->sourceCell, ended->targetCell, cause);
@@ -191,22 +142,20 @@ KpiCollector::ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t, u
 }
 
 void
-KpiCollector::ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t)
+KpiCollector::ReceiveRadioLinkFailure(uint32_t ue, int cell)
 {
-    const uint32_t ue = m_network.GetUe(imsi);
     m_ongoing[ue].reset();
-    AddEvent(ue, cellId - 1, -1, EventKind::RADIO_LINK_FAILURE);
-    m_lostBy[ue] = cellId - 1;
+    AddEvent(ue, cell, -1, EventKind::RADIO_LINK_FAILURE);
+    m_lostBy[ue] = cell;
 }
 
 void
-KpiCollector::ReceiveConnectionEstablished(uint64_t imsi, uint16_t cellId, uint16_t)
+KpiCollector::ReceiveConnectionEstablished(uint32_t ue, int cell)
 {
     // The first connection follows no failure.
-    const uint32_t ue = m_network.GetUe(imsi);
     if (const auto lostBy = std::exchange(m_lostBy[ue], std::nullopt))
     {
-        AddEvent(ue, *lostBy, cellId - 1, EventKind::CONNECTION_REESTABLISHED);
+        AddEvent(ue, *lostBy, cell, EventKind::CONNECTION_REESTABLISHED);
     }
 }
 

@@ -4,8 +4,9 @@
 #define KPI_COLLECTOR_H
 
 #include "kpi-table.h"
-#include "lte-network.h"
+#include "radio-network.h"
 #include "scenario.h"
+#include "ue-mobility.h"
 
 #include "ns3/nstime.h"
 #include "ns3/packet.h"
@@ -45,16 +46,17 @@ struct Kpis
 };
 
 /**
- * @brief Listens to the traces of a network and turns them into KPIs.
+ * @brief Listens to a network and its traffic and turns what it learns into KPIs.
  */
-class KpiCollector
+class KpiCollector : private RadioNetwork::Listener
 {
   public:
     /**
      * @param scenario the scenario
+     * @param ues its UEs, which must outlive the collector
      * @param network its network, which must outlive the collector
      */
-    KpiCollector(const Scenario& scenario, const LteNetwork& network);
+    KpiCollector(const Scenario& scenario, const UeMobility& ues, RadioNetwork& network);
 
     /**
      * @brief Ends the interval that began with the last call (or the simulation).
@@ -71,32 +73,30 @@ class KpiCollector
         int targetCell; ///< index of the target cell
     };
 
-    /// Connects the sinks below to the traces of all UEs and cells.
-    void ConnectTraces();
-
-    // Trace sinks; those of a UE are bound to its index, those of a failure to its cause.
-    void ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t);
+    // Sinks of the traffic's traces; bound to the index of the UE.
     void ReceiveArrival(uint32_t ue, ns3::Ptr<const ns3::Packet> packet);
     void ReceiveDelivery(uint32_t ue, ns3::Ptr<const ns3::Packet> packet, const ns3::Address& from);
     void ReceiveUplink(uint32_t ue, ns3::Ptr<const ns3::Packet> packet, const ns3::Address& from);
-    void ReceiveHandoverStart(uint64_t imsi, uint16_t sourceId, uint16_t, uint16_t targetId);
-    void ReceiveHandoverOk(uint64_t imsi, uint16_t cellId, uint16_t rnti);
-    void ReceiveHandoverRefusal(uint64_t imsi, uint16_t rnti, uint16_t targetId);
-    void ReceiveHandoverFailure(EventKind cause, uint64_t imsi, uint16_t rnti, uint16_t cellId);
-    void ReceiveRadioLinkFailure(uint64_t imsi, uint16_t cellId, uint16_t rnti);
-    void ReceiveConnectionEstablished(uint64_t imsi, uint16_t cellId, uint16_t rnti);
+
+    // inherited from RadioNetwork::Listener
+    void ReceiveHandoverStart(uint32_t ue, int sourceCell, int targetCell) override;
+    void ReceiveHandoverOk(uint32_t ue) override;
+    void ReceiveHandoverRefusal(uint32_t ue, int targetCell) override;
+    void ReceiveHandoverFailure(uint32_t ue, EventKind cause) override;
+    void ReceiveRadioLinkFailure(uint32_t ue, int cell) override;
+    void ReceiveConnectionEstablished(uint32_t ue, int cell) override;
 
     /// Records an event that happens now.
     void AddEvent(uint32_t ue, int sourceCell, int targetCell, EventKind kind);
 
     const Scenario& m_scenario;                            ///< the scenario
-    const LteNetwork& m_network;                           ///< its network
+    const UeMobility& m_ues;                               ///< its UEs
+    RadioNetwork& m_network;                               ///< its network
     ns3::Time m_start;                                     ///< of the interval
     std::vector<double> m_arrivedBits;                     ///< by cell
     std::vector<double> m_deliveredBits;                   ///< by cell
     std::vector<double> m_ueDeliveredBits;                 ///< by UE
     std::vector<double> m_ueUplinkBits;                    ///< by UE
-    std::vector<double> m_ueSinrDb;                        ///< by UE, last value in dB
     std::vector<Event> m_events;                           ///< of the interval
     std::vector<std::optional<OngoingHandover>> m_ongoing; ///< by UE
     std::vector<std::optional<int>> m_lostBy;              ///< by UE, index of the cell

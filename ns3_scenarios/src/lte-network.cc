@@ -3,12 +3,14 @@
 #include "lte-network.h"
 
 #include "cio-handover-algorithm.h"
-#include "exact-time.h"
+#include "lte-connections.h"
+#include "lte-defaults.h"
 #include "path-loss.h"
 
 #include "ns3/antenna-model.h"
-#include "ns3/config.h"
 #include "ns3/constant-position-mobility-model.h"
+#include "ns3/ff-mac-common.h"
+#include "ns3/internet-stack-helper.h"
 #include "ns3/lte-enb-net-device.h"
 #include "ns3/lte-enb-phy.h"
 #include "ns3/pf-ff-mac-scheduler.h"
@@ -16,8 +18,6 @@
 #include "ns3/propagation-loss-model.h"
 #include "ns3/rr-ff-mac-scheduler.h"
 #include "ns3/simulator.h"
-#include "ns3/string.h"
-#include "ns3/waypoint-mobility-model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -32,69 +32,27 @@ namespace
 
 /// The UEs attach within this time, one after the other.
 const Time ATTACHMENT = MilliSeconds(300);
-/// Period of CQI reports, TS 36.213 table 7.2.2-1A; at 14 m/s a UE moves 0.6 m.
-const Time CQI_PERIOD = MilliSeconds(40);
 /// A UE that has connected reports at once for so long.
 const Time CQI_REQUEST = MilliSeconds(10);
-/// From the downlink EARFCN of an FDD carrier to its uplink, TS 36.101 table 5.7.3-1.
-constexpr uint32_t FDD_EARFCN_OFFSET = 18000;
-
-/**
- * @brief Sets ns-3's defaults; each choice that is not plain has its reason here.
- * @param scenario the scenario
- * @param fidelity what to spend time on
- */
-void
-SetDefaults(const Scenario& scenario, Fidelity fidelity)
-{
-    // CQI from the control region is deterministic and brings no needless retransmissions.
-    Config::SetDefault("ns3::LteHelper::UsePdschForCqiGeneration",
-                       BooleanValue(scenario.radio.cqi == "pdsch"));
-    if (fidelity == Fidelity::FAST)
-    {
-        Config::SetDefault("ns3::LteUePhy::DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
-        // LteSpectrumChannel lets a UE that is not addressed see 1 control frame in 5, and a UE
-        // below Qout is not: ns-3's defaults of 200 and 100 ms.
-        Config::SetDefault("ns3::LteUePhy::NumQoutEvalSf", UintegerValue(200 / 5));
-        Config::SetDefault("ns3::LteUePhy::NumQinEvalSf", UintegerValue(100 / 5));
-    }
-    Config::SetDefault("ns3::LteHelper::UseIdealRrc", BooleanValue(scenario.radio.rrc == "ideal"));
-    // With ANR a handover to a neighbour not yet measured is dropped.
-    Config::SetDefault("ns3::LteHelper::AnrEnabled", BooleanValue(false));
-    Config::SetDefault("ns3::LteEnbRrc::EpsBearerToRlcMapping", StringValue("RlcUmAlways"));
-    // One SRS slot a UE and ms: enough for 320 UEs on one cell.
-    Config::SetDefault("ns3::LteEnbRrc::SrsPeriodicity", UintegerValue(320));
-    // A3 fires in many UEs at one instant: leave most preambles to handovers.
-    Config::SetDefault("ns3::LteEnbMac::NumberOfRaPreambles", UintegerValue(8));
-    // A CIO can send a UE to a cell that it hears at -10 dB, where it misses 8 of 10 answers to its
-    // preamble: let it try for T304 = 500 ms (TS 36.331 clause 6.3.2), not for ns-3's 200 ms.
-    Config::SetDefault("ns3::LteEnbMac::PreambleTransMax", UintegerValue(50));
-    Config::SetDefault("ns3::LteEnbRrc::HandoverJoiningTimeoutDuration",
-                       TimeValue(MilliSeconds(500)));
-    Config::SetDefault("ns3::LteEnbRrc::HandoverLeavingTimeoutDuration",
-                       TimeValue(MilliSeconds(1000)));
-    Config::SetDefault("ns3::LteUeRrc::N310", UintegerValue(scenario.radioLink.n310));
-    Config::SetDefault("ns3::LteUeRrc::N311", UintegerValue(scenario.radioLink.n311));
-    Config::SetDefault("ns3::LteUeRrc::T310", TimeValue(MilliSeconds(scenario.radioLink.t310Ms)));
-    const UintegerValue dlEarfcn(scenario.radio.dlEarfcn);
-    const UintegerValue ulEarfcn(scenario.radio.dlEarfcn + FDD_EARFCN_OFFSET);
-    Config::SetDefault("ns3::LteEnbNetDevice::DlEarfcn", dlEarfcn);
-    Config::SetDefault("ns3::LteEnbNetDevice::UlEarfcn", ulEarfcn);
-    Config::SetDefault("ns3::LteUeNetDevice::DlEarfcn", dlEarfcn);
-    Config::SetDefault("ns3::LteUePhy::NoiseFigure", DoubleValue(scenario.radio.ueNoiseFigureDb));
-}
-
 } // namespace
 
 LteNetwork::LteNetwork(const Scenario& scenario,
-                       const std::vector<Track>& tracks,
+                       const NodeContainer& ueNodes,
                        Fidelity fidelity,
                        Ptr<ShadowingMap> shadowing)
     : m_neighborPairs(scenario.neighborPairs),
-      m_handover(scenario.handover)
+      m_dlBandwidthRb(scenario.radio.dlBandwidthRb),
+      m_handover(scenario.handover),
+      m_ueNodes(ueNodes),
+      m_sinr(scenario.ues, 1.0)
 {
-    SetDefaults(scenario, fidelity);
-    TrafficFlows::SetDefaults(scenario);
+    if (scenario.radio.cqi == "pdsch")
+    {
+        // LteSpectrumChannel withholds from a UE the data frames of others, which such a CQI
+        // measures.
+        fidelity = Fidelity::STOCK;
+    }
+    SetLteDefaults(scenario, fidelity);
     m_lteHelper = CreateObject<LteHelper>();
     m_epcHelper = CreateObject<PointToPointEpcHelper>();
     m_lteHelper->SetEpcHelper(m_epcHelper);
@@ -115,8 +73,14 @@ LteNetwork::LteNetwork(const Scenario& scenario,
     {
         AddShadowing(shadowing, GetSites(scenario.cells));
     }
-    InstallUes(scenario, tracks, fidelity);
-    m_flows = std::make_unique<TrafficFlows>(scenario, m_epcHelper, m_ueNodes, m_ueDevices);
+    InstallUes(fidelity);
+    InternetStackHelper().Install(m_ueNodes);
+    const IpAccess access{m_epcHelper->GetPgwNode(),
+                          m_epcHelper->GetUeDefaultGatewayAddress(),
+                          m_ueNodes,
+                          m_epcHelper->AssignUeIpv4Address(m_ueDevices)};
+    m_flows =
+        std::make_unique<TrafficFlows>(scenario, access, FullBufferWindowBytes(scenario.radio));
     ScheduleAttachment(scenario);
 }
 
@@ -190,27 +154,19 @@ LteNetwork::AddShadowing(Ptr<ShadowingMap> shadowing, const std::vector<uint32_t
 }
 
 void
-LteNetwork::InstallUes(const Scenario& scenario,
-                       const std::vector<Track>& tracks,
-                       Fidelity fidelity)
+LteNetwork::InstallUes(Fidelity fidelity)
 {
-    m_ueNodes.Create(scenario.ues);
-    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
-    {
-        auto mobility = CreateObject<WaypointMobilityModel>();
-        mobility->SetAttribute("LazyNotify", BooleanValue(true));
-        m_ueNodes.Get(ue)->AggregateObject(mobility);
-    }
-    AddKnots(scenario, tracks);
-
     m_ueDevices = m_lteHelper->InstallUeDevice(m_ueNodes);
-    for (uint32_t ue = 0; ue < scenario.ues; ++ue)
+    for (uint32_t ue = 0; ue < m_ueNodes.GetN(); ++ue)
     {
         m_a3Events.push_back(
             std::make_unique<A3Event>(m_handover.a3OffsetDb, GetUeRrc(ue), m_enbs));
         GetUePhy(ue)->TraceConnectWithoutContext(
             "ReportUeMeasurements",
             MakeCallback(&A3Event::ReceiveMeasurement, m_a3Events.back().get()));
+        GetUePhy(ue)->TraceConnectWithoutContext(
+            "ReportCurrentCellRsrpSinr",
+            MakeCallback(&LteNetwork::ReceiveSinr, this).Bind(ue));
         GetUeRrc(ue)->TraceConnectWithoutContext(
             "StateTransition",
             MakeCallback(&LteNetwork::ReceiveStateTransition, this));
@@ -223,20 +179,6 @@ LteNetwork::InstallUes(const Scenario& scenario,
             GetUeRrc(ue)->TraceConnectWithoutContext(
                 trace,
                 MakeCallback(&LteNetwork::ReceiveConnected, this));
-        }
-    }
-}
-
-void
-LteNetwork::AddKnots(const Scenario& scenario, const std::vector<Track>& tracks)
-{
-    for (uint32_t ue = 0; ue < tracks.size(); ++ue)
-    {
-        auto mobility = m_ueNodes.Get(ue)->GetObject<WaypointMobilityModel>();
-        for (const Knot& knot : tracks[ue])
-        {
-            mobility->AddWaypoint({ExactSeconds(scenario.episode.warmupS + knot.timeS),
-                                   Vector(knot.xM, knot.yM, scenario.radio.ueHeightM)});
         }
     }
 }
@@ -289,7 +231,7 @@ LteNetwork::ReceiveStateTransition(uint64_t imsi,
     // again, in bands that are wrong for the cell search that follows: 3.44 asserts.
     if (newState == LteUeRrc::IDLE_START)
     {
-        GetUePhy(GetUe(imsi))->GetLteUeCphySapProvider()->Reset();
+        GetUePhy(UeOf(imsi))->GetLteUeCphySapProvider()->Reset();
     }
 }
 
@@ -297,14 +239,56 @@ void
 LteNetwork::ReceiveConnected(uint64_t imsi, uint16_t, uint16_t)
 {
     // The bearer of the source cell has gone with its queue.
-    m_flows->RefillBuffer(GetUe(imsi));
+    m_flows->RefillBuffer(UeOf(imsi));
     // The random access response requests a CQI (TS 36.213 clause 6.2); ns-3 knows only periods,
     // and until the first report it sends everything with MCS 0.
-    auto phy = GetUePhy(GetUe(imsi));
+    auto phy = GetUePhy(UeOf(imsi));
     phy->SetAttribute("DownlinkCqiPeriodicity", TimeValue(MilliSeconds(1)));
     Simulator::Schedule(CQI_REQUEST, [phy]() {
         phy->SetAttribute("DownlinkCqiPeriodicity", TimeValue(CQI_PERIOD));
     });
+}
+
+void
+LteNetwork::ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t)
+{
+    m_sinr[ue] = sinr;
+}
+
+void
+LteNetwork::Listen(Listener& listener)
+{
+    for (uint32_t ue = 0; ue < m_ueNodes.GetN(); ++ue)
+    {
+        ReportConnections(GetUeRrc(ue), listener);
+    }
+    for (const A3Event::Enb& enb : m_enbs)
+    {
+        ReportHandovers(enb.rrc, listener);
+    }
+}
+
+void
+LteNetwork::ListenToDlDcis(const std::function<void(const DlDci&)>& sink)
+{
+    for (uint32_t cell = 0; cell < m_enbs.size(); ++cell)
+    {
+        const auto receive = [sink, cell, rrc = m_enbs[cell].rrc](const DlDciListElement_s& dci,
+                                                                  uint32_t prbs) {
+            const uint64_t imsi =
+                rrc->HasUeManager(dci.m_rnti) ? rrc->GetUeManager(dci.m_rnti)->GetImsi() : 0;
+            sink({cell,
+                  imsi == 0 ? -1 : static_cast<int>(UeOf(imsi)),
+                  dci.m_rnti,
+                  prbs,
+                  dci.m_mcs.at(0),
+                  dci.m_tbsSize.at(0),
+                  dci.m_ndi.at(0) == 0});
+        };
+        GetScheduler(cell)->TraceConnectWithoutContext(
+            "DlDci",
+            Callback<void, const DlDciListElement_s&, uint32_t>(receive));
+    }
 }
 
 void
@@ -341,16 +325,30 @@ LteNetwork::GetServingCell(uint32_t ue) const
     return isConnected ? rrc->GetCellId() - 1 : -1;
 }
 
-Vector
-LteNetwork::GetPosition(uint32_t ue) const
+double
+LteNetwork::GetRsrpDbm(uint32_t ue, uint32_t cell) const
 {
-    return m_ueNodes.Get(ue)->GetObject<MobilityModel>()->GetPosition();
+    return m_a3Events.at(ue)->GetRsrpDbm(cell + 1);
 }
 
-const A3Event&
-LteNetwork::GetA3Event(uint32_t ue) const
+double
+LteNetwork::GetSinrDb(uint32_t ue) const
 {
-    return *m_a3Events.at(ue);
+    return 10.0 * std::log10(m_sinr.at(ue));
+}
+
+double
+LteNetwork::TakePrbUtilization(uint32_t cell, Time length)
+{
+    // One TTI a ms.
+    const double prbs = m_dlBandwidthRb * std::round(length.GetSeconds() * 1e3);
+    return static_cast<double>(GetScheduler(cell)->TakeAllocatedPrbs()) / prbs;
+}
+
+const TrafficFlows&
+LteNetwork::GetFlows() const
+{
+    return *m_flows;
 }
 
 Ptr<LteUePhy>
@@ -365,31 +363,12 @@ LteNetwork::GetUeRrc(uint32_t ue) const
     return DynamicCast<LteUeNetDevice>(m_ueDevices.Get(ue))->GetRrc();
 }
 
-Ptr<LteEnbRrc>
-LteNetwork::GetEnbRrc(uint32_t cell) const
-{
-    return m_enbs.at(cell).rrc;
-}
-
 Ptr<PrbCountingScheduler>
 LteNetwork::GetScheduler(uint32_t cell) const
 {
     auto device = DynamicCast<LteEnbNetDevice>(m_enbDevices.Get(cell));
     auto carrier = DynamicCast<ComponentCarrierEnb>(device->GetCcMap().at(0));
     return DynamicCast<PrbCountingScheduler>(carrier->GetFfMacScheduler());
-}
-
-const TrafficFlows&
-LteNetwork::GetFlows() const
-{
-    return *m_flows;
-}
-
-uint32_t
-LteNetwork::GetUe(uint64_t imsi) const
-{
-    // LteHelper counts IMSIs from 1 in the order of installation.
-    return static_cast<uint32_t>(imsi - 1);
 }
 
 } // namespace mlb

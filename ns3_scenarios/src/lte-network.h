@@ -5,10 +5,10 @@
 
 #include "a3-event.h"
 #include "prb-counting-scheduler.h"
+#include "radio-network.h"
 #include "scenario.h"
 #include "shadowing-map.h"
 #include "traffic-flows.h"
-#include "waypoints.h"
 
 #include "ns3/lte-enb-rrc.h"
 #include "ns3/lte-helper.h"
@@ -25,100 +25,37 @@
 namespace mlb
 {
 
-/// How much of ns-3's work to do that cannot be seen in the KPIs.
-enum class Fidelity
-{
-    FAST,  ///< own spectrum channel, CQI each 40 ms
-    STOCK, ///< ns-3's spectrum channel, CQI each ms: slower, to compare with
-};
-
 /**
- * @brief The LTE network of a scenario, ready to run: cells, EPC, UEs that move, and their traffic.
+ * @brief The LTE network of a scenario: eNBs, EPC, and the devices of its UEs.
  *
  * One eNB a cell with X2 to its neighbours; every UE attaches to the strongest cell during the
  * first part of the warm-up, as idle mode selection would have it, and then receives its traffic.
- * Cells and UEs are named by their index in the scenario; ns-3's cell ID is the cell's index + 1.
+ * ns-3's cell ID is the cell's index + 1.
  */
-class LteNetwork
+class LteNetwork final : public RadioNetwork
 {
   public:
     /**
      * @brief Builds the network; the simulation must not have started.
      * @param scenario the scenario
-     * @param tracks the knots of each UE, in trace time
+     * @param ueNodes the UEs at their index, which have their mobility
      * @param fidelity what to spend time on
-     * @param shadowing of all links, null if there is none
+     * @param shadowing the shadowing of all links, null if there is none
      */
     LteNetwork(const Scenario& scenario,
-               const std::vector<Track>& tracks,
+               const ns3::NodeContainer& ueNodes,
                Fidelity fidelity,
                ns3::Ptr<ShadowingMap> shadowing);
 
-    /**
-     * @brief Lets the UEs move further.
-     * @param scenario the scenario
-     * @param tracks the knots that follow those of each UE, in trace time
-     */
-    void AddKnots(const Scenario& scenario, const std::vector<Track>& tracks);
-
-    /**
-     * @brief Sets the parameters of event A3.
-     * @param action CIO of every neighbour pair, and what else is steered; see ActionRanges
-     */
-    void SetControl(const std::vector<double>& action);
-
-    /**
-     * @param ue index of the UE
-     * @return index of its serving cell (the target from the handover command on), -1 if none
-     */
-    int GetServingCell(uint32_t ue) const;
-
-    /**
-     * @param ue index of the UE
-     * @return where it is now, in m
-     */
-    ns3::Vector GetPosition(uint32_t ue) const;
-
-    /**
-     * @param ue index of the UE
-     * @return its event A3, which knows its measurements
-     */
-    const A3Event& GetA3Event(uint32_t ue) const;
-
-    /**
-     * @param ue index of the UE
-     * @return its physical layer
-     */
-    ns3::Ptr<ns3::LteUePhy> GetUePhy(uint32_t ue) const;
-
-    /**
-     * @param ue index of the UE
-     * @return its RRC
-     */
-    ns3::Ptr<ns3::LteUeRrc> GetUeRrc(uint32_t ue) const;
-
-    /**
-     * @param cell index of the cell
-     * @return its RRC
-     */
-    ns3::Ptr<ns3::LteEnbRrc> GetEnbRrc(uint32_t cell) const;
-
-    /**
-     * @param cell index of the cell
-     * @return its scheduler
-     */
-    ns3::Ptr<PrbCountingScheduler> GetScheduler(uint32_t cell) const;
-
-    /**
-     * @return the traffic of the UEs
-     */
-    const TrafficFlows& GetFlows() const;
-
-    /**
-     * @param imsi ns-3's IMSI
-     * @return index of that UE
-     */
-    uint32_t GetUe(uint64_t imsi) const;
+    // inherited from RadioNetwork
+    void Listen(Listener& listener) override;
+    void ListenToDlDcis(const std::function<void(const DlDci&)>& sink) override;
+    void SetControl(const std::vector<double>& action) override;
+    int GetServingCell(uint32_t ue) const override;
+    double GetRsrpDbm(uint32_t ue, uint32_t cell) const override;
+    double GetSinrDb(uint32_t ue) const override;
+    double TakePrbUtilization(uint32_t cell, ns3::Time length) override;
+    const TrafficFlows& GetFlows() const override;
 
   private:
     /// Creates the eNBs, their handover algorithms, and X2 between neighbours.
@@ -138,8 +75,8 @@ class LteNetwork
      */
     void InstallCell(const Radio& radio, const Cell& cell);
 
-    /// Creates the UEs, lets them move, and connects their measurements to event A3.
-    void InstallUes(const Scenario& scenario, const std::vector<Track>& tracks, Fidelity fidelity);
+    /// Creates the UEs' devices and connects their measurements to event A3.
+    void InstallUes(Fidelity fidelity);
 
     /**
      * @brief Attaches each UE to its strongest cell, one after the other.
@@ -157,6 +94,27 @@ class LteNetwork
                          double txPowerDbm,
                          ns3::Ptr<ns3::MobilityModel> ueMobility) const;
 
+    /**
+     * @param ue index of the UE
+     * @return its physical layer
+     */
+    ns3::Ptr<ns3::LteUePhy> GetUePhy(uint32_t ue) const;
+
+    /**
+     * @param ue index of the UE
+     * @return its RRC
+     */
+    ns3::Ptr<ns3::LteUeRrc> GetUeRrc(uint32_t ue) const;
+
+    /**
+     * @param cell index of the cell
+     * @return its scheduler
+     */
+    ns3::Ptr<PrbCountingScheduler> GetScheduler(uint32_t cell) const;
+
+    /// Sink of the trace of a UE's SINR; bound to the UE's index.
+    void ReceiveSinr(uint32_t ue, uint16_t, uint16_t, double, double sinr, uint8_t);
+
     /// Sink of the traces of a UE that has connected or handed over: requests a CQI report.
     void ReceiveConnected(uint64_t imsi, uint16_t cellId, uint16_t rnti);
 
@@ -168,6 +126,7 @@ class LteNetwork
                                 ns3::LteUeRrc::State newState);
 
     std::vector<std::pair<uint32_t, uint32_t>> m_neighborPairs; ///< as in the scenario
+    uint8_t m_dlBandwidthRb;                                    ///< as in the scenario
     Handover m_handover;                                        ///< as in the scenario
     ns3::Ptr<ns3::LteHelper> m_lteHelper;                       ///< keeps the channels alive
     ns3::Ptr<ns3::PointToPointEpcHelper> m_epcHelper;           ///< the core network
@@ -178,6 +137,7 @@ class LteNetwork
     std::unique_ptr<TrafficFlows> m_flows;                      ///< from and to the UEs
     std::vector<A3Event::Enb> m_enbs;                           ///< at the cell's index
     std::vector<std::unique_ptr<A3Event>> m_a3Events;           ///< at the UE's index
+    std::vector<double> m_sinr; ///< at the UE's index, linear, 1 at first
 };
 
 } // namespace mlb

@@ -15,134 +15,27 @@
 #include "input-error.h"
 #include "kpi-collector.h"
 #include "kpi-observation.h"
+#include "options.h"
 #include "scenario.h"
 #include "shadowing-map.h"
 #include "simulation.h"
 #include "waypoints.h"
 
-#include "ns3/command-line.h"
 #include "ns3/rng-seed-manager.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
-#include <sstream>
 #include <sys/prctl.h>
-#include <system_error>
-#include <thread>
-#include <type_traits>
 
 using namespace mlb;
 
 namespace
 {
-
-/// Command line of the program.
-struct Options
-{
-    std::string scenario;       ///< path of the scenario file
-    std::string waypoints;      ///< path of the waypoint file
-    std::string shadowing;      ///< path of the shadowing map, if the scenario has shadowing
-    std::string endpoint;       ///< ZeroMQ endpoint that the agent binds
-    uint64_t seed{1};           ///< run number of ns-3's random streams
-    double timeoutS{60};        ///< how long to wait for an answer of the agent, in s
-    double connectTimeoutS{60}; ///< how long to wait for the agent to be there, in s
-    /// how many branches are simulated at once
-    uint32_t branchWorkers{std::max(std::thread::hardware_concurrency(), 1U)};
-    double liveStepS{0};  ///< time between the knots of live UEs, in s; 0: UEs are not live
-    bool stock{false};    ///< whether to do all that ns-3 does by default
-    std::string eventLog; ///< directory for the event log, or none
-};
-
-/**
- * @brief Adds an option that is a number: ns-3's own way ends the program with its usage and
- * code 1.
- * @param commandLine the command line
- * @param name of the option
- * @param help what it is
- * @param value where it goes, the default before
- */
-template <typename T>
-void
-AddNumber(ns3::CommandLine& commandLine, const std::string& name, const std::string& help, T& value)
-{
-    const auto read = [name, &value](const std::string& text) {
-        const char* end = text.data() + text.size();
-        const auto [rest, error] = std::from_chars(text.data(), end, value);
-        if (error != std::errc() || rest != end)
-        {
-            throw InputError("--" + name,
-                             "'" + text + "' is not a number that fits",
-                             std::is_integral_v<T> ? "give a whole number, 0 or more"
-                                                   : "give a number");
-        }
-        return true;
-    };
-    std::ostringstream byDefault;
-    byDefault << value;
-    commandLine.AddValue(name,
-                         help,
-                         ns3::Callback<bool, const std::string&>(read),
-                         byDefault.str());
-}
-
-/**
- * @param argc as main has it
- * @param argv as main has it
- * @return the options
- */
-Options
-ParseCommandLine(int argc, char* argv[])
-{
-    Options options;
-    ns3::CommandLine commandLine(__FILE__);
-    commandLine.Usage(
-        "Simulates one episode of a scenario in ns-3 LTE, controlled by an agent.\n\nThe "
-        "agent binds the endpoint and may be any client of the ns3-gym protocol, such as "
-        "ns3-gym's own Ns3Env(port=5555, startSim=False) with "
-        "--endpoint=tcp://127.0.0.1:5555.");
-    commandLine.AddValue("scenario", "scenario file, JSON", options.scenario);
-    commandLine.AddValue("waypoints", "waypoint file, CSV", options.waypoints);
-    commandLine.AddValue("shadowing",
-                         "shadowing map, for a scenario with radio.shadowing",
-                         options.shadowing);
-    commandLine.AddValue(
-        "endpoint",
-        "ZeroMQ endpoint that the agent binds, ipc:///path or tcp://127.0.0.1:PORT",
-        options.endpoint);
-    AddNumber(commandLine, "seed", "run number of the random streams", options.seed);
-    AddNumber(commandLine,
-              "timeout-s",
-              "how long to wait for an answer of the agent, in s",
-              options.timeoutS);
-    AddNumber(commandLine,
-              "connect-timeout-s",
-              "how long to wait for the agent to be there, in s",
-              options.connectTimeoutS);
-    AddNumber(commandLine,
-              "branch-workers",
-              "how many branches are simulated at once (default: one a core)",
-              options.branchWorkers);
-    commandLine.AddValue("stock",
-                         "use ns-3's own spectrum channel and CQI period: slower, to compare with",
-                         options.stock);
-    AddNumber(commandLine,
-              "live-step-s",
-              "time between the knots of UEs that the agent drives, in s: the waypoint file has "
-              "the first two, and each action brings those up to the one after its interval (0: "
-              "all are in the file)",
-              options.liveStepS);
-    commandLine.AddValue("event-log",
-                         "existing directory for events.csv and dl_dci.csv (default: none)",
-                         options.eventLog);
-    commandLine.Parse(argc, argv);
-    return options;
-}
 
 /**
  * @param values some values
@@ -249,12 +142,9 @@ RunEpisode(const Options& options)
         return;
     }
 
-    // LteSpectrumChannel withholds from a UE the data frames of others, which a CQI from PDSCH
-    // measures.
-    const bool isStock = options.stock || scenario.radio.cqi == "pdsch";
     Simulation simulation(scenario,
                           tracks,
-                          isStock ? Fidelity::STOCK : Fidelity::FAST,
+                          options.stock ? Fidelity::STOCK : Fidelity::FAST,
                           shadowing,
                           eventLog ? &*eventLog : nullptr);
     const bool hasUplink = scenario.traffic.uplinkBps > 0;
@@ -286,7 +176,7 @@ main(int argc, char* argv[])
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     try
     {
-        RunEpisode(ParseCommandLine(argc, argv));
+        RunEpisode(Options::Parse(argc, argv));
         return 0;
     }
     catch (const InputError& error)

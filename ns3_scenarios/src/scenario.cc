@@ -252,6 +252,7 @@ ReadAntenna(const FieldReader& fields)
 Radio
 ReadRadio(const FieldReader& fields)
 {
+    fields.Choice("radio.technology", {"lte"});
     // Downlink EARFCNs are below 7000 in ns-3, whose table TS 36.101 5.7.3-1 has gaps.
     const uint32_t earfcn = fields.Integer("radio.dl_earfcn", 0, 6999);
     if (ns3::LteSpectrumValueHelper::GetDownlinkCarrierFrequency(earfcn) <= 0)
@@ -265,7 +266,8 @@ ReadRadio(const FieldReader& fields)
                          std::to_string(bandwidthRb) + " is not 25, 50 or 100",
                          CURE);
     }
-    return {earfcn,
+    return {Technology::LTE,
+            earfcn,
             static_cast<uint8_t>(bandwidthRb),
             fields.Number("radio.ue_height_m", 0, 1000),
             fields.Number("radio.cell_height_m", 0, 1000),

@@ -45,9 +45,16 @@ struct Antenna
     double gainDbi;                ///< of the main lobe, in dBi
 };
 
+/// Radio access technology.
+enum class Technology
+{
+    LTE, ///< E-UTRA
+};
+
 /// Carrier, propagation, noise, and how cells are scheduled.
 struct Radio
 {
+    Technology technology;  ///< by which the other fields are read
     uint32_t dlEarfcn;      ///< downlink carrier, TS 36.101 clause 5.7.3
     uint8_t dlBandwidthRb;  ///< 25, 50 or 100 RBs
     double ueHeightM;       ///< above ground, in m

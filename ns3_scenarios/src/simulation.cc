@@ -31,13 +31,14 @@ Simulation::Simulation(const Scenario& scenario,
                        ns3::Ptr<ShadowingMap> shadowing,
                        EventLogWriter* eventLog)
     : m_scenario(scenario),
-      m_network(scenario, tracks, fidelity, shadowing),
-      m_collector(scenario, m_network),
+      m_ues(scenario, tracks),
+      m_network(RadioNetwork::Create(scenario, m_ues.GetNodes(), fidelity, shadowing)),
+      m_collector(scenario, m_ues, *m_network),
       m_eventLog(eventLog)
 {
     if (m_eventLog)
     {
-        m_eventLog->Connect(scenario, m_network);
+        m_eventLog->Connect(scenario, *m_network);
     }
 }
 
@@ -59,7 +60,7 @@ Simulation::WarmUp()
 Kpis
 Simulation::Step(const std::vector<double>& action)
 {
-    m_network.SetControl(action);
+    m_network->SetControl(action);
     const double timeS = ++m_step * m_scenario.episode.controlIntervalS;
     RunThrough(ExactSeconds(m_scenario.episode.warmupS + timeS));
     return Take(timeS);
@@ -82,8 +83,7 @@ Simulation::Move(std::vector<Track>& tracks, const Knots& knots, double stepS)
     const Episode& episode = m_scenario.episode;
     const uint32_t next = m_step + 1;
     const double untilS = next * episode.controlIntervalS;
-    m_network.AddKnots(m_scenario,
-                       AppendKnots(tracks, knots, stepS, untilS, next == episode.steps));
+    m_ues.AddKnots(AppendKnots(tracks, knots, stepS, untilS, next == episode.steps));
 }
 
 bool

@@ -5,11 +5,13 @@
 
 #include "event-log-writer.h"
 #include "kpi-collector.h"
-#include "lte-network.h"
+#include "radio-network.h"
 #include "scenario.h"
+#include "ue-mobility.h"
 #include "waypoints.h"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace mlb
@@ -49,7 +51,7 @@ class Simulation
 
     /**
      * @brief Simulates one control interval.
-     * @param action what LteNetwork::SetControl takes
+     * @param action what RadioNetwork::SetControl takes
      * @return its KPIs
      */
     Kpis Step(const std::vector<double>& action);
@@ -75,11 +77,12 @@ class Simulation
      */
     Kpis Take(double timeS);
 
-    const Scenario& m_scenario; ///< the scenario
-    LteNetwork m_network;       ///< its network
-    KpiCollector m_collector;   ///< of the network
-    EventLogWriter* m_eventLog; ///< where to write events and DCIs, or nullptr
-    uint32_t m_step{0};         ///< control steps simulated
+    const Scenario& m_scenario;              ///< the scenario
+    UeMobility m_ues;                        ///< its UEs
+    std::unique_ptr<RadioNetwork> m_network; ///< its network
+    KpiCollector m_collector;                ///< of the network
+    EventLogWriter* m_eventLog;              ///< where to write events and DCIs, or nullptr
+    uint32_t m_step{0};                      ///< control steps simulated
 };
 
 } // namespace mlb

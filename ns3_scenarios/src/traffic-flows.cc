@@ -33,22 +33,8 @@ namespace
 const Time START = MilliSeconds(500);
 /// UDP port of the UEs' sinks; the remote host has one port a UE, from here on.
 constexpr uint16_t PORT = 4000;
-/// UDP, IP and PDCP headers, in bytes.
-constexpr uint32_t HEADER_BYTES = 8 + 20 + 2;
 /// Random streams of a flow: OnOffApplication uses two.
 constexpr int64_t STREAMS = 2;
-
-/**
- * @param scenario the scenario
- * @return what keeps a full buffer full: a datagram's way from the source through the queue and
- * back as the news of its delivery takes less than 8 TTIs, and a TTI carries at most 75376 bits on
- * 100 RBs (TS 36.213 table 7.1.7.2.1-1)
- */
-uint32_t
-WindowBytes(const Scenario& scenario)
-{
-    return 8 * 75376 / 8 * scenario.radio.dlBandwidthRb / 100;
-}
 
 /**
  * @param meanS mean, in s
@@ -78,11 +64,12 @@ ConstantBitRate(double rateBps)
 
 /**
  * @param scenario the scenario
+ * @param windowBytes UDP payload under way that keeps a full buffer full, in bytes
  * @param ue index of a UE
  * @return makes the source of its downlink flow
  */
 ObjectFactory
-DownlinkSource(const Scenario& scenario, uint32_t ue)
+DownlinkSource(const Scenario& scenario, uint32_t windowBytes, uint32_t ue)
 {
     const Traffic& traffic = scenario.traffic;
     const double rateBps = traffic.ueOfferedBps[ue];
@@ -106,7 +93,7 @@ DownlinkSource(const Scenario& scenario, uint32_t ue)
     }
     case TrafficModel::FULL_BUFFER:
         factory.SetTypeId(FullBufferSource::GetTypeId());
-        factory.Set("Window", UintegerValue(WindowBytes(scenario)));
+        factory.Set("Window", UintegerValue(windowBytes));
         break;
     }
     return factory;
@@ -149,68 +136,50 @@ Interval(const Traffic& traffic, double rateBps)
 
 } // namespace
 
-void
-TrafficFlows::SetDefaults(const Scenario& scenario)
+TrafficFlows::TrafficFlows(const Scenario& scenario, const IpAccess& access, uint32_t windowBytes)
 {
-    if (scenario.traffic.model == TrafficModel::FULL_BUFFER)
-    {
-        // Room for a window with its headers, and for another one sent too early.
-        const double packet = scenario.traffic.packetBytes;
-        const double queueBytes = 2 * WindowBytes(scenario) * (packet + HEADER_BYTES) / packet;
-        Config::SetDefault("ns3::LteRlcUm::MaxTxBufferSize",
-                           UintegerValue(static_cast<uint64_t>(queueBytes)));
-    }
-}
-
-TrafficFlows::TrafficFlows(const Scenario& scenario,
-                           Ptr<PointToPointEpcHelper> epcHelper,
-                           const NodeContainer& ueNodes,
-                           const NetDeviceContainer& ueDevices)
-{
-    InternetStackHelper internet;
-    internet.Install(ueNodes);
-    const Ipv4InterfaceContainer ueInterfaces = epcHelper->AssignUeIpv4Address(ueDevices);
     m_remoteHost = CreateObject<Node>();
-    internet.Install(m_remoteHost);
+    InternetStackHelper().Install(m_remoteHost);
     PointToPointHelper link;
     link.SetDeviceAttribute("DataRate", StringValue("100Gb/s"));
     link.SetChannelAttribute("Delay", TimeValue(MilliSeconds(1)));
     Ipv4AddressHelper addresses("1.0.0.0", "255.0.0.0");
     const Ipv4InterfaceContainer interfaces =
-        addresses.Assign(link.Install(epcHelper->GetPgwNode(), m_remoteHost));
+        addresses.Assign(link.Install(access.gateway, m_remoteHost));
     Ipv4StaticRoutingHelper()
         .GetStaticRouting(m_remoteHost->GetObject<Ipv4>())
         ->AddNetworkRouteTo("7.0.0.0", "255.0.0.0", 1);
 
-    InstallDownlink(scenario, ueNodes, ueInterfaces);
+    InstallDownlink(scenario, access, windowBytes);
     if (scenario.traffic.uplinkBps > 0)
     {
         for (uint32_t ue = 0; ue < scenario.ues; ++ue)
         {
             Ipv4StaticRoutingHelper()
-                .GetStaticRouting(ueNodes.Get(ue)->GetObject<Ipv4>())
-                ->SetDefaultRoute(epcHelper->GetUeDefaultGatewayAddress(), 1);
+                .GetStaticRouting(access.ueNodes.Get(ue)->GetObject<Ipv4>())
+                ->SetDefaultRoute(access.ueGateway, 1);
         }
-        InstallUplink(scenario, ueNodes, interfaces.GetAddress(1));
+        InstallUplink(scenario, access.ueNodes, interfaces.GetAddress(1));
     }
 }
 
 void
 TrafficFlows::InstallDownlink(const Scenario& scenario,
-                              const NodeContainer& ueNodes,
-                              const Ipv4InterfaceContainer& ueInterfaces)
+                              const IpAccess& access,
+                              uint32_t windowBytes)
 {
     const Traffic& traffic = scenario.traffic;
     auto phase = CreateObject<UniformRandomVariable>();
     for (uint32_t ue = 0; ue < scenario.ues; ++ue)
     {
-        const InetSocketAddress address(ueInterfaces.GetAddress(ue), PORT);
-        m_sinks.Add(PacketSinkHelper("ns3::UdpSocketFactory", address).Install(ueNodes.Get(ue)));
+        const InetSocketAddress address(access.ueInterfaces.GetAddress(ue), PORT);
+        m_sinks.Add(
+            PacketSinkHelper("ns3::UdpSocketFactory", address).Install(access.ueNodes.Get(ue)));
 
         const bool isRegular = traffic.model == TrafficModel::CONSTANT_BIT_RATE;
         const Time wait =
             isRegular ? Interval(traffic, traffic.ueOfferedBps[ue]) * phase->GetValue() : Time();
-        const auto source = Install(DownlinkSource(scenario, ue),
+        const auto source = Install(DownlinkSource(scenario, windowBytes, ue),
                                     traffic.packetBytes,
                                     m_remoteHost,
                                     address,

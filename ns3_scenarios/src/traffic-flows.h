@@ -8,17 +8,24 @@
 #include "ns3/application-container.h"
 #include "ns3/ipv4-address.h"
 #include "ns3/ipv4-interface-container.h"
-#include "ns3/net-device-container.h"
 #include "ns3/node-container.h"
-#include "ns3/point-to-point-epc-helper.h"
 
 #include <cstdint>
 
 namespace mlb
 {
 
+/// How IP packets reach the UEs of a network, which have their IP stacks.
+struct IpAccess
+{
+    ns3::Ptr<ns3::Node> gateway;              ///< joins the core network to other networks
+    ns3::Ipv4Address ueGateway;               ///< the UEs' default gateway
+    ns3::NodeContainer ueNodes;               ///< at the UE's index
+    ns3::Ipv4InterfaceContainer ueInterfaces; ///< at the UE's index
+};
+
 /**
- * @brief The UDP flows of all UEs: from a remote host behind the PGW to each, and back if asked
+ * @brief The UDP flows of all UEs: from a remote host behind the gateway to each, and back if asked
  * for.
  *
  * Each flow has random streams of its own, so that a flow more or less does not change the others;
@@ -28,22 +35,12 @@ class TrafficFlows
 {
   public:
     /**
-     * @brief Sets the defaults of ns-3 that the traffic needs; call it before there are bearers.
+     * @brief Installs the flows.
      * @param scenario the scenario
+     * @param access how packets reach the UEs
+     * @param windowBytes UDP payload under way that keeps a full buffer full, in bytes
      */
-    static void SetDefaults(const Scenario& scenario);
-
-    /**
-     * @brief Gives the UEs their IP addresses and installs the flows.
-     * @param scenario the scenario
-     * @param epcHelper the core network
-     * @param ueNodes at the UE's index
-     * @param ueDevices at the UE's index
-     */
-    TrafficFlows(const Scenario& scenario,
-                 ns3::Ptr<ns3::PointToPointEpcHelper> epcHelper,
-                 const ns3::NodeContainer& ueNodes,
-                 const ns3::NetDeviceContainer& ueDevices);
+    TrafficFlows(const Scenario& scenario, const IpAccess& access, uint32_t windowBytes);
 
     /**
      * @param ue index of the UE
@@ -71,16 +68,14 @@ class TrafficFlows
 
   private:
     /// Installs a flow from the remote host to each UE.
-    void InstallDownlink(const Scenario& scenario,
-                         const ns3::NodeContainer& ueNodes,
-                         const ns3::Ipv4InterfaceContainer& ueInterfaces);
+    void InstallDownlink(const Scenario& scenario, const IpAccess& access, uint32_t windowBytes);
 
     /// Installs a flow of constant bit rate from each UE to the remote host.
     void InstallUplink(const Scenario& scenario,
                        const ns3::NodeContainer& ueNodes,
                        const ns3::Ipv4Address& remoteHost);
 
-    ns3::Ptr<ns3::Node> m_remoteHost;        ///< behind the PGW
+    ns3::Ptr<ns3::Node> m_remoteHost;        ///< behind the gateway
     ns3::ApplicationContainer m_sources;     ///< at the UE's index
     ns3::ApplicationContainer m_sinks;       ///< at the UE's index
     ns3::ApplicationContainer m_uplinkSinks; ///< at the UE's index; empty if there is no uplink

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from sumo_mobility.base.documents import printable, read_json, read_yaml, shown
@@ -131,10 +131,12 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
     path: list[str] = []
     owner: type[BaseModel] = model
     here: Any = model
+    tagged = False  # whether a tag comes next: a union that is to grow may have one member
     for part in location:
         members = members_of(here)
-        if len(members) > 1:
+        if len(members) > 1 or tagged:
             here = next((member for member in members if part in _tags(member)), None)
+            tagged = False
             continue
         (here,) = members
         if part == "[key]":
@@ -144,6 +146,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
             owner = here
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
+            tagged = field is not None and any(isinstance(one, Discriminator) for one in field.metadata)
         elif get_origin(here) in (tuple, list, dict):
             here = get_args(here)[-2 if get_args(here)[-1] is Ellipsis else -1]
         else:

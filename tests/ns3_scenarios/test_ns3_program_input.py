@@ -42,6 +42,7 @@ def run(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
+        ("radio.technology", "nr", 'radio.technology: "nr" is not one of lte;'),
         ("radio.dl_bandwidth_rb", 30, "radio.dl_bandwidth_rb: 30 is not 25, 50 or 100"),
         ("radio.dl_earfcn", 4949.5, "radio.dl_earfcn: not an integer but 4949.5"),
         ("radio.dl_earfcn", 4990, "radio.dl_earfcn: 4990 is in no band"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ns3_scenarios.radio import LteRadio
 from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import Sites
@@ -38,6 +40,8 @@ def test_unknown_preset_names_the_nearest() -> None:
     ("path", "value", "message"),
     [
         (("radio", "tx_power_dbm"), 99, r"radio\.tx_power_dbm: .*less than or equal to 60.*got 99"),
+        (("radio", "technology"), "nr", r"radio: technology = 'nr' is not one of 'lte'"),
+        (("radio", "lte"), 1, r"radio\.lte: unknown key \(known: technology, "),
         (("handover", "time_to_trigger_ms"), 100_000, r"handover\.time_to_trigger_ms: .*TS 36\.331.*got 100000"),
         (("radio_link", "n310"), 0, r"radio_link\.n310: .*TS 36\.331 6\.3\.6.*got 0"),
         (("radio_link", "n311"), 7, r"radio_link\.n311: .*\(1, 2, 3, 4, 5, 6, 8, 10\).*TS 36\.331 6\.3\.6.*got 7"),
@@ -112,6 +116,14 @@ def test_a_section_that_is_left_empty_keeps_its_defaults(tmp_path: Path) -> None
     file.write_text(yaml.safe_dump(preset_data() | {"mobility": None}))
     with pytest.raises(ConfigError, match=r"mine\.yaml: mobility: is missing$"):
         Preset.load(str(file))
+
+
+def test_a_radio_that_names_no_technology_is_lte() -> None:
+    written = Preset.parse(preset_data() | {"radio": {"scheduler": "rr"}}, "test")
+    assert written.radio == LteRadio(scheduler="rr")
+    stored = json.loads(written.model_dump_json())
+    assert stored["radio"].pop("technology") == "lte"
+    assert Preset.parse(stored, "as it was stored before there was one") == written
 
 
 def test_what_is_wrong_is_told_in_a_line_however_much_it_is() -> None:

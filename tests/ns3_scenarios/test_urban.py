@@ -9,7 +9,7 @@ import torch
 from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.radio.path_loss import PathLoss
 from ns3_scenarios.bridge.backend import Ns3Backend
-from ns3_scenarios.radio import Radio, Uma, Umi
+from ns3_scenarios.radio import LteRadio, Uma, Umi
 from ns3_scenarios.scenario import Preset, Scenario
 from ns3_scenarios.shadowing import shadowing_map
 from ns3_scenarios.urban import obstruction_db, sees
@@ -51,7 +51,7 @@ def test_an_obstruction_costs_what_lies_between_the_two_conditions(model: str) -
         preset["radio"]["path_loss"] = {"model": model, "condition": condition}
         network = Scenario.place(Preset.model_validate(preset), [(0.0, 0.0), (700.0, 0.0)])
         loss_db[condition] = PathLoss(network, torch.device("cpu")).loss_db(square_km)[0].numpy()
-    found = obstruction_db(Uma() if model == "uma" else Umi(), Radio(), 30.0, flat_m)
+    found = obstruction_db(Uma() if model == "uma" else Umi(), LteRadio(), 30.0, flat_m)
     assert found == pytest.approx(loss_db["nlos"] - loss_db["los"], abs=1e-4)
     assert found.max() > 15
 

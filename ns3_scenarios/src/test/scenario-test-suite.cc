@@ -21,7 +21,8 @@ Document()
 {
     return json::parse(R"({
         "mobility": {"ues": 7},
-        "radio": {"dl_earfcn": 800, "dl_bandwidth_rb": 50, "ue_height_m": 1.5, "cell_height_m": 28,
+        "radio": {"technology": "lte", "dl_earfcn": 800, "dl_bandwidth_rb": 50,
+                  "ue_height_m": 1.5, "cell_height_m": 28,
                   "path_loss": {"model": "log-distance", "exponent": 3.76,
                                 "reference_loss_db": 15.3},
                   "shadowing": {},
@@ -59,6 +60,7 @@ class ReadTestCase : public ns3::TestCase
         const std::string path = CreateTempDirFilename("scenario.json");
         const Scenario scenario = Scenario::Read(WriteFile(path, Document().dump()));
         NS_TEST_EXPECT_MSG_EQ(scenario.ues, 7U, "mobility.ues");
+        NS_TEST_EXPECT_MSG_EQ((scenario.radio.technology == Technology::LTE), true, "technology");
         NS_TEST_EXPECT_MSG_EQ(+scenario.radio.dlBandwidthRb, 50, "radio.dl_bandwidth_rb");
         NS_TEST_EXPECT_MSG_EQ(scenario.radio.dlEarfcn, 800U, "radio.dl_earfcn");
         NS_TEST_EXPECT_MSG_EQ(scenario.radio.ueHeightM, 1.5, "radio.ue_height_m");
@@ -201,7 +203,7 @@ class ScenarioTestSuite : public ns3::TestSuite
         json twin = document.at("/cells/0"_json_pointer);
         twin["height_m"] = 15;
         AddTestCase(new RefusalTestCase("/cells/1", twin, "cells.1"));
-        AddTestCase(new RefusalTestCase("/radio", 3, "radio.dl_earfcn"));
+        AddTestCase(new RefusalTestCase("/radio", 3, "radio.technology"));
         AddTestCase(new RefusalTestCase("/radio/dl_bandwidth_rb", 75, "radio.dl_bandwidth_rb"));
         AddTestCase(new RefusalTestCase("/radio/dl_earfcn", 4990, "radio.dl_earfcn"));
         AddTestCase(new RefusalTestCase("/radio/path_loss",
