@@ -127,7 +127,8 @@ class FieldReader
     std::string Choice(const std::string& path, const std::vector<std::string>& choices) const
     {
         const json& value = At(path);
-        if (!value.is_string() || std::count(choices.begin(), choices.end(), value) == 0)
+        if (!value.is_string() ||
+            std::count(choices.begin(), choices.end(), value.get<std::string>()) == 0)
         {
             std::string what = Shown(value) + " is not one of";
             for (const std::string& choice : choices)
