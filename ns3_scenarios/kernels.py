@@ -1,7 +1,8 @@
 """Compiles the loops of the project by numba, and keeps the machine code until a source of it changes.
 
 Numba keeps the code of a function by the digest of its own file, although functions and constants of other files are
-part of that code. Here it is the digest of the file and of all files of the project that it imports, at any depth.
+part of that code. Here it is the digest of the file and of all files of the project that it imports, at any depth, but
+for what is imported for its types alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -51,7 +52,7 @@ work itself."""
 
 
 def sources_of(path: Path) -> frozenset[Path]:
-    """Returns a source file and all files of the project that it imports, directly or not."""
+    """Returns a source file and all files of the project that it imports when it runs, directly or not."""
     found, to_read = {path}, [path]
     while to_read:
         new = _imports(to_read.pop()) - found
@@ -63,7 +64,7 @@ def sources_of(path: Path) -> frozenset[Path]:
 @cache
 def _imports(path: Path) -> frozenset[Path]:
     modules: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _run_nodes(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -71,6 +72,14 @@ def _imports(path: Path) -> frozenset[Path]:
     ours = [_ROOT.joinpath(*module.split(".")) for module in modules if module.partition(".")[0] in _PACKAGES]
     files = [file for stem in ours for file in (stem.with_suffix(".py"), stem / "__init__.py")]
     return frozenset(file for file in files if file.is_file())
+
+
+def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yields all nodes but those under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from _run_nodes(node)
 
 
 @cache

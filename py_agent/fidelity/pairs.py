@@ -10,7 +10,7 @@ import pandas as pd
 
 from cf_augment.agreement.compare import compare_stacked
 from cf_augment.dataset import Episode
-from cf_augment.physics.constants import lte_tables
+from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
 from py_agent.fidelity.cases import Case
 from py_agent.fidelity.runs import NS3, Runs

@@ -13,7 +13,7 @@ from engine_cases import scenario, trace, walk_m
 from cf_augment.agreement import agreement, compare
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance
 from cf_augment.physics import EngineBackend
-from cf_augment.physics.constants import TABLES
+from cf_augment.physics.tables import TABLES
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.build import program

@@ -12,8 +12,8 @@ from cf_augment.physics import EmulatorBackend, EngineBackend
 from cf_augment.physics.closed_form.coupling import new_coupling
 from cf_augment.physics.closed_form.data_region import data_region_of, pace_in_data_region
 from cf_augment.physics.closed_form.load import Load, new_pace
-from cf_augment.physics.constants import lte_tables
 from cf_augment.physics.fluid import FluidBackend
+from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from cf_augment.agreement import compare
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, TURBO_BITS, block_bytes, lte_tables
+from cf_augment.physics.constants import NS3_STREAMS_PER_CELL, TURBO_BITS
 from cf_augment.physics.emulator.attachment import connections
 from cf_augment.physics.emulator.config import config_of
 from cf_augment.physics.emulator.rlc import build_pdu, enqueue, receive
 from cf_augment.physics.emulator.state import initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniform
 from cf_augment.physics.radio.phy import code_blocks
+from cf_augment.physics.tables import block_bytes, lte_tables
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.event_log import EventLog

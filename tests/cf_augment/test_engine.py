@@ -16,7 +16,7 @@ from cf_augment.physics.closed_form.handover import HandoverState, state_of
 from cf_augment.physics.closed_form.interval import serve_slot
 from cf_augment.physics.closed_form.load import Load, Service, new_pace, service_of
 from cf_augment.physics.compile import compile_engine
-from cf_augment.physics.constants import ttis_per_packet
+from cf_augment.physics.tables import ttis_per_packet
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats

@@ -9,8 +9,8 @@ import pytest
 import torch
 from engine_cases import FIVE_SITES_M, scenario, walk_m
 
-from cf_augment.physics.constants import block_bytes, granted_rb, lte_tables, ttis_per_packet
 from cf_augment.physics.radio.rsrp import Radio
+from cf_augment.physics.tables import block_bytes, granted_rb, lte_tables, ttis_per_packet
 
 FLAT = {"cell_height_m": 30.0, "ue_height_m": 30.0}
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from engine_cases import scenario, trace
 
 from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, SoftWhatIf, WhatIf
 from cf_augment.physics.closed_form.paper import HIGHEST_DBM, LOWEST_DBM
-from cf_augment.physics.constants import lte_tables
+from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError

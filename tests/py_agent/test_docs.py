@@ -12,7 +12,7 @@ import pytest
 from mktestdocs import check_md_file, grab_code_blocks
 
 from cf_augment.dataset import write_dataset
-from cf_augment.physics.constants import lte_tables
+from cf_augment.physics.tables import lte_tables
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,10 +26,10 @@ from cf_augment.physics.constants import (
     RLC_BYTES,
     TTI_S,
     UDP_IP_BYTES,
-    lte_tables,
 )
 from cf_augment.physics.radio.phy import phy_of, rank
 from cf_augment.physics.radio.vector_math import compiled
+from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 

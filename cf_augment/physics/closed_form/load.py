@@ -6,16 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cf_augment.physics.constants import (
-    PDCP_BYTES,
-    PROFILES,
-    RLC_BUFFER_BYTES,
-    TTI_S,
-    UDP_IP_BYTES,
-    granted_rb,
-    ttis_per_packet,
-)
+from cf_augment.physics.constants import PDCP_BYTES, RLC_BUFFER_BYTES, TTI_S, UDP_IP_BYTES
+from cf_augment.physics.profiles import PROFILES
 from cf_augment.physics.radio.vector_math import compiled
+from cf_augment.physics.tables import granted_rb, ttis_per_packet
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
 from sumo_mobility.base.errors import ConfigError

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from cf_augment.physics.closed_form.load import Service
-from cf_augment.physics.constants import TTI_S, lte_tables
+from cf_augment.physics.constants import TTI_S
+from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints
 

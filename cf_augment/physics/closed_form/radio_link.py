@@ -17,12 +17,12 @@ from cf_augment.physics.constants import (
     FRAME_S,
     IN_SYNC_INDICATIONS,
     L1_PERIOD_S,
-    PROFILES,
     Q_IN_DB,
     Q_IN_FRAMES,
     Q_OUT_DB,
     Q_OUT_FRAMES,
 )
+from cf_augment.physics.profiles import PROFILES
 from cf_augment.physics.radio.vector_math import compiled
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints, Singles

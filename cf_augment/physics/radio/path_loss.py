@@ -9,7 +9,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from cf_augment.physics.constants import PROFILES, REFERENCE_DISTANCE_M, Profile
+from cf_augment.physics.constants import REFERENCE_DISTANCE_M
+from cf_augment.physics.profiles import PROFILES, Profile
 from ns3_scenarios.radio import Cost231Hata, LogDistance, OkumuraHata, Uma, Umi
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.urban import URBAN, break_distance_m

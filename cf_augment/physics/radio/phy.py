@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +15,13 @@ from cf_augment.physics.constants import (
     SUBCARRIER_HZ,
     THERMAL_NOISE_DBM_PER_HZ,
     TURBO_BITS,
-    BandwidthTables,
-    code_errors,
-    control_errors,
-    lte_tables,
-    mutual_information,
 )
+from cf_augment.physics.tables import BandwidthTables, code_errors, control_errors, lte_tables, mutual_information
 from ns3_scenarios.kernels import inlined
-from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
+
+if TYPE_CHECKING:
+    from ns3_scenarios.scenario import Scenario
 
 STEPS = 1000
 """Of a tabulated curve, at most."""

@@ -20,12 +20,11 @@ from cf_augment.physics.constants import (
     SUBCARRIER_HZ,
     SUBCARRIERS_PER_RB,
     THERMAL_NOISE_DBM_PER_HZ,
-    control_errors,
-    lte_tables,
 )
 from cf_augment.physics.radio.antenna import SectorAntennas
 from cf_augment.physics.radio.path_loss import PathLoss
 from cf_augment.physics.radio.shadowing import ShadowingLoss
+from cf_augment.physics.tables import control_errors, lte_tables
 from ns3_scenarios.radio import Sector
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map, sites_of
