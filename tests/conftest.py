@@ -16,6 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Examples share the machine with whatever else runs on it: a time says nothing about the code.
 settings.register_profile("no deadline", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=20)
 settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no deadline")
 

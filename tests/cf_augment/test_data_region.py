@@ -57,6 +57,7 @@ def test_half_of_the_blocks_break_where_ns3_breaks_them(mcs: int, half_db: float
     assert broken(half_db - 15, 4) > 0.99 or mcs == 28  # whose code bits run over ns-3's 16 bits, and it decodes all
 
 
+@pytest.mark.slow
 def test_a_cell_of_silent_neighbours_sends_what_the_emulator_sends() -> None:
     quiet = scenario([(0.0, 0.0), (1400.0, 0.0)], ues=3, radio=PDSCH, episode={"steps": 1})
     walk = trace(np.tile([(100.0, 50.0), (-300.0, 0.0), (600.0, 90.0)], (2, 1, 1)), 1.0)
@@ -75,6 +76,7 @@ def test_loads_are_those_of_the_emulator(offered_bps: float) -> None:
     assert errors_pp[0] <= errors_pp[1] / 20
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(interference_db=st.floats(0, 60), offered_bps=st.floats(1e3, 1e6), below_db=st.floats(0, 20))
 def test_what_is_received_is_a_probability(interference_db: float, offered_bps: float, below_db: float) -> None:

@@ -68,6 +68,7 @@ def test_the_random_numbers_are_those_of_mrg32k3a() -> None:
     assert random_state(0, 1, 12345).tolist() == [870504860, 2641697727, 884013853, 339352413, 2374306706, 3651603887]
 
 
+@pytest.mark.slow
 def test_a_pdu_is_packed_as_the_standard_packs_it() -> None:
     """TS 36.322 6.2.1.3: 2 bytes of header, 12 bits for the length of each SDU but the last."""
     network = scenario(TWO_SITES_M, ues=1, traffic={"packet_bytes": 70})
@@ -162,6 +163,7 @@ def test_the_turbo_code_has_the_sizes_of_the_standard() -> None:
     assert len(TURBO_BITS) == 188
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**31),

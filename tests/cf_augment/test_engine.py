@@ -199,6 +199,7 @@ def test_served_is_never_more_than_waited_and_a_full_cell_uses_all_its_time(seed
         assert time[row, mates].sum() <= 200 * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_a_slot_is_served_at_the_mean_of_all_cqi_that_its_sinr_passes() -> None:
     constants = Engine(scenario(ues=40))._constants
     begin_db, end_db = np.random.default_rng(0).uniform(-8, 22, (2, 40)).astype(np.float32)

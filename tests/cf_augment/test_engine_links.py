@@ -110,6 +110,7 @@ def test_measurements_are_means_of_the_samples(radio: dict[str, Any], bends: boo
     assert 10 * np.log10(received_mw[0].transpose(1, 2, 0)) == pytest.approx(rsrp_dbm(network, points), abs=3e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radio", MODELS, ids=str)
 def test_compiled_links_and_torch_lead_to_the_same_kpis(radio: dict[str, Any]) -> None:
     network = network_of(radio, 30)

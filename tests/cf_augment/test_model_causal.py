@@ -154,6 +154,7 @@ def test_do_local_changes_only_those_ues(model: CausalMobilityModel) -> None:
     assert off[:4].max() > 1
 
 
+@pytest.mark.slow
 def test_same_seed_same_model_and_trace(model: CausalMobilityModel, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         fit(4, seed).save(tmp_path / f"{name}.pt")

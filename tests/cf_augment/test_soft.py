@@ -81,6 +81,7 @@ def test_on_the_standards_grid_it_is_the_nearest_cio_and_its_gradient_goes_strai
         WhatIf(Engine(network))(kpis, cio_db)
 
 
+@pytest.mark.slow
 def test_following_the_gradient_relieves_a_crowded_cell() -> None:
     network = network_of("load-std", 10e3)
     engine = Engine(network)

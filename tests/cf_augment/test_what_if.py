@@ -53,6 +53,7 @@ def test_no_offset_moves_nobody() -> None:
     assert predicted.prb_utilization[0] == pytest.approx(kpis.prb_utilization, abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**31), cell=st.integers(0, 4), rise_db=st.floats(0.1, 6))
 def test_raising_all_offsets_into_a_cell_never_takes_ues_from_it(seed: int, cell: int, rise_db: float) -> None:

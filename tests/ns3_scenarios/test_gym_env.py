@@ -150,6 +150,7 @@ def test_a_second_simulation_waits_for_the_next_episode(endpoint: str, capfd: py
     assert "another simulator has connected; it waits for the end of this episode" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["box", "uint", "discrete", "dict"])
 def test_gymnasiums_checker_is_content(name: str) -> None:
     """(10, 11) Gymnasium's interface, and what stable-baselines3 asks of it."""
@@ -209,6 +210,7 @@ def test_a_simulation_that_dies_is_an_error_with_its_last_lines(options: tuple[s
         assert env.reset(seed=1)[0][0] == 1
 
 
+@pytest.mark.slow
 def test_a_simulation_that_falls_silent_is_an_error() -> None:
     with environment("--end=mute", timeout_s=3) as env:
         env.reset()
@@ -279,6 +281,7 @@ def test_one_started_by_hand_that_is_killed_is_an_error(endpoint: str) -> None:
             env.step(np.zeros((2, 1)))
 
 
+@pytest.mark.slow
 def test_nothing_of_a_wrapped_simulation_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """(D8) close() kills the shell and not the simulation."""
     mark = f"{os.getpid()}-wrapped"

@@ -104,6 +104,7 @@ def test_all_back_ends_see_the_same_buildings() -> None:
     assert np.abs(bare.reset(trace, 1).ue_rsrp_dbm - seen[1][0]).max() > 10
 
 
+@pytest.mark.slow
 def test_buildings_need_a_map_that_has_some_and_a_line_of_sight_to_lose() -> None:
     with pytest.raises(ConfigError, match="'uma' or 'umi' with condition 'los'"):
         Preset.parse(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import made_network
 import numpy as np
+import pytest
 
 from ns3_scenarios.bridge.backend import kpis_from_observation
 from py_agent.bench.bridge import bridge_overhead, made_up_state
 
 
+@pytest.mark.slow
 def test_every_step_is_measured() -> None:
     spent_ms = bridge_overhead(made_network.scenario(), steps=20)
     assert spent_ms.shape == (20,)

@@ -59,12 +59,14 @@ def test_unknown_command_exits_with_2_and_names_the_known_ones(capsys: pytest.Ca
     assert "collect" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_presets_are_listed_as_json() -> None:
     done = mlb("scenario", "list", "--json")
     assert done.returncode == 0
     assert "helsinki-event-v0" in [preset["id"] for preset in json.loads(done.stdout)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["scenario", "show", "helsinki-event-v0"]])
 def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
     """As in `mlb --help | head`."""
@@ -77,6 +79,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None
     assert shown.returncode == 128 + signal.SIGPIPE
 
 
+@pytest.mark.slow
 def test_unknown_preset_exits_with_2_without_a_traceback() -> None:
     done = mlb("scenario", "show", "helsinki-evnt-v0")
     assert done.returncode == 2
@@ -142,6 +145,7 @@ def test_an_unwritable_run_directory_is_named(tmp_path: Path) -> None:
         collects(RunDirectory(tmp_path / "file" / "run"), 1)
 
 
+@pytest.mark.slow
 def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:
     from ns3_scenarios.scenario import Preset, Scenario
 

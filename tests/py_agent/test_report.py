@@ -192,6 +192,7 @@ def test_mobility_robustness_stands_in_one_place_with_its_definitions(path: Path
     assert [row[0] for row in rows[1:]] == data.policies
 
 
+@pytest.mark.slow
 def test_what_an_older_evaluation_lacks_is_left_out_or_a_dash(data: ReportData, tmp_path: Path) -> None:
     older = data.summary[[name for name in data.summary if not METRICS.get(name) or not METRICS[name].is_detail]]
     write_report(tmp_path / "older.html", replace(data, summary=older))
@@ -240,6 +241,7 @@ def test_replayed_episode_is_the_median_one(data: ReportData) -> None:
     assert gain[data.typical] == np.median(list(gain.values()))
 
 
+@pytest.mark.slow
 def test_same_data_same_bytes(path: Path, gif: Path, data: ReportData, tmp_path: Path) -> None:
     write_report(tmp_path / "again.html", data)
     assert (tmp_path / "again.html").read_bytes() == path.read_bytes()

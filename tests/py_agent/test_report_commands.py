@@ -63,6 +63,7 @@ def commands() -> st.SearchStrategy[StageCommand]:
     return st.one_of(*map(of, (Mobility, Collect, Augment, Evaluate)), train)
 
 
+@pytest.mark.slow
 @given(commands(), WORD)
 def test_a_shown_command_is_parsed_as_what_was_asked_for(command: StageCommand, run: str) -> None:
     stage = type(command).__name__.lower()

@@ -45,6 +45,7 @@ def actions_of(sac: Sac, states: AnyFloats) -> AnyFloats:
     return sac.actor.mode(states.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_quadratic_bandit_is_solved_from_random_data() -> None:
     sac = trained(SMALL, [bandit(0.8)], [1.0])
     states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
@@ -58,6 +59,7 @@ def test_each_batch_holds_the_sources_in_their_shares(shares: list[float], sign:
     assert np.corrcoef(actions_of(sac, states).ravel(), sign * states.ravel())[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_linear_quadratic_regulator() -> None:
     """x' = x + 0.5 a, reward -(x^2 + 0.2 a^2), discount 0.8: the Riccati equation gives the best gain."""
     gamma, b, q, r = 0.8, 0.5, 1.0, 0.2

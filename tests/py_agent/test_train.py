@@ -83,6 +83,7 @@ def test_shaping_subtracts_the_reward_before() -> None:
         np.testing.assert_allclose(rewards, earned[1:] + gamma * earned[1:] - earned[:-1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> None:
     train(CONFIG, logged(), None, tmp_path / "a", resume=False)
     before = results(tmp_path / "a")

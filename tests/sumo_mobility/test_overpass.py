@@ -65,6 +65,7 @@ def test_a_box_becomes_a_trace_by_one_request(server: Server, tmp_path: Path) ->
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_the_map_in_the_cache_holds_streets_restrictions_buildings_and_masts(server: Server) -> None:
     source = find_map("bbox: 24.940,60.165, 24.95200,60.171")
     assert (source.name, source.bounding_box_deg, source.data_date) == (NAME, BOX, "2019-04-21")
@@ -108,6 +109,7 @@ def test_another_overpass_server_can_be_named(server: Server, monkeypatch: pytes
     assert osmnx.settings.overpass_url == "http://127.0.0.1:9/api"
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_when_it_says_and_only_once(server: Server) -> None:
     server.moods[:] = ["busy 1", "well"]
     find_map(NAME)
@@ -121,6 +123,7 @@ def test_a_busy_server_is_asked_again_when_it_says_and_only_once(server: Server)
     assert len(server.requests) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mood", "kind", "message"),
     [

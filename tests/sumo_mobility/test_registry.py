@@ -65,6 +65,7 @@ def test_a_name_is_given_once() -> None:
         fruits.register(Fruit("apple"))
 
 
+@pytest.mark.slow
 def test_a_plug_in_adds_a_reward_and_a_broken_one_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(REWARD)
     (tmp_path / "broken.py").write_text("1 / 0")
