@@ -12,7 +12,7 @@ one-step what-if, with K from episode to episode between poor and good, since a 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -79,8 +79,10 @@ def augment(
     generated_traces: int,
     model_path: Path,
     model_steps: int = 400,
-) -> list[Episode]:
-    """Makes counterfactual episodes; the same arguments give the same episodes.
+) -> Iterator[Episode]:
+    """Makes counterfactual episodes, while they are asked for; the same arguments give the same episodes.
+
+    The model is fitted and the traces are drawn at once.
 
     Args:
         logged: What was collected; its traces are the model's training data.
@@ -121,9 +123,9 @@ def logged_traces(logged: Dataset) -> dict[str, MobilityTrace]:
     return {e.metadata.trace_name: e.trace for e in logged.episodes if not e.metadata.synthetic}
 
 
-def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> list[Episode]:
-    """Plays jobs in the engine, many at a time, and returns their episodes in the order of the jobs."""
-    scenario, episodes = logged.scenario, []
+def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:
+    """Plays jobs in the engine, many at a time, and yields their episodes in the order of the jobs."""
+    scenario = logged.scenario
     what_if = WhatIf(Engine(scenario))
     with progress("counterfactual episodes", len(jobs) * scenario.episode.steps) as bar:
         for first in range(0, len(jobs), _BATCH):
@@ -140,8 +142,7 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> list[Episode]:
                     versions={"mlb-testbed": version("mlb-testbed")},
                     provenance=job.provenance.model_copy(update={"action_source": job.action_source}),
                 )
-                episodes.append(Episode.from_kpis(scenario, job.trace, kpis, actions, metadata))
-    return episodes
+                yield Episode.from_kpis(scenario, job.trace, kpis, actions, metadata)
 
 
 def roll_out(
@@ -180,7 +181,7 @@ def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> Acti
     """Logged CIO at first, then random or searched ones; deterministic."""
     scenario = logged.scenario
     random = stream(seed, "augment", "actions", job.seed)
-    lead = logged.episodes[random.integers(len(logged.episodes))].actions
+    lead = logged.episodes[int(random.integers(len(logged.episodes)))].actions
     lead = lead[random.integers(len(lead)) :][: random.integers(round(_LEAD_IN * scenario.episode.steps) + 1)]
     size = action_size(scenario)
     last = np.zeros(size)

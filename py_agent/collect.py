@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_episode, write_episode
+from cf_augment.dataset import EpisodeFiles, EpisodeMetadata, Provenance, read_episode, write_episode
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
@@ -113,7 +113,7 @@ def collect(
     backend: str = "ns3",
     ns3: str = NS3,
     event_log: EventLog | None = None,
-) -> list[Episode]:
+) -> EpisodeFiles:
     """Plays every policy on every trace with every seed.
 
     Args:
@@ -128,7 +128,8 @@ def collect(
         event_log: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
 
     Returns:
-        The episodes, trace by trace, in each policy by policy, in each seed by seed; the same whatever `workers` is.
+        The episodes, which stay in their files until they are read: trace by trace, in each policy by policy, in each
+        seed by seed; the same whatever `workers` is.
 
     Raises:
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
@@ -146,4 +147,4 @@ def collect(
         for seed in seeds
     ]
     run_jobs([job for job in jobs if not job.is_done()], workers, "episodes")
-    return [read_episode(job.path) for job in jobs]
+    return EpisodeFiles([job.path for job in jobs])

@@ -52,10 +52,6 @@ class Evaluation:
         tables = [step_metrics(episode).assign(**_keys(episode)) for episode in self.episodes]
         return pd.concat(tables, ignore_index=True)[[*_KEYS, *tables[0].columns.drop(_KEYS)]]
 
-    def of(self, policy: str) -> list[Episode]:
-        """The episodes of one policy."""
-        return [episode for episode in self.episodes if episode.metadata.policy == policy]
-
 
 def evaluate(
     scenario: Scenario,

@@ -66,8 +66,8 @@ def train(
     record = TrainRecord(
         config=config,
         scenario_id=scenario.id,
-        logged_transitions=0 if logged is None else len(logged.rewards),
-        counterfactual_transitions=0 if counterfactual is None else len(counterfactual.rewards),
+        logged_transitions=0 if logged is None else logged.transitions,
+        counterfactual_transitions=0 if counterfactual is None else counterfactual.transitions,
         data_sha256=_fingerprint(sources),
         versions=versions(),
     )
@@ -105,10 +105,14 @@ def shaped(data: Dataset, gamma: float) -> Transitions:
     r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
     what the action improved: most of the reward's variance, which is that of the traffic, is gone.
     """
-    earned = [reward(data.scenario, episode.kpis) for episode in data.episodes]
-    before, after = (np.concatenate([row[part] for row in earned]) for part in (slice(None, -1), slice(1, None)))
-    rewards = data.rewards + gamma * after - before
-    return Transitions.of(data.observations, data.actions, rewards, data.next_observations, data.terminals)
+    rows = []
+    for episode in data.episodes:
+        earned = reward(data.scenario, episode.kpis)
+        rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
+        rows.append((episode.observations[:-1], episode.actions, rewards, episode.observations[1:]))
+    observations, actions, rewards, next_observations = map(np.concatenate, zip(*rows, strict=True))
+    terminals = np.zeros(len(rewards), dtype=bool)
+    return Transitions.of(observations, actions, rewards, next_observations, terminals)
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:

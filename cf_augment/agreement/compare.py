@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cf_augment.agreement.handovers import match_handovers
-from cf_augment.dataset_records import Episode, stack_kpis
+from cf_augment.dataset.records import Episode, stack_kpis
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.mdp import control_from_action

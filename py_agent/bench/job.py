@@ -58,12 +58,13 @@ def _same_bytes_and_agreement(scenario: Scenario, seed: int) -> Iterator[Measure
             trace.write(folder / "trace.parquet")
             episodes = collect(scenario, {"trace": trace}, {"random": Random}, [seed], folder / "episodes", workers=1)
             write_dataset(folder / "dataset.h5", scenario, episodes)
+            [episode] = episodes
             files["trace"].append((folder / "trace.parquet").read_bytes() + (folder / "trace.json").read_bytes())
             files["ns-3 episode"].append(next((folder / "episodes").glob("*.h5")).read_bytes())
             files["dataset"].append((folder / "dataset.h5").read_bytes())
     for what, (first, second) in files.items():
         yield Measurement(f"same seed twice: {what}", _differing(first, second), "bytes that differ", 0)
-    figures = agreement(scenario, episodes[0])
+    figures = agreement(scenario, episode)
     yield Measurement("T0 against ns-3: RSRP RMSE", figures["rsrp_rmse_db"], "dB", 0.01)
     differs = 100 * (1 - figures["serving_agreement"])
     yield Measurement("T0 against ns-3: serving cell differs", differs, "% of samples", 1.0)

@@ -12,6 +12,7 @@ from tyro.conf import subcommand
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import Bench
 from py_agent.cli.command import Command
+from py_agent.cli.dataset import DatasetExport, DatasetInfo
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
@@ -31,6 +32,8 @@ MobilityCommands = (
     | Annotated[Import, subcommand("import")]
 )
 
+DatasetCommands = Annotated[DatasetInfo, subcommand("info")] | Annotated[DatasetExport, subcommand("export")]
+
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
     | Annotated[Build, subcommand("build")]
@@ -42,6 +45,7 @@ Commands = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[DatasetCommands, subcommand("dataset", description="Check a dataset, or write it for other tools.")]
     | Annotated[Fidelity, subcommand("fidelity")]
     | Annotated[Bench, subcommand("bench")]
 )

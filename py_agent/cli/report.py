@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +42,8 @@ class Report(StageCommand):
         """Writes report.html and replay.gif; they are drawn anew each time."""
         import pandas as pd
 
-        from cf_augment.dataset import read_episode
+        from cf_augment.dataset import EpisodeFiles
         from py_agent.collect import EpisodeJob
-        from py_agent.evaluate import Evaluation
         from py_agent.report import ReportData, write_gif, write_report
         from py_agent.report.data import replayed
         from py_agent.rundir import RunDirectory
@@ -54,18 +54,20 @@ class Report(StageCommand):
         run = RunDirectory(self.run)
         scenario = run.scenario()
         per_episode = pd.read_parquet(run.require(run.evaluation, "evaluate"))
-        keys = per_episode[["trace", "policy", "seed"]].itertuples(index=False)
+        keys = per_episode[["trace", "policy", "seed"]]
         folder = run.episodes("evaluate")
-        episodes = [read_episode(EpisodeJob.path_in(folder, *key)) for key in keys]
-        evaluation = Evaluation(scenario, episodes)
+
+        def files(rows: pd.DataFrame) -> EpisodeFiles:
+            return EpisodeFiles([EpisodeJob.path_in(folder, *key) for key in rows.itertuples(index=False)])
+
         summary = summarize(per_episode)
-        tables, notes = _agreement(scenario, episodes)
+        tables, notes = _agreement(scenario, files(keys[keys["trace"] == keys["trace"].iloc[0]]))
         trainings = _trainings(run)
         data = ReportData(
             scenario=scenario,
             street_map=load_map(scenario.mobility.map),
             summary=summary,
-            episodes={str(policy): evaluation.of(str(policy)) for policy in summary.index},
+            episodes={str(policy): files(keys[keys["policy"] == policy]) for policy in summary.index},
             replay=self.replay or replayed(summary),
             trainings=trainings,
             tables=tables,
@@ -113,14 +115,13 @@ def _trainings(run: RunDirectory) -> dict[str, pd.DataFrame]:
     return {path.parent.name: pd.read_parquet(path) for path in sorted(run.training.glob("*/metrics.parquet"))}
 
 
-def _agreement(scenario: Scenario, episodes: list[Episode]) -> tuple[dict[str, list[dict[str, object]]], list[str]]:
+def _agreement(scenario: Scenario, episodes: Sequence[Episode]) -> tuple[dict[str, list[dict[str, object]]], list[str]]:
     """How the engine agrees with what ns-3 did on the first trace, as a table; or a note of why it cannot be said."""
     from cf_augment.agreement import agreement
 
     trace = episodes[0].metadata.trace_name
-    some = [one for one in episodes if one.metadata.trace_name == trace and one.metadata.backend == "ns3"]
     try:
-        rows = [_agreement_row(one, agreement(scenario, one)) for one in some]
+        rows = [_agreement_row(one, agreement(scenario, one)) for one in episodes if one.metadata.backend == "ns3"]
     except ConfigError as error:
         return {}, [f"The engine was not compared with ns-3. {error.message}."]
     return ({f"How the engine agrees with ns-3 on trace {trace}": rows} if rows else {}), []

@@ -14,11 +14,9 @@ from tyro.conf import UseAppendAction, arg
 from py_agent.algorithms.config import TrainConfig
 from py_agent.backends import BACKENDS
 from py_agent.cli.command import Result, StageCommand
+from py_agent.cli.dataset import dataset_result
 from py_agent.cli.summary import summary_result
 from sumo_mobility.base.errors import ConfigError
-
-if TYPE_CHECKING:
-    from cf_augment.dataset import Dataset
 
 if TYPE_CHECKING:
     BackendOption = str
@@ -68,7 +66,7 @@ class Collect(StageCommand):
                     event_log=EventLog(self.event_log) if self.event_log else None,
                 )
                 write_dataset(run.logged, scenario, episodes)
-        return _describe(run.logged, read_dataset(run.logged))
+        return dataset_result(run.logged, read_dataset(run.logged))
 
 
 @dataclass(kw_only=True)
@@ -97,7 +95,7 @@ class Augment(StageCommand):
         with run.stage("augment", self.options(), self.resume, (run.augmented.name,)):
             if not run.augmented.is_file():
                 write_dataset(run.augmented, scenario, augment(logged, street_map, self.seed, *counts, run.model))
-        return _describe(run.augmented, read_dataset(run.augmented))
+        return dataset_result(run.augmented, read_dataset(run.augmented))
 
 
 @dataclass(kw_only=True)
@@ -135,7 +133,7 @@ class Train(StageCommand):
         made = f"training/{name}/record.json"
         with run.stage("train", self.options(), self.resume, (made,), name):
             checkpoint = train(self.training, logged, augmented, run.training / name, resume=True)
-        sizes = [0 if data is None else len(data.rewards) for data in (logged, augmented)]
+        sizes = [0 if data is None else data.transitions for data in (logged, augmented)]
         steps = self.training.sac.gradient_steps
         table = Table("policy", "logged rows", "counterfactual rows", "gradient steps")
         table.add_row(name, *map(str, (*sizes, steps)))
@@ -214,24 +212,6 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
         below = {f".{key}": one for key, one in _flat(value).items()} if isinstance(value, dict) else {"": value}
         flat |= {name + key: one for key, one in below.items()}
     return flat
-
-
-def _describe(path: Path, dataset: Dataset) -> Result:
-    """What a dataset holds, by provenance and policy."""
-    counts: dict[tuple[str, str], list[float]] = {}
-    for episode in dataset.episodes:
-        meta = episode.metadata
-        counts.setdefault((meta.provenance.kind, meta.provenance.action_source), []).append(
-            float(episode.rewards.mean())
-        )
-    table = Table("rows", "actions", "episodes", "mean reward")
-    data = []
-    for (kind, source), rewards in counts.items():
-        mean = sum(rewards) / len(rewards)
-        table.add_row(kind, source, str(len(rewards)), f"{mean:.3f}")
-        data.append({"kind": kind, "action_source": source, "episodes": len(rewards), "mean_reward": mean})
-    total = Text(f"{len(dataset.rewards)} transitions in {path}")
-    return Result({"path": str(path), "transitions": len(dataset.rewards), "episodes": data}, Group(table, total))
 
 
 __all__ = ["Augment", "Collect", "Evaluate", "Train"]

@@ -101,7 +101,7 @@ class ReportData:
             return ""
         return f"Map data {self.street_map.attribution}, {self.street_map.licence.replace('-', ' ')}"
 
-    @property
+    @cached_property
     def typical(self) -> tuple[str, int]:
         """Trace and seed whose difference in load standard deviation between the replayed two is the median one.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
+import gc
 import operator
-from collections.abc import Callable
+import resource
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cf_augment import hdf5
 from cf_augment.dataset import Dataset, Episode, read_dataset, read_episode, write_dataset, write_episode
-from cf_augment.dataset_records import KPI_AXES
+from cf_augment.dataset.storage import hdf5
+from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError, StorageError
@@ -330,14 +333,91 @@ def test_foreign_files_are_refused(stored: Path, tmp_path: Path) -> None:
         read_dataset(tmp_path / "absent.h5")
 
 
-def test_full_disk_leaves_the_old_file(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may grow beyond a size, which fails where a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 1 << 12, 1 << 14])
+def test_full_disk_leaves_the_old_file(stored: Path, size: int) -> None:
+    """Whether the disk of the temporary files is full, or that of the dataset."""
     before = stored.read_bytes()
-
-    def full(_path: Path, _data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match="No space left on device"):
-        write_dataset(stored, made.scenario(), [made.episode(made.scenario(), 5)])
+    assert len(before) > 1 << 14
+    with largest_file(size), pytest.raises(StorageError, match=r"File too large[\s\S]*cure: free some space"):
+        write_dataset(stored, made.scenario(ues=20), [made.episode(made.scenario(ues=20), k, 10) for k in range(3)])
     assert stored.read_bytes() == before
     assert [path.name for path in stored.parent.iterdir()] == [stored.name]
+
+
+def test_full_disk_under_an_episode(tmp_path: Path) -> None:
+    with largest_file(1 << 12), pytest.raises(StorageError, match=r"cannot write .*e\.h5: File too large"):
+        write_episode(tmp_path / "e.h5", made.episode(made.scenario(), 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_episodes(tmp_path: Path) -> None:
+    """Whether written, opened, walked or picked at random."""
+    place = made.scenario(ues=40)
+    used: dict[int, list[int]] = {}
+    for count in (3, 20):
+        path = tmp_path / f"{count}.h5"
+        used[count] = [
+            peak_bytes(lambda path=path, count=count: write_dataset(path, place, many(place, count))),
+            peak_bytes(lambda path=path: read_dataset(path)),
+        ]
+        dataset = read_dataset(path)
+        assert len(dataset.episodes) == len(dataset.steps) == count
+        used[count] += [
+            peak_bytes(lambda dataset=dataset: [episode.steps for episode in dataset.episodes]),
+            peak_bytes(lambda dataset=dataset: [dataset.episodes[index].steps for index in range(-1, 3)]),
+        ]
+    one = sum(getattr(next(many(place, 1)).kpis, name).nbytes for name in KPI_AXES)
+    for few, more in zip(used[3], used[20], strict=True):
+        assert few > one
+        assert more - few < 3 * one  # 17 episodes more
+
+
+def many(place: Scenario, count: int) -> Iterator[Episode]:
+    """Episodes of one trace, made one by one."""
+    return (made.episode(place, seed, 20, trace_seed=9) for seed in range(count))
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """The most that Python and numpy held at a time during a call."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_stored_episodes_are_picked_as_those_of_a_list(stored: Path) -> None:
+    episodes = read_dataset(stored).episodes
+    assert len(episodes) == 2
+    assert_same(episodes[-1], made.episode(made.scenario(ues=20), 1, 10))
+    for got, wanted in zip(episodes[::-1], reversed(list(episodes)), strict=True):
+        assert_same(got, wanted)
+    with pytest.raises(IndexError):
+        episodes[2]
+
+
+def test_what_is_altered_while_it_is_open_is_refused(stored: Path) -> None:
+    dataset = read_dataset(stored)
+    assert dataset.transitions == 20
+    with h5py.File(stored, "r+") as file:
+        file["rewards"][13] = -0.5
+    assert dataset.episodes[0].steps == 10
+    with pytest.raises(DataError, match=rf"{stored}: rewards\[13\]: is"):
+        dataset.episodes[1]
+    stored.unlink()
+    with pytest.raises(DataError, match="no such file"):
+        list(dataset.episodes)

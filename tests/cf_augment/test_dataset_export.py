@@ -11,17 +11,54 @@ import pandas as pd
 import pytest
 import torch
 from mktestdocs import check_docstring
+from pyarrow.parquet import ParquetFile
 
 from cf_augment.dataset import Dataset, read_dataset, write_dataset
-from cf_augment.dataset_export import to_d3rlpy, to_frame, write_parquet
+from cf_augment.dataset.exports import EXPORTS
+from cf_augment.dataset.exports.d3rlpy import to_d3rlpy
+from cf_augment.dataset.exports.parquet import to_frame
+from sumo_mobility.base.errors import ConfigError, StorageError
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     place = made.scenario()
-    return write_dataset(
-        tmp_path / "d.h5", place, [made.episode(place, 1, 6), made.episode(place, 2, 9, kind="replay")]
-    )
+    write_dataset(tmp_path / "d.h5", place, [made.episode(place, 1, 6), made.episode(place, 2, 9, kind="replay")])
+    return read_dataset(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_export_gives_a_file_and_the_same_bytes_again(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    export = EXPORTS[name].load()()
+    paths = [tmp_path / f"{index}{export.suffix}" for index in range(2)]
+    for path in paths:
+        export.write(dataset, path)
+    first, again = (path.read_bytes() for path in paths)
+    assert first == again != b""
+    with pytest.raises(StorageError):
+        export.write(dataset, paths[0] / "below a file")
+    assert {*tmp_path.iterdir()} == {*paths, tmp_path / "d.h5"}
+
+
+def test_an_unknown_export_is_told_with_the_nearest_and_all() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^unknown export 'parket' \(did you mean 'parquet'\?\); there are parquet, d3rlpy"
+    ):
+        EXPORTS["parket"]
+
+
+def test_d3rlpy_loads_what_is_exported_to_it(dataset: Dataset, tmp_path: Path) -> None:
+    from d3rlpy.dataset import InfiniteBuffer, ReplayBuffer
+
+    EXPORTS["d3rlpy"].load()().write(dataset, tmp_path / "b.h5")
+    with (tmp_path / "b.h5").open("rb") as file:
+        buffer = ReplayBuffer.load(file, InfiniteBuffer())
+    assert buffer.transition_count == 15
+    assert buffer.dataset_info.action_space.name == "CONTINUOUS"
+    for got, wanted in zip(buffer.episodes, dataset.episodes, strict=True):
+        np.testing.assert_array_equal(got.observations, wanted.observations, strict=True)
+        np.testing.assert_array_equal(got.actions[:-1], wanted.actions, strict=True)
+        np.testing.assert_array_equal(got.rewards[:-1, 0], wanted.rewards, strict=True)
 
 
 def test_d3rlpy_gets_every_transition(dataset: Dataset) -> None:
@@ -85,7 +122,7 @@ def test_d3rlpy_learns_from_it(dataset: Dataset, name: str) -> None:
 
 
 def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
-    write_parquet(tmp_path / "d.parquet", read_dataset(tmp_path / "d.h5"))
+    EXPORTS["parquet"].load()().write(dataset, tmp_path / "d.parquet")
     frame = pd.read_parquet(tmp_path / "d.parquet")
     pd.testing.assert_frame_equal(frame, to_frame(dataset))
     assert len(frame) == 15
@@ -97,3 +134,10 @@ def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
     serving, neighbor = pairs[4]
     np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, 4] * 6.0, rtol=1e-6)
     np.testing.assert_allclose(frame["load_std"], -frame["reward"], rtol=1e-6)
+
+
+def test_parquet_comes_in_groups_of_episodes(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cf_augment.dataset.exports.parquet._GROUP_ROWS", 6)
+    EXPORTS["parquet"].load()().write(dataset, tmp_path / "d.parquet")
+    assert ParquetFile(tmp_path / "d.parquet").num_row_groups == 2
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "d.parquet"), to_frame(dataset))

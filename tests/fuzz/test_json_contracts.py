@@ -12,7 +12,7 @@ from harness import hostile, survives, survives_file
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cf_augment.dataset_records import EpisodeMetadata
+from cf_augment.dataset.records import EpisodeMetadata
 from ns3_scenarios.scenario import Scenario
 from py_agent.rundir import StageRecord
 from py_agent.train import TrainConfig, TrainRecord

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
-from ns3_scenarios.mdp import action_size, cio_from_action, observe, reward
+from ns3_scenarios.mdp import action_size, cio_from_action, observation_size, observe, reward
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import AnyFloats, Bools, Ints, Singles
+from sumo_mobility.base.arrays import AnyFloats, Ints, Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
@@ -139,29 +139,34 @@ class Episode:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Episodes of one scenario; the flat arrays are those of D4RL (N transitions).
+    """Episodes of one scenario, in memory or in a file; the flat arrays are those of D4RL (N transitions).
+
+    Whoever can do with an episode at a time iterates over `episodes`, once: of a file, each is read when it is asked
+    for. Each flat array goes through all episodes, and is itself in memory.
 
     Attributes:
         scenario: the scenario of all episodes.
         episodes: at least one.
+        steps: the number of transitions of each episode.
     """
 
     scenario: Scenario
-    episodes: tuple[Episode, ...]
+    episodes: Sequence[Episode]
+    steps: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not self.episodes:
-            raise DataError("dataset: no episodes", "run 'mlb collect' first")
-        first = self.episodes[0]
+        steps = []
         for index, episode in enumerate(self.episodes):
-            same = (
-                episode.observations.shape[1] == first.observations.shape[1]
-                and episode.actions.shape[1] == action_size(self.scenario)
-                and episode.kpis.prb_utilization.shape[1] == len(self.scenario.cells)
-                and episode.trace.ues == first.trace.ues
-            )
-            if not same or episode.metadata.scenario_id != self.scenario.id:
-                raise DataError(f"dataset: episode {index} is not one of scenario {self.scenario.id}")
+            require_of(self.scenario, index, episode)
+            steps.append(episode.steps)
+        if not steps:
+            raise DataError("dataset: no episodes", "run 'mlb collect' first")
+        object.__setattr__(self, "steps", tuple(steps))  # the dataclass is frozen
+
+    @property
+    def transitions(self) -> int:
+        """N."""
+        return sum(self.steps)
 
     @cached_property
     def observations(self) -> Singles:
@@ -183,20 +188,18 @@ class Dataset:
         """(N,)."""
         return np.concatenate([episode.rewards for episode in self.episodes])
 
-    @cached_property
-    def terminals(self) -> Bools:
-        """(N,) all False."""
-        return np.zeros(len(self.rewards), dtype=bool)
 
-    @cached_property
-    def timeouts(self) -> Bools:
-        """(N,) True on the last step of each episode."""
-        ends = np.cumsum([episode.steps for episode in self.episodes]) - 1
-        return np.isin(np.arange(len(self.rewards)), ends)
-
-    def per_transition(self, values: Sequence[str] | Sequence[int] | Sequence[bool]) -> np.ndarray:
-        """Repeats one value an episode over its transitions, (N,)."""
-        return np.repeat(np.asarray(values), [episode.steps for episode in self.episodes])
+def require_of(scenario: Scenario, index: int, episode: Episode) -> None:
+    """Raises DataError unless an episode is one of a scenario; `index` is its number in the dataset."""
+    fits = (
+        episode.metadata.scenario_id == scenario.id
+        and episode.observations.shape[1] == observation_size(scenario)
+        and episode.actions.shape[1] == action_size(scenario)
+        and episode.kpis.prb_utilization.shape[1] == len(scenario.cells)
+        and episode.trace.ues == scenario.mobility.ues
+    )
+    if not fits:
+        raise DataError(f"dataset: episode {index} is not one of scenario {scenario.id}")
 
 
 def stack_kpis(kpis: Sequence[StepKpis]) -> tuple[StepKpis, Ints]:

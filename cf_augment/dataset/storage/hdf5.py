@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -20,9 +20,14 @@ from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError, MlbError
 from sumo_mobility.base.files import replacing
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 CURE = "write it anew with 'mlb collect' or 'mlb augment'"
 _LONGEST_ATTRIBUTE = 64_000
 """HDF5 has room for 64 KiB, its own header included."""
+_CHUNK_BYTES = 1 << 18
+"""Size of a chunk, before it is compressed: some episodes of most arrays, and less than the cache that HDF5 has."""
 _LARGEST_RATIO = 1032
 """What deflate can make of a byte (zlib's own limit)."""
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
@@ -34,22 +39,53 @@ _DAMAGE = (
 
 @contextmanager
 def creating(path: Path, format_name: str) -> Iterator[h5py.File]:
-    """Yields a file to be filled, which replaces `path` if the block succeeds; equal contents are equal bytes."""
-    # In memory first: HDF5 reports a full disk as one of many errors, a plain write as one.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        put_text(file, "format", format_name)
-        yield file
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    """Yields a file to be filled, which replaces `path` if the block succeeds; equal contents are equal bytes.
+
+    Raises:
+        StorageError: the directory is not writable, the disk is full; `path` is then as it was before.
+    """
+    with replacing(path) as temporary, _Disk(temporary, "w+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                put_text(file, "format", format_name)
+                yield file
+        finally:
+            if disk.error is not None:
+                raise disk.error
+
+
+class _Disk(io.FileIO):
+    """A file that keeps its first error to itself: what HDF5 makes of a full disk is one of many errors."""
+
+    error: OSError | None = None
+
+    def write(self, data: Buffer) -> int:
+        left = memoryview(data)
+        size = len(left)
+        while len(left) and self.error is None:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    """Writes an array, compressed if it is not small."""
+    """Writes an array; compressed, in chunks of whole rows, if it is not small."""
     if array.dtype.kind == "U":
         array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
-    small = array.size < 64  # a chunk's overhead would exceed what it saves
-    options = {} if small else {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    options: dict[str, Any] = {}
+    if array.size >= 64:  # below, a chunk's overhead would exceed what it saves
+        rows = _CHUNK_BYTES // (array[:1].nbytes or 1)
+        chunks = (min(max(rows, 1), len(array)), *array.shape[1:])
+        options = {"chunks": chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
     group.create_dataset(name, data=array, track_times=False, **options)
 
 
@@ -108,8 +144,25 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
     return _member(parent, name, h5py.Group)
 
 
+class Stored:
+    """An array of an open file, whose type, shape and storage have been looked at, and whose rows can be read."""
+
+    def __init__(self, dataset: h5py.Dataset, where: str) -> None:
+        self._dataset, self._where = dataset, where
+
+    def __getitem__(self, rows: int | slice | tuple[()]) -> Any:
+        """Reads rows, or all with `()`; DataError if they are damaged."""
+        with _read(self._where):
+            return self._dataset[rows]
+
+
 def array(parent: h5py.Group, name: str, dtype: np.dtype | type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Reads an array.
+    """Reads a whole array; see `stored`."""
+    return stored(parent, name, dtype, shape)[()]
+
+
+def stored(parent: h5py.Group, name: str, dtype: np.dtype | type, shape: tuple[int | None, ...]) -> Stored:
+    """Finds an array, whose rows may then be read.
 
     Args:
         parent: Where it is.
@@ -121,35 +174,35 @@ def array(parent: h5py.Group, name: str, dtype: np.dtype | type, shape: tuple[in
         DataError: it is missing or damaged, has another type or shape, or is stored elsewhere or in another way than
             by `put`.
     """
-    stored = _member(parent, name, h5py.Dataset)
+    dataset = _member(parent, name, h5py.Dataset)
     where = f"{_path(parent, name)}: "
     with _read(where):
-        found, sizes = stored.dtype, stored.shape
+        found, sizes = dataset.dtype, dataset.shape
         if not (found.kind == "S" if dtype is np.bytes_ else found == dtype):
             expected = "text" if dtype is np.bytes_ else np.dtype(dtype)
             raise DataError(f"{where}holds {found!s:.80}, expected {expected!s:.80}")
         if sizes is None or len(sizes) != len(shape) or any(map(_differ, shape, sizes)):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise DataError(f"{where}shape {sizes!s:.80}, expected ({wanted})")
-        _require_plain(stored, math.prod(sizes) * found.itemsize, where)
-        return stored[()]
+        _require_plain(dataset, math.prod(sizes) * found.itemsize, where)
+        return Stored(dataset, where)
 
 
 def _differ(expected: int | None, size: int) -> bool:
     return expected not in (None, size)
 
 
-def _require_plain(stored: h5py.Dataset, declared: int, where: str) -> None:
+def _require_plain(dataset: h5py.Dataset, declared: int, where: str) -> None:
     """Raises DataError unless all bytes are in the file, under the filters of `put`, and as many as declared."""
-    plan, held = stored.id.get_create_plist(), stored.id.get_storage_size()
+    plan, held = dataset.id.get_create_plist(), dataset.id.get_storage_size()
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         raise DataError(f"{where}is stored in another file")
     filters = {plan.get_filter(index)[0] for index in range(plan.get_nfilters())}
     if not filters <= _FILTERS:
         raise DataError(f"{where}is packed by filter {min(filters - _FILTERS)}, not by gzip")
-    if plan.get_layout() == h5py.h5d.CHUNKED and any(map(int.__gt__, plan.get_chunk(), stored.shape)):
-        raise DataError(f"{where}chunks {plan.get_chunk()} are larger than shape {stored.shape}")
-    size = h5py.h5i.get_file_id(stored.id).get_filesize()
+    if plan.get_layout() == h5py.h5d.CHUNKED and any(map(int.__gt__, plan.get_chunk(), dataset.shape)):
+        raise DataError(f"{where}chunks {plan.get_chunk()} are larger than shape {dataset.shape}")
+    size = h5py.h5i.get_file_id(dataset.id).get_filesize()
     if held > size or declared > held * (_LARGEST_RATIO if filters else 1):
         raise DataError(f"{where}declares {declared} bytes, but the file holds {held}")
 

@@ -1,0 +1,99 @@
+"""What files of episodes must agree in: values that exist, and what follows from others computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ns3_scenarios.kpis import KPI_AXES, EventKind, StepKpis
+from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Bools, Singles
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.trace import MobilityTrace
+
+_OFF_TRACE_M = 0.01
+"""How far the position that a back end reports may be from the trace; ns-3 is told coordinates to 1e-6 m."""
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-6
+"""How far float32 values may differ that another machine computed from the same KPIs."""
+
+
+def check_kpis(kpis: StepKpis, row: int = 0, event: int = 0) -> None:
+    """Checks that rows of KPIs (R, ...) and their events are finite, and of cells and UEs that exist.
+
+    Args:
+        kpis: Rows of KPIs.
+        row: Number of the first row in its file.
+        event: Number of the first event in its file.
+
+    Raises:
+        DataError: names the first value that is not.
+    """
+    ues, cells = kpis.ue_rsrp_dbm.shape[1:]
+    for name in KPI_AXES:
+        values = getattr(kpis, name)
+        _require(f"kpis/{name}", values, np.isfinite(values), "a finite number", row)
+    _require_within("kpis/ue_serving_cell", kpis.ue_serving_cell, -1, cells - 1, row)
+    events = kpis.events
+    _require("kpis/events/time_s", events["time_s"], np.isfinite(events["time_s"]), "a finite number", event)
+    _require_within("kpis/events/ue", events["ue"], 0, ues - 1, event)
+    _require_within("kpis/events/source_cell", events["source_cell"], -1, cells - 1, event)
+    _require_within("kpis/events/target_cell", events["target_cell"], -1, cells - 1, event)
+    _require_within("kpis/events/kind", events["kind"], min(EventKind), max(EventKind), event)
+
+
+def check_positions(kpis: StepKpis, trace: MobilityTrace, row: int = 0) -> None:
+    """Checks that the UEs are where the trace has them at that time.
+
+    Args:
+        kpis: Rows of KPIs of one episode.
+        trace: Its trace.
+        row: Number of the first row in its file.
+
+    Raises:
+        DataError: names the first position that is off the trace.
+    """
+    off_m = np.abs(kpis.ue_position_m - trace.position_at(kpis.time_s)).max(axis=-1)
+    index, ue = np.unravel_index(int(off_m.argmax()), off_m.shape)
+    if off_m[index, ue] > _OFF_TRACE_M:
+        where = f"kpis/ue_position_m[{row + index}, {ue}]"
+        raise DataError(f"{where}: is {off_m[index, ue]:.2f} m off the trace of its episode")
+
+
+def check_derived(scenario: Scenario, kpis: StepKpis, arrays: Mapping[str, Singles], row: int, step: int) -> None:
+    """Checks times, observations and rewards against what the scenario yields from the KPIs and actions.
+
+    Args:
+        scenario: The scenario.
+        kpis: T + 1 rows of KPIs of one episode, the first being its reset.
+        arrays: The episode's part of the flat arrays of D4RL, T rows each.
+        row: Number of the first row of KPIs in its file.
+        step: Number of the first transition in its file.
+
+    Raises:
+        DataError: names the first value that differs.
+    """
+    in_force = np.zeros((len(kpis.time_s), arrays["actions"].shape[1]))
+    in_force[1:] = arrays["actions"]
+    observations = observe(scenario, kpis, cio_from_action(scenario, in_force))
+    _require_equal("kpis/time_s", kpis.time_s, np.arange(len(in_force)) * scenario.episode.control_interval_s, row)
+    _require_equal("observations", arrays["observations"], observations[:-1], step)
+    _require_equal("next_observations", arrays["next_observations"], observations[1:], step)
+    _require_equal("rewards", arrays["rewards"], reward(scenario, kpis)[1:], step)
+
+
+def _require_equal(name: str, values: np.ndarray, expected: np.ndarray, first: int) -> None:
+    close = np.abs(values - expected) <= _ABSOLUTE + _RELATIVE * np.abs(expected)  # not so where one is NaN
+    _require(name, values, close, "what follows from the KPIs and the scenario", first)
+
+
+def _require_within(name: str, values: np.ndarray, low: int, high: int, first: int) -> None:
+    _require(name, values, (values >= low) & (values <= high), f"within {low} to {high}", first)
+
+
+def _require(name: str, values: np.ndarray, good: Bools, what: str, first: int) -> None:
+    """Raises DataError that names the first value that is not good; `first` is the number of the first row."""
+    if not good.all():
+        where = tuple(int(index) for index in np.argwhere(~good)[0])
+        raise DataError(f"{name}{[first + where[0], *where[1:]]}: is {values[where]}, not {what}")

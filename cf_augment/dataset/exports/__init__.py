@@ -1,0 +1,42 @@
+"""Exports: a dataset in a file as another tool reads it, by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from cf_augment.dataset.records import Dataset
+from sumo_mobility.base.registry import Lazy, Registry
+
+
+class Export(ABC):
+    """A format in which other tools read a dataset, as one file.
+
+    The datasets of this project are themselves HDF5 files with the keys of D4RL, which the usual offline-RL readers
+    load untouched; an export is for the others.
+    """
+
+    suffix: ClassVar[str]
+    """How the names of its files end, such as ".parquet"."""
+
+    @abstractmethod
+    def write(self, dataset: Dataset, path: Path) -> None:
+        """Writes all transitions to a file, atomically.
+
+        Args:
+            dataset: The dataset. One that was read from a file gives its episodes one by one, and may be larger than
+                memory.
+            path: The file, which is replaced if there is one.
+
+        Raises:
+            DependencyError: a library that the format needs is not installed.
+            StorageError: the disk is full, or the directory is not writable; `path` is then as it was before.
+        """
+
+
+EXPORTS: Registry[Lazy[Export]] = Registry("export")
+"""All exports by name."""
+
+EXPORTS.register(Lazy("parquet", "cf_augment.dataset.exports.parquet:ParquetExport"))
+EXPORTS.register(Lazy("d3rlpy", "cf_augment.dataset.exports.d3rlpy:D3rlpyExport"))

@@ -1,0 +1,97 @@
+"""A dataset as a table: for pandas, Polars, DuckDB and whatever else reads Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
+
+from cf_augment.dataset.exports import Export
+from cf_augment.dataset.records import Dataset, Episode
+from ns3_scenarios.mdp import control_from_action, jain, load_std, p5_throughput_bps
+from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.files import replacing
+
+_GROUP_ROWS = 1 << 16
+"""Rows that are in memory at a time, and that a reader can skip."""
+
+
+class ParquetExport(Export):
+    """Parquet (zstd) with the columns of `to_frame`."""
+
+    suffix = ".parquet"
+
+    def write(self, dataset: Dataset, path: Path) -> None:
+        """Writes one row a transition, some thousand rows at a time."""
+        with replacing(path) as temporary:
+            writer = None
+            try:
+                for frame in _groups(dataset):
+                    table = pa.Table.from_pandas(frame, preserve_index=False)
+                    writer = writer or ParquetWriter(temporary, table.schema, compression="zstd")
+                    writer.write_table(table)
+            finally:
+                if writer is not None:
+                    writer.close()
+
+
+def to_frame(dataset: Dataset) -> pd.DataFrame:
+    """Returns one row a transition, N rows in the order of the flat arrays.
+
+    Columns: where it comes from (episode, step, seed, policy, trace, context, provenance, action_source,
+    synthetic), time_s at the end of the control interval, what was done (`cio_<i>_<j>_db` for each neighbour
+    pair), and what it led to (reward, load_std, jain, p5_throughput_bps, handovers, and for each cell c
+    `prb_utilization_<c>`, `offered_bps_<c>`, `served_bps_<c>`, `connected_ues_<c>`).
+    """
+    frames = [_frame(dataset.scenario, index, episode) for index, episode in enumerate(dataset.episodes)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
+    """The rows of `to_frame`, in parts of whole episodes: at least _GROUP_ROWS each, but for the last."""
+    frames: list[pd.DataFrame] = []
+    rows = 0
+    for index, episode in enumerate(dataset.episodes):
+        frames.append(_frame(dataset.scenario, index, episode))
+        rows += episode.steps
+        if rows >= _GROUP_ROWS:
+            yield pd.concat(frames, ignore_index=True)
+            frames, rows = [], 0
+    if frames:
+        yield pd.concat(frames, ignore_index=True)
+
+
+def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
+    """The rows of one episode, which is the index-th of its dataset."""
+    steered = {"hysteresis": "hysteresis_{}_db", "time-to-trigger": "time_to_trigger_{}_ms"}
+    names = [f"cio_{serving}_{neighbor}_db" for serving, neighbor in scenario.neighbor_pairs]
+    for name, column in steered.items():
+        if name in scenario.handover.steer:
+            names += [column.format(cell) for cell in range(len(scenario.cells))]
+    record, kpis = episode.metadata, episode.kpis
+    columns: dict[str, object] = {
+        "episode": np.full(episode.steps, index),
+        "step": np.arange(episode.steps),
+        "time_s": kpis.time_s[1:],
+        "seed": record.seed,
+        "policy": record.policy,
+        "trace": record.trace_name,
+        "context": episode.trace.metadata.context,
+        "provenance": record.provenance.kind,
+        "action_source": record.provenance.action_source,
+        "synthetic": record.synthetic,
+        "reward": episode.rewards,
+        "load_std": load_std(kpis)[1:],
+        "jain": jain(kpis)[1:],
+        "p5_throughput_bps": p5_throughput_bps(kpis)[1:],
+        "handovers": kpis.handovers[1:],
+    }
+    for name in ("prb_utilization", "offered_bps", "served_bps", "connected_ues"):
+        for cell, values in enumerate(getattr(kpis, name)[1:].T):
+            columns[f"{name}_{cell}"] = values
+    columns |= dict(zip(names, control_from_action(scenario, episode.actions).T, strict=True))
+    return pd.DataFrame(columns)

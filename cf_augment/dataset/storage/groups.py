@@ -1,0 +1,117 @@
+"""What episode files and dataset files have in common: the groups of KPIs and of a trace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import h5py
+import numpy as np
+
+from cf_augment.dataset.checks import check_kpis
+from cf_augment.dataset.records import Episode
+from cf_augment.dataset.storage import hdf5
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
+from sumo_mobility.base.arrays import Ints
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
+
+TRACE_FIELDS = ("time_s", "position_m", "speed_mps", "heading_deg")
+
+
+def kpi_columns(episode: Episode) -> dict[str, np.ndarray]:
+    """Returns the KPIs of an episode, its events, and how many events each row has."""
+    columns = {name: getattr(episode.kpis, name) for name in KPI_AXES}
+    return columns | {"events": episode.kpis.events, "event_count": np.diff(episode.event_start)}
+
+
+def put_kpis(group: h5py.Group, columns: Mapping[str, np.ndarray], steps: Sequence[int]) -> None:
+    """Writes the columns of `kpi_columns`, of as many episodes as there are numbers of steps, one after another."""
+    for name in (*KPI_AXES, "events"):
+        hdf5.put(group, name, columns[name])
+    hdf5.put(group, "event_start", np.concatenate([[0], np.cumsum(columns["event_count"])]).astype(np.int64))
+    hdf5.put(group, "episode_start", np.cumsum([0, *(count + 1 for count in steps)]).astype(np.int64))
+
+
+class StoredKpis:
+    """The KPIs of an open file: types and shapes are checked at once, values when an episode is read.
+
+    Args:
+        file: Episode or dataset file.
+        episodes: Number E of its episodes.
+        rows: Number R of its rows of KPIs.
+        sizes: Number of cells "C" and of UEs "U"; None where any will do.
+
+    Attributes:
+        episode_start: (E + 1,) the first row of each episode, and R.
+
+    Raises:
+        DataError: names the field that is missing, damaged, or of another type or shape.
+    """
+
+    def __init__(self, file: h5py.File, episodes: int, rows: int, sizes: Mapping[str, int | None]) -> None:
+        group = hdf5.group(file, "kpis")
+        self.episode_start = hdf5.array(group, "episode_start", np.int64, (episodes + 1,))
+        _require_rising("episode_start", self.episode_start, 0, rows)
+        self._event_start = hdf5.stored(group, "event_start", np.int64, (rows + 1,))
+        kinds = {"ue_serving_cell": np.int64}
+        self._fields = {
+            name: hdf5.stored(
+                group, name, kinds.get(name, np.float64), (rows, *(2 if axis == "2" else sizes[axis] for axis in axes))
+            )
+            for name, axes in KPI_AXES.items()
+        }
+        events = int(self._event_start[rows])
+        self._events = hdf5.stored(group, "events", EVENT_DTYPE, (events if events >= 0 else None,))
+
+    def read(self, episode: int) -> tuple[StepKpis, Ints]:
+        """Returns the KPIs of one episode, and where the events of each of its rows start.
+
+        Raises:
+            DataError: a value is not finite, or of no cell or UE that exists.
+        """
+        first, last = (int(row) for row in self.episode_start[episode : episode + 2])
+        start = self._event_start[first : last + 1]
+        _require_rising("event_start", start, 0 if first == 0 else start[0], start[-1])
+        fields = {name: stored[first:last] for name, stored in self._fields.items()}
+        kpis = StepKpis(**fields, events=self._events[start[0] : start[-1]])
+        check_kpis(kpis, first, int(start[0]))
+        return kpis, start - start[0]
+
+
+def put_trace(group: h5py.Group, arrays: Mapping[str, np.ndarray], metadata: str, sha256: str) -> None:
+    """Writes the arrays of a trace, its metadata as JSON, and what `trace_sha256` says of it."""
+    for name in TRACE_FIELDS:
+        hdf5.put(group, name, arrays[name])
+    hdf5.put_text(group, "metadata", metadata)
+    hdf5.put_text(group, "sha256", sha256)
+
+
+def get_trace(group: h5py.Group, ues: int | None) -> MobilityTrace:
+    """Reads a trace, of any number of UEs if `ues` is None.
+
+    Raises:
+        DataError: it is missing or damaged, or was altered after it was written.
+    """
+    time_s = hdf5.array(group, "time_s", np.float64, (None,))
+    position_m = hdf5.array(group, "position_m", np.float64, (len(time_s), ues, 2))
+    of_ue = {name: hdf5.array(group, name, np.float64, position_m.shape[:2]) for name in ("speed_mps", "heading_deg")}
+    where = group.name.lstrip("/")
+    metadata = TraceMetadata.parse(hdf5.document(group, "metadata"), f"{where}/metadata")
+    trace = MobilityTrace(time_s=time_s, position_m=position_m, **of_ue, metadata=metadata)
+    digest = trace_sha256(trace)
+    # Older files have none; that positions are those of the KPIs is checked in any case.
+    if hdf5.text(group, "sha256", absent=digest) != digest:
+        raise DataError(f"{where}: was altered after it was written (sha256 differs)")
+    return trace
+
+
+def trace_sha256(trace: MobilityTrace) -> str:
+    """Returns the hexadecimal SHA-256 of a trace's arrays."""
+    return hashlib.sha256(b"".join(getattr(trace, name).tobytes() for name in TRACE_FIELDS)).hexdigest()
+
+
+def _require_rising(name: str, values: Ints, first: int, last: int) -> None:
+    if values[0] != first or values[0] < 0 or (np.diff(values) < 0).any() or values[-1] != last:
+        what = "rows" if name == "episode_start" else "events"
+        raise DataError(f"kpis/{name}: must rise from 0 to the number of {what}")

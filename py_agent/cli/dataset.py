@@ -1,0 +1,82 @@
+"""The commands of `mlb dataset`: what a dataset holds, and exports of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from tyro.conf import Positional
+
+from cf_augment.dataset.exports import EXPORTS
+from py_agent.cli.command import Command, Result
+from sumo_mobility.base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cf_augment.dataset import Dataset
+
+    FormatOption = str
+else:
+    FormatOption = Literal[tuple(EXPORTS)]  # what there is, plug-ins too
+
+
+@dataclass(kw_only=True)
+class DatasetInfo(Command):
+    """Check a dataset, and show what it holds."""
+
+    file: Positional[Path]
+    """The dataset: logged.h5 or augmented.h5 of a run."""
+
+    def execute(self) -> Result:
+        """Reads every episode."""
+        from cf_augment.dataset import read_dataset
+
+        return dataset_result(self.file, read_dataset(self.file))
+
+
+@dataclass(kw_only=True)
+class DatasetExport(Command):
+    """Write a dataset for another tool."""
+
+    file: Positional[Path]
+    """The dataset: logged.h5 or augmented.h5 of a run."""
+    format: FormatOption
+    """parquet has a row a transition, for pandas and others; d3rlpy is what its ReplayBuffer.load reads. The dataset
+    itself has the keys of D4RL, which other offline-RL readers load untouched."""
+    out: Path
+    """The file to write."""
+
+    def execute(self) -> Result:
+        """Writes the file."""
+        from cf_augment.dataset import read_dataset
+
+        export = EXPORTS[self.format].load()()
+        if self.out.suffix != export.suffix:
+            said = f"mlb dataset export: --out {self.out} is no {export.suffix} file"
+            raise ConfigError(said, f"--out {self.out.stem}{export.suffix}")
+        if self.out.resolve() == self.file.resolve():
+            raise ConfigError(f"mlb dataset export: --out {self.out} is the dataset itself", "choose another --out")
+        dataset = read_dataset(self.file)
+        export.write(dataset, self.out)
+        table = Table("file", "format", "transitions")
+        table.add_row(str(self.out), self.format, str(dataset.transitions))
+        return Result({"file": str(self.out), "format": self.format, "transitions": dataset.transitions}, table)
+
+
+def dataset_result(path: Path, dataset: Dataset) -> Result:
+    """Returns what a dataset holds, by provenance and by what chose the actions."""
+    counts: dict[tuple[str, str], list[float]] = {}
+    for episode in dataset.episodes:
+        origin = episode.metadata.provenance
+        counts.setdefault((origin.kind, origin.action_source), []).append(float(episode.rewards.mean()))
+    table = Table("rows", "actions", "episodes", "mean reward")
+    data = []
+    for (kind, source), rewards in counts.items():
+        mean = sum(rewards) / len(rewards)
+        table.add_row(kind, source, str(len(rewards)), f"{mean:.3f}")
+        data.append({"kind": kind, "action_source": source, "episodes": len(rewards), "mean_reward": mean})
+    total = Text(f"{dataset.transitions} transitions in {path}")
+    return Result({"path": str(path), "transitions": dataset.transitions, "episodes": data}, Group(table, total))
