@@ -1,7 +1,7 @@
 """Episodes and datasets: what was observed, done and earned, with all KPIs and the exogenous trace.
 
-`records` says what an episode and a dataset are, `storage` keeps them in files and reads them an episode at a time,
-`checks` says what a file must agree in, and `exports` writes a dataset as other tools read it.
+`records` says what an episode and a dataset are, `storage` keeps them in files and reads them an episode at a time, and
+`checks` says what a file must agree in. `cf_augment.exports` writes a dataset as other tools read it.
 """
 
 from cf_augment.dataset.records import Dataset, Episode, EpisodeMetadata, Provenance, stack_kpis

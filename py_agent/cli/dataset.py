@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
-from cf_augment.dataset.exports import EXPORTS
+from cf_augment.exports import EXPORTS
+from py_agent.cli.choice import choice_of
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import ConfigError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     FormatOption = str
 else:
-    FormatOption = Literal[tuple(EXPORTS)]  # what there is, plug-ins too
+    FormatOption = choice_of(EXPORTS)
 
 
 @dataclass(kw_only=True)
@@ -44,8 +45,8 @@ class DatasetExport(Command):
     file: Positional[Path]
     """The dataset: logged.h5 or augmented.h5 of a run."""
     format: FormatOption
-    """parquet has a row a transition, for pandas and others; d3rlpy is what its ReplayBuffer.load reads. The dataset
-    itself has the keys of D4RL, which other offline-RL readers load untouched."""
+    """parquet has a row a transition, for pandas and others; d3rlpy is what its ReplayBuffer.load reads. Whoever reads
+    D4RL loads the dataset itself, untouched."""
     out: Path
     """The file to write."""
 

@@ -13,6 +13,7 @@ from tyro.conf import UseAppendAction, arg
 
 from py_agent.algorithms.config import TrainConfig
 from py_agent.backends import BACKENDS
+from py_agent.cli.choice import choice_of
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.dataset import dataset_result
 from py_agent.cli.summary import summary_result
@@ -21,7 +22,7 @@ from sumo_mobility.base.errors import ConfigError
 if TYPE_CHECKING:
     BackendOption = str
 else:
-    BackendOption = Literal[tuple(BACKENDS)]  # what there is, plug-ins too
+    BackendOption = choice_of(BACKENDS)
 _TRAINED_ON = {"logged": "sac", "both": "sac-cf", "counterfactual": "sac-cf-only"}
 
 

@@ -14,9 +14,9 @@ from mktestdocs import check_docstring
 from pyarrow.parquet import ParquetFile
 
 from cf_augment.dataset import Dataset, read_dataset, write_dataset
-from cf_augment.dataset.exports import EXPORTS
-from cf_augment.dataset.exports.d3rlpy import to_d3rlpy
-from cf_augment.dataset.exports.parquet import to_frame
+from cf_augment.exports import EXPORTS
+from cf_augment.exports.d3rlpy import to_d3rlpy
+from cf_augment.exports.parquet import to_frame
 from sumo_mobility.base.errors import ConfigError, StorageError
 
 
@@ -137,7 +137,7 @@ def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_parquet_comes_in_groups_of_episodes(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cf_augment.dataset.exports.parquet._GROUP_ROWS", 6)
+    monkeypatch.setattr("cf_augment.exports.parquet._GROUP_ROWS", 6)
     EXPORTS["parquet"].load()().write(dataset, tmp_path / "d.parquet")
     assert ParquetFile(tmp_path / "d.parquet").num_row_groups == 2
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "d.parquet"), to_frame(dataset))

@@ -6,8 +6,8 @@ import made_network
 import numpy as np
 import pytest
 
-from cf_augment.dataset.exports.parquet import to_frame
 from cf_augment.dataset.records import Dataset, EpisodeMetadata, Provenance
+from cf_augment.exports.parquet import to_frame
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario

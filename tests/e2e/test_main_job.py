@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from cf_augment.dataset import read_dataset
-from cf_augment.dataset.exports.d3rlpy import to_d3rlpy
+from cf_augment.exports.d3rlpy import to_d3rlpy
 
 pytestmark = [pytest.mark.sumo, pytest.mark.ns3, pytest.mark.slow, pytest.mark.timeout(2400)]
 

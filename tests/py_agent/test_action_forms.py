@@ -11,8 +11,8 @@ import pytest
 
 from cf_augment.augment import Job, play
 from cf_augment.dataset import EpisodeMetadata, Provenance, read_dataset, write_dataset
-from cf_augment.dataset.exports.parquet import to_frame
 from cf_augment.dataset.records import Dataset
+from cf_augment.exports.parquet import to_frame
 from ns3_scenarios.mdp import action_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.sac import SacConfig, SacPolicy

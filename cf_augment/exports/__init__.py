@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cf_augment.dataset.records import Dataset
 from sumo_mobility.base.registry import Lazy, Registry
+
+if TYPE_CHECKING:
+    from cf_augment.dataset import Dataset
 
 
 class Export(ABC):
@@ -38,5 +40,5 @@ class Export(ABC):
 EXPORTS: Registry[Lazy[Export]] = Registry("export")
 """All exports by name."""
 
-EXPORTS.register(Lazy("parquet", "cf_augment.dataset.exports.parquet:ParquetExport"))
-EXPORTS.register(Lazy("d3rlpy", "cf_augment.dataset.exports.d3rlpy:D3rlpyExport"))
+EXPORTS.register(Lazy("parquet", "cf_augment.exports.parquet:ParquetExport"))
+EXPORTS.register(Lazy("d3rlpy", "cf_augment.exports.d3rlpy:D3rlpyExport"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cf_augment.dataset.exports import Export
-from cf_augment.dataset.records import Dataset
+from cf_augment.dataset import Dataset
+from cf_augment.exports import Export
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.files import replacing
 
@@ -37,7 +37,7 @@ def to_d3rlpy(dataset: Dataset) -> ReplayBuffer:
     import d3rlpy
 
     from cf_augment.dataset import read_dataset
-    from cf_augment.dataset.exports.d3rlpy import to_d3rlpy
+    from cf_augment.exports.d3rlpy import to_d3rlpy
 
     buffer = to_d3rlpy(read_dataset(Path("runs/mine/logged.h5")))
     cql = d3rlpy.algos.CQLConfig().create(device="cpu:0")

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
-from cf_augment.dataset.exports import Export
-from cf_augment.dataset.records import Dataset, Episode
+from cf_augment.dataset import Dataset, Episode
+from cf_augment.exports import Export
 from ns3_scenarios.mdp import control_from_action, jain, load_std, p5_throughput_bps
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import replacing

@@ -1,0 +1,62 @@
+"""`mlb dataset`: what a dataset holds, and exports of it; the dataset is never harmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import made_episodes as made
+import pandas as pd
+import pytest
+
+from cf_augment.dataset import write_dataset
+from py_agent.cli.commands import parse
+from sumo_mobility.base.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    place = made.scenario()
+    write_dataset(tmp_path / "d.h5", place, [made.episode(place, 1, 6), made.episode(place, 2, 9, kind="replay")])
+    return tmp_path / "d.h5"
+
+
+def test_info_counts_what_is_there(dataset: Path) -> None:
+    data = parse(["dataset", "info", str(dataset)]).execute().data
+    assert data["transitions"] == 15
+    assert [(row["kind"], row["episodes"]) for row in data["episodes"]] == [("logged", 1), ("replay", 1)]
+
+
+def test_info_refuses_a_damaged_dataset(dataset: Path) -> None:
+    dataset.write_bytes(dataset.read_bytes()[:1000])
+    with pytest.raises(DataError, match="damaged or not an HDF5 file"):
+        parse(["dataset", "info", str(dataset)]).execute()
+
+
+def test_export_writes_all_transitions(dataset: Path, tmp_path: Path) -> None:
+    words = ["dataset", "export", str(dataset), "--format", "parquet", "--out", str(tmp_path / "new/d.parquet")]
+    assert parse(words).execute().data["transitions"] == 15
+    assert len(pd.read_parquet(tmp_path / "new/d.parquet")) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "message"),
+    [
+        ("parquet", "d.csv", r"d\.csv is no \.parquet file[\s\S]*cure: --out d\.parquet"),
+        ("d3rlpy", "../{}/d.h5", "is the dataset itself"),
+    ],
+)
+def test_export_refuses_what_would_harm(dataset: Path, name: str, out: str, message: str) -> None:
+    before = dataset.read_bytes()
+    path = dataset.parent / out.format(dataset.parent.name)
+    with pytest.raises(ConfigError, match=message):
+        parse(["dataset", "export", str(dataset), "--format", name, "--out", str(path)]).execute()
+    assert dataset.read_bytes() == before
+    assert list(dataset.parent.iterdir()) == [dataset]
+
+
+def test_an_unknown_format_is_told_with_the_nearest_and_all(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["dataset", "export", str(dataset), "--format", "parket", "--out", "d.parquet"])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, d3rlpy" in said
