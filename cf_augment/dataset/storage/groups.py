@@ -11,6 +11,7 @@ import numpy as np
 from cf_augment.dataset.checks import check_kpis
 from cf_augment.dataset.records import Episode
 from cf_augment.dataset.storage import hdf5
+from cf_augment.dataset.storage.spool import Spooled
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from sumo_mobility.base.arrays import Ints
 from sumo_mobility.base.errors import DataError
@@ -25,11 +26,11 @@ def kpi_columns(episode: Episode) -> dict[str, np.ndarray]:
     return columns | {"events": episode.kpis.events, "event_count": np.diff(episode.event_start)}
 
 
-def put_kpis(group: h5py.Group, columns: Mapping[str, np.ndarray], steps: Sequence[int]) -> None:
+def put_kpis(group: h5py.Group, columns: Mapping[str, np.ndarray | Spooled], steps: Sequence[int]) -> None:
     """Writes the columns of `kpi_columns`, of as many episodes as there are numbers of steps, one after another."""
     for name in (*KPI_AXES, "events"):
         hdf5.put(group, name, columns[name])
-    hdf5.put(group, "event_start", np.concatenate([[0], np.cumsum(columns["event_count"])]).astype(np.int64))
+    hdf5.put(group, "event_start", np.concatenate([[0], np.cumsum(columns["event_count"][:])]).astype(np.int64))
     hdf5.put(group, "episode_start", np.cumsum([0, *(count + 1 for count in steps)]).astype(np.int64))
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from cf_augment.dataset.storage.spool import Spooled
 from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError, MlbError
 from sumo_mobility.base.files import replacing
@@ -77,16 +78,21 @@ class _Disk(io.FileIO):
             return size or 0
 
 
-def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    """Writes an array; compressed, in chunks of whole rows, if it is not small."""
-    if array.dtype.kind == "U":
+def put(group: h5py.Group, name: str, array: np.ndarray | Spooled) -> None:
+    """Writes an array; compressed, chunk by chunk of whole rows, if it is not small."""
+    if isinstance(array, np.ndarray) and array.dtype.kind == "U":
         array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
-    options: dict[str, Any] = {}
-    if array.size >= 64:  # below, a chunk's overhead would exceed what it saves
-        rows = _CHUNK_BYTES // (array[:1].nbytes or 1)
-        chunks = (min(max(rows, 1), len(array)), *array.shape[1:])
-        options = {"chunks": chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
-    group.create_dataset(name, data=array, track_times=False, **options)
+    if array.size < 64:  # a chunk's overhead would exceed what it saves
+        data = array[:] if isinstance(array, Spooled) else array
+        group.create_dataset(name, data=data, track_times=False)
+        return
+    rows = min(max(_CHUNK_BYTES // array[:1].nbytes, 1), len(array))
+    dataset = group.create_dataset(
+        name, array.shape, array.dtype, chunks=(rows, *array.shape[1:]), compression="gzip", compression_opts=4,
+        shuffle=True, track_times=False,
+    )  # fmt: skip
+    for first in range(0, len(array), rows):
+        dataset[first : first + rows] = array[first : first + rows]
 
 
 def put_text(group: h5py.Group, name: str, text: str) -> None:
