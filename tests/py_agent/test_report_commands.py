@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from py_agent.algorithms.config import SacConfig, TrainConfig
+from py_agent.backends import BACKENDS
 from py_agent.cli.command import StageCommand
 from py_agent.cli.commands import parse
 from py_agent.cli.mobility import Mobility
@@ -54,6 +55,8 @@ def commands() -> st.SearchStrategy[StageCommand]:
         for name, hint in get_type_hints(stage).items():
             if name in values and get_origin(hint) is Literal:
                 values[name] = st.sampled_from(get_args(hint))
+        if "backend" in values:
+            values["backend"] = st.sampled_from(tuple(BACKENDS))
         return st.fixed_dictionaries({}, optional=values).map(lambda options: stage(**options))
 
     sac = st.builds(SacConfig, gamma=st.floats(0, 0.99), gradient_steps=st.integers(1, 10**6))
