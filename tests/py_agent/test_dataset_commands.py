@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import made_episodes as made
@@ -60,3 +62,10 @@ def test_an_unknown_format_is_told_with_the_nearest_and_all(dataset: Path, capsy
     assert ended.value.code == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, d3rlpy" in said
+
+
+def test_naming_the_exports_loads_no_library_that_they_need() -> None:
+    """Every command names them, and most need none."""
+    code = "import sys, py_agent.cli.commands; print({'pandas', 'pyarrow', 'h5py', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
