@@ -1,4 +1,4 @@
-"""What a network can signal of event A3: the values that TS 36.331 has fields for, and the nearest of them."""
+"""The values of event A3's parameters that a network can signal (TS 36.331), and the nearest value to any number."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CIO_GRID = Grid(
     "-24 to -6 dB and 6 to 24 dB in steps of 2 dB, -6 to 6 dB in steps of 1 dB",
     (*range(-24, -6, 2), *range(-6, 6), *range(6, 25, 2)),
 )
-"""Of cellIndividualOffset."""
+"""The values of cellIndividualOffset."""
 HYSTERESIS_GRID = Grid(
     "Hysteresis (TS 36.331 6.3.5)", "0 to 15 dB in steps of 0.5 dB", tuple(step / 2 for step in range(31))
 )

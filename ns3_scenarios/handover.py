@@ -51,17 +51,18 @@ class Handover(Contract):
     neighbors: NeighborGraph = NeighborsByDistance()
     """Between which cells UEs hand over."""
     action: Literal["pair", "cell", "edge"] = "pair"
-    """What an action sets: a CIO for each ordered pair; an offset for each cell, whose difference is the pair's CIO;
+    """The form of the action: a CIO for each ordered pair; an offset for each cell, whose difference is the pair's CIO;
     or a value for each edge, the CIO one way and its negative the other way (see `ns3_scenarios.mdp`)."""
     steer: tuple[Literal["hysteresis", "time-to-trigger"], ...] = ()
-    """What an action sets besides, in this order, a value for each serving cell; what is not named stays as above."""
+    """Parameters that the action sets in addition, in this order, one value for each serving cell. The others keep the
+    values of this scenario."""
     hysteresis_range_db: tuple[Hysteresis, Hysteresis] = (0.0, 6.0)
     """Least and greatest, if steered."""
     time_to_trigger_range_ms: tuple[TimeToTrigger, TimeToTrigger] = (40, 1280)
     """Least and greatest, if steered."""
     grid: Literal["continuous", "standard"] = "continuous"
-    """Whether what an action sets snaps to what a network can signal (see `ns3_scenarios.grids`): CIOs to
-    Q-OffsetRange, hystereses to steps of 0.5 dB. The settings in dB above have to be on the standard's grid then."""
+    """`standard` rounds the values of an action to those that a network can signal (see `ns3_scenarios.grids`): CIOs
+    to Q-OffsetRange, hystereses to steps of 0.5 dB. The settings in dB must be on the standard's grid then."""
     ping_pong_window_s: Annotated[float, _SPAN_S, _span("the minimum time of stay of TR 36.839 5.2, there 1 s")] = 1.0
     """The minimum time of stay (TR 36.839 5.2): a handover whose stay in the target is ended by another one in less is
     unnecessary, and a ping-pong if that one leads back."""

@@ -96,20 +96,20 @@ class _WithSources:
         self._stamp = _digest(Path(py_file).resolve())
 
     def get_source_stamp(self) -> str:
-        """What the code was compiled from; numba compiles anew when it changes."""
+        """Returns the digest of the sources; numba compiles the code again when it changes."""
         return self._stamp
 
 
 class InGivenDirectory(_WithSources, caching.UserProvidedCacheLocator):
-    """In the directory of NUMBA_CACHE_DIR, if that is set."""
+    """Keeps the code in the directory NUMBA_CACHE_DIR, if that is set."""
 
 
 class BesideSource(_WithSources, caching.InTreeCacheLocator):
-    """In __pycache__ beside the source, if that can be written."""
+    """Keeps the code in __pycache__ beside the source, if that is writable."""
 
 
 class InHome(_WithSources, caching.UserWideCacheLocator):
-    """In the user's own cache directory."""
+    """Keeps the code in the user's cache directory."""
 
 
 _LOCATORS = (InGivenDirectory, BesideSource, InHome)

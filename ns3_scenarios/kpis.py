@@ -16,14 +16,14 @@ from sumo_mobility.base.contract import Contract
 
 
 class KpiField(Contract):
-    """One KPI.
+    """The definition of a KPI.
 
     Attributes:
-        name: Field of StepKpis.
-        axes: Its axes, a letter each: C cells, U UEs, 2 coordinates.
-        unit: Its unit.
-        definition: What it is.
-        derived: Whether it follows from others, so that a simulator need not send it.
+        name: The name of the field of StepKpis.
+        axes: The axes of the array, a letter each: C cells, U UEs, 2 coordinates.
+        unit: The unit of its values.
+        definition: What the KPI measures.
+        derived: Whether it is computed from other KPIs, so that a simulator need not send it.
     """
 
     name: str
@@ -34,7 +34,7 @@ class KpiField(Contract):
 
 
 class EventColumn(Contract):
-    """One column of the events, with its NumPy type."""
+    """The definition of a column of the events, with its NumPy type."""
 
     name: str
     dtype: str
@@ -42,7 +42,7 @@ class EventColumn(Contract):
 
 
 class EventDefinition(Contract):
-    """One kind of event."""
+    """The definition of a kind of event."""
 
     name: str
     number: int
@@ -58,17 +58,17 @@ class KpiTable(Contract):
 
 
 KPI_TABLE = KpiTable.read_json(Path(__file__).with_name("kpis.json"))
-"""What each field of StepKpis and each EventKind means, with units."""
+"""The definitions of all fields of StepKpis and of all EventKinds, with units."""
 
 KPI_AXES = {field.name: field.axes for field in KPI_TABLE.step}
 """The fields of StepKpis besides the events, and their axes: C cells, U UEs."""
 
 EVENT_DTYPE = np.dtype([(column.name, column.dtype) for column in KPI_TABLE.event])
-"""One event; time_s in trace time, target_cell is -1 where there is none."""
+"""The record of an event. `time_s` is in the time of the trace, and `target_cell` is -1 where there is none."""
 
 
 class EventKind(IntEnum):
-    """What happened to a UE; defined in KPI_TABLE.event_kinds."""
+    """The kind of an event that happened to a UE; KPI_TABLE.event_kinds has the definitions."""
 
     HANDOVER_START = 0
     HANDOVER_OK = 1

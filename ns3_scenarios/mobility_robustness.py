@@ -1,4 +1,4 @@
-"""What mobility robustness optimisation counts: ping-pongs, unnecessary handovers, and failures by their cause.
+"""Counts of mobility robustness optimisation: ping-pongs, unnecessary handovers, and failures by their cause.
 
 All are pure functions of the events of an episode, EVENT_DTYPE in order of time, from any back end. The definitions are
 those of TR 36.839 5.2 and TS 36.300 22.4.2, quoted from memory.
@@ -31,9 +31,9 @@ class FailureCause(StrEnum):
     TOO_LATE = "too late"
     """No recent handover, and the UE connects again in another cell."""
     TOO_EARLY = "too early"
-    """After or during a recent handover, and the UE connects again in the source cell of the handover."""
+    """The connection is lost during or after a recent handover, and the UE connects again in its source cell."""
     WRONG_CELL = "wrong cell"
-    """After or during a recent handover, and the UE connects again in a third cell."""
+    """The connection is lost during or after a recent handover, and the UE connects again in a third cell."""
     COVERAGE = "coverage"
     """None of the three: the UE connects again in the cell in which it failed, so that no handover was at fault."""
     UNKNOWN = "unknown"
@@ -160,7 +160,7 @@ def _of_ue(ue: int, rows: Iterator[Any], context_store_s: float) -> Iterator[Con
 
 
 def _cause(loss: _Loss, cell: int) -> FailureCause:
-    """Of a lost connection whose UE connects again in a cell."""
+    """Returns the cause of a lost connection whose UE connects again in `cell`."""
     if cell == loss.cell:
         return FailureCause.COVERAGE
     if loss.recent is None:

@@ -12,7 +12,7 @@ from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError
 
 MOST_CELLS, MOST_PAIRS = 3000, 100_000
-"""Of a scenario: far beyond what ns-3 simulates in a day."""
+"""The greatest numbers of cells and pairs of a scenario, far beyond what ns-3 simulates in a day."""
 CellIndex = Annotated[int, Field(ge=0, lt=MOST_CELLS)]
 
 

@@ -1,4 +1,4 @@
-"""What actions, observations and rewards may know of a scenario."""
+"""The part of a scenario that actions, observations and rewards may depend on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Network(Protocol):
 
     @property
     def traffic(self) -> Traffic:
-        """What each UE is offered."""
+        """The traffic that each UE is offered."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class Network(Protocol):
 
     @property
     def mobility(self) -> MobilityConfig:
-        """How many UEs there are."""
+        """The mobility settings, with the number of UEs."""
         ...
 
     @property
@@ -56,5 +56,5 @@ class Network(Protocol):
 
     @property
     def handover_cost(self) -> float:
-        """What a handover of every UE in one interval costs."""
+        """The cost of handovers: what is subtracted from the reward if every UE is handed over once in an interval."""
         ...

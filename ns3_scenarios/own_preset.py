@@ -19,7 +19,7 @@ _UNITS = {
     "m": "m", "s": "s", "ms": "ms", "deg": "degrees", "db": "dB", "dbm": "dBm", "dbi": "dBi", "bps": "bit/s",
     "bytes": "bytes", "rb": "resource blocks", "share": "a share",
 }  # fmt: skip
-"""By the last word of a field's name."""
+"""Units by the last word of a field's name."""
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 
 
@@ -61,7 +61,7 @@ def own_preset(example: Preset, new_id: str, file: str) -> str:
 
 
 def _setting(name: str, field: FieldInfo, said: dict[str, Any], indent: str, told: set[str]) -> Iterator[str]:
-    """One setting, with its unit and what else it may be, unless that is among what was told."""
+    """Yields the lines of one setting with its unit and its other possible values, unless these have been told."""
     value, mark = (said[name], "") if name in said else (field.get_default(), "#")
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
@@ -86,7 +86,7 @@ def _unit(name: str) -> str:
 
 
 def _choices(field: FieldInfo) -> str:
-    """What a field may be, as far as a line can say it."""
+    """Returns the values that a field may have, as far as one line can say it."""
     if field.description:
         return field.description
     names = [name for mark in field.metadata if isinstance(mark, Registry) for name in mark]

@@ -42,7 +42,7 @@ class LogDistance(Contract):
     model: Literal["log-distance"] = "log-distance"
     exponent: float = Field(3.76, ge=1.5, le=6)
     reference_loss_db: float = Field(15.3, ge=0, le=100)
-    """At 1 m; with 3.76 this is 128.1 + 37.6 log10(d/km), TR 36.942."""
+    """Path loss at 1 m; with an exponent of 3.76 the default gives 128.1 + 37.6 log10(d/km) dB, TR 36.942."""
 
 
 class OkumuraHata(Contract):
@@ -104,7 +104,7 @@ class Sector(Contract):
     """Greatest attenuation in elevation, SLA_v."""
     gain_dbi: float = Field(14.0, ge=-50, le=50)
     tilt_deg: float = Field(6.0, ge=-90, le=90)
-    """Of the main lobe below the horizon; TR 36.814 calibrates with 15 for sites 500 m apart and 6 for 1732 m."""
+    """Downtilt of the main lobe; TR 36.814 calibrates with 15 degrees for sites 500 m apart and with 6 for 1732 m."""
 
 
 Antenna = Omni | Sector
@@ -117,7 +117,7 @@ class Shadowing(Contract):
     """
 
     std_db: float = Field(8.0, ge=0, le=20)
-    """Of the log-normal part; 0 leaves only the buildings."""
+    """Standard deviation of the log-normal shadowing; 0 leaves only the buildings."""
     buildings: bool = False
     """Where OpenStreetMap has a building between site and UE, the path loss is that without line of sight (TR 38.901).
     For path_loss `uma` or `umi` with condition `los`; grid_m should be 5 or so, for streets are narrow."""
@@ -128,7 +128,7 @@ class Shadowing(Contract):
     grid_m: float = Field(10.0, ge=1, le=100)
     """Distance of the map's points."""
     margin_m: float = Field(500.0, ge=0, le=10_000)
-    """How far the map reaches beyond the cells; farther out, the value at its edge holds."""
+    """Width of the map beyond the cells; farther out, the value at its edge holds."""
     seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
@@ -143,7 +143,8 @@ class Shadowing(Contract):
 
 
 _UE_HEIGHTS_M = {"uma": (1.5, 13), "umi": (1.5, 10)}
-"""From, and less than: TR 38.901 table 7.4.1-1; higher UEs in UMa have a random effective environment height."""
+"""The limits of TR 38.901 table 7.4.1-1, of which the upper one is excluded; higher UEs in UMa have a random effective
+environment height."""
 
 
 class LteRadio(Contract):
@@ -159,17 +160,18 @@ class LteRadio(Contract):
     path_loss: PathLoss = Field(LogDistance(), discriminator="model")
     shadowing: Shadowing | None = None
     antenna: Antenna = Field(Omni(), discriminator="pattern")
-    """Of all cells; where each one looks is the cell's own."""
+    """The antenna of all cells; azimuth and tilt are the cell's own."""
     ue_noise_figure_db: float = Field(9.0, ge=0, le=20)
     scheduler: Literal["pf", "rr"] = "pf"
     """Proportional fair or round robin, both ns-3's."""
     rrc: Literal["ideal", "real"] = "ideal"
-    """Whether RRC messages always arrive at once, or travel on SRB1, where they are late and may be lost. While SRB1
-    has data, the scheduler takes a UE's CQI to be 1 at least: ns-3's grant nothing at CQI 0."""
+    """`ideal`: RRC messages always arrive at once. `real`: they travel on SRB1, where they are late and may be lost.
+    While SRB1 has data, the scheduler takes a UE's CQI to be at least 1, because ns-3 grants nothing at CQI 0."""
     cqi: Literal["control", "pdsch"] = "control"
-    """What the CQI is measured on. The control region, in which every cell always sends: deterministic, and load does
-    not change rates. Or the data region (PDSCH), ns-3's default: the CQI sees the other cells' load, but also an idle
-    cell as free of interference, so that more than a quarter of the blocks are sent twice; simulation takes longer."""
+    """The region that the CQI is measured on. In the control region every cell always sends, so that the CQI does not
+    depend on the load. In the data region (PDSCH), ns-3's default, it depends on the load of the other cells; an idle
+    cell is taken to be free of interference, so that more than a quarter of the blocks are sent twice, and the
+    simulation takes longer."""
 
     @property
     def carrier_hz(self) -> float:
@@ -223,4 +225,4 @@ class RadioLink(Contract):
     """Consecutive in-sync indications that stop T310. They come each 100 ms from ns-3, and in profile `3gpp` in each
     radio frame."""
     t310_ms: Annotated[int, one_of(T310_MS, _CLAUSE, " ms")] = Field(1000, description=f"one of {T310_MS}")
-    """From its start to the failure."""
+    """Time from the start of T310 to the radio link failure."""

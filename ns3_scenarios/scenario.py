@@ -49,20 +49,20 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Cell(Contract):
-    """One cell."""
+    """A cell: its position, antenna direction and transmit power."""
 
     x_m: Coordinate
     y_m: Coordinate
     height_m: float = Field(gt=0, le=200)
     tx_power_dbm: float = Field(ge=0, le=60)
     azimuth_deg: float = Field(0.0, ge=0, lt=360)
-    """Where a sector antenna looks, clockwise from north."""
+    """Azimuth of a sector antenna, clockwise from north."""
     tilt_deg: float = Field(0.0, ge=-90, le=90)
-    """How far below the horizon a sector antenna looks."""
+    """Downtilt of a sector antenna below the horizon."""
 
 
 class Preset(Contract):
-    """What people write: the YAML files in `presets/`."""
+    """A preset, as people write it in YAML; `presets/` has those that are shipped."""
 
     id: Annotated[str, AfterValidator(_valid_id)]
     description: str = Field(max_length=2000)
@@ -75,7 +75,7 @@ class Preset(Contract):
     episode: Episode = Episode()
     observation: ObservationName = "cell-kpi"
     reward: RewardName | dict[RewardName, Weight] = "load-std"
-    """One by its name, or a weighted sum of several."""
+    """The name of a reward, or a weighted sum of several."""
     handover_cost: float = Field(0.0, ge=0, le=1e6)
     """Taken off the reward for each handover of a UE in an interval, as a mean over the UEs."""
     profile: ProfileName = "ns3"
@@ -84,7 +84,7 @@ class Preset(Contract):
 
     @property
     def reward_weights(self) -> dict[RewardName, float]:
-        """What the reward is a sum of."""
+        """The weights of the rewards that are summed, by their names."""
         return {self.reward: 1.0} if isinstance(self.reward, str) else self.reward
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ class Preset(Contract):
 
     @classmethod
     def parse(cls, data: Any, where: str, folder: Path | None = None) -> Self:
-        """As `Contract.parse`; a section that is left empty keeps its defaults."""
+        """Returns a checked preset, as `Contract.parse` does; a section that is left empty keeps its defaults."""
         said = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
         return super().parse(said, where, folder)
 

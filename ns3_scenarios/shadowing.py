@@ -124,7 +124,7 @@ def _make(shadowing: Shadowing, sites_m: tuple[tuple[float, float], ...]) -> Sha
 
 
 def _field(shadowing: Shadowing, rows: int, columns: int, component: str | int) -> Floats:
-    """One field of variance 1 by circulant embedding (Dietrich and Newsam, SIAM J. Sci. Comput. 18(4), 1997)."""
+    """Returns a field of variance 1 by circulant embedding (Dietrich and Newsam, SIAM J. Sci. Comput. 18(4), 1997)."""
     reach = math.ceil(_REACH * shadowing.decorrelation_m / shadowing.grid_m)
     size = tuple(next_fast_len(points + reach, real=True) for points in (rows, columns))
     north, east = (np.minimum(np.arange(n), n - np.arange(n)) * shadowing.grid_m for n in size)

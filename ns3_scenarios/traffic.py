@@ -45,7 +45,7 @@ class FullBuffer(Contract):
 
 
 class Traffic(Contract):
-    """One downlink flow a UE, and one uplink flow if asked for; UDP payload."""
+    """One downlink flow for each UE, and one uplink flow if it is asked for; rates are those of the UDP payload."""
 
     arrivals: ConstantBitRate | Poisson | OnOff | FullBuffer = Field(ConstantBitRate(), discriminator="model")
     offered_bps: float = Field(200e3, ge=1, le=1e9)

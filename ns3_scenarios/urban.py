@@ -19,9 +19,9 @@ URBAN: dict[Model, tuple[tuple[float, float, float], tuple[float, float, float, 
 """Line of sight: intercept, slope to the break point, factor of its term beyond; without: intercept, slope, factor of
 log10(f / GHz), loss less per metre of UE height above 1.5 m."""
 SPEED_OF_LIGHT_M_PER_S = 3.0e8
-"""As in the table's note 1, and in ns-3."""
+"""Speed of light as note 1 of TR 38.901 table 7.4.1-1 and ns-3 have it."""
 _ROOF_PIXEL_M = 2.0
-"""Of the map of building heights, and the step along a ray."""
+"""Pixel of the map of building heights, and the step along a ray."""
 
 
 def break_distance_m(height_m: float, radio: LteRadio) -> float:

@@ -1,1 +1,1 @@
-"""Where the UEs are: OpenStreetMap streets, SUMO traffic, and the traces that drive every back end."""
+"""Mobility of the UEs: OpenStreetMap streets, SUMO traffic, and the traces that drive every back end."""

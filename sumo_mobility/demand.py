@@ -28,18 +28,19 @@ _FASTEST_MPS, _FASTEST_WALKER_MPS = 25.0, 3.0
 _DETOUR = 1.4
 """Route costs vary up to this factor, as drivers do not all know the one shortest way."""
 _SPEED_FACTOR_STD, _SPEED_FACTORS = 0.1, (0.7, 1.3)
-"""How fast drivers like to go relative to the limit: a normal distribution about 1, as SUMO's, cut off."""
+"""Standard deviation and limits of the desired speed over the speed limit, a truncated normal distribution about 1, as
+in SUMO."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """What destinations are drawn from: N places, streets or pieces of open ground.
+    """Places from which destinations are drawn: N streets, or pieces of open ground.
 
     Attributes:
-        position_m: (N, 2), their middles.
-        size: (N,) how likely each is if all ground is alike.
+        position_m: (N, 2) centres of the places.
+        size: (N,) probability weights of the places if all ground is alike.
         walkable: (N,) whether pedestrians may go there.
-        bounds_m: Of the map.
+        bounds_m: Bounds of the map.
     """
 
     position_m: Floats
@@ -67,12 +68,12 @@ class Stop:
 
 @dataclass(frozen=True)
 class Itinerary:
-    """One UE.
+    """The itinerary of one UE.
 
     Attributes:
-        walks: Whether it is a pedestrian.
-        speed_factor: How fast it goes, relative to others.
-        stops: The first is where it begins, the last never ends.
+        walks: Whether the UE is a pedestrian.
+        speed_factor: The UE's desired speed relative to that of others.
+        stops: The stops of the UE; it begins at the first and stays at the last.
     """
 
     walks: bool
@@ -86,7 +87,7 @@ def street_places(network: RoadNetwork) -> Places:
 
 
 def pedestrians(config: MobilityConfig, seed: int) -> list[bool]:
-    """Whether each UE walks; a UE that walks does so in all contexts."""
+    """Returns for each UE whether it walks; a UE that walks does so in all contexts."""
     return [bool(stream(seed, "kind", ue).random() < config.pedestrian_share) for ue in range(config.ues)]
 
 
@@ -190,6 +191,6 @@ def _cumulated(places: Places, field: fields.Field, walks: bool) -> Floats:
 
 
 def _end_m(network: RoadNetwork, stop: Stop) -> float:
-    """Where a vehicle's front stands, from the beginning of its lane."""
+    """Returns the position of a vehicle's front at a stop, from the beginning of its lane."""
     margin = SHORTEST_EDGE_M / 2
     return margin + stop.along * (float(network.length_m[stop.place]) - 1 - margin)

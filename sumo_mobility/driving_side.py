@@ -1,4 +1,4 @@
-"""On which side a map's streets are driven: as the streets themselves show, or as the country has it."""
+"""The side on which a map's streets are driven, from the streets themselves or from the country."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DrivingSide = Literal["left", "right"]
 _DEGREE_M = 111_200.0
 _PIECE_M = 20.0
 _APART_M = (3.0, 40.0)
-"""How far the carriageways of one street are from each other."""
+"""Least and greatest distance between the carriageways of one street."""
 _ENOUGH_M = 200.0
 """Length of carriageways, roundabouts and tagged streets from which they decide; less may be a mistake in the map."""
 _LEFT = re.compile(
@@ -32,7 +32,7 @@ _LEFT = re.compile(
     "St Kitts|St Lucia|St Vincent|Saint Vincent|Suriname|Tanzania|Thailand|Timor|Tokelau|Tonga|Trinidad|Turks|Tuvalu|"
     "UK|US Virgin|Uganda|United Kingdom|Zambia|Zimbabwe"
 )
-"""How EPSG's areas of use in countries that drive on the left begin."""
+"""The beginnings of the names of EPSG's areas of use in countries that drive on the left."""
 _NO_COUNTRY = re.compile(
     "Africa|Antarctica|Asia|Between|Caribbean|Description|Europe|Latin America|Middle East|North|Not spec|Oceania|"
     "Pacific|South America|Southern hem|World|.* - offshore"

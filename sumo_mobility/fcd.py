@@ -103,7 +103,7 @@ def read_fcd(
 
 @dataclass(frozen=True)
 class _Ues:
-    """Which UE each row is of, (R,), or -1; and how many there are."""
+    """The UE of each row, (R,), -1 for none, and the number of UEs."""
 
     slot: Ints
     count: int
@@ -196,7 +196,7 @@ def _derived(position_m: Floats, step_s: float, stays: tuple[Stay, ...]) -> Floa
 
 
 def _stays(rows: FcdRows, step: Ints, step_s: float, slot: Ints) -> tuple[Stay, ...]:
-    """Who was where, without a break."""
+    """Returns the uninterrupted stays of vehicles and persons."""
     table = pd.DataFrame({"slot": slot, "step": step, "who": rows.index})[slot >= 0].sort_values(["slot", "step"])
     begins = (table["slot"].diff() != 0) | (table["step"].diff() != 1) | (table["who"].diff() != 0)
     first = np.flatnonzero(begins)

@@ -36,11 +36,11 @@ _LATEST_S = 1e9
 
 @dataclass(frozen=True)
 class FcdRows:
-    """What a file says of who moves, within the times that were asked for.
+    """The rows of a file of floating car data, within the times that were asked for.
 
     Attributes:
-        who: Their kinds and ids, such as "person 007"; vehicles first, each kind by name.
-        index: (R,) of each row in `who`.
+        who: Kinds and ids of the vehicles and persons, such as "person 007"; vehicles first, each kind by name.
+        index: (R,) index of each row's vehicle or person in `who`.
         time_s: (R,) SUMO's time.
         values: (R, 4) x, y, speed in m/s and angle in degrees; the last two are NaN where they are not given.
         begin_s: Time of the file's first row, asked for or not.
@@ -331,7 +331,7 @@ class _Unpacked(gzip.GzipFile):
         self._most = max(_MOST_UNPACKED * path.stat().st_size, _SMALL_BYTES)
 
     def read(self, size: int | None = -1) -> bytes:
-        """As of its base, with a DataError beyond the bound or where the file is damaged."""
+        """Reads as the base class does; raises DataError beyond the bound or where the file is damaged."""
         try:
             data = super().read(size)
         except (OSError, EOFError, zlib.error) as error:

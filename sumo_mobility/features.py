@@ -1,4 +1,4 @@
-"""What else an OpenStreetMap file knows of a place: masts that carry antennas, and buildings with their heights."""
+"""Features of an OpenStreetMap file beside its streets: masts that carry antennas, and buildings with their heights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MapFeatures:
 
 
 NOTHING = MapFeatures(np.empty((0, 2)), (), np.empty(0))
-"""What is known of a map that is not OpenStreetMap's."""
+"""The features of a map that is not from OpenStreetMap: none."""
 
 
 def read_features(file: Path, projection: str, net_offset_m: tuple[float, float]) -> MapFeatures:
@@ -76,7 +76,7 @@ def read_features(file: Path, projection: str, net_offset_m: tuple[float, float]
 
 
 def _is_mobile_mast(tags: osmium.osm.TagList) -> bool:
-    """Whether a node carries a mobile network: not every tower does, and not every telecom node has an antenna."""
+    """Returns whether a node is a mast of a mobile network; not every tower or telecom node has an antenna."""
     if tags.get("communication:mobile_phone") == "yes" or tags.get("telecom") in ("antenna", "bts"):
         return True
     is_mast = tags.get("man_made") in ("mast", "tower", "antenna")

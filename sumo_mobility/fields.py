@@ -11,7 +11,7 @@ import pydantic
 from sumo_mobility.base.arrays import Floats
 
 Coordinate = Annotated[float, pydantic.Field(ge=-1e7, le=1e7)]
-"""In m; as far as the ns-3 program takes them."""
+"""A coordinate in m, within the limits of the ns-3 program."""
 Point = tuple[Coordinate, Coordinate]
 """x (east) and y (north) in trace coordinates, m."""
 
@@ -52,7 +52,7 @@ class Around:
     radius_m: float
 
     def log_density(self, position_m: Floats) -> Floats:
-        """What a bell leaves."""
+        """Returns the logarithm of 1 less a Gaussian bell at each position."""
         square = ((position_m - self.center_m) ** 2).sum(axis=1)
         return np.log(-np.expm1(-np.maximum(square, 1.0) / self.radius_m**2))
 
@@ -123,7 +123,7 @@ class Product:
     other: Field
 
     def log_density(self, position_m: Floats) -> Floats:
-        """Their sum."""
+        """Returns the sum of the fields' log densities at each position."""
         return self.one.log_density(position_m) + self.other.log_density(position_m)
 
 

@@ -1,4 +1,4 @@
-"""From an OpenStreetMap extract or a SUMO net to the streets that UEs can drive on."""
+"""Makes the streets that UEs can drive on from an OpenStreetMap extract or a SUMO net."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sumo_mobility.fcd_rows import unpacked
 from sumo_mobility.trace import MOST_ROWS, MobilityTrace, Stay, TraceMetadata, observed
 
 SUFFIXES = (".tcl", ".ns_movements", ".ns2", ".mob")
-"""Of files with such movements; each may be packed (.gz)."""
+"""Suffixes of files with ns-2 movements, each of which may be compressed (.gz)."""
 _CURE = "write '$node_(0) set X_ 1.0' and '$ns_ at 2.0 \"$node_(0) setdest 3.0 4.0 5.0\"', with numbers in place"
 _STEPS_S = (1.0, 0.5, 0.25, 0.2, 0.1)
 _DURATION = re.compile(r"#\s*knots: 0 to (\S+) s in steps of (\S+) s")
@@ -113,7 +113,7 @@ def read_ns2(path: Path, begin_s: float | None = None, end_s: float | None = Non
 
 @dataclass
 class _Node:
-    """What a file says of a node: where it is first, and what it is told when (values by axis, or x, y and speed)."""
+    """A node of a file: its first position, and its commands by time (values by axis, or x, y and speed)."""
 
     first: dict[str, float] = field(default_factory=dict)
     commands: list[tuple[float, dict[str, float] | tuple[float, float, float]]] = field(default_factory=list)

@@ -15,7 +15,7 @@ _SHORTEST_M, _LONGEST_M = 100, 20_000
 
 
 def is_open(name: str) -> bool:
-    """Whether a map's name means open ground."""
+    """Returns whether a map's name means open ground."""
     return name.startswith(_PREFIX)
 
 
@@ -47,7 +47,7 @@ class OpenGround:
 
     @classmethod
     def find(cls, name: str) -> Self:
-        """The same, with a ConfigError."""
+        """Returns the open ground of a name; raises ConfigError if it is no such name."""
         try:
             return cls.parse(name)
         except ValueError as error:
@@ -55,12 +55,12 @@ class OpenGround:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The title of the map in pictures and reports."""
         return f"open ground of {self.width_m:g} x {self.height_m:g} m"
 
     @property
     def found_by(self) -> str:
-        """What finds it again."""
+        """The name by which `find_map` finds the map again."""
         return self.name
 
     @property

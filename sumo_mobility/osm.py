@@ -45,7 +45,7 @@ def clean(source: Path, target: Path) -> None:
 
 
 def has_streets(data: bytes) -> bool:
-    """Whether OSM XML holds a street; RuntimeError if it is cut off or not OSM."""
+    """Returns whether OSM XML holds a street; raises RuntimeError if it is cut off or not OSM."""
     try:
         return bool(_streets(osmium.io.FileBuffer(data, "osm"))[0])
     except DAMAGE as error:

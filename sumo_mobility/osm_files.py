@@ -21,7 +21,7 @@ from sumo_mobility.base.scratch import ScratchDirectory
 
 CURE = "export or download the extract again; .osm, .osm.gz, .osm.bz2 and .osm.pbf files are read"
 DAMAGE = (RuntimeError, ValueError, OverflowError, osmium.InvalidLocationError)
-"""What pyosmium raises for what is no whole OpenStreetMap file."""
+"""The exceptions that pyosmium raises for damaged OpenStreetMap files."""
 _UNPACK: dict[str, Callable[[Path, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LARGEST_RATIO = 100
 """Real files shrink to a tenth; a file that grows more than this is made to fill the memory."""
@@ -71,7 +71,7 @@ def opened(source: Path) -> Iterator[Path]:
 
 
 def _survey(source: Path) -> tuple[bool, dict[str, int]]:
-    """Whether the file is in order as `opened` says, and the greatest id of each kind."""
+    """Returns whether the file is in the order that `opened` needs, and the greatest id of each kind of object."""
     in_order, before = True, ("", 0)
     top = dict.fromkeys("nwr", 0)
     for item in osmium.FileProcessor(str(source)):

@@ -241,7 +241,7 @@ def _make_trace(
 
 
 def sumo_versions(network: RoadNetwork) -> dict[str, str]:
-    """What a trace on these streets depends on besides its settings."""
+    """Returns the versions of the programs on which a trace on these streets depends."""
     return {
         "sumo": sumo_version(),
         "osmium": importlib.metadata.version("osmium"),

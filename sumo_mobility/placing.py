@@ -1,4 +1,4 @@
-"""Where on Earth, and on which map, the positions of other programs are."""
+"""Relates the positions of other programs to the Earth and to a map."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from sumo_mobility.trace import MobilityTrace
 Coordinates = Literal["auto", "metres", "degrees"]
 
 _WIDEST_M = 200_000.0
-"""Of what can be one network."""
+"""The greatest extent of one network."""
 _DRIVEN_M = 10.0
 """So far somebody must have driven for speeds to tell metres from degrees."""
 _FROM_STREET_M = 25.0
 """Half of all positions are nearer to a street of their map."""
 _LOOKED_AT = 2000
 _NARROWEST_M = 100.0
-"""Of a picture."""
+"""The least extent of a picture."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What became of coordinates: see `TraceMetadata`."""
+    """How coordinates were transformed; the fields are those of `TraceMetadata`."""
 
     coordinates: str
     projection: str = ""

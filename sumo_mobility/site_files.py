@@ -20,7 +20,7 @@ from sumo_mobility.streets import StreetMap
 
 
 class Sector(NamedTuple):
-    """What a list says of a cell; None where it says nothing and the preset's radio holds."""
+    """The entries of a list about a cell; None where the list has none and the preset's radio holds."""
 
     azimuth_deg: float | None = None
     tilt_deg: float | None = None

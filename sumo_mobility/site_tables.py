@@ -53,11 +53,11 @@ _UNIT = re.compile(r"[\[(].*?[\])]")
 
 @dataclass(frozen=True)
 class Row:
-    """One place.
+    """A row of a list of sites.
 
     Attributes:
-        where: How people find it in the file, such as "line 3".
-        values: What it says, by the names in _NAMES; text, or whatever JSON holds.
+        where: The place in the file, for people, such as "line 3".
+        values: The entries of the row, by the names in _NAMES; text, or whatever JSON holds.
     """
 
     where: str
@@ -66,13 +66,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What a file lists.
+    """The content of a list of sites.
 
     Attributes:
-        columns: Which values rows can have.
-        rows: Them, one after the other.
+        columns: The names of the values that rows can have.
+        rows: The rows, one after the other.
         crs: The coordinate reference system that the file states; empty if it states none.
-        decimal_comma: Whether 1,5 can only be one and a half, as where commas part no columns.
+        decimal_comma: Whether 1,5 can only mean one and a half, because commas do not separate columns.
     """
 
     columns: tuple[str, ...]
@@ -170,7 +170,7 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _known(path: Path, header: list[str]) -> dict[str, int]:
-    """Where each known column is; the first if two mean the same and are spelled otherwise."""
+    """Returns the index of each known column, the first one if two spellings mean the same."""
     known: dict[str, int] = {}
     for index, title in enumerate(header):
         name = _meaning(title)

@@ -1,4 +1,5 @@
-"""Where base stations stand: a hexagonal grid kept near the streets, by k-means, as listed, or as in a file."""
+"""The rules that place base stations:
+a hexagonal grid kept near the streets, by k-means, as listed, or as in a file."""
 
 from __future__ import annotations
 
@@ -21,18 +22,18 @@ from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
 _PIECE_M = 10.0
-"""Of a street, a point for k-means."""
+"""Length of street for each point of k-means."""
 _EVERY_S = 10.0
-"""Of a trace, a point a UE for k-means."""
+"""Time between the points of k-means that a UE of a trace gives."""
 MOST_SITES = 1000
-"""More are no experiment: each UE would measure every cell."""
+"""The greatest number of sites, because each UE measures every cell."""
 
 
 class _Sites(Contract):
     sectors: Literal[1, 3] = 1
     """Cells of a site."""
     first_azimuth_deg: float = Field(0.0, ge=0, lt=360)
-    """Where the first sector looks, clockwise from north; 0 makes all sectors of a hexagonal grid look between their
+    """Azimuth of the first sector, clockwise from north; 0 makes all sectors of a hexagonal grid look between their
     neighbour sites."""
 
     @property
@@ -53,7 +54,7 @@ class HexagonalGrid(_Sites):
     street_reach: float = Field(0.6, gt=0, le=2)
     """A site is kept if a street lies within this share of the inter-site distance."""
     snap_m: float = Field(0.0, ge=0, le=500)
-    """How far a site may move to what can carry it: the nearest mast, or else the nearest building; 0 moves none."""
+    """Greatest distance that a site may move to the nearest mast, or else to the nearest building; 0 moves none."""
 
     def place(self, street_map: StreetMap) -> list[tuple[float, float]]:
         """Returns the sites in trace coordinates, from south to north, west to east in each row."""
@@ -237,4 +238,4 @@ SiteRule = Annotated[
     | Annotated[ListedSites, Tag("listed")],
     Discriminator(by),
 ]
-"""How sites are chosen; a grid unless `by` says otherwise."""
+"""The rule by which sites are chosen, a union by `by`; a hexagonal grid is the default."""

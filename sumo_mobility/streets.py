@@ -20,7 +20,7 @@ LARGEST_MAP_M = 200_000.0
 
 @dataclass(frozen=True)
 class StreetMap:
-    """Where cars can go. Trace coordinates: metres east and north of the map's south-west corner.
+    """The streets of a map. Trace coordinates are metres east and north of the map's south-west corner.
 
     Attributes:
         name: The map's name.

@@ -80,7 +80,7 @@ class SumoProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id of SUMO."""
         return self._child.pid
 
     def wait(self, timeout_s: float) -> int | None:

@@ -26,15 +26,15 @@ from sumo_mobility.base.files import replacing, sha256
 COLUMNS = ("time_s", "ue_id", "x_m", "y_m", "speed_mps", "heading_deg")
 _CURE = "make the trace anew with 'mlb mobility make'"
 WAYPOINT_M = "%.6f"
-"""How the ns-3 program is told a coordinate."""
+"""The format of coordinates for the ns-3 program."""
 FASTEST_MPS = 1000.0
-"""Beyond this a trace is refused. Generous, for SUMO puts back a UE that it had taken off a jammed street far ahead."""
+"""A trace with a faster UE is refused. The limit is generous, because SUMO moves cars off jammed streets far ahead."""
 JUMP_MPS = 100.0
-"""Beyond this a UE has jumped, for no car and no train is so fast; the trace says so."""
+"""A faster UE has jumped, because no car or train is so fast; the trace records it."""
 _SIDESTEP_M = 5.0
-"""Beyond what a UE drives in a step: SUMO's cars change lanes in no time, however short the step."""
+"""Tolerance beyond the distance of a step, because SUMO's cars change lanes within one step however short."""
 FARTHEST_M = 2e7
-"""Of a coordinate from 0: half around the Earth."""
+"""The greatest coordinate, half the circumference of the Earth."""
 MOST_ROWS = 20_000_000
 """UEs times steps that are read; 300 UEs for 18 hours, in steps of 1 s."""
 
@@ -44,20 +44,20 @@ class TraceWarning(UserWarning):
 
 
 class Stay(Contract):
-    """Who a UE was, from when to when, in the words of the program that the trace was imported from."""
+    """The identity of a UE during an interval, in the terms of the program that the trace was imported from."""
 
     ue: int
     who: str
-    """Its kind and its id there, such as "vehicle 007"."""
+    """The kind and id in that program, such as "vehicle 007"."""
     begin_s: float
     end_s: float
 
 
 class TraceMetadata(Contract):
-    """Where a trace comes from and how its coordinates map to the Earth."""
+    """The origin of a trace, and the relation of its coordinates to the Earth."""
 
     source: str
-    """What made it: "sumo" or the name of a generator."""
+    """The program that made the trace: "sumo", or the name of a generator."""
     map_name: str
     licence: str
     attribution: str
@@ -66,7 +66,7 @@ class TraceMetadata(Contract):
     context_parameters: dict[str, JsonValue] = {}
     """The truth that a causal model is judged by."""
     settings: dict[str, JsonValue] = {}
-    """What else made it: the fields of MobilityConfig besides contexts, and the seed of the drivers."""
+    """The other causes of the trace: the fields of MobilityConfig besides contexts, and the seed of the drivers."""
     bounds_m: tuple[float, float, float, float]
     """West, south, east, north of the map in trace coordinates."""
     projection: str = ""
@@ -78,12 +78,12 @@ class TraceMetadata(Contract):
     jumps: int = 0
     """Steps in which a UE moved faster than JUMP_MPS: commands of TraCI, teleports, or a fault."""
     stays: tuple[Stay, ...] = ()
-    """Who the UEs of an imported trace were, by UE and time. Between two stays, and outside of all, a UE is held where
-    it was last seen, or first if it was not seen yet. If the next stay is another's, it goes there in the last step, or
-    in so many that it is not faster than FASTEST_MPS; that is no jump."""
+    """The identities of the UEs of an imported trace, by UE and time. Between two stays, and outside of all, a UE is
+    held where it was last seen, or where it is first seen. If the next stay is another's, it goes there in the last
+    step, or in as many steps as keep it below FASTEST_MPS; that is no jump."""
     versions: dict[str, str] = {}
     provenance: dict[str, str | float | int] = {}
-    """How a trace was derived from others: synthesised, or made again with a cause changed."""
+    """The derivation of the trace from others: it was synthesised, or made again with one cause changed."""
 
     @classmethod
     def imported(cls, path: Path, source: str, position_m: Floats, **known: Any) -> Self:
@@ -111,7 +111,7 @@ class TraceMetadata(Contract):
 
 
 class Mobility(Protocol):
-    """Where the UEs are: a MobilityTrace, or a LiveTraffic, which is driven as far as it is asked for."""
+    """Positions of UEs over time: a MobilityTrace, or a LiveTraffic, which is simulated as far as it is asked for."""
 
     @property
     def ues(self) -> int:
@@ -197,7 +197,7 @@ class MobilityTrace:
 
     @property
     def held(self) -> Bools:
-        """Whether a UE of an imported trace was away and is held where it was, (T, U); see `TraceMetadata.stays`."""
+        """Whether a UE of an imported trace was absent and is held in place, (T, U); see `TraceMetadata.stays`."""
         away = np.full((len(self.time_s), self.ues), bool(self.metadata.stays))
         for stay in self.metadata.stays:
             away[self._step(stay.begin_s) : self._step(stay.end_s) + 1, stay.ue] = False
@@ -350,7 +350,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def farthest_m(speed_mps: float, step_s: float) -> float:
-    """How far a UE of this speed gets in a step."""
+    """Returns the greatest distance that a UE of this speed may move in a step."""
     return speed_mps * step_s + _SIDESTEP_M
 
 

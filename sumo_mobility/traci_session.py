@@ -1,4 +1,4 @@
-"""One SUMO that is stepped through TraCI: its process, its connection, and what can happen to both.
+"""A SUMO that is stepped through TraCI: its process, its connection, and the failures of both.
 
 TraCI speaks TCP, and SUMO cannot be told to bind the loopback: it listens on all interfaces until its one client has
 come, and no more from then on. The client comes within milliseconds, and the port is drawn anew each time. A stranger
@@ -42,7 +42,7 @@ _PORTS = 3
 _LOOK_S = 0.005
 """Between attempts to connect."""
 _DEATH_S = 1.0
-"""What has closed its end of the connection needs to end, at most."""
+"""The greatest time that SUMO takes to end after it has closed its connection."""
 _CURE = "neither step SUMO nor close its connection yourself"
 
 

@@ -19,9 +19,9 @@ from sumo_mobility.open_ground import OpenGround
 SPEED_MPS = (5.0, 15.0)
 """Slowest and fastest UE, on average over the seconds in which it moves."""
 WALKING_MPS = (1.0, 2.0)
-"""The same of pedestrians."""
+"""Least and greatest mean speed of pedestrians."""
 VOLATILITY = 0.4
-"""In each second a UE's speed is uniform within this share of its own."""
+"""In each second the speed of a UE is drawn uniformly within this share of its mean speed."""
 PAUSE = 0.15
 """Probability to stand still, in each second."""
 _CELL_M = 20.0
@@ -84,14 +84,14 @@ class _SiteAims:
         self.start_m = self._place_m + context.radius_m * spread
 
     def ways(self, second: int, here_m: Floats) -> tuple[Floats, Floats]:
-        """Where the UEs want to go from here, (U, 2) vectors, and how likely they follow, (U,)."""
+        """Returns the directions in which the UEs want to go, (U, 2), and how likely they follow them, (U,)."""
         back = self._place_m - here_m
         strayed = np.hypot(back[:, 0], back[:, 1]) > self._radius_m
         way = np.where(self._loiters[:, None], back, self._heading)
         return way, np.where(self._loiters, strayed.astype(np.float64), self._strength)
 
     def moves(self, second: int) -> bool:
-        """Whether UEs have set out."""
+        """Returns whether the UEs have set out."""
         return second >= self._settle_s
 
 
@@ -113,7 +113,7 @@ class _Journeys:
         self._leaves_s = np.array([stay[0] for stay in self._stay_s])
 
     def ways(self, second: int, here_m: Floats) -> tuple[Floats, Floats]:
-        """As `_SiteAims.ways`; takes note of arrivals and departures."""
+        """Returns the same as `_SiteAims.ways`, and keeps track of arrivals and departures."""
         arrived = np.isinf(self._leaves_s) & (np.hypot(*(self._goal_m - here_m).T) < 1e-3)
         for ue in np.flatnonzero(arrived):
             self._leaves_s[ue] = second + self._stay_s[ue][self._stop[ue]]
@@ -124,7 +124,7 @@ class _Journeys:
         return self._goal_m - here_m, np.ones(len(here_m))
 
     def moves(self, second: int) -> Floats:
-        """Whether each UE is on its way, (U,)."""
+        """Returns for each UE whether it is on its way, (U,)."""
         return np.isinf(self._leaves_s).astype(np.float64)
 
 

@@ -27,7 +27,7 @@ from sumo_mobility.trace import WAYPOINT_M, Mobility, MobilityTrace, write_waypo
 MAX_UES = 320
 """SRS resources of a cell: one a subframe, at the longest period of 320 ms (TS 36.213 table 8.2-1)."""
 _AGENT_TIMEOUT_S = 3600
-"""How long the program waits for an action; it ends with its parent anyway."""
+"""The program ends when no action arrives for this long; it also ends with its parent."""
 _ROUNDING = 1e-9
 _CONNECT_TIMEOUT_S = 5
 """The agent is there before the program starts, or gone already."""
@@ -159,7 +159,7 @@ class Ns3Backend(Backend):
                 scratch.close()
 
     def _knots(self, mobility: Mobility, step: int) -> dict[str, Value]:
-        """Where live UEs are at the knots of the coming interval and at the one after it, as numbers in `waypoints`.
+        """Returns the positions of live UEs at the knots of the coming interval and at the next one, as in `waypoints`.
 
         There are as many each time, so that some may be known already: the program passes these over.
         """

@@ -18,10 +18,10 @@ EventLogFormat = Literal["parquet", "csv"]
 
 @dataclass(frozen=True)
 class EventLog:
-    """Where the logs of episodes go: `directory`/0000-events.parquet, 0000-dl_dci.parquet, 0001-events.parquet, ...
+    """A directory for the event logs of episodes: 0000-events.parquet, 0000-dl_dci.parquet, 0001-events.parquet, ...
 
     Attributes:
-        directory: Made if need be.
+        directory: It is created if it does not exist.
         format: "parquet" (zstd), or "csv" as the program writes it.
     """
 
@@ -57,7 +57,7 @@ class EventLog:
                         _write_parquet(source, temporary)
 
     def path(self, episode: int, name: str) -> Path:
-        """Where the file of NAMES of an episode goes, counted from 0."""
+        """Returns the path of one of NAMES for an episode, counted from 0."""
         return self.directory / f"{episode:04d}-{name}.{self.format}"
 
 

@@ -56,7 +56,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id of the simulator."""
         return self._popen.pid
 
     def check(self) -> None:
@@ -92,7 +92,7 @@ class ChildProcess:
         self._end()
 
     def _code(self) -> int | None:
-        """Its exit code, or None if it runs. It stays a zombie, whose id no other process can take."""
+        """The exit code of the simulator, or None while it runs. It stays a zombie, so that its id is not reused."""
         if self._popen.returncode is None:
             ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None:

@@ -25,13 +25,13 @@ from sumo_mobility.base.progress import note
 _MAX_MESSAGE_BYTES = 256 << 20
 """The longest message that is taken; a simulator that sends a longer one is disconnected."""
 _SLICE_MS = 100
-"""How often a wait looks whether the simulator still lives."""
+"""A wait checks at this interval whether the simulator is still alive."""
 _EXIT_S = 5.0
 """Time a simulator has to end after it was asked to."""
 _LINGER_S = 1.0
 """Time a simulator that we did not start has to fetch the request to stop."""
 _STOP = pb.EnvActMsg(stopSimReq=True).SerializeToString()
-"""The same bytes as a SimInitAck that asks to stop."""
+"""The message that stops a simulator; a SimInitAck that asks to stop has the same bytes."""
 
 
 def endpoint_in(folder: Path) -> str:
@@ -45,7 +45,7 @@ def endpoint_in(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class State:
-    """What the simulator says after a step; see EnvStateMsg.
+    """The state that the simulator sends after a step (EnvStateMsg).
 
     Attributes:
         observation: A value of the declared observation space.
@@ -80,7 +80,7 @@ class AgentServer:
     observation_space: Space
     action_space: Space
     can_branch: bool
-    """Whether the simulator knows branch(), which the protocol does not ask of it."""
+    """Whether the simulator supports branch(), an extension of the protocol."""
 
     def __init__(self, endpoint: str, timeout_s: float) -> None:
         if not endpoint.startswith(("ipc://", "tcp://127.0.0.1:")):
@@ -89,9 +89,9 @@ class AgentServer:
         self._process: ChildProcess | None = None
         self._foreign: int | None = None
         self._peer: list[bytes] | None = None
-        """Where replies go: the simulator that is served, by the name that ZeroMQ gave it."""
+        """The ZeroMQ routing frames of the simulator that is served; replies go to it."""
         self._waiting: dict[bytes, list[bytes]] = {}
-        """What others have said meanwhile."""
+        """Messages that other simulators have sent meanwhile, by their routing frame."""
         self._owes_reply = False
         self._context = zmq.Context()
         # A ROUTER, which talks to REQ sockets as a REP does, but tells them apart.

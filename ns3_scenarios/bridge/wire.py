@@ -25,9 +25,9 @@ _FIELDS = {pb.INT: "intData", pb.UINT: "uintData", pb.FLOAT: "floatData", pb.DOU
 _DTYPES = {pb.INT: np.int32, pb.UINT: np.uint32, pb.FLOAT: np.float32, pb.DOUBLE: np.float64}
 _MAX_DEPTH, _MAX_AXES = 32, 32
 _MAX_ELEMENTS = 2**24
-"""How many numbers all Boxes of a space may have together; Gymnasium holds both bounds of each."""
+"""The greatest number of elements that all Boxes of a space may have together; Gymnasium stores two bounds for each."""
 _SPACE_ELEMENTS = 2**10
-"""How many numbers any space counts for, besides those that it has."""
+"""Every space counts as this many elements, in addition to its own, so that nesting is bounded too."""
 _CURE = "both ends must speak the protocol of ns3_scenarios/bridge/ns3gym.proto"
 
 

@@ -90,7 +90,7 @@ def _nearest_offsets(network: Network, share: Floats) -> Floats:
 
 
 def _offsets(network: Network) -> int:
-    """How many values of an action are about CIO."""
+    """Returns how many values of an action set CIOs."""
     if network.handover.action == "cell":
         return len(network.cells)
     return len(network.neighbor_pairs) if network.handover.action == "pair" else len(_edges(network))

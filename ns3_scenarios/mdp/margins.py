@@ -1,4 +1,5 @@
-"""Which share of the UEs a CIO would move, in a compiled loop: it is asked for in every step of every environment."""
+"""Computes which share of the UEs a CIO would move. The loop is compiled, because every step of every environment
+needs it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ OBSERVATIONS: Registry[Observation] = Registry("observation")
 
 
 class CellKpi(Observation):
-    """What a real network can measure: counters of the cells, and measurement reports of the UEs."""
+    """Quantities that a real network can measure: counters of the cells, and measurement reports of the UEs."""
 
     name = "cell-kpi"
     formula = (
@@ -118,7 +118,7 @@ def observation_box(network: Network) -> Box:
 
 
 def margins_db(network: Network, kpis: StepKpis) -> Floats:
-    """For each pair (i, j) and UE: RSRP_i - RSRP_j in dB if i serves the UE, else NaN; (..., E, U)."""
+    """Returns RSRP_i - RSRP_j in dB for each pair (i, j) and UE if i serves the UE, else NaN; shape (..., E, U)."""
     serving = np.array([pair[0] for pair in network.neighbor_pairs])
     neighbor = np.array([pair[1] for pair in network.neighbor_pairs])
     rsrp = np.swapaxes(kpis.ue_rsrp_dbm, -1, -2)

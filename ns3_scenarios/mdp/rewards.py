@@ -56,7 +56,7 @@ class Reward(ABC):
 
     @property
     def differentiable(self) -> bool:
-        """Whether it has a gradient."""
+        """Whether the reward has a gradient in the soft physics."""
         return type(self).soft is not Reward.soft
 
 
@@ -83,7 +83,7 @@ REWARDS.register(LoadStd())
 
 
 class P5Throughput(Reward):
-    """What the UEs at the edge receive."""
+    """The throughput of the UEs at the cell edge."""
 
     name = "p5-throughput"
     formula = "5th percentile over the UEs of ue_throughput_bps / traffic.offered_bps"

@@ -1,1 +1,1 @@
-"""What every folder shares: errors, the base of the contracts, atomic files, random streams, progress."""
+"""Modules that every folder uses: errors, the base of the contracts, atomic files, random streams, progress."""

@@ -108,7 +108,7 @@ def _kill_unclaimed(future: Future[Program]) -> None:
 
 
 def _forget() -> None:
-    """In a forked copy there is no such thread, and the programs are not its own."""
+    """Forgets the programs in a forked copy, which has no such thread and does not own them."""
     global _lock, _orders, _started
     _lock, _orders, _started = threading.Lock(), None, weakref.WeakValueDictionary()
 

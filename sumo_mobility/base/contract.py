@@ -155,7 +155,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
 
 
 def members_of(annotation: Any) -> list[Any]:
-    """What a type may be besides None: the members of a union, or it alone."""
+    """Returns the members of a union type other than None, or the type itself if it is no union."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):

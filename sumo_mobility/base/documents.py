@@ -16,10 +16,10 @@ from sumo_mobility.base.errors import DataError
 _LARGEST_BYTES = {"YAML": 1 << 18, "JSON": 1 << 26}
 """People write YAML, and its reader is slow; a scenario's JSON has a line for each number of a neighbour pair."""
 _MOST_NODES = 30_000
-"""Of a YAML document, each alias counted as what it stands for."""
+"""The greatest number of nodes of a YAML document, each alias counted as the nodes that it stands for."""
 _DEEPEST = 40
 _LONGEST_DIGITS = 20
-"""Of an integer: 64 bits."""
+"""The greatest number of digits of an integer, which is to fit into 64 bits."""
 _TAG = "tag:yaml.org,2002:"
 
 

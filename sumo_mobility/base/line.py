@@ -1,4 +1,4 @@
-"""One line of progress for steps that run before any Python package is installed; standard library only."""
+"""A line of progress for steps that run before any Python package is installed; standard library only."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _SPEED_OVER_S = 120.0
 
 
 class Task:
-    """One running bar."""
+    """A task whose progress is shown as a bar, or as lines where there is no terminal."""
 
     def __init__(self, progress: Progress, title: str, total: float) -> None:
         self._progress = progress

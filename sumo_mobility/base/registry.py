@@ -25,7 +25,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, as presets, options and files write it."""
+        """The name by which presets, options and files refer to the entry."""
         ...
 
 

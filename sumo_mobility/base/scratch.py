@@ -18,7 +18,7 @@ from sumo_mobility.base.errors import StorageError
 
 _NAME = re.compile("mlb-scratch-[0-9a-f]{16}")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Where others may write as well, a name may stand for anything; nothing but a directory is opened."""
+"""Flags that open nothing but a directory: where others may write too, a name may stand for anything."""
 
 
 class ScratchDirectory:

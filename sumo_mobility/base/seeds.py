@@ -1,4 +1,4 @@
-"""One seed, one independent random stream per named component."""
+"""Random streams that are independent for each named component and all follow from one seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the project needs of the operating system, and the Debian packages that have it.
+"""Requirements on the operating system, and the Debian packages that meet them.
 
 Standard library only, since set-up asks before any Python package is there:
 `python3 -m sumo_mobility.base.system [--yes | --no-system] [--test]`.
@@ -35,14 +35,14 @@ HEADERS = {
     "nlohmann/json.hpp": "nlohmann-json3-dev",
     "zmq.h": "libzmq3-dev",
 }
-"""What the ns-3 program includes."""
+"""Headers that the ns-3 program includes, and the packages that have them."""
 HEADERS_OF_DEBIANS_NS3 = {
     "gsl/gsl_math.h": "libgsl-dev",
     "libxml2/libxml/parser.h": "libxml2-dev",
     "ns3/lte-helper.h": "libns3-dev",
     "sqlite3.h": "libsqlite3-dev",
 }
-"""What it includes besides when it is built against ns-3 3.37."""
+"""Headers that it includes in addition when it is built against Debian's ns-3."""
 HEADERS_THAT_HELP = {"jemalloc/jemalloc.h": "libjemalloc-dev"}
 """The program is faster with them, and is built without them."""
 
@@ -51,7 +51,7 @@ Ns3 = Literal["3.44", "3.37"]
 NS3: Ns3 = "3.44"
 """The default, which pip installs."""
 DEBIANS_NS3: Ns3 = "3.37"
-"""That of libns3-dev in Debian 12."""
+"""The version of libns3-dev in Debian 12."""
 _APT_TIMEOUT_S = 3600
 _TAIL_LINES = 12
 
@@ -87,7 +87,7 @@ def missing_that_help() -> list[str]:
 
 
 def offers_debians_ns3() -> bool:
-    """Whether the ns-3 that this system installed or would install is the one that the second build is for."""
+    """Returns whether this system has, or would install, the ns-3 that the second build is for."""
     if not shutil.which("apt-cache"):
         return False
     said = _output(["apt-cache", "policy", "libns3-dev"])

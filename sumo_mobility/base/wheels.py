@@ -28,7 +28,7 @@ from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.line import Line
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-"""Where PyTorch's builds without CUDA come from: PyPI's for Linux on x86-64 bring gigabytes of it."""
+"""The index of PyTorch's builds without CUDA; those of PyPI for Linux on x86-64 bring gigabytes of it."""
 
 PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 61.0
 """Files of what this project depends on, PyTorch left out, and of what its tests need besides."""
@@ -112,7 +112,7 @@ def _has_gpu() -> bool:
 
 
 def _is_cached() -> bool:
-    """Whether pip keeps what it downloads: its cache is on, and in a folder of the user's own."""
+    """Returns whether pip keeps its downloads: its cache is on, and in a folder that the user owns."""
     cache = Path(_output([*_PIP, "cache", "dir"]).strip() or "/")
     owned = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), cache)
     return cache != Path("/") and owned.stat().st_uid == os.geteuid()
@@ -155,7 +155,7 @@ def _run(command: Sequence[str], line: Line, megabytes: float, folder: Path) -> 
 
 
 def _bytes_in(folder: Path) -> int:
-    """What pip has put into its temporary folder; files come and go while one looks."""
+    """Returns the size of pip's temporary folder, whose files come and go meanwhile."""
     total = 0
     for path in folder.glob("pip-*/*"):
         with suppress(OSError):

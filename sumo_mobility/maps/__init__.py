@@ -19,7 +19,7 @@ _CURES = {
     (".xml",): "name it .osm if it is OpenStreetMap's, .net.xml if it is a SUMO net",
     (".sumocfg", ".xodr", ".shp"): "make a net of it with netconvert (of a .sumocfg, give the net that it names)",
 }
-"""What to do with the other files that maps come as."""
+"""Cures for files of maps that cannot be read, by their suffix."""
 _FOLDER = Path(__file__).parent
 
 
@@ -42,7 +42,7 @@ def check_map_name(name: str) -> str:
 
 
 def names_file(name: str) -> bool:
-    """Whether a map's name is the path of a user's file."""
+    """Returns whether a map's name is the path of a user's file."""
     map_name, _ = _parted(name)
     return map_name not in map_names() and not map_name.startswith((BOX, PLACE))
 

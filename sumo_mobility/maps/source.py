@@ -16,11 +16,11 @@ from sumo_mobility.sumo import REINSTALL, sumo_home
 OSM_SUFFIXES = (".osm", ".osm.gz", ".osm.bz2", ".osm.pbf")
 NET_SUFFIXES = (".net.xml", ".net.xml.gz")
 _SIGNS_OF_OSM = (b'<osm-files value="', b'<type id="highway.')
-"""What netconvert leaves at the head of a net: its options, and OpenStreetMap's kinds of roads."""
+"""Signs of OpenStreetMap in the head of a net by netconvert: its options, and OpenStreetMap's kinds of roads."""
 
 
 class MapSource(Contract):
-    """One OpenStreetMap extract, or one SUMO net: the JSON beside each shipped or downloaded file."""
+    """The source of a map: the JSON beside each OpenStreetMap extract or SUMO net, shipped or downloaded."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class MapSource(Contract):
     data_date: str = ""
     """Date of the newest object, if it is known."""
     driving_side: Literal["left", "right", ""] = ""
-    """Where its streets are driven, if whoever named the map said so; else its streets or its country say it."""
+    """The driving side that the user stated; if empty, it is taken from the streets or the country."""
     source: str
     licence: str = "ODbL-1.0"
     """SPDX id, or "unknown"."""
@@ -44,12 +44,12 @@ class MapSource(Contract):
 
     @property
     def is_net(self) -> bool:
-        """Whether the file is a SUMO net, not OpenStreetMap data."""
+        """Whether the file is a SUMO net and not OpenStreetMap data."""
         return self.file.name.endswith(NET_SUFFIXES)
 
     @property
     def found_by(self) -> str:
-        """What `find_map` finds it by again, from any directory."""
+        """The name by which `find_map` finds the map again from any directory."""
         name = str(self.file) if self.of_user else self.name
         return f"{name}#{self.driving_side}" if self.driving_side else name
 
