@@ -11,7 +11,7 @@ import numpy as np
 
 from ns3_scenarios.backends import BACKENDS
 from ns3_scenarios.bridge.event_log import EventLog
-from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
@@ -82,14 +82,14 @@ class Backend(ABC):
             self.close()
             raise
 
-    def step(self, control: Floats) -> StepKpis:
+    def step(self, control: Control | Floats) -> StepKpis:
         """Sets the CIO of every neighbour pair and what else is steered, and runs one control interval.
 
         A cell for which something changes reconfigures its UEs: their time to trigger begins anew (5.5.2.5, 5.5.2.7).
 
         Args:
-            control: (N,) the CIO of every neighbour pair in dB; then, where handover.steer names them, the hysteresis
-                of every serving cell in dB and its time to trigger in ms (TS 36.331 6.3.5).
+            control: The control, without batch dimensions; or the CIO of every neighbour pair in dB (E,), where the
+                rest is the scenario's own.
 
         Raises:
             ConfigError: the control is refused, and the episode can go on; or it has ended, or not begun.
@@ -98,20 +98,22 @@ class Backend(ABC):
         trace, steps = self._running(), self.scenario.episode.steps
         if self._steps_done == steps:
             raise ConfigError(f"{self.name}: the episode has ended after {steps} steps", "call reset()")
-        control = checked_control(self.scenario, control)
+        checked = Control.checked(self.scenario, control)
+        if checked.cio_db.ndim != 1:
+            raise ConfigError(f"action: {checked.cio_db.shape} values, but those of one step are needed")
         try:
-            kpis = self._advance(trace, self._steps_done, control)
+            kpis = self._advance(trace, self._steps_done, checked)
         except BaseException:
             self.close()
             raise
         self._steps_done += 1
         return kpis
 
-    def branch(self, control: Floats) -> list[list[StepKpis]]:
+    def branch(self, control: Control | Floats) -> list[list[StepKpis]]:
         """Returns what the next steps would yield under other controls, without taking any of them.
 
         Args:
-            control: (K, H, N) what step() takes at each of the next H steps, for K branches.
+            control: What step() takes at each of the next H steps, for K branches; with batch dimensions (K, H).
 
         Returns:
             The KPIs of the H steps of each branch, equal to those that step() would return.
@@ -139,12 +141,12 @@ class Backend(ABC):
         """Starts an episode, and returns what the last interval of the warm-up yields."""
 
     @abstractmethod
-    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
-        """Runs the interval after `step` steps under a control (N,) that has been checked."""
+    def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
+        """Runs the interval after `step` steps under a control that has been checked."""
 
     @abstractmethod
-    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
-        """Returns what `branch` does for controls (K, H, N) that have been checked, after `step` steps."""
+    def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
+        """Returns what `branch` does for controls (K, H) that have been checked, after `step` steps."""
 
     def _end(self) -> None:  # noqa: B027 - most have nothing to free
         """Frees what an episode holds, if one is running."""
@@ -176,68 +178,23 @@ def _shown(value: object) -> str:
     return f"[{', '.join(value)}]" if isinstance(value, tuple) else f"'{value}'"
 
 
-def checked_control(scenario: Scenario, control: Floats) -> Floats:
-    """Returns what Backend.step takes as float64 (..., N).
+def checked_branches(scenario: Scenario, trace: Mobility, control: Control | Floats, steps_left: int) -> Control:
+    """Returns the controls (K, H) of Backend.branch.
 
     Raises:
-        ConfigError: wrong length, not finite, beyond its range, or off the standard's grid where handover.grid asks for
-            it; names the component.
-    """
-    control = np.asarray(control, dtype=np.float64)
-    handover, pairs, cells = scenario.handover, len(scenario.neighbor_pairs), len(scenario.cells)
-    limit_db = handover.cio_range_db
-    ranges: list[tuple[str, str, str, int, float, float, Grid]] = [
-        ("CIO of pair", "dB", "handover.cio_range_db", pairs, -limit_db, limit_db, CIO_GRID)
-    ]
-    if "hysteresis" in handover.steer:
-        field = "handover.hysteresis_range_db"
-        ranges.append(("hysteresis of cell", "dB", field, cells, *handover.hysteresis_range_db, HYSTERESIS_GRID))
-    if "time-to-trigger" in handover.steer:
-        field, range_ms = "handover.time_to_trigger_range_ms", handover.time_to_trigger_range_ms
-        ranges.append(("time to trigger of cell", "ms", field, cells, *range_ms, TIME_TO_TRIGGER_GRID))
-    size = sum(count for _, _, _, count, *_ in ranges)
-    if control.ndim == 0 or control.shape[-1] != size:
-        more = "" if size == pairs else f" and {size - pairs} more values to steer"
-        raise ConfigError(f"action: {control.shape} values, but the scenario has {pairs} neighbour pairs{more}")
-    checked, start = control.copy(), 0
-    for name, unit, field, count, low, high, grid in ranges:
-        values = control[..., start : start + count].reshape(-1, count)
-        if not np.isfinite(values).all():
-            raise ConfigError(f"action: {name} {int(np.argwhere(~np.isfinite(values))[0][-1])} is not finite")
-        beyond = np.maximum(values - high, low - values)
-        if beyond.max(initial=0.0) > 1e-6:
-            row, index = np.unravel_index(int(beyond.argmax()), beyond.shape)
-            what = f"action: {name} {index} is {values[row, index]:.2f} {unit}, not within {low:g} to {high:g} {unit}"
-            raise ConfigError(what, f"stay within {field}")
-        signalled = handover.signalled(values, grid)
-        off = np.abs(values - signalled)
-        if off.max(initial=0.0) > 1e-6:
-            row, index = np.unravel_index(int(off.argmax()), off.shape)
-            what = f"action: {name} {index} is {values[row, index]:g} {unit}, no value of {grid.field}"
-            raise ConfigError(what, f"send {signalled[row, index]:g} {unit}, or set handover.grid: continuous")
-        within = np.clip(signalled, low, high)
-        checked[..., start : start + count] = within.reshape(checked[..., start : start + count].shape)
-        start += count
-    return checked
-
-
-def checked_branches(scenario: Scenario, trace: Mobility, control: Floats, steps_left: int) -> Floats:
-    """Returns what Backend.branch takes as float64 (K, H, N).
-
-    Raises:
-        ConfigError: live traffic, wrong shape, more steps than the episode has left, or what checked_control refuses.
+        ConfigError: live traffic, wrong shape, more steps than the episode has left, or what Control.checked refuses.
     """
     if not isinstance(trace, MobilityTrace):
         raise ConfigError(
             "branch: the traffic is live, and SUMO cannot be copied",
             "branch on the offline trace: make_env without live, or trace() of what was driven",
         )
-    shape = np.shape(control)
+    shape = np.shape(control.cio_db if isinstance(control, Control) else control)
     if len(shape) != 3 or 0 in shape:
         raise ConfigError(f"branch: control of shape {shape}, but (branches, steps, values of a step) is needed")
     if shape[1] > steps_left:
         raise ConfigError(f"branch: a horizon of {shape[1]} steps, but the episode has only {steps_left} left")
-    return checked_control(scenario, control)
+    return Control.checked(scenario, control)
 
 
 def check_trace(scenario: Scenario, trace: Mobility) -> None:

@@ -93,5 +93,6 @@ def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
     for name in ("prb_utilization", "offered_bps", "served_bps", "connected_ues"):
         for cell, values in enumerate(getattr(kpis, name)[1:].T):
             columns[f"{name}_{cell}"] = values
-    columns |= dict(zip(names, control_from_action(scenario, episode.actions).T, strict=True))
+    control = control_from_action(scenario, episode.actions).encoded(scenario)
+    columns |= dict(zip(names, control.T, strict=True))
     return pd.DataFrame(columns)

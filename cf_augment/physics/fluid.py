@@ -17,6 +17,7 @@ import torch
 from cf_augment.physics.constants import SUBCARRIER_HZ, SUBCARRIERS_PER_RB, THERMAL_NOISE_DBM_PER_HZ
 from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.backend import Backend
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
@@ -51,17 +52,17 @@ class FluidBackend(Backend):
         self._serving = rsrp_dbm.argmax(axis=1)
         return self._kpis(trace, 0.0, rsrp_dbm, [])
 
-    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+    def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
         time_s = round((step + 1) * self.scenario.episode.control_interval_s, 9)
         rsrp_dbm = self._rsrp_dbm(trace.position_at(time_s))
-        source, self._serving = self._serving, self._handed_over(rsrp_dbm, control)
+        source, self._serving = self._serving, self._handed_over(rsrp_dbm, control.cio_db)
         moved = np.flatnonzero(source != self._serving).tolist()
         kinds = (EventKind.HANDOVER_START, EventKind.HANDOVER_OK)
         cells = source.tolist(), self._serving.tolist()
         events = [(time_s, ue, cells[0][ue], cells[1][ue], int(kind)) for kind in kinds for ue in moved]
         return self._kpis(trace, time_s, rsrp_dbm, events)
 
-    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+    def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         futures = [copy.copy(self) for _ in control]
         return [
             [future._advance(trace, step + ahead, one) for ahead, one in enumerate(steps)]
@@ -72,12 +73,12 @@ class FluidBackend(Backend):
         """RSRP at positions (U, 2), (U, C)."""
         return self._radio.rsrp_dbm(self._radio.local(torch.from_numpy(position_m))).numpy().T.astype(np.float64)
 
-    def _handed_over(self, rsrp_dbm: Floats, control: Floats) -> np.ndarray:
+    def _handed_over(self, rsrp_dbm: Floats, cio_db: Floats) -> np.ndarray:
         """Serving cells (U,) after every UE has gone to the neighbour of the greatest biased RSRP, if it is enough."""
         handover, cells = self.scenario.handover, rsrp_dbm.shape[1]
         offset_db = np.full((cells, cells), -np.inf)
         pairs = np.array(self.scenario.neighbor_pairs)
-        offset_db[pairs[:, 0], pairs[:, 1]] = control[: len(pairs)]
+        offset_db[pairs[:, 0], pairs[:, 1]] = cio_db
         biased_dbm = rsrp_dbm + offset_db[self._serving]
         own_dbm = np.take_along_axis(rsrp_dbm, self._serving[:, None], axis=1)[:, 0]
         entered = biased_dbm.max(axis=1) > own_dbm + handover.a3_offset_db + handover.hysteresis_db

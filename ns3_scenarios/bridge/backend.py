@@ -14,6 +14,7 @@ from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.wire import Value
 from ns3_scenarios.build import program
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_TABLE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from ns3_scenarios.shadowing import shadowing_map
@@ -134,15 +135,17 @@ class Ns3Backend(Backend):
         self._server.accept()
         return self._receive(is_last=False)
 
-    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+    def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
         assert self._server is not None
+        values = control.encoded(self.scenario)
         offline = isinstance(trace, MobilityTrace)
-        self._server.act(control if offline else {"control": control, **self._knots(trace, step)})
+        self._server.act(values if offline else {"control": values, **self._knots(trace, step)})
         return self._receive(is_last=step + 1 == self.scenario.episode.steps)
 
-    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+    def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         assert self._server is not None
-        futures = self._server.branch([list(branch) for branch in control], self._timeout_s * control.shape[1])
+        values = control.encoded(self.scenario)
+        futures = self._server.branch([list(branch) for branch in values], self._timeout_s * values.shape[1])
         return [[kpis_from_observation(self.scenario, state.observation) for state in states] for states in futures]
 
     def _end(self) -> None:

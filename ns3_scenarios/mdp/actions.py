@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from scipy import sparse
 
+from ns3_scenarios.control import Control
 from ns3_scenarios.grids import CIO_GRID, HYSTERESIS_GRID, TIMES_TO_TRIGGER_MS
 from ns3_scenarios.network import Network
 from sumo_mobility.base.arrays import AnyFloats, Floats
@@ -21,8 +22,8 @@ def action_box(network: Network) -> Box:
     return Box(-1.0, 1.0, (action_size(network),), np.float32)
 
 
-def control_from_action(network: Network, action: AnyFloats) -> Floats:
-    """Returns what Backend.step takes (..., N): the CIO of an action, then what handover.steer names.
+def control_from_action(network: Network, action: AnyFloats) -> Control:
+    """Returns the control that an action stands for, with the action's batch dimensions.
 
     Args:
         network: The scenario.
@@ -32,18 +33,18 @@ def control_from_action(network: Network, action: AnyFloats) -> Floats:
             standard; the time to trigger goes through the values of TIMES_TO_TRIGGER_MS.
     """
     handover, cells = network.handover, len(network.cells)
-    parts = [cio_from_action(network, action)]
+    hysteresis_db = time_to_trigger_ms = None
     steered: Floats = np.clip(np.asarray(action, dtype=np.float64)[..., _offsets(network) :], -1.0, 1.0)
     if "hysteresis" in handover.steer:
         low, high = handover.hysteresis_range_db
-        hysteresis_db = np.interp(steered[..., :cells], (-1, 0, 1), (low, handover.hysteresis_db, high))
-        parts.append(handover.signalled(hysteresis_db, HYSTERESIS_GRID))
+        interpolated_db = np.interp(steered[..., :cells], (-1, 0, 1), (low, handover.hysteresis_db, high))
+        hysteresis_db = handover.signalled(interpolated_db, HYSTERESIS_GRID)
     if "time-to-trigger" in handover.steer:
         low_ms, high_ms = handover.time_to_trigger_range_ms
         levels = [TIMES_TO_TRIGGER_MS.index(value) for value in (low_ms, handover.time_to_trigger_ms, high_ms)]
         index = np.rint(np.interp(steered[..., -cells:], (-1, 0, 1), levels)).astype(int)
-        parts.append(np.array(TIMES_TO_TRIGGER_MS, dtype=np.float64)[index])
-    return np.concatenate(parts, axis=-1)
+        time_to_trigger_ms = np.array(TIMES_TO_TRIGGER_MS, dtype=np.float64)[index]
+    return Control.of(network, cio_from_action(network, action), hysteresis_db, time_to_trigger_ms)
 
 
 def cio_from_action(network: Network, action: AnyFloats) -> Floats:

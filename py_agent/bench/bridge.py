@@ -14,11 +14,11 @@ import numpy as np
 import zmq
 from gymnasium import spaces
 
-from ns3_scenarios.backend import checked_control
 from ns3_scenarios.bridge import ns3gym_pb2 as pb
 from ns3_scenarios.bridge.backend import kpis_from_observation
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from ns3_scenarios.bridge.wire import Value, pack, pack_space
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import KPI_TABLE, EventKind
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import write_text
@@ -50,7 +50,7 @@ def bridge_overhead(scenario: Scenario, steps: int = 500) -> np.ndarray:
         spent_ms = np.empty(warmup + steps)
         for step in range(len(spent_ms)):
             begin = time.perf_counter()
-            server.act(checked_control(scenario, cio_db))
+            server.act(Control.checked(scenario, cio_db).encoded(scenario))
             kpis_from_observation(scenario, server.receive().observation)
             spent_ms[step] = 1e3 * (time.perf_counter() - begin)
     return spent_ms[warmup:]

@@ -141,7 +141,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         control = control_from_action(self.scenario, checked_actions(self.scenario, action))
         kpis = self._backend.step(control)
         self._steps_left -= 1
-        observation, info = self._observe(kpis, control[: len(self.scenario.neighbor_pairs)])
+        observation, info = self._observe(kpis, control.cio_db)
         return observation, float(reward(self.scenario, kpis)), False, self._steps_left == 0, info
 
     def branch(self, actions: Floats, horizon: int | None = None) -> list[list[StepKpis]]:

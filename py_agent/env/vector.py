@@ -119,7 +119,7 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
         np.stack([self._positions[index][rows] for index in self._trace], out=self._interval_m)
         kpis = self._engine.step(self._interval_m, control)
         self._step += 1
-        observation, info = self._observe(kpis, control[:, : len(self.scenario.neighbor_pairs)])
+        observation, info = self._observe(kpis, control.cio_db)
         truncated = np.full(self.num_envs, self._step == self.scenario.episode.steps)
         return observation, reward(self.scenario, kpis), never, truncated, info
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ns3_scenarios.backend import Backend
 from ns3_scenarios.bridge.backend import Ns3Backend
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.build import program
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_size, control_from_action
 from ns3_scenarios.scenario import Scenario
@@ -25,7 +27,6 @@ from py_agent.env import open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import run_jobs
 from py_agent.policies import policy_factory
-from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
 from sumo_mobility.base.seeds import derive, stream
@@ -90,16 +91,16 @@ class FuturesJob:
     """Many futures of one state, and the file that they go to.
 
     Attributes:
-        before: (BEFORE, N) controls up to the state.
-        control: (K, HORIZON, N) controls of the futures.
+        before: Controls up to the state, (BEFORE,).
+        control: Controls of the futures, (K, HORIZON).
     """
 
     scenario: Scenario
     trace: MobilityTrace
     backend: str
     seed: int
-    before: Floats
-    control: Floats
+    before: Control
+    control: Control
     path: Path
 
     def is_done(self) -> bool:
@@ -109,7 +110,7 @@ class FuturesJob:
     @property
     def work(self) -> float:
         """See `simulation_work`."""
-        steps = len(self.before) + self.control.shape[0] * self.control.shape[1]
+        steps = len(self.before) + math.prod(self.control.cio_db.shape[:2])
         episode = self.scenario.episode
         return simulation_work(self.scenario, episode.warmup_s + steps * episode.control_interval_s)
 

@@ -243,11 +243,11 @@ def test_shapes_that_do_not_fit_are_refused_by_name() -> None:
         engine.step(np.zeros((2, 6, 3, 2)), np.zeros((2, PAIRS)))
     with pytest.raises(DataError, match="2 environments"):
         engine.step(np.zeros((1, 11, 3, 2)), np.zeros((1, PAIRS)))
-    with pytest.raises(ConfigError, match="control: shape"):
+    with pytest.raises(ConfigError, match="control: CIOs of shape"):
         engine.step(np.zeros((2, 11, 3, 2)), np.zeros((1, PAIRS)))
     with pytest.raises(ConfigError, match="not finite"):
         engine.step(np.zeros((2, 11, 3, 2)), np.full((2, PAIRS), np.nan))
-    with pytest.raises(DataError, match="does not fit control"):
+    with pytest.raises(DataError, match="does not fit CIOs"):
         engine.rollout(np.zeros((1, 12, 3, 2)), np.zeros((1, 1, PAIRS)))
 
 

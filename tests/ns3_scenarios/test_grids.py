@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import signalled_values as standard
 
 from ns3_scenarios import mdp
-from ns3_scenarios.backend import checked_control
+from ns3_scenarios.control import Control
 from ns3_scenarios.grids import A3_OFFSET_GRID, CIO_GRID, HYSTERESIS_GRID, TIME_TO_TRIGGER_GRID, Grid
 from ns3_scenarios.neighbors import NeighborsListed
 from ns3_scenarios.scenario import Preset, Scenario
@@ -72,12 +72,13 @@ def test_every_action_becomes_what_a_network_can_signal(form: str, data: st.Data
     scenario, continuous = SCENARIOS[form]
     size = mdp.action_size(scenario)
     action = np.array(data.draw(st.lists(st.floats(-1.2, 1.2), min_size=size, max_size=size)))
-    control = mdp.control_from_action(scenario, action)
-    free = mdp.control_from_action(continuous, action)
+    exact = mdp.control_from_action(scenario, action)
+    control = exact.encoded(scenario)
+    free = mdp.control_from_action(continuous, action).encoded(continuous)
     parts = [(GRIDS[0][1], 6), (GRIDS[2][1], 3), (GRIDS[1][1], 3)]
     grids = [values for values, count in parts for _ in range(count)][: len(control)]
     assert control.tolist() == [standard.nearest(value, grid) for value, grid in zip(free, grids, strict=True)]
-    assert np.array_equal(checked_control(scenario, control), control)
+    assert np.array_equal(Control.checked(scenario, exact).encoded(scenario), control)
     assert np.abs(control[:6]).max() <= scenario.handover.cio_range_db
     if form != "cell":  # of cells, differences that have snapped may fit no offsets
         assert np.array_equal(mdp.cio_from_action(scenario, mdp.action_from_cio(scenario, control[:6])), control[:6])
@@ -91,35 +92,40 @@ def test_the_control_of_an_action_by_hand() -> None:
     scenario = standard_scenario(cio_range_db=24, steer=["hysteresis"])
     action = np.array([0.6, -2.7, 8.4, -15, 7, -0.5, 0, 0, 0]) / 24 + np.array([0, 0, 0, 0, 0, 0, 0, 0.2, -0.35])
     control = mdp.control_from_action(scenario, action)
-    assert control.tolist() == [1, -3, 8, -14, 6, 0, 2, 3, 1.5]
+    assert control.encoded(scenario).tolist() == [1, -3, 8, -14, 6, 0, 2, 3, 1.5]
 
 
 @pytest.mark.parametrize(
     ("control", "message"),
     [
         (
-            {1: 2.5},
+            {"cio_db": {1: 2.5}},
             r"CIO of pair 1 is 2\.5 dB, no value of Q-OffsetRange \(TS 36\.331 6\.3\.4\)\n.*send 2 dB.*continuous",
         ),
-        ({5: -7.0}, r"CIO of pair 5 is -7 dB.*\n.*send -6 dB"),
-        ({8: 2.25}, r"hysteresis of cell 2 is 2\.25 dB, no value of Hysteresis \(TS 36\.331 6\.3\.5\)\n.*send 2 dB"),
+        ({"cio_db": {5: -7.0}}, r"CIO of pair 5 is -7 dB.*\n.*send -6 dB"),
         (
-            {9: 300.0},
+            {"hysteresis_db": {2: 2.25}},
+            r"hysteresis of cell 2 is 2\.25 dB, no value of Hysteresis \(TS 36\.331 6\.3\.5\)\n.*send 2 dB",
+        ),
+        (
+            {"time_to_trigger_ms": {0: 300.0}},
             r"time to trigger of cell 0 is 300 ms, no value of TimeToTrigger .*6\.3\.5\)\n.*320 ms",
         ),
     ],
 )
-def test_a_control_off_the_grid_is_refused(control: dict[int, float], message: str) -> None:
+def test_a_control_off_the_grid_is_refused(control: dict[str, dict[int, float]], message: str) -> None:
     scenario = standard_scenario(**FORMS["all"])
-    values = np.array([0.0] * 6 + [2.0] * 3 + [256.0] * 3)
-    good = np.stack([values, values + 1e-8])
-    assert np.array_equal(checked_control(scenario, good), np.stack([values, values]))
-    for component, value in control.items():
-        good[1, component] = value
+    values = {"cio_db": [0.0] * 6, "hysteresis_db": [2.0] * 3, "time_to_trigger_ms": [256.0] * 3}
+    given = {name: np.stack([np.array(row), np.array(row) + 1e-8]) for name, row in values.items()}
+    good = Control.checked(scenario, Control(**given))
+    assert [getattr(good, name).tolist() for name in values] == [[row, row] for row in values.values()]
+    for name, changes in control.items():
+        for component, value in changes.items():
+            given[name][1, component] = value
     with pytest.raises(ConfigError, match=message):
-        checked_control(scenario, good)
-    free = standard_scenario(**FORMS["all"], grid="continuous")
-    assert np.array_equal(checked_control(free, good), good)
+        Control.checked(scenario, Control(**given))
+    free = Control.checked(standard_scenario(**FORMS["all"], grid="continuous"), Control(**given))
+    assert all(np.array_equal(getattr(free, name), array) for name, array in given.items())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ns3_scenarios import mdp
-from ns3_scenarios.backend import checked_control
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, StepKpis
 from ns3_scenarios.neighbors import NeighborsListed
 from ns3_scenarios.scenario import Preset, Scenario
@@ -132,7 +132,7 @@ def test_the_cio_of_an_action_fits_and_leads_back_to_it(
     size = mdp.action_size(scenario)
     action = np.array(data.draw(st.lists(st.floats(-1, 1), min_size=size, max_size=size)))
     cio_db = mdp.cio_from_action(scenario, action)
-    assert np.array_equal(checked_control(scenario, cio_db), cio_db)
+    assert np.array_equal(Control.checked(scenario, cio_db).cio_db, cio_db)
     back = mdp.action_from_cio(scenario, cio_db)
     assert np.abs(back).max() <= 1
     assert mdp.cio_from_action(scenario, back) == pytest.approx(cio_db, abs=1e-9)
@@ -180,4 +180,4 @@ def test_a_batch_is_observed_as_its_members(scenario: Scenario, kpis: StepKpis, 
 )
 def test_bad_action_is_refused(scenario: Scenario, cio_db: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        checked_control(scenario, np.array(cio_db))
+        Control.checked(scenario, np.array(cio_db))

@@ -10,6 +10,7 @@ from cf_augment.physics.closed_form.engine import Engine, Moves
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
 from ns3_scenarios.backend import Backend
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
@@ -33,13 +34,13 @@ class EngineBackend(Backend):
     def _begin(self, trace: Mobility, seed: int) -> StepKpis:
         return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
 
-    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+    def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
         return _single(self._engine.step(self._interval_m(trace, step), control[None]), self._engine.moves)
 
-    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+    def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         engine = self._engine.copies(len(control))
         branches: list[list[StepKpis]] = [[] for _ in control]
-        for ahead in range(control.shape[1]):
+        for ahead in range(control.cio_db.shape[1]):
             position_m = np.repeat(self._interval_m(trace, step + ahead), len(control), axis=0)
             kpis = engine.step(position_m, control[:, ahead])
             for index, branch in enumerate(branches):

@@ -30,7 +30,8 @@ from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.radio.vector_math import LEAST_POWER
-from ns3_scenarios.backend import check_trace, checked_control, require
+from ns3_scenarios.backend import check_trace, require
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
@@ -136,12 +137,12 @@ class Engine:
             service = self.paper.serve(rsrp, self._state.serving, lasting_s[-1])
         return self._kpis(service, position, interval.Seen(rsrp.swapaxes(1, 2).astype(np.float64), sinr_db))
 
-    def step(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
+    def step(self, position_m: ArrayLike, control: Control | ArrayLike) -> StepKpis:
         """Runs one control interval.
 
         Args:
             position_m: (B, grid_steps + 1, U, 2) positions each GRID_S, from the start of the interval to its end.
-            control: (B, N) what Backend.step takes, in force at all measurements of the interval.
+            control: With batch dimension B, or CIOs (B, E); in force at all measurements of the interval.
 
         Returns:
             StepKpis with leading B.
@@ -214,24 +215,25 @@ class Engine:
         other._state = self._state.copies(count)
         return other
 
-    def rollout(self, position_m: ArrayLike, control: ArrayLike) -> StepKpis:
+    def rollout(self, position_m: ArrayLike, control: Control | ArrayLike) -> StepKpis:
         """Runs whole episodes.
 
         Args:
             position_m: (B, K * grid_steps + 1, U, 2) positions each GRID_S from trace time 0.
-            control: (B, K, N).
+            control: With batch dimensions (B, K), or CIOs (B, K, E).
 
         Returns:
             StepKpis with leading (B, K + 1): the KPIs after the warm-up, then those of each interval.
         """
-        position, controls = np.asarray(position_m, dtype=np.float64), np.asarray(control, dtype=np.float64)
-        if controls.ndim != 3 or position.ndim != 4 or position.shape[1] != controls.shape[1] * self.grid_steps + 1:
+        position, controls = np.asarray(position_m, dtype=np.float64), Control.checked(self.scenario, control)
+        shape = controls.cio_db.shape
+        if len(shape) != 3 or position.ndim != 4 or position.shape[1] != shape[1] * self.grid_steps + 1:
             raise DataError(
-                f"position_m: shape {position.shape} does not fit control {controls.shape}: "
-                f"(B, K * {self.grid_steps} + 1, U, 2) and (B, K, N) are needed"
+                f"position_m: shape {position.shape} does not fit CIOs {shape}: "
+                f"(B, K * {self.grid_steps} + 1, U, 2) and (B, K, E) are needed"
             )
         kpis = [self.reset(position[:, 0])]
-        for step in range(controls.shape[1]):
+        for step in range(shape[1]):
             start = step * self.grid_steps
             kpis.append(self.step(position[:, start : start + self.grid_steps + 1], controls[:, step]))
         return stack(kpis)
@@ -274,18 +276,13 @@ class Engine:
             raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
         return values
 
-    def _parameters(self, control: ArrayLike, batch: int) -> tuple[Singles, Singles]:
+    def _parameters(self, control: Control | ArrayLike, batch: int) -> tuple[Singles, Singles]:
         """Returns the CIO (B, E) and the hysteresis of each serving cell (B, C)."""
-        values = checked_control(self.scenario, np.asarray(control, dtype=np.float64))
-        if values.shape[:-1] != (batch,):
-            raise ConfigError(f"control: shape {values.shape}, expected ({batch}, {values.shape[-1]})")
-        pairs, cells, handover = len(self.scenario.neighbor_pairs), len(self.scenario.cells), self.scenario.handover
-        singles = values.astype(np.float32)
-        own = np.full((batch, cells), handover.hysteresis_db, np.float32)
-        return (
-            np.ascontiguousarray(singles[:, :pairs]),
-            np.ascontiguousarray(singles[:, pairs:]) if handover.steer else own,
-        )
+        checked = Control.checked(self.scenario, control)
+        shape = checked.cio_db.shape
+        if shape[:-1] != (batch,):
+            raise ConfigError(f"control: CIOs of shape {shape}, expected ({batch}, {shape[-1]})")
+        return checked.cio_db.astype(np.float32), checked.hysteresis_db.astype(np.float32)
 
     def _kpis(self, service: Service, position_m: Floats, seen: interval.Seen) -> StepKpis:
         assert self._state is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.constants import L1_PERIOD_S
-from ns3_scenarios.backend import checked_control
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import StepKpis
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -57,7 +57,7 @@ class WhatIf:
             DataError: the KPIs do not fit the scenario or hold a value that is not finite.
         """
         engine, scenario = self._engine, self._engine.scenario
-        cio = checked_control(scenario, np.atleast_2d(cio_db))
+        cio = Control.checked(scenario, np.atleast_2d(cio_db)).cio_db
         rsrp, start = self.state(kpis)
         offsets = engine.connection.offsets_db(torch.as_tensor(cio, dtype=torch.float32, device=engine.device))
         serving, handovers = self._settle(rsrp, start, offsets)

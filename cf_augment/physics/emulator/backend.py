@@ -32,6 +32,7 @@ from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from ns3_scenarios.backend import Backend
+from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
@@ -54,7 +55,7 @@ class _Episode:
     trace: Mobility
     state: State
     rng: Generator
-    control: Floats
+    control: Control
     """What the cells have configured their UEs by."""
 
 
@@ -115,11 +116,11 @@ class EmulatorBackend(Backend):
         self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
         return self._run(self._warmup - self._interval, self._warmup, self._no_control())
 
-    def _advance(self, trace: Mobility, step: int, control: Floats) -> StepKpis:
+    def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
         start = self._warmup + step * self._interval
         return self._run(start, start + self._interval, control)
 
-    def _futures(self, trace: Mobility, step: int, control: Floats) -> list[list[StepKpis]]:
+    def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         present = self._present
         futures = []
         try:
@@ -138,17 +139,10 @@ class EmulatorBackend(Backend):
         assert self._episode is not None
         return self._episode
 
-    def _no_control(self) -> Floats:
-        handover = self.scenario.handover
-        cells = len(self.scenario.cells)
-        values = [0.0] * len(self.scenario.neighbor_pairs)
-        if "hysteresis" in handover.steer:
-            values += [handover.hysteresis_db] * cells
-        if "time-to-trigger" in handover.steer:
-            values += [float(handover.time_to_trigger_ms)] * cells
-        return np.array(values)
+    def _no_control(self) -> Control:
+        return Control.of(self.scenario, np.zeros(len(self.scenario.neighbor_pairs)))
 
-    def _run(self, start: int, end: int, control: Floats) -> StepKpis:
+    def _run(self, start: int, end: int, control: Control) -> StepKpis:
         """Runs from just after TTI `start` to just after TTI `end`."""
         episode = self._present
         self._configure(episode, control)
@@ -166,7 +160,7 @@ class EmulatorBackend(Backend):
         )  # fmt: skip
         return self._kpis(start, end, events[:count], l1_dbm[-1], power_mw[-1])
 
-    def _configure(self, episode: _Episode, control: Floats) -> None:
+    def _configure(self, episode: _Episode, control: Control) -> None:
         """Lets cells whose parameters change reconfigure their UEs' measurements.
 
         The time to trigger begins anew then (TS 36.331 5.5.2.5 for the offsets, which are one measurement object,
@@ -236,17 +230,10 @@ class EmulatorBackend(Backend):
         receive_interval(self._links, position_m, (ttis - begin) / grid, periods, l1_dbm, power_mw)
         return power_mw.transpose(1, 2, 0).astype(np.float64, "C"), l1_dbm.transpose(1, 2, 0).astype(np.float64, "C")
 
-    def _parameters(self, control: Floats) -> tuple[Floats, Floats, Ints]:
+    def _parameters(self, control: Control) -> tuple[Floats, Floats, Ints]:
         """Returns the offsets (C, C) by serving cell and neighbour, hysteresis and time to trigger of each cell."""
-        handover, cells = self.scenario.handover, len(self.scenario.cells)
-        pairs = self._pairs
+        cells, pairs = len(self.scenario.cells), self._pairs
         offset_db = np.full((cells, cells), -np.inf)
-        offset_db[pairs[:, 0], pairs[:, 1]] = control[: len(pairs)]
-        hysteresis_db = np.full(cells, handover.hysteresis_db)
-        time_to_trigger = np.full(cells, handover.time_to_trigger_ms)
-        steered = control[len(pairs) :]
-        if "hysteresis" in handover.steer:
-            hysteresis_db, steered = steered[:cells], steered[cells:]
-        if "time-to-trigger" in handover.steer:
-            time_to_trigger = np.rint(steered).astype(np.int64)
-        return offset_db, np.ascontiguousarray(hysteresis_db), time_to_trigger
+        offset_db[pairs[:, 0], pairs[:, 1]] = control.cio_db
+        time_to_trigger = np.rint(control.time_to_trigger_ms).astype(np.int64)
+        return offset_db, np.ascontiguousarray(control.hysteresis_db), time_to_trigger
