@@ -91,7 +91,8 @@ class ReportData:
     def judged_in(self) -> str:
         """The programs that played the episodes, for example "ns-3 3.44"."""
         records = [episode.metadata for episodes in self.episodes.values() for episode in episodes]
-        names = {f"{_BACKENDS[record.backend]} {record.versions.get('ns3', '')}".strip() for record in records}
+        programs = {(_BACKENDS.get(one.backend, one.backend), one.versions.get("ns3", "")) for one in records}
+        names = {" ".join(filter(None, program)) for program in programs}
         return " and ".join(sorted(names))
 
     @property
