@@ -1,11 +1,11 @@
-"""Trains SAC on logged data, counterfactual data or both, into a directory of its own that can be resumed."""
+"""Trains any algorithm on logged data, counterfactual data or both, into a directory that can be resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ from cf_augment.dataset import Dataset
 from ns3_scenarios.mdp import reward
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.networks import Layout
-from py_agent.algorithms.sac import Metrics, Sac, Transitions
+from py_agent.algorithms.registry import ALGORITHMS
+from py_agent.algorithms.transitions import Transitions
 from py_agent.rundir import last_checkpoint, versions
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError, StorageError
@@ -25,7 +26,8 @@ from sumo_mobility.base.progress import progress
 class TrainRecord(Contract):
     """What a training was made of, as kept in its directory."""
 
-    config: TrainConfig
+    config: dict[str, Any]
+    """The `TrainConfig` of its algorithm."""
     scenario_id: str
     logged_transitions: int
     counterfactual_transitions: int
@@ -36,14 +38,14 @@ class TrainRecord(Contract):
 def train(
     config: TrainConfig, logged: Dataset | None, counterfactual: Dataset | None, out_dir: Path, resume: bool
 ) -> Path:
-    """Trains SAC and returns the path of its last checkpoint.
+    """Trains an algorithm and returns the path of its last checkpoint.
 
-    The directory holds record.json (configuration, seed, versions), metrics.parquet (step, losses, q, alpha,
-    entropy; see `Metrics`), train.log and checkpoints/{last,step-*}.pt. Resumed, it ends with the same bytes of
+    The directory holds record.json (configuration, seed, versions), metrics.parquet (step, and what the algorithm
+    reports), train.log and checkpoints/{last,step-*}.pt. Resumed, it ends with the same bytes of
     metrics and weights as if it had never stopped.
 
     Args:
-        config: What to do.
+        config: What to do; of the class that `TrainConfig.of` returns.
         logged: What the network did; None trains on the counterfactual data alone.
         counterfactual: What it would have done; None trains on the logged data alone, with as many gradient steps.
         out_dir: The training's directory; progress and log call it by its name.
@@ -51,7 +53,8 @@ def train(
 
     Raises:
         StorageError: the directory is in use and `resume` is False, or was begun with other options or data.
-        DataError: there are no data, the datasets are of two scenarios, or a checkpoint is damaged.
+        DataError: there are no data, the datasets are of two scenarios, a checkpoint is damaged, or the training
+            diverged; what it had saved before is kept.
     """
     datasets = [data for data in (logged, counterfactual) if data is not None]
     if not datasets:
@@ -60,11 +63,12 @@ def train(
     if any(data.scenario != scenario for data in datasets):
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
     share = config.counterfactual_share
-    sources = [shaped(data, config.sac.gamma) for data in datasets]
+    parameters = config.parameters
+    sources = [shaped(data, parameters.discount) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
-    sac = Sac(config.sac, sources, shares, config.seed, Layout.of(scenario).pairs)
+    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, config.seed, Layout.of(scenario).pairs)
     record = TrainRecord(
-        config=config,
+        config=config.model_dump(mode="json"),
         scenario_id=scenario.id,
         logged_transitions=0 if logged is None else logged.transitions,
         counterfactual_transitions=0 if counterfactual is None else counterfactual.transitions,
@@ -75,27 +79,26 @@ def train(
     last, metrics_path = last_checkpoint(out_dir), out_dir / "metrics.parquet"
     rows: list[dict[str, float]] = []
     if last.is_file():
-        sac.restore(last)
-        kept = pd.read_parquet(metrics_path).query("step <= @sac.step")
+        learner.restore(last)
+        kept = pd.read_parquet(metrics_path).query("step <= @learner.step")
         rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
-    columns = ["step", *(field.name for field in fields(Metrics))]  # there may be no rows yet
-    started, first = time.monotonic(), sac.step
-    left = config.sac.gradient_steps - first
-    with (out_dir / "train.log").open("a") as log, progress(f"train {out_dir.name}", left) as bar:
-        while sac.step < config.sac.gradient_steps:
-            metrics = asdict(sac.train_step())
+    started, first, steps = time.monotonic(), learner.step, parameters.gradient_steps
+    with (out_dir / "train.log").open("a") as log, progress(f"train {out_dir.name}", steps - first) as bar:
+        while learner.step < steps:
+            metrics = learner.train_step()
             bar.advance()
-            if sac.step % config.log_every == 0:
-                rows.append({"step": sac.step, **metrics})
-            if sac.step % config.checkpoint_every == 0 or sac.step == config.sac.gradient_steps:
+            if learner.step % config.log_every == 0:
+                rows.append({"step": learner.step, **metrics})
+            if learner.step % config.checkpoint_every == 0 or learner.step == steps:
                 # the metrics first: a checkpoint without its metrics could not be resumed
                 with replacing(metrics_path) as temporary:
+                    columns = ["step", *metrics]  # there may be no rows yet
                     pd.DataFrame(rows, columns=columns).to_parquet(temporary, index=False)
-                sac.save(last.with_name(f"step-{sac.step:07d}.pt"))
-                sac.save(last)
-                rate = (sac.step - first) / (time.monotonic() - started)
+                learner.save(last.with_name(f"step-{learner.step:07d}.pt"))
+                learner.save(last)
+                rate = (learner.step - first) / (time.monotonic() - started)
                 line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
-                print(f"{out_dir.name}, step {sac.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
+                print(f"{out_dir.name}, step {learner.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
     return last
 
 

@@ -21,8 +21,9 @@ from cf_augment.dataset import EpisodeMetadata, Provenance, write_dataset
 from cf_augment.physics import Engine, SoftWhatIf, WhatIf
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.config import SacConfig, TrainConfig
-from py_agent.algorithms.sac import SacPolicy
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.config import TrainConfig
+from py_agent.algorithms.sac import SacConfig
 from py_agent.env import MlbEnv, open_backend
 from py_agent.policies import IntegralRule, PolicyFactory, Random
 from py_agent.policies.planner import GreedyPlanner
@@ -73,10 +74,10 @@ def _what_if() -> Arrays:
 
 def _training() -> Arrays:
     scenario = small_scenario()
-    config = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3)
+    config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3)
     logged, other = small_dataset(scenario, [0, 1]), small_dataset(scenario, [2, 3], "generated")
     with tempfile.TemporaryDirectory() as folder:
-        policy = SacPolicy(scenario, train(config, logged, other, Path(folder), resume=False))
+        policy = trained_policy(scenario, train(config, logged, other, Path(folder), resume=False))
     rows = zip(logged.observations, logged.episodes[0].kpis.time_s[:-1], strict=False)
     zero = np.zeros(len(scenario.neighbor_pairs))
     return {"actions": np.stack([policy.act(row, logged.episodes[0].kpis_at(0), zero) for row, _ in rows])}

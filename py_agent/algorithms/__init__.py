@@ -1,1 +1,5 @@
-"""Learning algorithms, one file each."""
+"""Offline RL algorithms: one contract, one registry, one file each."""
+
+from py_agent.algorithms.registry import ALGORITHMS
+
+__all__ = ["ALGORITHMS"]

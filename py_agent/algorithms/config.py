@@ -1,40 +1,37 @@
-"""What a training is asked to do: hyper-parameters, without PyTorch, so that the command line lists them at once."""
+"""What a training is asked to do: its schedule, and its algorithm's hyper-parameters under the algorithm's name."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from functools import cache
+from typing import Any
 
+from pydantic import Field, create_model
+
+from py_agent.algorithms.registry import ALGORITHMS
 from sumo_mobility.base.contract import Contract
 
 
-class SacConfig(Contract):
-    """Hyper-parameters of SAC."""
+class AlgorithmConfig(Contract):
+    """Hyper-parameters that every algorithm has; an algorithm's own class adds its own."""
 
     hidden: int = Field(32, ge=1, le=4096)
-    """Units in each of the two hidden layers of every perceptron in actor and critics."""
+    """Units in each of the two hidden layers of every perceptron."""
     batch_size: int = Field(128, ge=1)
-    """Transitions a gradient step."""
+    """Transitions per gradient step."""
     learning_rate: float = Field(3e-4, gt=0, le=1)
-    """Step of Adam for actor, critics and temperature."""
-    gamma: float = Field(0.5, ge=0, lt=1)
-    """Discount a control interval; 0 makes it a contextual bandit, which chatters more."""
-    tau: float = Field(0.005, gt=0, le=1)
-    """Share of the critics that moves into their targets each step."""
+    """Step size of Adam."""
     gradient_steps: int = Field(2000, ge=1)
-    """Updates of actor and critics; the cost of a training."""
-    initial_alpha: float = Field(0.01, gt=0)
-    """Temperature at the start; small, because nothing is explored offline."""
-    target_entropy_per_action: float = 0.0
-    """Entropy, in nats a component of the action, that the temperature is steered to."""
-    bc_weight: float = Field(0.0, ge=0)
-    """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
-    Fujimoto & Gu 2021); 0 is plain SAC. Scarce data of one behaviour policy needs it, random actions do not."""
+    """Updates of the networks; the cost of a training."""
+
+    @property
+    def discount(self) -> float:
+        """Discount per control interval, with which rewards are shaped before the training; 0 if there is none."""
+        return 0.0
 
 
 class TrainConfig(Contract):
-    """One training: how often it learns and writes, and its algorithm's own hyper-parameters."""
+    """How often a training learns and writes; the class that `of` returns also holds what its algorithm is asked."""
 
-    sac: SacConfig = SacConfig()
     seed: int = Field(0, ge=0)
     """Fixes weights, batches and noise."""
     counterfactual_share: float = Field(0.5, ge=0, le=1)
@@ -43,3 +40,29 @@ class TrainConfig(Contract):
     """Gradient steps between two rows of metrics.parquet."""
     checkpoint_every: int = Field(1000, ge=1)
     """Gradient steps between two checkpoints."""
+
+    @staticmethod
+    @cache
+    def of(algorithm: str) -> type[TrainConfig]:
+        """Returns the class with one more field, which has the algorithm's name and holds its hyper-parameters.
+
+        Options and files have the same form: --sac.gamma 0.9, or `sac: {gamma: 0.9}`.
+
+        Raises:
+            ConfigError: the algorithm is unknown.
+        """
+        config = ALGORITHMS[algorithm].load().Config
+        field: dict[str, Any] = {algorithm: (config, config())}
+        return create_model("TrainConfig", __base__=TrainConfig, __module__=__name__, __doc__=config.__doc__, **field)
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the algorithm."""
+        (name,) = type(self).model_fields.keys() - TrainConfig.model_fields.keys()
+        return name
+
+    @property
+    def parameters(self) -> AlgorithmConfig:
+        """Hyper-parameters of the algorithm."""
+        parameters: AlgorithmConfig = getattr(self, self.algorithm)
+        return parameters

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
+
+if TYPE_CHECKING:
+    from py_agent.rundir import Options
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class StageCommand(Command):
         for key in ("json", "run", "resume", "workers", "event_log", "overpass_url"):
             plain.pop(key, None)
         return plain | {key: _resolved(plain[key]) for key in _NAMES_OR_FILES if key in plain}
+
+    @classmethod
+    def defaults(cls, config: Options) -> dict[str, Any]:
+        """What options are where none are given; `config` has those on which the defaults of others depend."""
+        return cls().options()
 
 
 _NAMES_OR_FILES = ("preset", "map")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 from pydantic import ValidationError
 from tyro.conf import subcommand
 
+from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import Bench
 from py_agent.cli.command import Command
@@ -22,6 +25,7 @@ from py_agent.cli.scenario import ScenarioCommand
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from py_agent.cli.traces import Export, Import, Intervene, Plot
 from sumo_mobility.base.contract import described
+from sumo_mobility.base.documents import read_yaml
 from sumo_mobility.base.errors import ConfigError
 
 MobilityCommands = (
@@ -67,6 +71,8 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _parsed(arguments: Sequence[str]) -> Command:
+    if arguments[:1] == ["train"]:
+        return _train(arguments[1:])
     command: Command = tyro.cli(
         Commands,
         prog="mlb",
@@ -75,10 +81,18 @@ def _parsed(arguments: Sequence[str]) -> Command:
         args=list(arguments),
         config=_CONFIG,
     )
-    if isinstance(command, Train) and command.config is not None:
-        # What the file says takes the place of the defaults, so that options win over it.
-        training = TrainConfig.read_yaml(command.config)
-        return tyro.cli(
-            Train, prog="mlb train", default=Train(training=training), args=list(arguments[1:]), config=_CONFIG
-        )
     return command
+
+
+def _train(arguments: Sequence[str]) -> Train:
+    """Reads which algorithm is meant first, since the other options depend on it."""
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    reader.add_argument("--algorithm", nargs="?")
+    reader.add_argument("--config", nargs="?", type=Path)
+    first, _ = reader.parse_known_args(arguments)
+    said = read_yaml(first.config) if first.config else {}
+    named = [str(key) for key in said if str(key) in ALGORITHMS] if isinstance(said, dict) else []
+    config = TrainConfig.of(first.algorithm or [*named, Train.algorithm][0])
+    # What the file says takes the place of the defaults, so that options win over it.
+    training = config.parse(said, str(first.config), first.config.parent.resolve()) if first.config else config()
+    return tyro.cli(Train, prog="mlb train", default=Train(training=training), args=list(arguments), config=_CONFIG)

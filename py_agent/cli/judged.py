@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from py_agent.algorithms.sac import SacPolicy
+from py_agent.algorithms.base import trained_policy
 from py_agent.cli.mobility import Mobility
 from py_agent.policies import POLICIES, PolicyFactory, policy_factory
 from py_agent.rundir import RunDirectory, check_name, last_checkpoint
@@ -59,10 +59,10 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
         if file:
             check_name(name)
             checkpoint = _checkpoint(Path(file))
-            chosen[name] = Judged(name, partial(SacPolicy, checkpoint=checkpoint), checkpoint)
+            chosen[name] = Judged(name, partial(trained_policy, checkpoint=checkpoint), checkpoint)
         elif name in trained:
             checkpoint = trained[name].resolve()
-            factory = partial(SacPolicy, checkpoint=checkpoint)
+            factory = partial(trained_policy, checkpoint=checkpoint)
             chosen[name] = Judged(name, factory, None if at_home else checkpoint)
         elif name.partition(":")[0] in POLICIES:
             if "/" in name:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.text import Text
 
-from py_agent.algorithms.config import SacConfig, TrainConfig
+from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.report import Report
@@ -37,7 +37,7 @@ class Quickstart(StageCommand):
     def execute(self) -> Result:
         """Runs the stages in order; what is done already is kept."""
         run, resume, seed = self.run, self.resume, self.seed
-        training = TrainConfig(seed=seed, sac=SacConfig(gradient_steps=_GRADIENT_STEPS))
+        training = TrainConfig.of("sac").model_validate({"seed": seed, "sac": {"gradient_steps": _GRADIENT_STEPS}})
         stages: list[StageCommand] = [
             Mobility(
                 run=run,

@@ -94,10 +94,10 @@ def command_line(record: StageRecord, run: Path) -> str:
     """The command, ready for a shell, that a stage record stands for; what a default says is left out."""
     stage = _STAGES[record.stage]
     words = ["mlb", *stage.words(), "--run", str(run)]
-    defaults = stage().options()
+    defaults = stage.defaults(record.config)
     for name, value in record.config.items():
         option = f"--{name.replace('_', '-')}"
-        if name != "name" and name in defaults and value == defaults[name]:  # a training's default name is its data's
+        if name in defaults and value == defaults[name]:
             continue
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import UseAppendAction, arg
 
+from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.backends import BACKENDS
 from py_agent.cli.choice import choice_of
@@ -20,10 +21,14 @@ from py_agent.cli.summary import summary_result
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
+    from py_agent.rundir import Options
+
     BackendOption = str
+    AlgorithmOption = str
 else:
     BackendOption = choice_of(BACKENDS)
-_TRAINED_ON = {"logged": "sac", "both": "sac-cf", "counterfactual": "sac-cf-only"}
+    AlgorithmOption = choice_of(ALGORITHMS)
+_TRAINED_ON = {"logged": "", "both": "-cf", "counterfactual": "-cf-only"}
 
 
 @dataclass(kw_only=True)
@@ -101,25 +106,46 @@ class Augment(StageCommand):
 
 @dataclass(kw_only=True)
 class Train(StageCommand):
-    """Train Soft Actor-Critic on a run's data; a run holds any number of trainings, each with a name."""
+    """Train an offline RL algorithm on a run's data; a run holds any number of trainings, each with a name."""
 
     name: str = ""
-    """Its name, as `mlb evaluate` knows it; if none is given, sac, sac-cf or sac-cf-only, after the data."""
+    """Its name, as `mlb evaluate` knows it; if none is given, the algorithm's, to which -cf is added if it learns from
+    both data, and -cf-only if from augmented.h5 alone."""
+    algorithm: AlgorithmOption = "sac"
+    """What learns; the options that begin with its name are its own (try --algorithm bc --help)."""
     data: Literal["logged", "both", "counterfactual"] = "both"
     """logged.h5, augmented.h5, or both mixed in every batch."""
     config: Path | None = None
-    """YAML file of hyper-parameters, with the names of the options below, for example `sac: {gamma: 0.9}`; options on
-    the command line win over it."""
+    """YAML file of hyper-parameters, with the names of the options below, for example `sac: {gamma: 0.9}`, which
+    chooses the algorithm too; options on the command line win over it."""
     training: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        """The algorithm's defaults, unless `training` says more."""
+        if type(self.training) is TrainConfig:
+            self.training = TrainConfig.of(self.algorithm).model_validate(self.training.model_dump())
+        self.algorithm = self.training.algorithm
 
     @property
     def title(self) -> str:
         """With the training's name."""
-        return f"train {self.name or _TRAINED_ON[self.data]}"
+        return f"train {self._name}"
+
+    @property
+    def _name(self) -> str:
+        return self.name or self.algorithm + _TRAINED_ON[self.data]
 
     def options(self) -> dict[str, Any]:
         """All hyper-parameters, wherever they were given."""
-        return {"name": self.name or _TRAINED_ON[self.data], "data": self.data, **_flat(self.training.model_dump())}
+        values = {"name": self._name, "algorithm": self.algorithm, "data": self.data}
+        return values | _flat(self.training.model_dump())
+
+    @classmethod
+    def defaults(cls, config: Options) -> dict[str, Any]:
+        """Those of the algorithm's own are among them; the name is not, since it depends on the data."""
+        options = cls(algorithm=str(config.get("algorithm", cls.algorithm))).options()
+        del options["name"]
+        return options | {"algorithm": cls.algorithm}
 
     def execute(self) -> Result:
         """Trains, or goes on; a training that is done is only shown."""
@@ -127,7 +153,7 @@ class Train(StageCommand):
         from py_agent.rundir import RunDirectory, check_name
         from py_agent.train import train
 
-        run, name = RunDirectory(self.run), self.name or _TRAINED_ON[self.data]
+        run, name = RunDirectory(self.run), self._name
         check_name(name)
         logged = None if self.data == "counterfactual" else read_dataset(run.require(run.logged, "collect"))
         augmented = None if self.data == "logged" else read_dataset(run.require(run.augmented, "augment"))
@@ -135,7 +161,7 @@ class Train(StageCommand):
         with run.stage("train", self.options(), self.resume, (made,), name):
             checkpoint = train(self.training, logged, augmented, run.training / name, resume=True)
         sizes = [0 if data is None else data.transitions for data in (logged, augmented)]
-        steps = self.training.sac.gradient_steps
+        steps = self.training.parameters.gradient_steps
         table = Table("policy", "logged rows", "counterfactual rows", "gradient steps")
         table.add_row(name, *map(str, (*sizes, steps)))
         data = {

@@ -25,8 +25,8 @@ RECORDS: list[Contract] = [
     made_network.trace().metadata,
     StageRecord(stage="collect", config={"policies": ["static"], "seed": 0, "map": None}, versions={"numpy": "2"}),
     TrainRecord(
-        config=TrainConfig(), scenario_id="two-cells-v0", logged_transitions=3, counterfactual_transitions=0,
-        data_sha256="0", versions={},
+        config=TrainConfig.of("sac")().model_dump(), scenario_id="two-cells-v0", logged_transitions=3,
+        counterfactual_transitions=0, data_sha256="0", versions={},
     ),
     MapSource(name="a", title="A", file=Path("a.osm"), sha256="0", source="s", bounding_box_deg=(24, 60, 25, 61)),
     EpisodeMetadata.parse(

@@ -15,7 +15,8 @@ from cf_augment.dataset.records import Dataset
 from cf_augment.exports.parquet import to_frame
 from ns3_scenarios.mdp import action_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.sac import SacConfig, SacPolicy
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.sac import SacConfig
 from py_agent.env import MlbEnv, open_backend
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.policies.planner import GreedyPlanner
@@ -66,9 +67,9 @@ def test_the_whole_job_in_each_form(form: str, grid: str, tmp_path: Path) -> Non
     counterfactual = Dataset(scenario, tuple(play(kept, jobs, seed=3)))
     assert counterfactual.actions.shape[1] == SIZES[form]
 
-    config = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=3))
+    config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=3))
     checkpoint = train(config, kept, counterfactual, tmp_path / "sac", resume=False)
-    trained = logged(scenario, {"sac": partial(SacPolicy, checkpoint=checkpoint)})
+    trained = logged(scenario, {"sac": partial(trained_policy, checkpoint=checkpoint)})
     assert np.abs(trained.actions).max() <= 1
 
 

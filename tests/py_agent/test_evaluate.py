@@ -11,7 +11,8 @@ import pytest
 from small_world import small_dataset, small_episode, small_scenario, small_trace
 
 from ns3_scenarios.kpis import EVENT_DTYPE, HANDOVER_FAILURES, EventKind
-from py_agent.algorithms.sac import SacConfig, SacPolicy
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.sac import SacConfig
 from py_agent.evaluate import evaluate
 from py_agent.metrics import METRICS, episode_metrics
 from py_agent.policies import IntegralRule, Static
@@ -89,13 +90,13 @@ def test_failures_by_cause_and_what_older_episodes_do_not_tell() -> None:
 
 @pytest.mark.slow
 def test_evaluation_is_paired_resumable_and_knows_its_policies(tmp_path: Path) -> None:
-    config = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=2))
+    config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=2))
     last = train(config, small_dataset(SCENARIO, [0]), None, tmp_path / "sac", resume=False)
     traces = {f"test-{seed}": small_trace(SCENARIO, seed) for seed in (10, 11)}
     policies = {
         "static": Static,
         "integral": partial(IntegralRule, gain_db=4.0),
-        "sac": partial(SacPolicy, checkpoint=last),
+        "sac": partial(trained_policy, checkpoint=last),
     }
     directory = tmp_path / "episodes"
     evaluation = evaluate(SCENARIO, traces, policies, [0], directory, backend="engine")
@@ -116,7 +117,7 @@ def test_evaluation_is_paired_resumable_and_knows_its_policies(tmp_path: Path) -
     with pytest.raises(StorageError, match=r"'integral' were played by IntegralRule\(gain_db=4.0\), now it is"):
         evaluate(SCENARIO, traces, {"integral": IntegralRule}, [0], directory, backend="engine")
     last.write_bytes((tmp_path / "sac" / "checkpoints" / "step-0000002.pt").read_bytes() + b" ")
-    with pytest.raises(StorageError, match=r"'sac' were played by SacPolicy\(checkpoint=sha256:"):
+    with pytest.raises(StorageError, match=r"'sac' were played by trained_policy\(checkpoint=sha256:"):
         evaluate(SCENARIO, traces, policies, [0], directory, backend="engine")
 
 

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from toy_evaluation import BOUNDS_M, SITES_M, evaluation
@@ -19,6 +20,7 @@ from ns3_scenarios import mdp
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.metrics import METRICS
 from py_agent.report import ReportData, write_gif, write_report
+from py_agent.report.details import learning_charts
 from py_agent.report.scene import PALETTE, PALETTE_DARK, ScaleBar, best_server, cell_colors, cell_marks_m
 from py_agent.result_table import ResultTable
 from sumo_mobility.base.errors import DataError, StorageError
@@ -139,6 +141,28 @@ def test_page_says_what_was_run(path: Path, data: ReportData) -> None:
         for policy, runs in data.episodes.items()
     }
     assert replace(data, episodes=episodes).judged_in == "ns-3 3.44"
+
+
+def test_learning_curves_are_those_of_any_algorithm(data: ReportData, tmp_path: Path) -> None:
+    """Each quantity has a chart of the trainings that log it, whatever they call it."""
+    trainings = {
+        "sac-cf": pd.DataFrame({"step": [50, 100], "q": [0.1, 0.2], "actor_loss": [0.3, -0.1]}),
+        "cloned": pd.DataFrame({"step": [50, 100], "squared_error": [0.5, 0.4]}),
+        "none yet": pd.DataFrame({"step": [], "squared_error": []}),
+    }
+    charts = {chart.title: chart.svg for chart in learning_charts(replace(data, trainings=trainings))}
+    assert list(charts) == ["Q", "Actor loss", "Squared error"]
+    write_report(tmp_path / "report.html", replace(data, trainings=trainings))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(name in text for name in trainings)
+
+
+def test_a_back_end_of_a_plug_in_is_called_by_its_name(data: ReportData) -> None:
+    episodes = {
+        policy: [replace(one, metadata=one.metadata.model_copy(update={"backend": "nearest"})) for one in many]
+        for policy, many in data.episodes.items()
+    }
+    assert replace(data, episodes=episodes).judged_in == "nearest"
 
 
 def test_table_shows_the_summary(path: Path, data: ReportData) -> None:

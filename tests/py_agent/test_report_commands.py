@@ -16,7 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from py_agent.algorithms.config import SacConfig, TrainConfig
+from py_agent.algorithms.config import AlgorithmConfig, TrainConfig
+from py_agent.algorithms.sac import SacConfig
 from py_agent.backends import BACKENDS
 from py_agent.cli.command import StageCommand
 from py_agent.cli.commands import parse
@@ -60,7 +61,11 @@ def commands() -> st.SearchStrategy[StageCommand]:
         return st.fixed_dictionaries({}, optional=values).map(lambda options: stage(**options))
 
     sac = st.builds(SacConfig, gamma=st.floats(0, 0.99), gradient_steps=st.integers(1, 10**6))
-    training = st.builds(TrainConfig, sac=sac, seed=st.integers(0, 10**6), counterfactual_share=st.floats(0, 1))
+    bc, seed = st.builds(AlgorithmConfig, hidden=st.integers(1, 4096)), st.integers(0, 10**6)
+    training = st.one_of(
+        st.builds(TrainConfig.of("sac"), sac=sac, seed=seed, counterfactual_share=st.floats(0, 1)),
+        st.builds(TrainConfig.of("bc"), bc=bc, seed=seed),
+    )
     names, data = st.sampled_from(["", "sac", "sac-cf", "mine"]), st.sampled_from(["logged", "both", "counterfactual"])
     train = st.builds(Train, name=names, data=data, training=training, config=st.none(), run=st.just(Path("run")))
     return st.one_of(*map(of, (Mobility, Collect, Augment, Evaluate)), train)

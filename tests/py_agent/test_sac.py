@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,10 @@ from torch.nn import functional
 
 from ns3_scenarios.mdp import observation_size
 from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.networks import Actor, Layout, TwinCritic
-from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy, Transitions
+from py_agent.algorithms.sac import Sac, SacConfig
+from py_agent.algorithms.transitions import Transitions
 from sumo_mobility.base.arrays import AnyFloats
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -140,26 +141,6 @@ def test_the_actor_loss_leaves_the_critic_alone() -> None:
         assert torch.equal(parameter.grad, gradient)
 
 
-def test_resume_equals_uninterrupted_byte_for_byte(tmp_path: Path) -> None:
-    config = SMALL.model_copy(update={"gamma": 0.9})
-    sources, shares = [bandit(0.8), bandit(0.5, seed=3)], [0.5, 0.5]
-    whole, part = Sac(config, sources, shares, 5), Sac(config, sources, shares, 5)
-    for _ in range(30):
-        whole.train_step()
-    for _ in range(11):
-        part.train_step()
-    part.save(tmp_path / "part" / "last.pt")
-    rest = Sac(config, sources, shares, 5)
-    rest.restore(tmp_path / "part" / "last.pt")
-    for _ in range(19):
-        rest.train_step()
-    whole.save(tmp_path / "whole" / "last.pt")
-    rest.save(tmp_path / "rest" / "last.pt")
-    assert (tmp_path / "whole" / "last.pt").read_bytes() == (tmp_path / "rest" / "last.pt").read_bytes()
-    other = Sac(config, sources, shares, 6)
-    assert not torch.equal(other.actor.head[0].weight, Sac(config, sources, shares, 5).actor.head[0].weight)
-
-
 def random_rows(scenario: Scenario) -> Transitions:
     rng, size = np.random.default_rng(0), (20, observation_size(scenario))
     states, actions = rng.normal(3, 2, size), rng.uniform(-1, 1, (20, len(scenario.neighbor_pairs)))
@@ -175,7 +156,7 @@ def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     sac.save(tmp_path / "last.pt")
     state = data.observations[3:4]
     mean, _ = sac.actor(sac.actor.normalize(state))
-    action = SacPolicy(scenario, tmp_path / "last.pt").act(
+    action = trained_policy(scenario, tmp_path / "last.pt").act(
         state[0].numpy(), small_episode(scenario, 0).kpis_at(0), np.zeros(6)
     )
     np.testing.assert_allclose(action, np.tanh(mean[0].detach().numpy()), rtol=1e-5)
@@ -212,29 +193,6 @@ def test_the_networks_do_not_care_how_cells_are_numbered() -> None:
     torch.testing.assert_close(results[0][0], results[1][0][:, order])
     torch.testing.assert_close(results[0][1], results[1][1])
     assert results[0][0].std() > 1e-3
-
-
-def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
-    scenario = small_scenario()
-    data, path = random_rows(scenario), tmp_path / "last.pt"
-    with pytest.raises(DataError, match=r"sac\.json"):
-        SacPolicy(scenario, path)
-    Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs).save(path)
-    good = path.read_bytes()
-    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
-    wrong = {f"actor.{key}": value for key, value in Actor(Layout(2, 5), 32).state_dict().items()}
-    torch.save(wrong, tmp_path / "shape.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Path, protocol=2))
-    (tmp_path / "cut.pt").write_bytes(good[: len(good) // 2])
-    for name in ("foreign", "shape", "list", "pickle", "cut", "absent"):
-        with pytest.raises(DataError, match=rf"{name}\.pt.*checkpoint[\s\S]*cure: train the policy anew"):
-            SacPolicy(scenario, tmp_path / f"{name}.pt")
-        with pytest.raises(DataError, match="checkpoint"):
-            Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs).restore(tmp_path / f"{name}.pt")
-    with pytest.raises(DataError, match="another configuration"):
-        Sac(SMALL.model_copy(update={"gamma": 0.5}), [data], [1.0], 0, scenario.neighbor_pairs).restore(path)
-    assert path.read_bytes() == good
 
 
 def test_bad_data_is_refused() -> None:

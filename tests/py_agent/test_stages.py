@@ -11,7 +11,7 @@ from small_world import small_dataset, small_scenario, small_trace
 
 from cf_augment.dataset import write_dataset
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.sac import SacPolicy
+from py_agent.algorithms.base import trained_policy
 from py_agent.cli.commands import parse
 from py_agent.cli.judged import judged
 from py_agent.cli.mobility import Mobility
@@ -69,6 +69,38 @@ def test_each_training_has_its_record_and_goes_on_only_with_its_options(run: Run
     before = last_checkpoint(run.training / "wide").read_bytes()
     train(run, *again, "--resume", "--sac.gamma", "0.9")
     assert last_checkpoint(run.training / "wide").read_bytes() == before
+
+
+def test_any_algorithm_is_trained_and_judged_by_the_name_of_its_training(tmp_path: Path) -> None:
+    other = made(tmp_path / "run", SCENARIO)
+    file = tmp_path / "training.yaml"
+    file.write_text("seed: 7\nbc: {hidden: 8, gradient_steps: 3}\n")
+    start = ["train", "--run", str(other.path), "--data", "logged"]
+    data = parse([*start, "--config", str(file), "--bc.batch-size", "4"]).execute().data
+    assert (data["policy"], data["gradient_steps"]) == ("bc", 3)
+    config = StageRecord.read_json(other.training / "bc" / "train.json").config
+    expected = {"algorithm": "bc", "seed": 7, "bc.hidden": 8, "bc.batch_size": 4, "bc.learning_rate": 3e-4}
+    assert expected.items() <= config.items()
+    assert not any(name.startswith("sac") for name in config)
+    with pytest.raises(StorageError, match="began with algorithm = 'bc', not 'sac'"):
+        parse([*start, "--name", "bc", "--resume"]).execute()
+    rows = parse(["evaluate", "--run", str(other.path), "--backend", "engine", "--policies", "bc"]).execute().data
+    assert [(row["policy"], row["traces"]) for row in rows] == [("bc", 2)]
+    assert parse(["train", "--algorithm", "bc"]).options()["name"] == "bc-cf"
+
+
+def test_an_unknown_algorithm_and_options_of_another_one_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"unknown algorithm 'sacc' \(did you mean 'sac'\?\); there are sac, bc"):
+        parse(["train", "--algorithm", "sacc"])
+    with pytest.raises(SystemExit) as done:
+        parse(["train", "--algorithm", "bc", "--sac.gamma", "0.9"])
+    assert done.value.code == 2
+    assert "--sac.gamma" in capsys.readouterr().err
+    (tmp_path / "training.yaml").write_text("sac: {gamma: 0.9}\n")
+    with pytest.raises(ConfigError, match=r"training\.yaml: sac: unknown key"):
+        parse(["train", "--algorithm", "bc", "--config", str(tmp_path / "training.yaml")])
 
 
 def test_counterfactuals_alone_can_be_trained_on(run: RunDirectory, tmp_path: Path) -> None:
@@ -129,14 +161,14 @@ def test_shared_weights_fit_other_numbers_of_cells_and_other_forms_are_refused(r
     checkpoint = last_checkpoint(run.training / "sac")
     four = FOUR_CELLS
     episode = small_dataset(four, [1]).episodes[0]
-    action = SacPolicy(four, checkpoint).act(episode.observations[0], episode.kpis_at(0), None)
+    action = trained_policy(four, checkpoint).act(episode.observations[0], episode.kpis_at(0), None)
     assert action.shape == (len(four.neighbor_pairs),)
     assert len(four.neighbor_pairs) > len(SCENARIO.neighbor_pairs)
     matrix = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
     with pytest.raises(
         DataError, match=r"for 45 observations, 6 actions, .*; scenario small-v0 has 36 observations, 6"
     ):
-        SacPolicy(matrix, checkpoint)
+        trained_policy(matrix, checkpoint)
 
 
 @pytest.mark.slow

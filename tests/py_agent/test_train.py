@@ -12,12 +12,16 @@ from small_world import small_dataset, small_scenario
 
 import py_agent.train as train_module
 from cf_augment.dataset import Dataset
-from py_agent.algorithms.sac import Sac, SacConfig, SacPolicy
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.sac import Sac, SacConfig
+from py_agent.algorithms.transitions import Transitions
 from py_agent.train import TrainConfig, last_checkpoint, train
 from sumo_mobility.base.errors import DataError, StorageError
 
 SCENARIO = small_scenario()
-CONFIG = TrainConfig(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3, log_every=5, checkpoint_every=10)
+CONFIG = TrainConfig.of("sac")(
+    sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3, log_every=5, checkpoint_every=10
+)
 
 
 @cache
@@ -48,9 +52,9 @@ def test_run_directory(tmp_path: Path) -> None:
     assert metrics.notna().all(axis=None)
     assert "step 25:" in (tmp_path / "train.log").read_text()
     record = train_module.TrainRecord.read_json(tmp_path / "record.json")
-    assert record.config == CONFIG
+    assert record.config == CONFIG.model_dump()
     assert record.counterfactual_transitions == 12
-    policy = SacPolicy(SCENARIO, last)
+    policy = trained_policy(SCENARIO, last)
     action = policy.act(logged().observations[0], logged().episodes[0].kpis_at(0), None)
     assert action.shape == (6,)
     assert action.dtype == "float32"
@@ -74,6 +78,21 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
             train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=False)
     train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=True)
     assert results(tmp_path / "part") == results(tmp_path / "whole")
+
+
+def test_a_training_that_diverges_stops_and_keeps_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Sac._learn
+
+    def diverging(self: Sac, batch: Transitions) -> dict[str, float]:
+        return learn(self, batch) | ({"q": float("inf")} if self.step == 13 else {})
+
+    monkeypatch.setattr(Sac, "_learn", diverging)
+    with pytest.raises(DataError, match=r"^sac: the training diverged, q is inf at gradient step 13\n"):
+        train(CONFIG, logged(), None, tmp_path, resume=False)
+    checkpoints = last_checkpoint(tmp_path).parent
+    assert sorted(path.name for path in checkpoints.glob("*.pt")) == ["last.pt", "step-0000010.pt"]
 
 
 def test_shaping_subtracts_the_reward_before() -> None:
@@ -126,4 +145,4 @@ def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> No
     with pytest.raises(
         DataError, match=r"for 45 observations, 6 actions, by cell \(3\) and pair \(6\); .* has 36 .*, not"
     ):
-        SacPolicy(wider, tmp_path / "checkpoints" / "step-0000025.pt")
+        trained_policy(wider, tmp_path / "checkpoints" / "step-0000025.pt")

@@ -1,0 +1,286 @@
+"""The contract of offline RL algorithms: they learn from arrays, and never act while they learn."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.checkpoint import CURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
+from py_agent.algorithms.config import AlgorithmConfig
+from py_agent.algorithms.networks import Actor, Layout
+from py_agent.algorithms.registry import ALGORITHMS
+from py_agent.algorithms.transitions import Transitions
+from py_agent.policies.base import Policy
+from sumo_mobility.base.arrays import Floats, Singles
+from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.seeds import derive
+
+
+class Algorithm(ABC):
+    """A training in progress. The same data, configuration and seed give the same bytes.
+
+    A subclass says its name, adds what it needs besides the actor in `_build`, and learns from one batch in `_learn`;
+    its hyper-parameters are a class `Config` derived from `AlgorithmConfig`. Its state, which `save` writes and
+    `restore` takes over, is every attribute that is a module or a tensor, the optimizers that `_optimize` made, the
+    generator of all its randomness and the number of steps.
+
+    Attributes:
+        config: Hyper-parameters.
+        step: Number of gradient steps so far.
+        layout: Form of the observations and actions.
+        actor: The policy with its normaliser of observations.
+
+    Args:
+        config: Hyper-parameters.
+        sources: Datasets that are mixed in every batch.
+        shares: Share of the batch that each source gives; they add up to 1.
+        seed: Fixes weights, batches and noise.
+        pairs: See `Layout.pairs`.
+
+    Raises:
+        DataError: the sources do not fit each other, or hold a value that is not finite.
+        ConfigError: the shares do not fit the sources.
+    """
+
+    name: ClassVar[str]
+    """Its name in the registry."""
+    version: ClassVar[int] = 1
+    """To be raised when older checkpoints can no longer be read."""
+    Config: ClassVar[type[AlgorithmConfig]] = AlgorithmConfig
+    """Class of its hyper-parameters; all have defaults."""
+    deterministic: ClassVar[bool] = True
+    """Whether its policy's actions depend on nothing but the observation, so not on the seed of the episode."""
+    config: AlgorithmConfig
+
+    def __init__(
+        self,
+        config: AlgorithmConfig,
+        sources: Sequence[Transitions],
+        shares: Sequence[float],
+        seed: int,
+        pairs: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
+        self.config = config
+        self.step = 0
+        for source in sources:
+            source.check()
+        sizes = {(source.observations.shape[1], source.actions.shape[1]) for source in sources}
+        if len(sizes) != 1:
+            raise DataError(f"datasets: (observation, action) sizes {sorted(sizes)} differ, so they cannot be mixed")
+        if len(shares) != len(sources) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ConfigError(f"shares {list(shares)} must be one a dataset, none negative, with the sum 1")
+        self.layout = Layout(*sizes.pop(), pairs)
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._generator = torch.Generator().manual_seed(derive(seed, self.name, "batches"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, self.name, "weights"))
+            self.actor = Actor(self.layout, config.hidden)
+            self._optimize("actor", self.actor.parameters())
+            self._build()
+        bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
+        self._rows = [int(rows) for rows in np.diff(bounds)]
+        self.actor.fit_normalizer(*_moments([source.observations for source in sources], shares))
+        # A scale of the reward changes no optimal policy, but it sets what other terms of a loss are weighed against.
+        scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
+        self._sources = [
+            source._replace(
+                observations=self.actor.normalize(source.observations),
+                next_observations=self.actor.normalize(source.next_observations),
+                rewards=source.rewards * scale,
+            )
+            for source in sources
+        ]
+
+    def _build(self) -> None:  # noqa: B027
+        """Makes what is trained besides the actor; PyTorch's global generator has been seeded for it."""
+
+    @abstractmethod
+    def _learn(self, batch: Transitions) -> dict[str, float]:
+        """Updates the networks once.
+
+        Args:
+            batch: Observations as the actor normalised them, rewards in units of their standard deviation.
+
+        Returns:
+            What is logged, by name; the same names at each step.
+        """
+
+    def train_step(self) -> dict[str, float]:
+        """Draws a batch, learns from it, and returns what `_learn` reports.
+
+        Raises:
+            DataError: the training diverged; names the quantity that is no longer finite.
+        """
+        self.step += 1
+        parts = [
+            source.rows(torch.randint(len(source.rewards), (rows,), generator=self._generator))
+            for source, rows in zip(self._sources, self._rows, strict=True)
+        ]
+        metrics = self._learn(Transitions.joined(parts))
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise DataError(
+                    f"{self.name}: the training diverged, {name} is {value} at gradient step {self.step}",
+                    "the last checkpoint was kept; train with a lower learning rate",
+                )
+        return metrics
+
+    def save(self, path: Path) -> None:
+        """Writes the whole state to `path` and the configuration beside it, atomically; same state, same bytes."""
+        config = self.config.model_dump(mode="json")
+        record = CheckpointRecord(algorithm=self.name, version=self.version, config=config, layout=self.layout)
+        record.write_json(path.parent / RECORD)
+        save_tensors(self._tensors(), path)
+
+    def restore(self, path: Path) -> None:
+        """Takes over the state of a checkpoint, so that training goes on as if it had never stopped.
+
+        Raises:
+            DataError: the file is missing, damaged or foreign, or of a training with another configuration.
+        """
+        record = CheckpointRecord.beside(path)
+        record.check_version(path, self.name, self.version)
+        if record.config != self.config.model_dump(mode="json"):
+            raise DataError(f"{path}: was trained with another configuration ({path.parent / RECORD})", CURE)
+        tensors = load_tensors(path)
+        try:
+            for name, part in vars(self).items():
+                if isinstance(part, nn.Module):
+                    part.load_state_dict(below(tensors, name))
+                elif isinstance(part, Tensor):
+                    part.data.copy_(tensors[name])
+            for name, optimizer in self._optimizers.items():
+                state: dict[int, dict[str, Tensor]] = {}
+                for key, value in below(tensors, f"adam.{name}").items():
+                    index, _, moment = key.partition(".")
+                    state.setdefault(int(index), {})[moment] = value
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": state, "param_groups": groups})
+            self._generator.set_state(tensors["generator"])
+            self.step = int(tensors["step"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{path}: not a {self.name} checkpoint of this training ({error})", CURE) from None
+
+    def policy(self, scenario: Scenario) -> Policy:
+        """Returns the policy as it is now, for any scenario that it fits; training on leaves it as it is.
+
+        Raises:
+            DataError: the policy does not fit the scenario.
+        """
+        return self._policy(scenario, self.config, self.layout, self._tensors())
+
+    @classmethod
+    def _policy(cls, scenario: Scenario, config: AlgorithmConfig, layout: Layout, tensors: dict[str, Tensor]) -> Policy:
+        """Makes a policy of the state of a training; the actor's deterministic one, unless a subclass knows better.
+
+        Args:
+            scenario: Where it acts.
+            config: Hyper-parameters of the training.
+            layout: Form of the observations and actions that it was trained on.
+            tensors: The state, by name.
+
+        Raises:
+            DataError: the policy does not fit the scenario.
+            KeyError, RuntimeError: the state is of other networks.
+        """
+        here = Layout.of(scenario)
+        if not layout.fits(here):
+            raise DataError(
+                f"the policy was trained for {layout}; scenario {scenario.id} has {here}",
+                "evaluate it in a scenario whose observations and actions have the same form",
+            )
+        actor = Actor(here, config.hidden)
+        weights = below(tensors, "actor")
+        actor.load_state_dict(weights | {name: layout.unpool(weights[name], here) for name in ("mean", "std")})
+        return ActorPolicy(actor)
+
+    def _optimize(self, name: str, parameters: Iterable[Tensor]) -> None:
+        """Makes the optimizer of `_descend`, by its name."""
+        self._optimizers[name] = torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        """Moves the parameters of one optimizer, and no others, a step down the gradient of a loss."""
+        optimizer = self._optimizers[name]
+        parameters = optimizer.param_groups[0]["params"]
+        optimizer.zero_grad()
+        loss.backward(inputs=parameters)  # the actor's loss leaves the critics' gradients uncomputed
+        optimizer.step()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The state as one flat dictionary, because pickle writes nested ones differently after a restore."""
+        parts = vars(self)
+        tensors = {
+            f"{name}.{key}": value
+            for name, part in parts.items()
+            if isinstance(part, nn.Module)
+            for key, value in part.state_dict().items()
+        }
+        for name, optimizer in self._optimizers.items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors.update({f"adam.{name}.{index}.{key}": value for key, value in moments.items()})
+        tensors |= {name: part.detach() for name, part in parts.items() if isinstance(part, Tensor)}
+        return tensors | {"generator": self._generator.get_state(), "step": torch.tensor(self.step)}
+
+
+class ActorPolicy:
+    """The deterministic policy of an actor: tanh of its mean.
+
+    Networks that share their weights over cells and neighbour pairs act wherever an observation is made of the same
+    features of cells and pairs, however many there are; plain perceptrons only where all sizes are the same.
+    """
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        torch.set_num_threads(1)
+
+    def reset(self, seed: int) -> None:
+        """Nothing to begin: there is neither state nor chance."""
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns the action for an observation."""
+        return self._actor.mode(observation[None])[0]
+
+
+def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
+    """Returns the policy of a checkpoint, whichever algorithm of the registry wrote it.
+
+    Args:
+        scenario: Where it acts; not necessarily where it was trained.
+        checkpoint: A file that `Algorithm.save` wrote.
+
+    Raises:
+        DataError: the file is missing, damaged or foreign, its algorithm is not known or of another version, or the
+            policy does not fit the scenario.
+    """
+    record = CheckpointRecord.beside(checkpoint)
+    try:
+        algorithm = ALGORITHMS[record.algorithm].load()
+    except ConfigError as error:
+        raise DataError(f"{checkpoint}: {error.message}", "set MLB_PLUGINS to the module that registers it") from None
+    record.check_version(checkpoint, algorithm.name, algorithm.version)
+    config = algorithm.Config.parse(record.config, str(checkpoint.parent / RECORD))
+    tensors = load_tensors(checkpoint)
+    try:
+        return algorithm._policy(scenario, config, record.layout, tensors)
+    except DataError as error:
+        raise DataError(f"{checkpoint}: {error.message}", error.cure) from None
+    except (KeyError, RuntimeError) as error:
+        raise DataError(f"{checkpoint}: not a checkpoint that fits {RECORD} ({error})", CURE) from None
+
+
+def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the rows of a mixture, computed in double precision."""
+    pairs = [(part.double(), share) for part, share in zip(parts, shares, strict=True)]
+    mean = torch.stack([share * part.mean(0) for part, share in pairs]).sum(0)
+    variance = torch.stack([share * ((part - mean) ** 2).mean(0) for part, share in pairs]).sum(0)
+    return mean.float(), variance.sqrt().float()

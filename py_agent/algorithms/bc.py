@@ -1,0 +1,30 @@
+"""Behaviour cloning (Pomerleau 1991, Neural Computation 3(1):88-97): the policy that the data show, as a network."""
+
+from __future__ import annotations
+
+import torch
+
+from py_agent.algorithms.base import Algorithm
+from py_agent.algorithms.transitions import Transitions
+
+
+class Bc(Algorithm):
+    """Regression of the data's actions on their observations; rewards are not read.
+
+    It tells what of another algorithm's gain is due to the data's own policies: where several of them act, it learns
+    their mean. With the deterministic policy pi(s) = tanh(mean(s)), B rows in the batch and A components of the action:
+
+        L = 1/(B A) sum_(s, a) |pi(s) - a|^2
+
+    A density would not do, because rules clip their offsets: the squashed Gaussian gives no probability to -1 and 1.
+
+    Metrics: squared_error, which is L.
+    """
+
+    name = "bc"
+
+    def _learn(self, batch: Transitions) -> dict[str, float]:
+        mean, _ = self.actor(batch.observations)
+        loss = ((torch.tanh(mean) - batch.actions) ** 2).mean()
+        self._descend("actor", loss)
+        return {"squared_error": loss.item()}
