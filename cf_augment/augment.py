@@ -35,7 +35,7 @@ from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
 ActionSource = Callable[[int, StepKpis], Singles]
-"""From the step and the KPIs before it to an action (A,) in [-1, 1]."""
+"""A function of the step and of the KPIs before it that returns an action (A,) in [-1, 1]."""
 
 SEARCH_SIZES = (4, 16, 64, 256)
 """K of the searched episodes, in turn."""
@@ -49,14 +49,14 @@ _HANDOVER_COST = 1e-6
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to be played in the engine.
+    """An episode that is to be played in the engine.
 
     Attributes:
-        trace_name: unique to the trace.
-        trace: what moves the UEs.
-        provenance: of the trace.
-        search: K, or 0 for random CIO.
-        seed: of its CIO.
+        trace_name: A name that is unique to the trace.
+        trace: The mobility of the UEs.
+        provenance: The provenance of the trace.
+        search: The number K of candidates that are searched at each step, or 0 for random CIOs.
+        seed: The seed of the CIOs.
     """
 
     trace_name: str
@@ -67,7 +67,7 @@ class Job:
 
     @property
     def action_source(self) -> str:
-        """What chooses the CIO, for people."""
+        """The source of the CIOs, for people."""
         return f"searched-{self.search}" if self.search else "random"
 
 

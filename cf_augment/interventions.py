@@ -24,12 +24,12 @@ _OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, 2.0
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the model drew.
+    """Traces that were drawn from the model.
 
     Attributes:
-        traces: accepted traces by name.
-        provenance: of each.
-        rejected: number of refused traces by gate.
+        traces: The accepted traces by name.
+        provenance: The provenance of each of them.
+        rejected: The number of refused traces by gate.
     """
 
     traces: dict[str, MobilityTrace]

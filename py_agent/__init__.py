@@ -1,1 +1,1 @@
-"""Who decides: the Gymnasium environment, the policies, training, evaluation and the report."""
+"""Decisions: the Gymnasium environment, policies, training, evaluation and the report."""

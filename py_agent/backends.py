@@ -1,4 +1,4 @@
-"""What stands behind the names of the back ends."""
+"""Registration of the back ends."""
 
 from __future__ import annotations
 

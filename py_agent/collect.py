@@ -23,7 +23,7 @@ from sumo_mobility.trace import MobilityTrace
 
 @dataclass(frozen=True)
 class EpisodeJob:
-    """One episode to be played, and the file that it goes to."""
+    """An episode that is to be played, and the file that it goes to."""
 
     scenario: Scenario
     trace: MobilityTrace
@@ -66,7 +66,7 @@ class EpisodeJob:
         return directory / f"{trace}-{policy}-{seed}.h5"
 
     def is_done(self) -> bool:
-        """Whether the episode is there already.
+        """Returns whether the episode is there already.
 
         Raises:
             StorageError: the file holds an episode of another experiment.
@@ -99,7 +99,7 @@ class EpisodeJob:
 
 
 def simulation_work(scenario: Scenario, time_s: float) -> float:
-    """What simulating so many seconds costs, to weigh one network against another: s times UEs times cells."""
+    """Returns the relative cost of simulating some time, in s times UEs times cells."""
     return time_s * scenario.mobility.ues * len(scenario.cells)
 
 

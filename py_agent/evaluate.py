@@ -38,7 +38,7 @@ class Evaluation:
 
     @cached_property
     def per_episode(self) -> pd.DataFrame:
-        """One row an episode: policy, trace, seed, context and the metrics of `episode_metrics`."""
+        """Returns a row for each episode: policy, trace, seed, context and the metrics of `episode_metrics`."""
         return pd.DataFrame(
             [
                 {**_keys(episode), "context": episode.trace.metadata.context, **episode_metrics(self.scenario, episode)}
@@ -48,7 +48,7 @@ class Evaluation:
 
     @cached_property
     def per_step(self) -> pd.DataFrame:
-        """One row a step: policy, trace, seed and the columns of `step_metrics`."""
+        """Returns a row for each step: policy, trace, seed and the columns of `step_metrics`."""
         tables = [step_metrics(episode).assign(**_keys(episode)) for episode in self.episodes]
         return pd.concat(tables, ignore_index=True)[[*_KEYS, *tables[0].columns.drop(_KEYS)]]
 

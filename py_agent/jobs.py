@@ -32,7 +32,7 @@ class Job(Protocol):
 
     @property
     def work(self) -> float:
-        """How much there is to do, in a unit that takes about as long in every job."""
+        """The amount of work, in a unit that takes about as long in every job."""
         ...
 
     def run(self, advance: Callable[[float], None]) -> None:
@@ -130,7 +130,7 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started in the block never hears of Ctrl-C, which is ours to handle; we hear of all signals after it."""
+    """Keeps Ctrl-C from what is started in the block; this process receives all signals after it."""
     heard: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():  # whoever of our threads is told, this one handles it

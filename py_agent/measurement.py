@@ -1,4 +1,4 @@
-"""One figure beside what it must reach."""
+"""A measured figure with its target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure; it is good enough at `reach`, and `goal` is where the project is going."""
+    """A measured figure; `reach` is its target, and `goal` a more ambitious one."""
 
     metric: str
     value: float
@@ -19,7 +19,7 @@ class Measurement:
 
     @property
     def ok(self) -> bool:
-        """Whether it is good enough."""
+        """Whether the figure reaches its target."""
         if self.reach is None:
             return True
         return self.value >= self.reach if self.more_is_better else self.value <= self.reach

@@ -1,4 +1,4 @@
-"""What an episode is judged by: pure functions of its KPIs and events; the reset's row does not count."""
+"""Metrics of an episode: pure functions of its KPIs and events, without the row of the reset."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ns3_scenarios.scenario import Scenario
 
 @dataclass(frozen=True)
 class Metric:
-    """One number by which an episode is judged, and how it is shown.
+    """A metric of an episode, and how it is shown.
 
     Attributes:
-        heading: Its name in a table.
-        short: Its name where there is little room.
-        higher_is_better: Its direction.
-        greatest: It lies between 0 and this.
-        unit: Unit in which it is shown, empty for none.
+        heading: The name in a table.
+        short: The name where there is little room.
+        higher_is_better: Whether greater values are better.
+        greatest: The greatest possible value; the least one is 0.
+        unit: The unit in which it is shown, empty for none.
         scale: Factor to that unit.
         decimals: Most decimals that are shown.
         definition: What it counts, a sentence or two for a tooltip.

@@ -17,7 +17,7 @@ _FEW = 10
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure with its interval, empty where there is none."""
+    """A figure with its interval, empty where there is none."""
 
     mean: str
     interval: str
@@ -26,12 +26,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """What `summarize` returned, ready to be read.
+    """The result of `summarize` for readers.
 
     Attributes:
-        columns: What each column is, by its name in the summary.
+        columns: The metric of each column, by its name in the summary.
         rows: The cells of each policy, in the order of the columns.
-        remarks: What a reader must know of the figures; one sentence or two each.
+        remarks: Notes on the figures, of one sentence or two each.
     """
 
     columns: dict[str, Metric]

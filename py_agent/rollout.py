@@ -1,4 +1,4 @@
-"""One episode of one policy, for collection and for evaluation alike."""
+"""Plays an episode of a policy, for collection and for evaluation alike."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Options = dict[str, str | int | float | bool | list[str] | None]
 _STAGES = ("mobility", "collect", "augment"), ("evaluate",)
 """Stages before and after the trainings, of which each has its own record."""
 TRACES = "traces/*.parquet"
-"""What `mlb mobility make` makes in a run."""
+"""The files that `mlb mobility make` makes in a run."""
 _PACKAGES = ("mlb-testbed", "numpy", "pandas", "torch", "gymnasium", "eclipse-sumo", "pyzmq", "protobuf", "h5py")
 
 
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 class StageRecord(Contract):
-    """What a stage was asked to do, with which versions."""
+    """The record of a stage: its options, and the versions of the software."""
 
     stage: str
     config: Options
@@ -74,7 +74,7 @@ class RunDirectory:
         self.gif = path / "replay.gif"
 
     def episodes(self, stage: str) -> Path:
-        """Where the finished episodes of a stage are kept."""
+        """Returns the folder of the finished episodes of a stage."""
         return self.path / "episodes" / stage
 
     def trace_paths(self, *splits: str) -> list[Path]:
@@ -95,7 +95,7 @@ class RunDirectory:
         return [self.trace(path) for path in self.trace_paths(split)]
 
     def trace(self, path: Path) -> MobilityTrace:
-        """One trace of this run."""
+        """Returns a trace of this run."""
         return MobilityTrace.read(path)
 
     def trace_path(self, split: str, index: int) -> Path:
@@ -123,15 +123,15 @@ class RunDirectory:
         return {path.parents[1].name: path for path in sorted(self.training.glob(str(last_checkpoint(Path("*")))))}
 
     def elsewhere(self, name: str) -> RunDirectory:
-        """Where policies of this run are judged in another scenario."""
+        """Returns the run in which policies of this run are judged in another scenario."""
         return RunDirectory(self.path / "scenarios" / name)
 
     def has(self, *patterns: str) -> bool:
-        """Whether a file of the run matches one of the patterns; half-written ones do not count."""
+        """Returns whether a file of the run matches one of the patterns; half-written files do not count."""
         return any(not path.name.startswith(".") for pattern in patterns for path in self.path.glob(pattern))
 
     def records(self) -> list[StageRecord]:
-        """What the stages were asked to do, as far as they have been run, in order."""
+        """Returns the records of the stages that have been run, in order."""
         before, after = ([self.path / f"{stage}.json" for stage in some] for some in _STAGES)
         paths = [*before, *sorted(self.training.glob("*/train.json")), *after]
         return [StageRecord.read_json(path) for path in paths if path.is_file()]

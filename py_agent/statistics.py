@@ -47,7 +47,7 @@ def mean(*samples: Floats, axis: int = -1) -> Floats:
 
 
 def reduction_percent(*samples: Floats, axis: int = -1) -> Floats:
-    """How much lower the mean of the first sample is than that of the second, in % of the second's."""
+    """Returns by how much the mean of the first sample is lower than that of the second, in % of the latter."""
     first, second = (sample.mean(axis=axis) for sample in samples)
     return np.asarray(100 * (second - first) / np.abs(second))
 
@@ -206,7 +206,7 @@ def summarize(
 
 
 def _paired(episodes: pd.DataFrame, policy: str, reference: str) -> pd.DataFrame:
-    """One policy's episodes by trace and seed, checked to be the reference's."""
+    """Returns a policy's episodes by trace and seed, checked to be those of the reference."""
     table, base = (
         episodes[episodes["policy"] == name].set_index(["trace", "seed"]).sort_index() for name in (policy, reference)
     )

@@ -24,7 +24,7 @@ from sumo_mobility.base.progress import progress
 
 
 class TrainRecord(Contract):
-    """What a training was made of, as kept in its directory."""
+    """The record of a training in its directory."""
 
     config: dict[str, Any]
     """The `TrainConfig` of its algorithm."""

@@ -1,4 +1,4 @@
-"""How well a model of the network agrees with ns-3: errors, handovers and rankings."""
+"""Agreement of a model of the network with ns-3: errors, handovers and rankings."""
 
 from cf_augment.agreement.compare import agreement, compare
 

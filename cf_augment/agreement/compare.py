@@ -1,4 +1,4 @@
-"""How well the engine agrees with ns-3 on the same trace, seed and CIOs."""
+"""Compares the engine with ns-3 on the same trace, seed and CIOs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
 
 
 def compare_stacked(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
-    """As `compare`, for KPIs with a leading axis of time, such as those of an Episode."""
+    """Returns the same as `compare` for KPIs with a leading axis of time, such as those of an Episode."""
 
     def both(name: str) -> tuple[Floats, Floats]:
         truth, guess = getattr(ns3, name), getattr(engine, name)

@@ -1,4 +1,4 @@
-"""Which handovers two episodes have in common."""
+"""Handovers that two episodes have in common."""
 
 from __future__ import annotations
 

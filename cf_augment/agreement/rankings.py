@@ -1,4 +1,4 @@
-"""Whether a model puts actions and policies in ns-3's order."""
+"""Rank agreement: whether a model puts actions and policies in ns-3's order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sumo_mobility.base.arrays import Floats
 
 
 def is_constant(values: Floats) -> bool:
-    """Whether values differ by no more than rounding, so that they have no order."""
+    """Returns whether values differ by no more than rounding, so that they have no order."""
     return bool(np.ptp(values) <= 1e-9 * max(float(np.abs(values).max()), 1.0))
 
 
@@ -35,7 +35,7 @@ def kendall(truth: Floats, guess: Floats) -> float:
 
 
 def regret(truth: Floats, guess: Floats) -> float:
-    """What the choice of the greatest guess costs in truth, as a share of the greatest truth's amount, 0.01 at least.
+    """Returns the regret of choosing the greatest guess, as a share of the greatest true value's magnitude (>= 0.01).
 
     Args:
         truth: (P,) true values of the choices.

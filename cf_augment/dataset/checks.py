@@ -1,4 +1,4 @@
-"""What files of episodes must agree in: values that exist, and what follows from others computed again."""
+"""Checks of episodes from files: their values must be possible, and what is derived must be that of the KPIs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 
 _OFF_TRACE_M = 0.01
-"""How far the position that a back end reports may be from the trace; ns-3 is told coordinates to 1e-6 m."""
+"""Greatest distance of a reported position from the trace; ns-3 is told coordinates to 1e-6 m."""
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
-"""How far float32 values may differ that another machine computed from the same KPIs."""
+"""Tolerances of float32 values that another machine computed from the same KPIs."""
 
 
 def check_kpis(kpis: StepKpis, row: int = 0, event: int = 0) -> None:

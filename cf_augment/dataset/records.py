@@ -20,20 +20,20 @@ from sumo_mobility.trace import MobilityTrace
 
 
 class Provenance(Contract):
-    """How an episode came to be."""
+    """The provenance of an episode."""
 
     kind: Literal["logged", "replay", "generated"] = "logged"
     """`replay`: a logged trace under other actions; `generated`: a trace that a model drew."""
     source: tuple[str, ...] = ()
     """Names of the logged traces that it derives from; empty if logged."""
     intervention: str = ""
-    """What was changed in the exogenous part, for example "do(context: tide-1 x 0.5)"; empty if nothing."""
+    """The intervention on the exogenous part, for example "do(context: tide-1 x 0.5)"; empty if nothing."""
     action_source: str
-    """What chose the actions: a behaviour policy, "random", "searched"."""
+    """The source of the actions: a behaviour policy, "random" or "searched"."""
 
 
 class EpisodeMetadata(Contract):
-    """What an episode is about; equal metadata and equal code mean equal bytes."""
+    """The metadata of an episode; equal metadata and equal code mean equal bytes."""
 
     scenario_id: str
     trace_name: str
@@ -46,13 +46,13 @@ class EpisodeMetadata(Contract):
 
     @property
     def synthetic(self) -> bool:
-        """Whether anything of it did not happen in the logged network."""
+        """Whether any part of the episode did not happen in the logged network."""
         return self.provenance.kind != "logged"
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of T steps; it never terminates, it is cut after the last step.
+    """An episode of T steps, which never terminates and is truncated after the last step.
 
     Attributes:
         observations: (T+1, O) float32.

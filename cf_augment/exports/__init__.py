@@ -20,7 +20,7 @@ class Export(ABC):
     """
 
     suffix: ClassVar[str]
-    """How the names of its files end, such as ".parquet"."""
+    """The suffix of its files, such as ".parquet"."""
 
     @abstractmethod
     def write(self, dataset: Dataset, path: Path) -> None:

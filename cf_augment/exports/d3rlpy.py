@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class D3rlpyExport(Export):
-    """What d3rlpy's `ReplayBuffer.load` reads; the whole dataset without its KPIs is in memory, as d3rlpy has it."""
+    """A file for d3rlpy's `ReplayBuffer.load`; the whole dataset without its KPIs is in memory, as d3rlpy has it."""
 
     suffix = ".h5"
 

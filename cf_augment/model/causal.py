@@ -45,7 +45,7 @@ from sumo_mobility.trace import MobilityTrace
 
 
 class ModelConfig(Contract):
-    """What a model was made for, and of what size."""
+    """The size of a model, and what it was made for."""
 
     map_name: str
     roads: int

@@ -1,4 +1,4 @@
-"""What the networks see: tensors of one trace on the road graph, and of any state of its UEs."""
+"""Inputs of the networks: tensors of a trace on the road graph, and of any state of its UEs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPTION_SIZE = 6
 
 @dataclass(frozen=True)
 class Tracks:
-    """One trace, ready to be learned from; T-1 steps, U UEs, E choices of at most K roads.
+    """Tensors of a trace for training; T-1 steps, U UEs, E choices of at most K roads.
 
     Attributes:
-        ways: on the road graph.
+        ways: The UEs' ways on the road graph.
         place: (T-1, U, 2) position at the start of each step, scaled to the map.
         direction: (T-1, U, 2) unit vector along the road.
         speed: (T-1, U) driven in the step before, over SPEED_SCALE_MPS.
@@ -118,7 +118,7 @@ def straight_on(graph: RoadGraph, road: int) -> int:
 def motion_features(
     graph: RoadGraph, road: Indices, offset_m: Floats, speed_mps: Floats, following: Indices
 ) -> tuple[Floats, Floats, Floats]:
-    """What a driver reacts to (..., MOTION_SIZE), the scaled place (..., 2) and the direction (..., 2).
+    """Returns what a driver reacts to (..., MOTION_SIZE), the scaled place (..., 2) and the direction (..., 2).
 
     Speed, whether standing, distance to the road's end, what the curvature of this road and of the next
     allows, the next one's turn, number of lanes, time to the end at this speed.

@@ -23,10 +23,10 @@ _HEADING_COST, _DETOUR_COST_PER_M, _SPREAD_M = 3.0, 0.3, 1.5
 
 @dataclass(frozen=True)
 class Ways:
-    """Where the U UEs of a trace of T rows were on the road graph.
+    """The ways of the U UEs of a trace of T rows on the road graph.
 
     Attributes:
-        road: (T, U).
+        road: (T, U) index of the road.
         offset_m: (T, U) along the road.
         distance_m: (T-1, U) driven between rows.
         beside_m: (T, U, 2) position minus the place on the road's centre line.

@@ -111,7 +111,7 @@ class Networks(nn.Module):
         return torch.logaddexp(log_sigmoid(belongs) + crowd, log_sigmoid(-belongs) + even)
 
     def flow(self, place: Tensor, context: Tensor) -> Tensor:
-        """Where the crowd is drawn (..., 2): linear in the place (..., 2) and in the context (..., C).
+        """Returns where the crowd is drawn (..., 2): linear in the place (..., 2) and in the context (..., C).
 
         A place of attraction m is k (m - x), a tide is a constant; both, and all between them, are of this
         form, so that contexts can be interpolated and extrapolated.

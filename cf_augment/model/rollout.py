@@ -28,11 +28,11 @@ _SAME_M = 1e-4
 
 @dataclass(frozen=True)
 class Abduction:
-    """What a trace reveals about its causes.
+    """The causes that are abducted from a trace.
 
     Attributes:
         trace: the factual trace.
-        ways: it, on the road graph.
+        ways: The trace on the road graph.
         context: (C,) global context.
         local: (U, L) local latents.
         residual: (T-1, U) noise of the accelerations, standard normal if the model is right.

@@ -196,7 +196,7 @@ def loss_of(
 
 
 def spot_tensors(graph: RoadGraph, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Of all spots, the moments (P, 5), and the log probability (P,) of each if all metres of lane are alike."""
+    """Returns the moments (P, 5) of all spots, and the log probability (P,) of each if all metres of lane are alike."""
     position, _ = graph.place(graph.spot_road, graph.spot_offset_m)
     place = torch.as_tensor(scaled(graph, position), dtype=dtype)
     return moments(place), torch.as_tensor(np.log(graph.spot_weight / graph.spot_weight.sum()), dtype=dtype)

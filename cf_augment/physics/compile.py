@@ -15,7 +15,7 @@ from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 PRESET = "helsinki-event-v0"
-"""Of the quickstart and the first example; other presets may need a loop or two more."""
+"""The preset of the first example; other presets may need a loop or two more."""
 _SITES_M = [(0.0, 0.0), (500.0, 0.0), (250.0, 400.0)]
 
 

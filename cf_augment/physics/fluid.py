@@ -24,11 +24,11 @@ from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import Mobility
 
 _ROUNDS = 100
-"""Of the fixed-point iteration; it is a contraction."""
+"""Iterations of the fixed point, which is a contraction."""
 
 
 class FluidBackend(Backend):
-    """One environment in the fluid model, a snapshot at the end of each control interval; has no randomness.
+    """One environment in the fluid model: a snapshot at the end of each control interval, without randomness.
 
     Args:
         scenario: The scenario; what the textbook does not know (packets, scheduler, CQI mode, time to trigger) is

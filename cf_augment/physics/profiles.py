@@ -1,4 +1,4 @@
-"""Where ns-3 and the standards that it implements part company: one profile follows the one, one the other."""
+"""Differences between ns-3 and the standards that it implements; one profile follows ns-3, one the standards."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from sumo_mobility.base.contract import Contract
 
 
 class Profile(Contract):
-    """Where ns-3's code departs from the standards that it implements, either way."""
+    """The choices in which ns-3's code departs from the standards that it implements."""
 
     cost231_height_factor: float
-    """Of log10(f / MHz) in a(h), COST 231 eq. 4.4.3."""
+    """Factor of log10(f / MHz) in a(h), COST 231 eq. 4.4.3."""
     cost231_extra_db: float
     """Added to COST 231 eq. 4.4.3."""
     large_city_db: float

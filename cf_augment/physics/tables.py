@@ -14,7 +14,7 @@ from sumo_mobility.base.contract import Contract
 
 
 class CqiRow(Contract):
-    """What ns-3's adaptive modulation and coding makes of a SINR."""
+    """A step of ns-3's adaptive modulation and coding."""
 
     cqi: int = Field(ge=1, le=15)
     mcs: int = Field(ge=0, le=28)
@@ -22,7 +22,7 @@ class CqiRow(Contract):
     """Lowest SINR, the same on all RBs, at which this CQI is reported for an RBG (LteAmc, MiErrorModel, 10 % block
     error)."""
     wideband_sinr_db: float
-    """The same for all RBs together, which round robin scheduling goes by."""
+    """Lowest SINR at which the CQI is reported for all RBs together, which round robin scheduling uses."""
 
 
 class BandwidthTables(Contract):
@@ -36,7 +36,7 @@ class BandwidthTables(Contract):
 
 
 class ControlErrorRow(Contract):
-    """One step of ns-3's curve of missed control regions (LteMiErrorModel::GetPcfichPdcchError, from R4-081920)."""
+    """A step of ns-3's curve of missed control regions (LteMiErrorModel::GetPcfichPdcchError, from R4-081920)."""
 
     sinr_db: float
     error_rate: float = Field(ge=0, le=1)
@@ -44,11 +44,11 @@ class ControlErrorRow(Contract):
 
 
 class MutualInformationRow(Contract):
-    """One step of ns-3's curve of mutual information (LteMiErrorModel::Mib, from IEEE 802.16m EMD)."""
+    """A step of ns-3's curve of mutual information (LteMiErrorModel::Mib, from IEEE 802.16m EMD)."""
 
     sinr_db: float
     mutual_information: float = Field(ge=0, le=1)
-    """Of a coded bit, from this SINR to that of the next row."""
+    """Mutual information of a coded bit from this SINR to that of the next row."""
 
 
 class CodeErrorCurve(Contract):
@@ -64,7 +64,7 @@ class CodeErrors(Contract):
     bits: int
     """The least size for which they hold."""
     curves: list[CodeErrorCurve]
-    """By CODE_RATES."""
+    """The curve of each of CODE_RATES."""
 
 
 class LteTables(Contract):

@@ -52,13 +52,13 @@ class Algorithm(ABC):
     """
 
     name: ClassVar[str]
-    """Its name in the registry."""
+    """The name of the algorithm in the registry."""
     version: ClassVar[int] = 1
-    """To be raised when older checkpoints can no longer be read."""
+    """The version of the checkpoints, raised when older ones can no longer be read."""
     Config: ClassVar[type[AlgorithmConfig]] = AlgorithmConfig
     """Class of its hyper-parameters; all have defaults."""
     deterministic: ClassVar[bool] = True
-    """Whether its policy's actions depend on nothing but the observation, so not on the seed of the episode."""
+    """Whether the policy's actions depend on the observation alone, and not on the seed of the episode."""
     config: AlgorithmConfig
 
     def __init__(

@@ -21,7 +21,7 @@ CURE = "train the policy anew with 'mlb train'"
 
 
 class CheckpointRecord(Contract):
-    """What trained the checkpoints of a directory."""
+    """The algorithm that trained the checkpoints of a directory, with its configuration."""
 
     algorithm: str
     version: int

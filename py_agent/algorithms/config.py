@@ -1,4 +1,4 @@
-"""What a training is asked to do: its schedule, and its algorithm's hyper-parameters under the algorithm's name."""
+"""The configuration of a training: its schedule, and the algorithm's hyper-parameters under the algorithm's name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AlgorithmConfig(Contract):
 
 
 class TrainConfig(Contract):
-    """How often a training learns and writes; the class that `of` returns also holds what its algorithm is asked."""
+    """The schedule of a training; the class that `of` returns also holds the hyper-parameters of its algorithm."""
 
     seed: int = Field(0, ge=0)
     """Fixes weights, batches and noise."""

@@ -75,7 +75,7 @@ class Layout:
         return torch.cat([part.mean(0).repeat_interleave(len(part)) for part in (cell, pair)])
 
     def fits(self, other: Layout) -> bool:
-        """Whether networks of this layout act in another one too: weights are shared over cells and pairs alike."""
+        """Returns whether networks of this layout act in another one: weights are shared over cells and pairs."""
         return self == other or bool(self.pairs and other.pairs and self.pair_features == other.pair_features)
 
     def unpool(self, pooled: Tensor, other: Layout) -> Tensor:
@@ -111,7 +111,7 @@ def _perceptron(copies: int, inputs: int, hidden: int, outputs: int) -> nn.Seque
 
 
 class _Graph(nn.Module):
-    """One round of messages from pairs to their cells (Battaglia et al. 2018, arXiv 1806.01261)."""
+    """A round of messages from pairs to their cells (Battaglia et al. 2018, arXiv 1806.01261)."""
 
     serving: Tensor
     neighbor: Tensor

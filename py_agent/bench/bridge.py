@@ -1,4 +1,4 @@
-"""What the bridge costs: a step's time spent outside the simulation.
+"""Measures the bridge: the time of a step that is spent outside the simulation.
 
 A peer process that answers at once, with states as large as the ns-3 program's, takes the simulator's place. What is
 left is the wire: checking and packing the action, two messages through the socket, unpacking the state to KPIs.

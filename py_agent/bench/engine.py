@@ -1,4 +1,4 @@
-"""How fast engine and emulator are: environment steps beside those of mobile-env and of ns-3, on the same sizes.
+"""Measures the speed of engine and emulator beside mobile-env and ns-3, on networks of the same size.
 
 The candidates take turns for about as long, so that whatever else the machine does slows down all of them. One thread;
 CPU time, that of the ns-3 program for ns-3.
@@ -151,7 +151,7 @@ def _steps_of_many(scenario: Scenario, seed: int) -> Turn:
 
 
 def _steps_of_ns3(seed: int, rounds: int, owned: ExitStack) -> Turn:
-    """One step a turn."""
+    """Returns a turn of one step in ns-3."""
     scenario = hexagonal_scenario(_SITES, _UES, rounds + 3)
     episode = owned.enter_context(MeasuredEpisode(scenario, crossing_trace(scenario, seed), seed))
     cio_db = iter(random_cio_db(scenario, seed))

@@ -1,4 +1,4 @@
-"""What the main job must reach: same seed, same bytes; the engine against ns-3; the bridge; the tests; the time."""
+"""Measures the main job: same seed, same bytes; the engine against ns-3; the bridge; the tests; the time."""
 
 from __future__ import annotations
 

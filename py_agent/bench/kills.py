@@ -42,9 +42,9 @@ sites: {inter_site_distance_m: 700}
 episode: {steps: 8, warmup_s: 2}
 """
 _MARK = "MLB_BENCH_KILLS"
-"""In the environment of all that a killed command has started."""
+"""The environment variable that marks all processes that a killed command has started."""
 _GRACE_S = 5.0
-"""What is still there so long after its parent's death is an orphan."""
+"""A process that still runs so long after its parent's death is an orphan."""
 _LIMIT_S = 900.0
 _LOOK_S = 0.05
 _EARLY_S = 1.0
@@ -57,9 +57,9 @@ class _Stage:
     """One command of the main job.
 
     Attributes:
-        command: Its arguments, without those that say where.
-        kills: How often it is killed.
-        passed_on: Whether what it has made is what the next stages begin with.
+        command: The arguments of `mlb`, without the run directory.
+        kills: The number of times that the stage is killed.
+        passed_on: Whether the next stages begin with the stage's results.
     """
 
     command: tuple[str, ...]
@@ -68,7 +68,7 @@ class _Stage:
 
     @property
     def has_workers(self) -> bool:
-        """Whether it starts processes of its own."""
+        """Whether the stage starts worker processes."""
         return "--backend" in self.command
 
 
@@ -152,7 +152,7 @@ class _Commands:
         return False
 
     def last_words(self) -> str:
-        """What the last command said last."""
+        """Returns the last output of the last command."""
         return self._said.read_text(errors="replace")[-2000:]
 
     def running(self) -> list[psutil.Process]:
@@ -165,7 +165,7 @@ class _Commands:
         return found
 
     def orphans(self) -> int:
-        """How many are still there after a while; they are ended."""
+        """Returns the number of processes that are still there after a while, and ends them."""
         deadline_s = time.monotonic() + _GRACE_S
         while (left := self.running()) and time.monotonic() < deadline_s:
             time.sleep(_LOOK_S)
@@ -181,7 +181,7 @@ class _Commands:
 
 
 class _Moments:
-    """When to kill: in the first second, within a second of the first worker's start, or at any time."""
+    """The moments of the kills: in the first second, within a second of the first worker's start, or at any time."""
 
     def __init__(self, random: np.random.Generator, whole_s: float, workers: bool) -> None:
         self._random = random
@@ -244,7 +244,7 @@ def _disturbed(
 
 
 def _differing(one: Path, other: Path) -> int:
-    """How many files are not in both, or not the same bytes."""
+    """Returns the number of files that are missing in one folder or differ."""
     files = {path.relative_to(root) for root in (one, other) for path in root.rglob("*") if path.is_file()}
     names = [str(file) for file in files if file.name not in _OWN_WORDS]
     _, *wrong = filecmp.cmpfiles(one, other, names, shallow=False)

@@ -1,4 +1,4 @@
-"""What mobility must offer: its cost, its soundness, and how much of it load balancing can act on, preset by preset."""
+"""Measures mobility: its cost, its soundness, and how much of it load balancing can act on, preset by preset."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sumo_mobility.trace import MobilityTrace
 
 _CROWD = Event(x_share=0.65, y_share=0.6, stay_s=(120.0, 600.0))
 _LARGE_CROWD = _CROWD.model_copy(update={"radius_m": 500.0})
-"""For 600 UEs, half of them in cars; at 150 m those jam."""
+"""A crowd for 600 UEs, half of them in cars, which jam at 150 m."""
 _NEAR_STREET_M = 5.0
 
 
 @dataclass(frozen=True)
 class CellDemand:
-    """How UEs spread over the cells that they receive best, with all CIO at 0 dB.
+    """The spread of UEs over the cells that they receive best, with all CIOs at 0 dB.
 
     Attributes:
         max_over_mean: Most UEs of a cell over the mean of all cells, as a mean over time.

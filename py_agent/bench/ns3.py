@@ -1,4 +1,4 @@
-"""What the ns-3 program costs: against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire.
+"""Measures the cost of the ns-3 program: against stock ns-3, in memory, in parallel, by branches, on the wire.
 
 Times are ratios of what runs side by side or in turn within one call, so that a slow or busy machine changes both.
 """
@@ -29,12 +29,12 @@ _LOOP, _LOOP_TIMEOUT_S = "for i in range(100_000_000): pass", 600
 
 @dataclass(frozen=True)
 class _Size:
-    """How much is simulated, in steps of 1 s."""
+    """The amount of simulation, in steps of 1 s."""
 
     cost: int
     parallel: int
     episode: int
-    """Of which branches are the last seconds."""
+    """Length of the episode whose last seconds are branched."""
 
 
 _FULL = _Size(cost=30, parallel=8, episode=60)

@@ -24,15 +24,15 @@ Rrc = Literal["ideal", "real"]
 
 @dataclass(frozen=True)
 class Run:
-    """What happened in one episode.
+    """The record of one episode.
 
     Attributes:
-        simulated_s: How far it came.
-        events: How often each kind of event occurred.
+        simulated_s: The simulated time that was reached.
+        events: The number of events of each kind.
         start_rss_mb: Memory after the warm-up.
         peak_rss_mb: The most memory.
         cpu_s: CPU time of all steps.
-        error: Why it aborted, or nothing.
+        error: The reason of an abort, else empty.
     """
 
     simulated_s: float

@@ -31,7 +31,7 @@ class Bench(Command):
     quick: bool = False
     """Minutes instead of hours: measure shorter runs (all but job)."""
     rrc: Literal["ideal", "real"] = "ideal"
-    """Whether RRC messages of soak arrive always and at once, or are sent over the air."""
+    """RRC messages of soak always arrive at once (ideal), or are sent over the air (real)."""
     preset: str = "helsinki-event-v0"
     """Id of the preset that job measures."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""What every command of `mlb` has in common: options, a result for people and for machines, an exit code."""
+"""The base of all commands of `mlb`: options, a result for people and for machines, an exit code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found or made.
+    """The result of a command.
 
     Attributes:
-        data: The same facts for machines; printed by --json.
-        view: What people see; a str is printed as it is, for it may become a file.
+        data: The result for machines, which --json prints.
+        view: The result for people; a str is printed as it is, because it may become a file.
         ok: False makes the exit code 1.
     """
 
@@ -56,7 +56,7 @@ class StageCommand(Command):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The title of the command, for people."""
         return type(self).__name__.lower()
 
     def options(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class StageCommand(Command):
 
     @classmethod
     def defaults(cls, config: Options) -> dict[str, Any]:
-        """What options are where none are given; `config` has those on which the defaults of others depend."""
+        """Returns the options' defaults; `config` has the options on which the defaults of others depend."""
         return cls().options()
 
 
@@ -77,7 +77,7 @@ _NAMES_OR_FILES = ("preset", "map")
 
 
 def _plain(value: Any) -> Any:
-    """As a record holds it; a path is valid wherever the command is run again."""
+    """Returns a value as a record holds it; paths are absolute, so that the command can be run again anywhere."""
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return str(value.resolve()) if isinstance(value, Path) else value

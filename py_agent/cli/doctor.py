@@ -24,14 +24,14 @@ from sumo_mobility.base.errors import DependencyError, MlbError
 from sumo_mobility.base.system import NS3, Ns3
 
 _NAMESPACES = {"protobuf": "google.protobuf"}
-"""What to import of distributions whose top-level package is shared with others."""
+"""The module to import of distributions whose top-level package is shared with others."""
 _DISK_NEEDED_BYTES = 1 << 30
 _START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a stage needs."""
+    """A requirement of a stage."""
 
     name: str
     needed_by: str
@@ -41,7 +41,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether it was found."""
+        """Whether the requirement is met."""
         return bool(self.found)
 
 
@@ -94,7 +94,7 @@ def _python() -> Check:
 
 
 def _package(name: str) -> Check:
-    """Whether a declared distribution is there, in a version that is declared, and can be imported."""
+    """Checks that a declared distribution is there, in a declared version, and can be imported."""
 
     def find() -> str:
         found, needed = version(name), _needed_versions()[name]

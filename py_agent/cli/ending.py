@@ -1,4 +1,4 @@
-"""How `mlb` ends when it is told to, by Ctrl-C or a signal: at once, with one line, and with nothing left running."""
+"""Ends `mlb` on Ctrl-C or a signal: at once, with one line, and with nothing left running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 _PATIENCE_S = 10
-"""What is under way may take so long to put things away."""
+"""The greatest time for cleaning up."""
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -36,7 +36,7 @@ class Ending:
 
     @property
     def asked(self) -> bool:
-        """Whether such a signal came; what is raised from then on is its consequence."""
+        """Whether a signal has come; what is raised from then on is its consequence."""
         return bool(self._number)
 
     def over(self) -> None:

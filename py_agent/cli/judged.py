@@ -1,4 +1,4 @@
-"""Who is judged, and where: policies by name or by file, and the scenario of another run or preset."""
+"""Policies to be judged, by name or by file, and the scenario of another run or preset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Judged:
     file: Path | None = None
 
     def __str__(self) -> str:
-        """As `mlb evaluate --policies` takes it."""
+        """Returns the policy as `mlb evaluate --policies` takes it."""
         return self.name if self.file is None else f"{self.name}={self.file}"
 
 

@@ -36,10 +36,10 @@ class Mobility(StageCommand):
     place: str = ""
     """Another map, downloaded once: the name of a place, such as 'Kamppi, Helsinki'."""
     driving_side: Literal["auto", "left", "right"] = "auto"
-    """Where the streets are driven; auto: as the map's carriageways and roundabouts show, or else its country has it.
-    A SUMO net is driven as it was built."""
+    """The side on which streets are driven; auto takes it from the map's carriageways and roundabouts, or else from
+    its country. A SUMO net is driven as it was built."""
     overpass_url: str = ""
-    """Where to download from, if not from overpass-api.de."""
+    """The server to download from, if not overpass-api.de."""
     seed: int = 0
     """Seed of all traces."""
     workers: int = 2

@@ -31,13 +31,13 @@ class ScenarioCommand(Command):
     """
 
     action: Positional[Literal["list", "show", "new", "validate", "sites", "schema"]] = "list"
-    """What to do."""
+    """The action."""
     name: Annotated[Positional[str], "id or file"] = ""
     """Id of a preset, or path of a .yaml file; new: the file to be written."""
     example: Annotated[str, arg(name="from")] = "helsinki-event-v0"
     """new: the preset to begin with, an id or a .yaml file."""
     out: Path | None = None
-    """Where the drawing goes; ID-sites.png if not given."""
+    """The file of the drawing; ID-sites.png by default."""
 
     def execute(self) -> Result:
         """Does one of the six."""

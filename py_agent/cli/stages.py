@@ -109,10 +109,10 @@ class Train(StageCommand):
     """Train an offline RL algorithm on a run's data; a run holds any number of trainings, each with a name."""
 
     name: str = ""
-    """Its name, as `mlb evaluate` knows it; if none is given, the algorithm's, to which -cf is added if it learns from
-    both data, and -cf-only if from augmented.h5 alone."""
+    """The name of the training for `mlb evaluate`. The default is the algorithm's name, to which -cf is added if it
+    learns from both data, and -cf-only if it learns from augmented.h5 alone."""
     algorithm: AlgorithmOption = "sac"
-    """What learns; the options that begin with its name are its own (try --algorithm bc --help)."""
+    """The algorithm; the options that begin with its name are its own (try --algorithm bc --help)."""
     data: Literal["logged", "both", "counterfactual"] = "both"
     """logged.h5, augmented.h5, or both mixed in every batch."""
     config: Path | None = None
@@ -128,7 +128,7 @@ class Train(StageCommand):
 
     @property
     def title(self) -> str:
-        """With the training's name."""
+        """The title of the command, with the training's name."""
         return f"train {self._name}"
 
     @property
@@ -183,7 +183,7 @@ class Evaluate(StageCommand):
     this run by its name; and NAME=FILE for a checkpoint of any run. If none are named, the four and all that was
     trained. Each plays every test trace with every seed."""
     policy: UseAppendAction[tuple[str, ...]] = ()
-    """One more policy, any number of times: a checkpoint (.pt) of any run, or the directory of its training; it is
+    """An additional policy, any number of times: a checkpoint (.pt) of any run, or the directory of its training; it is
     called by the training's name, or NAME=FILE."""
     scenario: str = ""
     """Judge in another scenario than the run's: a preset (id or .yaml file), for which test traces are made, or another
@@ -198,7 +198,7 @@ class Evaluate(StageCommand):
     """Processes; the figures do not depend on it."""
 
     def options(self) -> dict[str, Any]:
-        """What is judged where; a run knows its scenario and its traces."""
+        """Returns the options that say what is judged where; a run knows its scenario and its traces."""
         others = ("policy", "scenario", "test_traces")
         return {name: value for name, value in super().options().items() if name not in others}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from py_agent.rundir import RunDirectory
 
 _WITH_INTERVAL = ("load_std", "improvement_percent")
-"""Of the others the report has it."""
+"""Metrics that are shown with an interval; the report shows those of the others too."""
 _LEFT_OUT = ("mean_throughput_bps",)
 
 

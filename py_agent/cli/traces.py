@@ -54,7 +54,7 @@ class Intervene(_FileCommand):
     context={name: event, x_share: 0.3}, in YAML; or drivers=SEED, other drivers on the same itineraries. Map, UEs,
     times, seeds and what is not named are held; none: the same trace."""
     out: Path
-    """Where the trace is written (.parquet). In the traces folder of a run it becomes one of the run."""
+    """The file of the trace (.parquet). In the traces folder of a run it becomes one of the run."""
 
     def execute(self) -> Result:
         """Makes the trace, and says what was changed and whether it mattered."""
@@ -116,7 +116,7 @@ class Plot(Command):
     """The map that an imported trace is on, if it does not say: a name, a file or open:WIDTHxHEIGHT; open ground if
     none is given."""
     out: Path | None = None
-    """Where the .png and the .gif of one trace go, less the suffix, if not beside the trace."""
+    """The files of the .png and the .gif of one trace, without suffix; beside the trace by default."""
 
     def execute(self) -> Result:
         """Draws each trace."""
@@ -209,9 +209,9 @@ class Import(_FileCommand):
     """Make a trace of floating car data that SUMO wrote elsewhere, or of ns-2 movements."""
 
     file: Positional[Path]
-    """What `sumo --fcd-output` wrote (.xml, .csv or .parquet; .gz too), or ns-2 movements (.tcl, .ns_movements)."""
+    """A file of `sumo --fcd-output` (.xml, .csv or .parquet; .gz too), or ns-2 movements (.tcl, .ns_movements)."""
     out: Path
-    """Where the trace is written (.parquet). In the traces folder of a run it becomes one of the run."""
+    """The file of the trace (.parquet). In the traces folder of a run it becomes one of the run."""
     map: str = ""
     """The map that the trace is on, or the very net that SUMO drove on: a shipped one's name, an .osm (.gz, .bz2, .pbf)
     or .net.xml (.gz) file, or open:WIDTHxHEIGHT in m; open ground if none is given."""
@@ -223,7 +223,7 @@ class Import(_FileCommand):
     """Take in cars that come and go. A UE is then a slot, which passes to the next car when one leaves; in between it
     stands where the car left, and the trace says so."""
     coordinates: Literal["auto", "metres", "degrees"] = "auto"
-    """What x and y are; degrees, of `--fcd-output.geo`, are projected."""
+    """The unit of x and y; degrees, of `--fcd-output.geo`, are projected."""
 
     def execute(self) -> Result:
         """Reads the file, writes the trace, and says what was filled in, left out or odd."""

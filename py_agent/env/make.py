@@ -1,4 +1,4 @@
-"""From the id of a preset to an environment, in one call."""
+"""Makes an environment from the id of a preset, in one call."""
 
 from __future__ import annotations
 

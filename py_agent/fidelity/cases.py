@@ -1,4 +1,4 @@
-"""What the models are compared with ns-3 on: networks, loads, and UEs that cross them."""
+"""Cases of the comparison with ns-3: networks, loads, and UEs that cross them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OFFERED_BPS: dict[str, tuple[float, float, float, float]] = {
     "helsinki": (48e3, 96e3, 160e3, 320e3),
     "drawn": (100e3, 200e3, 300e3, 600e3),
 }
-"""To each UE, by network and load."""
+"""Traffic offered to each UE, by network and load."""
 NETWORKS = tuple(_OFFERED_BPS)
 SHADOWING = {"std_db": 6.0, "decorrelation_m": 50.0}
 
@@ -43,13 +43,13 @@ class Case:
 
     @property
     def name(self) -> str:
-        """For file names and messages."""
+        """The name of the case in file names and messages."""
         shadowing = "-shadowing" if self.shadowing else ""
         return f"{self.network}-{self.load.replace(' ', '-')}{shadowing}-{self.cqi}"
 
     @property
     def keys(self) -> dict[str, str]:
-        """For tables."""
+        """The case in tables, by column."""
         return {
             "network": self.network,
             "load": self.load,

@@ -1,4 +1,4 @@
-"""What is run: the same traces, seeds and CIOs in ns-3 and in every model; runs of ns-3 are kept."""
+"""Runs of a study: the same traces, seeds and CIOs in ns-3 and in every model; runs of ns-3 are kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ POLICIES = {
     "planner": "planner",
     "planner-hasty": "planner:samples=40,rounds=1,sweeps=0",
 }
-"""What the models are to put in ns-3's order."""
+"""Policies that the models are to put in ns-3's order."""
 
 RANKING_LOAD = "near saturation"
 """The load under which actions and policies are ranked: there it matters what they do."""
@@ -56,12 +56,12 @@ BEFORE, HORIZON = 3, 2
 _DEFAULT_CQI_RANKED = "hex-7"
 """The network in which futures are ranked under the default CQI too, where ns-3's own chance matters."""
 AGAIN_AT_MOST = 40
-"""As many of the futures are simulated in ns-3 again, under another seed of its own chance."""
+"""The greatest number of futures that are simulated in ns-3 again with another seed of the network."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is run.
+    """The extent of a study.
 
     Attributes:
         networks: Of NETWORKS.
@@ -104,7 +104,7 @@ class FuturesJob:
     path: Path
 
     def is_done(self) -> bool:
-        """Whether the futures are there already."""
+        """Returns whether the futures are there already."""
         return self.path.is_file()
 
     @property
@@ -167,7 +167,7 @@ class Runs:
         self._directory, self._scratch = directory, scratch
         self._asked: dict[tuple[str, str], bool] = {}
         self.lacking: dict[str, set[str]] = {}
-        """What scenarios ask for and a model does not know."""
+        """Settings of scenarios that a model does not support, by model."""
         self.traces = {
             network: traces(network, seed, max(plan.traces, plan.policy_traces * (network in plan.ranked)), directory)
             for network in plan.networks
@@ -196,11 +196,11 @@ class Runs:
         return [one for one in fitting if one.cqi == "control" or one.network == _DEFAULT_CQI_RANKED]
 
     def backends(self, one: Case) -> list[str]:
-        """Who is asked about a case besides ns-3."""
+        """Returns the back ends that are compared with ns-3 in a case."""
         return [name for name in (*TIERS, BASELINE) if self.asked(one, name)]
 
     def asked(self, one: Case, name: str) -> bool:
-        """Whether a model knows what the scenario of a case asks for."""
+        """Returns whether a model supports the scenario of a case."""
         key = one.name, name
         if key not in self._asked:
             try:
@@ -212,7 +212,7 @@ class Runs:
         return self._asked[key]
 
     def episode_job(self, one: Case, backend: str, policy: str, trace: int) -> EpisodeJob:
-        """One policy on one trace."""
+        """Returns the job of one policy on one trace."""
         name = f"{one.network}-{trace}"
         seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
         made = (name, self.traces[one.network][name])
@@ -281,7 +281,7 @@ class Runs:
         return futures + [self.episode_job(one, backend, policy, trace) for policy, trace in dict.fromkeys(wanted)]
 
     def ranks_policies(self, one: Case) -> bool:
-        """Whether policies are ranked in a case."""
+        """Returns whether policies are ranked in a case."""
         return one in self.ranking_cases() and one.cqi == "control" and one.network in self.plan.ranked
 
     def _folder(self, one: Case, backend: str) -> Path:

@@ -69,7 +69,7 @@ class Failing:
 
 @dataclass(frozen=True)
 class Study:
-    """What was found.
+    """The results of a study.
 
     Attributes:
         seed: Of the study.
@@ -99,7 +99,7 @@ class Study:
 
     @property
     def data(self) -> dict[str, Any]:
-        """For machines; a figure that does not exist is null."""
+        """Returns the results for machines; a figure that does not exist is null."""
         return _without_nan(
             {
                 "seed": self.seed,
@@ -164,7 +164,7 @@ def _figures(tier: str, pairs: list[Pair], by_reward: Table, by_policy: Table) -
         made.append(figure if figure.ok else Figure(**{**asdict(figure), "reason": reason(TIERS[tier], key)}))
 
     def of(model: str, cqi: str = "control", shadowing: bool | None = None) -> list[Pair]:
-        """What the tier and the baseline are both asked about."""
+        """Returns the pairs that the tier and the baseline have in common."""
         return [
             pair for pair in pairs
             if pair.model == model and pair.case.cqi == cqi and shadowing in (None, pair.case.shadowing)

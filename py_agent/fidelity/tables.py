@@ -34,7 +34,7 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a model in a table."""
+    """A column of a table: one figure of each model."""
 
     key: str
     heading: str
@@ -44,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """What a row is about, and the figures of each model."""
+    """A row of a table: its keys, and the figures of each model."""
 
     keys: dict[str, str]
     models: dict[str, Values]
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One table; `columns` repeat for each model."""
+    """A table; `columns` repeat for each model."""
 
     name: str
     title: str
@@ -293,7 +293,7 @@ def _models(found: list[Pair]) -> list[str]:
 
 
 def _rows(found: list[Pair], keys: tuple[str, ...], values: Callable[[list[Pair]], Values]) -> list[Row]:
-    """One row for each combination of keys, in order of appearance."""
+    """Returns one row for each combination of keys, in order of appearance."""
     groups: dict[tuple[str, ...], dict[str, list[Pair]]] = {}
     for pair in found:
         group = groups.setdefault(tuple(pair.case.keys[key] for key in keys), {})
@@ -309,7 +309,7 @@ def _pooled(some: list[Pair], side: str, name: str) -> Floats:
 
 
 def _ranked(scenario: Scenario, reward: str, truth: StepKpis, guess: StepKpis) -> Values:
-    """How a model ranks futures: those that it has, which are the first ones."""
+    """Returns how a model ranks futures, of which it may have only the first ones."""
     truth = replace(truth, **{name: getattr(truth, name)[: len(guess.time_s)] for name in KPI_AXES})
     one, other = (REWARDS[reward].of(scenario, kpis).mean(axis=1) for kpis in (truth, guess))
     rho, low, high = Estimate(math.nan, math.nan, math.nan)

@@ -1,4 +1,4 @@
-"""What every policy is: rules, planners and trained agents."""
+"""The contract of policies: rules, planners and trained agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report shows: the results of one evaluation, checked for being complete and paired."""
+"""The data of a report: the results of one evaluation, checked for being complete and paired."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ReportData:
 
     @property
     def attribution(self) -> str:
-        """To be shown beside every picture of the map; empty for open ground."""
+        """The attribution beside every picture of the map; empty for open ground."""
         if not self.street_map.streets:
             return ""
         return f"Map data {self.street_map.attribution}, {self.street_map.licence.replace('-', ' ')}"

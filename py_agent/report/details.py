@@ -1,4 +1,4 @@
-"""What lies behind the result table: loads, offsets, handovers, distributions and learning curves."""
+"""Details behind the result table: loads, offsets, handovers, distributions and learning curves."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def distribution_charts(data: ReportData) -> list[Chart]:
 
 
 def learning_charts(data: ReportData) -> list[Chart]:
-    """What each training logged over its gradient steps, a chart a quantity."""
+    """Returns charts of what each training logged over its gradient steps, one for each quantity."""
     styles = line_styles(list(data.trainings))
     quantities = dict.fromkeys(str(name) for frame in data.trainings.values() for name in frame if name != "step")
     charts = []

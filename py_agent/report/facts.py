@@ -1,4 +1,4 @@
-"""What was run, in words: the evaluation, and the network with its radio."""
+"""Facts about the evaluation, and about the network with its radio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MHZ = {25: 5, 50: 10, 100: 20}
 
 
 def evaluation_facts(data: ReportData) -> dict[str, str]:
-    """What was judged, on what."""
+    """Returns what was judged, and on what."""
     scenario = data.scenario
     records = [episode.metadata for episodes in data.episodes.values() for episode in episodes]
     traces = _distinct([record.trace_name for record in records])
@@ -79,7 +79,7 @@ def network_facts(scenario: Scenario) -> dict[str, str]:
 
 
 def cells(data: ReportData) -> Table:
-    """Where each cell is, and how much of it the replayed policies used on average."""
+    """Returns the position of each cell, and its mean load under the replayed policies."""
     sectors = data.scenario.radio.antenna.pattern == "sector"
     load = {
         policy: np.mean([one.kpis.prb_utilization[1:].mean(axis=0) for one in data.episodes[policy]], axis=0)

@@ -16,12 +16,12 @@ from py_agent.report.scene import PALETTE, shortened
 from sumo_mobility.base.arrays import Floats
 
 _POINTS = 700
-"""Of a scatter; more would only make the page slow."""
+"""The greatest number of points of a scatter plot; more would make the page slow."""
 _SIDE_IN = 2.9
 
 
 def colors(models: list[str]) -> dict[str, str]:
-    """One colour a model."""
+    """Returns a colour for each model."""
     return dict(zip(models, PALETTE, strict=False))
 
 

@@ -26,13 +26,13 @@ from sumo_mobility.base.files import write_text
 
 HEADINGS: dict[str, str] = {name: f"{short}, {name}" for name, short in TIERS.items()}
 HEADINGS[BASELINE] = "naive fluid model"
-"""How models are called."""
+"""Headings of the models."""
 _SHORT: dict[str, str] = dict(TIERS.items())
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """One figure of a table as text."""
+    """A figure of a table as text."""
 
     text: str
     interval: str
@@ -218,7 +218,7 @@ def _handovers(study: Study) -> list[Chart]:
 
 
 def _pairs(study: Study, model: str) -> list[Pair]:
-    """What a model was asked about under control CQI."""
+    """Returns the pairs of a model under control CQI."""
     return [pair for pair in study.pairs if pair.model == model and pair.case.cqi == "control"]
 
 

@@ -126,7 +126,7 @@ def _frames(data: ReportData, width_px: int) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where one panel's parts go: (left, bottom, width, height) as shares of the figure."""
+    """The layout of a panel: (left, bottom, width, height) of its parts as shares of the figure."""
 
     map: Box
     bars: Box

@@ -1,4 +1,4 @@
-"""Where the UEs of a trace are: one picture of its map, density, speeds and population, and an animation."""
+"""Pictures of a trace: its map, density, speeds and population, and an animation."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _STYLE: dict[RcKeyType, object] = {
 }
 _SPEEDS = "viridis"
 _FASTEST_MPS = 15.0
-"""Of the colours; faster UEs have the last one."""
+"""The greatest speed of the colours; faster UEs have the last one."""
 _TAIL = 4
 """Steps of the line behind each UE."""
 _STANDING_MPS = 0.5
 _WIDTH_IN, _GAP_IN, _TALLEST_IN = 6.4, 0.15, 5.5
-"""Of a picture: narrow enough to be read on a phone."""
+"""Sizes of a picture, which is narrow enough for a phone."""
 
 
 def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites_m: list[tuple[float, float]]) -> None:

@@ -15,7 +15,7 @@ from sumo_mobility.base.errors import DataError
 
 
 class Side(TypedDict):
-    """One policy. Arrays are base64 of little-endian integers, in row-major order."""
+    """The data of one policy. Arrays are base64 of little-endian integers, in row-major order."""
 
     policy: str
     serving: str

@@ -20,7 +20,7 @@ _PRICES = ("unnecessary_per_ue_minute", "mobility_failures_per_ue_minute")
 
 @dataclass(frozen=True)
 class Chart:
-    """One inline SVG with its caption."""
+    """An inline SVG with its caption."""
 
     title: str
     note: str
@@ -54,7 +54,7 @@ def difference_charts(data: ReportData) -> list[Chart]:
 
 
 def robustness_table(data: ReportData) -> ResultTable:
-    """What was gained in balance beside what it cost in mobility robustness; no columns if that was not evaluated."""
+    """Returns the gain in balance beside its cost in mobility robustness; without columns if that was not evaluated."""
     details = [key for key, metric in METRICS.items() if metric.is_detail and key in data.summary]
     shown = ["load_std", _GAIN, "ping_pong_share", *details] if details else []
     return ResultTable.of(data.summary, shown) if shown else ResultTable({}, {}, [])

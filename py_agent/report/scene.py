@@ -1,4 +1,4 @@
-"""What every picture of a scenario shares: the cells' colours, the streets as one path, the best-server map."""
+"""Parts that the pictures of a scenario share: the cells' colours, the streets as one path, the best-server map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sumo_mobility.base.arrays import Floats
 PALETTE = ("#2878c8", "#f0a000", "#7800f0", "#a0c878", "#c80000", "#00c8f0", "#785050", "#c8a0a0")
 """Any two differ by 27 (CIE76) or more, with normal, deutan, protan and tritan vision (Machado et al. 2009)."""
 PALETTE_DARK = ("#498bdf", "#ffa620", "#9146ff", "#b4ed8d", "#ee4a3c", "#3cdcff", "#9e6e79", "#e2c0b8")
-"""The same on a dark page: all contrast with it by 3.8 or more."""
+"""Colours of the cells on a dark page, with which all have a contrast of 3.8 or more."""
 UNSERVED = "#8a8f98"
 
 Bounds = tuple[float, float, float, float]
@@ -39,11 +39,11 @@ def cell_colors(scenario: Scenario) -> list[str]:
 
 
 def cell_marks_m(scenario: Scenario, bounds_m: Bounds) -> Floats:
-    """Where to draw each cell, (C, 2): its site, or a little off to where its sector looks, so that none hides another.
+    """Returns the mark of each cell, (C, 2): its site, moved a little to where its sector looks, so that all are seen.
 
     Args:
         scenario: The scenario.
-        bounds_m: Of the map; the step is a share of its height.
+        bounds_m: Bounds of the map; the step is a share of its height.
     """
     marks_m = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
     if scenario.radio.antenna.pattern == "sector":
@@ -53,7 +53,7 @@ def cell_marks_m(scenario: Scenario, bounds_m: Bounds) -> Floats:
 
 
 class LineStyle(NamedTuple):
-    """How one line of a chart is drawn; `css` is its dashes for the page's legend."""
+    """The style of a line of a chart; `css` has its dashes for the page's legend."""
 
     color: str
     dashes: str
@@ -119,7 +119,7 @@ class ScaleBar:
 
     @property
     def label(self) -> str:
-        """For example "500 m" or "2 km"."""
+        """The label, for example "500 m" or "2 km"."""
         return f"{self.length_m / 1000:g} km" if self.length_m >= 1000 else f"{self.length_m:g} m"
 
 

@@ -1,4 +1,4 @@
-"""Where a scenario's cells stand: streets, buildings, best server and neighbours as one picture."""
+"""A picture of a scenario's cells: streets, buildings, best server and neighbours as one picture."""
 
 from __future__ import annotations
 

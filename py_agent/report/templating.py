@@ -1,4 +1,4 @@
-"""What the pages share: templates that refuse what is undefined, and the colours for light and dark."""
+"""Parts that the pages share: templates that refuse what is undefined, and the colours for light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What episode files and dataset files have in common: the groups of KPIs and of a trace."""
+"""The groups of KPIs and of a trace, which episode files and dataset files have in common."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ _LONGEST_ATTRIBUTE = 64_000
 _CHUNK_BYTES = 1 << 18
 """Size of a chunk, before it is compressed: some episodes of most arrays, and less than the cache that HDF5 has."""
 _LARGEST_RATIO = 1032
-"""What deflate can make of a byte (zlib's own limit)."""
+"""The greatest number of bytes that deflate makes of one (zlib's limit)."""
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
 _DAMAGE = (
     OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, IndexError, MemoryError,
 )  # fmt: skip
-"""What h5py raises for damaged files."""
+"""The exceptions that h5py raises for damaged files."""
 
 
 @contextmanager

@@ -70,12 +70,12 @@ class StoredEpisodes(LazyEpisodes):
 
 @dataclass(frozen=True)
 class _Index:
-    """What is held of a file of E episodes.
+    """The part of a file of E episodes that is held in memory.
 
     Attributes:
         scenario: The scenario of all episodes.
         ends: (E,) number of transitions up to the end of each episode.
-        trace_of: (E,) which of the traces each episode has.
+        trace_of: (E,) index of each episode's trace.
     """
 
     scenario: Scenario

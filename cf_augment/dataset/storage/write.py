@@ -53,7 +53,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class _Written:
-    """What is held of an episode that has been spooled."""
+    """The part of a spooled episode that is held in memory."""
 
     metadata: EpisodeMetadata
     context: str

@@ -18,7 +18,7 @@ from sumo_mobility.trace import Mobility
 
 
 class EngineBackend(Backend):
-    """One environment in the engine; deterministic, so that a seed changes nothing.
+    """One environment in the engine, which is deterministic: the seed changes nothing.
 
     Args:
         scenario: The scenario.

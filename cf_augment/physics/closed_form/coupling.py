@@ -1,5 +1,5 @@
-"""Which cells send in the same TTIs: two whose blocks broke each other send both again, a HARQ round trip later, in the
-same TTI; so that what is new meets less than the others' loads, and what is sent again more."""
+"""Coupling of cells in time: two cells whose blocks broke each other send both again, a HARQ round trip later, in the
+same TTI. New blocks therefore meet less interference than the loads of the others say, and retransmissions more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sumo_mobility.base.arrays import Floats
 
 
 class Coupling(NamedTuple):
-    """What cells and UEs do to one another, from slot to slot; kernels see one environment."""
+    """State of the coupling between cells and UEs from slot to slot; kernels see one environment."""
 
     load: Floats
     """(C,) probability that a cell sends in a TTI."""

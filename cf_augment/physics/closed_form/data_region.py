@@ -42,7 +42,7 @@ _GRID = 512
 _UNITS = 64
 """A packet is cut into at most."""
 _ROUNDS = 6
-"""Of the fixed point, in a slot before which nothing is known; one is enough later."""
+"""Iterations of the fixed point in a slot before which nothing is known; one is enough later."""
 _SETTLED = 0.003
 """Change of a load from round to round, below which none follows."""
 _RARE = 1e-3
@@ -60,7 +60,7 @@ class DataRegion(NamedTuple):
     """The constants of one scenario; by CQI 0..15."""
 
     used: bool
-    """Whether CQI are those of the data region."""
+    """Whether the CQI is measured in the data region."""
     noise_mw: float
     cqi_sinr: Floats
     """(15,) least SINR of CQI 1 to 15, linear."""
@@ -278,7 +278,7 @@ def _sendings(
     data: Any, q: int, part: float, decoded: float, states: int, information: Any, weight: Any, failure: Any,
     following: Any, sent_in: Any, broken_in: Any, times: Any,
 ) -> tuple[float, float]:  # fmt: skip
-    """How often a block is sent on average, and the probability that it is never decoded."""
+    """Returns the mean number of transmissions of a block, and the probability that it is never decoded."""
     error = data.block_error[q]
     one = two = three = four = 0.0
     for j in range(states):

@@ -43,7 +43,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Moves:
-    """What happens at one time.
+    """Handovers and failures at one time.
 
     Attributes:
         time_s: Trace time.
@@ -181,7 +181,7 @@ class Engine:
         self, paper: Paper, position: Floats, cio_db: Singles, hysteresis_db: Singles,
         state: HandoverState, moves: interval.Moves, seen: interval.Seen,
     ) -> Service:  # fmt: skip
-        """What `interval.run` does, in profile `paper`."""
+        """Runs an interval as `interval.run` does, in profile `paper`."""
         _, received_mw = self.links(position, np.array([0.0, self.grid_steps]), 1)
         before_dbm, after_dbm = (10 * np.log10(received_mw[:, :, point]) for point in (0, 1))
         offsets_db = self.connection.offsets_db(torch.from_numpy(cio_db)).numpy()
@@ -250,7 +250,7 @@ class Engine:
         )
 
     def links(self, position_m: Floats, times: Floats, periods: int) -> tuple[AnyFloats, Singles]:
-        """What `receive_interval` computes, for B environments, on the engine's device."""
+        """Returns what `receive_interval` computes for B environments, on the engine's device."""
         if self.compiled_links:
             (batch, _, ues, _), cells = position_m.shape, len(self.scenario.cells)
             l1_dbm = np.empty((batch, cells, periods, ues), np.float32)

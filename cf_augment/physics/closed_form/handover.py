@@ -1,4 +1,4 @@
-"""Who is served by which cell: event A3 with cell individual offsets, and what it does after a radio link failure.
+"""Serving cells: event A3 with cell individual offsets, and the cell selection after a radio link failure.
 
 Both look at the grid of ns-3's L1 measurements: the event decides on L3-filtered, unquantised RSRP.
 """
@@ -26,7 +26,7 @@ _HALF_DB, _NOTHING_DBM = np.float32(0.5), np.float32(-1e30)
 
 
 class HandoverState(NamedTuple):
-    """What the UEs remember between measurements; kernels see one environment, without B.
+    """State of the UEs between measurements; kernels see one environment, without B.
 
     Attributes:
         serving: (B, U) index of the serving cell.
@@ -94,7 +94,7 @@ class Connection:
         handover = scenario.handover
         period_ms = round(L1_PERIOD_S * 1000)
         self.phase_s = handover.time_to_trigger_ms % period_ms / 1000
-        """From a measurement to the expiry of the time to trigger that falls before the next one."""
+        """Time from a measurement to the expiry of the time to trigger before the next measurement."""
         pairs = np.array(scenario.neighbor_pairs)
         self._pair_serving, self._pair_neighbor = torch.from_numpy(pairs).to(device).unbind(dim=1)
         self._cells = len(scenario.cells)

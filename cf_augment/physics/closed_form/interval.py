@@ -37,11 +37,11 @@ class Constants(NamedTuple):
     """(S + 2,) where each slot begins and the last one ends, earlier by the age of the CQI, and the interval's end,
     in steps of the positions."""
     at_once: bool
-    """Whether the time to trigger expires with a measurement, not between two."""
+    """Whether the time to trigger expires at a measurement and not between two."""
 
 
 class Moves(NamedTuple):
-    """What happens at the beginning of the slots 1, 2, ...; K of them.
+    """Handovers and failures at the beginning of the K slots 1, 2, ...
 
     Attributes:
         source: (B, K, U) the cell that serves the UE.
@@ -84,7 +84,7 @@ def sinr_of_serving_db(reception: Any, received_mw: Any, point: int, serving: An
 
 @compiled
 def _sinr_db(reception: Any, received_mw: Any, point: int, u: int, serving: int) -> Any:
-    """The same for one UE."""
+    """Returns the SINR of one UE at a point in time."""
     others = reception.noise_mw
     for c in range(len(received_mw)):
         if c != serving:
@@ -153,7 +153,7 @@ def _run(
     constants: Any, l1_dbm: Any, received_mw: Any, cio_db: Any, hysteresis_db: Any, state: Any, service: Any,
     source: Any, target: Any, selected: Any, seen_dbm: Any, sinr_db: Any,
 ) -> None:  # fmt: skip
-    """One environment: L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
+    """Runs one environment; L1 measurements (C, K, U) and powers (C, S + 2, U) are given."""
     rules, slots, ues = constants.rules, len(constants.slot_s), len(sinr_db)
     pace, coupling = new_pace(ues), new_coupling(len(l1_dbm) if constants.data.used else 0, ues)
     begin_db, end_db = np.empty(ues, np.float32), np.empty(ues, np.float32)

@@ -16,7 +16,7 @@ from sumo_mobility.base.errors import ConfigError
 
 
 class Service(NamedTuple):
-    """What some time brought; kernels see one environment, without B, and add to it.
+    """Service during some time; kernels see one environment, without B, and add to it.
 
     Attributes:
         busy_ttis: (B, C) TTIs in which the cell sent data.
@@ -46,11 +46,11 @@ class Queues(NamedTuple):
     packets_per_s: Floats
     """(U,)."""
     queue_packets: int
-    """What fits into a queue."""
+    """The greatest number of packets in a queue."""
 
 
 class Pace(NamedTuple):
-    """How fast UEs can be served in a slot, (B, U); kernels see one environment, without B.
+    """Time that packets of each UE take in a slot, (B, U); kernels see one environment, without B.
 
     Attributes:
         alone: TTIs that a packet alone in its queue takes, on average over those that arrive in the slot; one that

@@ -28,7 +28,7 @@ from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints, Singles
 
 STOPPED = -1
-"""Of a T310 that does not run."""
+"""The value of a T310 that does not run."""
 _HALF, _Q_OUT_DB, _Q_IN_DB = np.float32(0.5), np.float32(Q_OUT_DB), np.float32(Q_IN_DB)
 _SUM_OUT, _SUM_IN = Q_OUT_FRAMES * 10 ** (Q_OUT_DB / 10), Q_IN_FRAMES * 10 ** (Q_IN_DB / 10)
 """Sums of the SINR over the evaluation periods at the thresholds."""
@@ -37,7 +37,7 @@ _PIECES = 2
 
 
 class LinkState(NamedTuple):
-    """What UEs remember of their radio links; kernels see one environment, without B.
+    """State of the UEs' radio links; kernels see one environment, without B.
 
     Attributes:
         out_of_sync: (B, U) consecutive out-of-sync indications before T310 starts.

@@ -134,7 +134,7 @@ class SoftWhatIf:
 
 @dataclass(frozen=True)
 class _SoftKpis:
-    """What the rewards ask for, computed when they do."""
+    """The KPIs that rewards ask for, computed on demand."""
 
     what_if: SoftWhatIf
     share: Tensor

@@ -1,4 +1,4 @@
-"""One step of "what if": the KPIs after event A3 has settled under other CIOs, from one observed state."""
+"""The one-step what-if: the KPIs after event A3 has settled under other CIOs, from one observed state."""
 
 from __future__ import annotations
 

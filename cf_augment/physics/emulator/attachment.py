@@ -1,4 +1,4 @@
-"""How ns-3's UEs get their first connection: when they send preambles, which collide, and the RNTIs that they get."""
+"""The first connections of ns-3's UEs: when they send preambles, which of these collide, and the RNTIs that UEs get."""
 
 from __future__ import annotations
 

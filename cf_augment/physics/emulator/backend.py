@@ -43,7 +43,7 @@ from sumo_mobility.trace import Mobility, MobilityTrace
 POWER_STEP_TTIS = 8 * GAIN_PERIOD_TTIS
 """Between the times for which received powers are computed: a UE at 30 m/s moves 1.2 m."""
 _SETTLING_TTIS = 4 * CQI_REQUEST_TTIS
-"""For the first CQI reports, before the traffic starts."""
+"""Time for the first CQI reports before the traffic starts."""
 _EVENTS_PER_MEASUREMENT = 4
 """A UE can get a cell, begin and end a handover and lose its link between two measurements."""
 _FLOW_STREAM = 2**63
@@ -56,7 +56,7 @@ class _Episode:
     state: State
     rng: Generator
     control: Control
-    """What the cells have configured their UEs by."""
+    """The control by which the cells have configured their UEs."""
 
 
 class EmulatorBackend(Backend):

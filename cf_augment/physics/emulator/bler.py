@@ -1,4 +1,4 @@
-"""Whether a UE decodes a block: ns-3's LteMiErrorModel, with retransmissions combined by mutual information."""
+"""Block errors: ns-3's LteMiErrorModel, with retransmissions combined by mutual information."""
 
 from __future__ import annotations
 

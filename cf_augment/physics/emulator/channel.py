@@ -1,4 +1,4 @@
-"""What a UE hears: SINR of the control and the data region, CQI, and missed grants."""
+"""Reception by a UE: SINR of the control and the data region, CQI, and missed grants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sumo_mobility.base.arrays import Floats, Ints
 
 
 class Air(NamedTuple):
-    """What the UEs receive from the cells."""
+    """Powers that the UEs receive from the cells."""
 
     power_mw: Floats
     """(T, U, C) of one resource element, from the TTI `start` on."""
@@ -126,7 +126,7 @@ def report_cqi(config: Config, state: State, air: Air, ue: int, tti: int) -> Non
 
 @inlined
 def hears_grant(config: Config, state: State, air: Air, rng: Generator, ue: int, tti: int) -> bool:
-    """Whether a UE decodes the control region of a TTI."""
+    """Returns whether a UE decodes the control region of a TTI."""
     _update_channel(config, state, air, ue, tti)
     miss = state.ues[ue].channel_miss
     return miss == 0 or rng.random() >= miss

@@ -112,7 +112,7 @@ def _trigger_all(state: State, offset_db: Floats, tti: int) -> int:
 
 @inlined
 def _receive_all(config: Config, state: State, air: Air, rng: Generator, tti: int) -> None:
-    """What the UEs make of the blocks that were sent in a TTI, at its end."""
+    """Decodes the blocks of a TTI at its end."""
     slot = tti % RING
     for cell in range(len(state.cells)):
         sent = 0
@@ -158,7 +158,7 @@ def _report_all(config: Config, state: State, air: Air, tti: int) -> None:
 
 @inlined
 def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
-    """What a source sends and timers do until the scheduler runs."""
+    """Lets sources send and timers expire before the scheduler runs."""
     slot = tti % RING
     me = state.ues[ue]
     queue = state.bearers[me.bearer]

@@ -61,7 +61,7 @@ def _send(config: Config, state: State, cell: int, bearer: int, process: int, tt
 
 @inlined
 def _can_send(state: State, bearer: int, tti: int) -> bool:
-    """Whether a bearer has data, a channel and a HARQ process for a new block."""
+    """Returns whether a bearer has data, a channel and a HARQ process for a new block."""
     one = state.candidates[bearer]
     if one.reported_bytes == 0 or one.cqi == 0 or one.resent == tti:
         return False

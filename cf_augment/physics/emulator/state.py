@@ -1,4 +1,4 @@
-"""What the emulator knows: constants of a scenario, and the state of its network.
+"""The data of the emulator: constants of a scenario, and the state of its network.
 
 U UEs, C cells. A UE has two bearers, 2 u and 2 u + 1, of which it uses one; after a handover the other one lives on in
 the source cell until that releases it. Times are TTIs since the start of the simulation, unless their name says ns.

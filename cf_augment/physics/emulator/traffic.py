@@ -1,4 +1,4 @@
-"""When packets come: the sources of the ns-3 program, on ns-3's own random streams."""
+"""Arrivals of packets: the sources of the ns-3 program, on ns-3's own random streams."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _send_next(config: Config, me: Any) -> None:
 
 @inlined
 def _send(state: State, ue: int, sent_ns: int) -> None:
-    """One packet leaves the source; it reaches the eNB in time for some later TTI."""
+    """Sends a packet from the source; it reaches the eNB before some later TTI."""
     me = state.ues[ue]
     tti = (sent_ns + BACKHAUL_NS + TTI_NS - 1) // TTI_NS
     me.underway[tti % RING] += 1

@@ -1,1 +1,1 @@
-"""What a UE receives: path loss, shadowing, antennas, RSRP, and what the physical layer makes of an SINR."""
+"""Reception at a UE: path loss, shadowing, antennas, RSRP, and the physical layer's tables of the SINR."""

@@ -21,7 +21,7 @@ NEVER = np.float32(3e38)
 
 
 class Masts(NamedTuple):
-    """Where signals come from and how they fade; M masts, each with the cells cells[first[m] : first[m + 1]].
+    """Positions and path losses of M masts, each with the cells cells[first[m] : first[m + 1]].
 
     Distances are in km from the centre, squares in km^2. The loss in dB at the square q of the distance is near[0] +
     near[1] log10(q), beyond the flat square `break_square` far[0] + far[1] log10(q), and at least as obstructed.
@@ -49,7 +49,7 @@ class Antennas(NamedTuple):
     power_dbm: Singles
     """Per resource element, with the antenna's gain."""
     azimuth: Singles
-    """From -pi to pi, counter-clockwise from east."""
+    """Azimuth of each cell from -pi to pi, counter-clockwise from east."""
     tilt: Singles
     horizontal: np.float32
     """dB per squared radian."""

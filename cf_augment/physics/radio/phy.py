@@ -1,4 +1,4 @@
-"""What the LTE physical layer makes of an SINR: CQI, transport blocks, and errors of control regions and blocks."""
+"""The LTE physical layer by SINR: CQI, transport blocks, and errors of control regions and blocks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from ns3_scenarios.scenario import Scenario
 
 STEPS = 1000
-"""Of a tabulated curve, at most."""
+"""The greatest number of steps of a tabulated curve."""
 SIZE_CLASSES = 9
-"""Of code blocks, in code_errors()."""
+"""Number of classes of code block sizes in code_errors()."""
 MAX_RBGS = 25
-"""On 100 RBs, TS 36.213 table 7.1.6.1-1."""
+"""Number of RBGs on 100 RBs, TS 36.213 table 7.1.6.1-1."""
 _INT, _FLOAT = np.int64, np.float64
 _SAFE_DEVIATIONS = 8.6
-"""Of a normal distribution: what lies beyond is 4e-18, and 1 - 4e-18 is 1 in double precision, which ends at 1e-16."""
+"""Standard deviations beyond which a normal distribution has 4e-18 left, which double precision cannot tell from 0."""
 
 PHY = np.dtype(
     [
@@ -71,7 +71,7 @@ PHY = np.dtype(
     ],
     align=True,
 )
-"""What the physical layer makes of an SINR, as compiled code takes it."""
+"""The record of the physical layer's tables for compiled code."""
 
 
 def phy_of(scenario: Scenario) -> np.void:

@@ -1,4 +1,4 @@
-"""What UEs receive in a control interval, in compiled loops.
+"""Powers that UEs receive in a control interval, in compiled loops.
 
 As long as a UE goes straight and evenly, path loss and attenuations are smooth in time: their values at a few points
 give all others, and the means over the samples of L1 measurements. Where an antenna's limit is reached in between, they
@@ -30,12 +30,12 @@ _NODE = tuple((1 - math.cos(math.pi * k / (_NODES - 1))) / 2 for k in range(_NOD
 _CLOSE = np.float32(3.0**2)
 """Nearer to a mast than 3 times the way, the interpolation may err by more than 2e-4 dB; squared."""
 _AROUND = np.float32(0.15)
-"""How far a value may reach beyond those at the nodes, as a share of their range."""
+"""Allowance for values beyond those at the nodes, as a share of their range."""
 _ZERO, _TENTH, _BEHIND = np.float32(0), np.float32(0.1), np.float32(math.pi - 0.2)
 
 
 class Outputs(NamedTuple):
-    """What is asked about a straight way: means of its samples, in measurements or less, and points in time."""
+    """Outputs on a straight way: means of its samples over measurements or parts of them, and values at instants."""
 
     samples: int
     row: int
@@ -114,7 +114,7 @@ def _straight_steps(position_m: Any, periods: int) -> int:
 
 @compiled
 def _straight(position_m: Any, steps: int) -> bool:
-    """Whether the UEs move straight and evenly through each `steps` steps; to 1 um, so that RSRP is the same."""
+    """Returns whether the UEs move straight and evenly, within 1 um, through each `steps` steps."""
     for begin in range(0, position_m.shape[0] - 1, steps):
         for t in range(1, steps):
             share = t / steps

@@ -49,10 +49,10 @@ def gauss_nodes(samples: int, groups: int = 1) -> list[float]:
 
 
 class Reception(NamedTuple):
-    """From RSRP to what the scheduler knows, for the compiled loops."""
+    """Tables that lead from RSRP to CQI and received grants, for the compiled loops."""
 
     noise_mw: np.float32
-    """In a resource element."""
+    """Noise power in a resource element."""
     cqi_threshold_db: Singles
     """(15,) SINR from which ns-3 reports each CQI from 1."""
     control_step_db: Singles
@@ -145,7 +145,7 @@ class Radio:
         return self._grant_received[torch.bucketize(sinr_db, self._control_step_db, right=True)]
 
     def _offsets_km(self, local_km: Tensor) -> tuple[Tensor, Tensor]:
-        """How far east and north of each cell points (..., 2, U) are, (..., C, U)."""
+        """Returns the offsets east and north of each cell of points (..., 2, U), each (..., C, U)."""
         east, north = (axis.unsqueeze(-2) for axis in local_km.unbind(dim=-2))
         return east - self.east_km, north - self.north_km
 
@@ -158,7 +158,7 @@ class Radio:
         return self.antennas is not None or self.shadowing is not None
 
     def _gain_db(self, local_km: Tensor) -> Tensor:
-        """What antennas give and shadowing takes, at points (..., 2, U); (..., C, U)."""
+        """Returns the antenna gain less the shadowing at points (..., 2, U), shape (..., C, U)."""
         gain_db = torch.zeros((), device=local_km.device)
         if self.antennas is not None:
             gain_db = gain_db + self.antennas.gain_db(*self._offsets_km(local_km))

@@ -19,7 +19,7 @@ class Shadows(NamedTuple):
 
     loss_db: Singles
     site: Ints
-    """Of each cell."""
+    """Index of each cell's site."""
     columns: int
     rows: int
     west: float
