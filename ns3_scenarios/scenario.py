@@ -77,7 +77,7 @@ class Preset(Contract):
     reward: RewardName | dict[RewardName, Weight] = "load-std"
     """The name of a reward, or a weighted sum of several."""
     handover_cost: float = Field(0.0, ge=0, le=1e6)
-    """Taken off the reward for each handover of a UE in an interval, as a mean over the UEs."""
+    """Penalty that is subtracted from the reward: this much times the handovers in the interval per UE."""
     profile: ProfileName = "ns3"
     """Whose physics the engine computes: ns-3's, quirks included; the standards' where ns-3 departs from them; or those
     of the reference system (`cf_augment.physics.closed_form.paper`). Every other back end has those of ns-3 only."""

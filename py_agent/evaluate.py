@@ -69,7 +69,7 @@ def evaluate(
         scenario: The experiment.
         traces: Mobility that no training saw, by name.
         policies: Policies by name; importable, or a functools.partial of that.
-        seeds: Seeds of the network and of the policies' own chance.
+        seeds: Seeds of the network and of the policies.
         directory: Where finished episodes are kept.
         workers: Number of processes.
         backend: "ns3", "engine" or "emulator".

@@ -114,9 +114,9 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
     load_std, jain: mean over the steps of the standard deviation and of Jain's index of the cells' PRB utilisation.
     p5_throughput_bps, mean_throughput_bps: 5th percentile and mean over the UEs of each UE's mean over the episode,
     so that a UE counts by what it got in all, not by its worst second.
-    handovers, failures, rlf: completed handovers, failed handovers and radio link failures, each a UE and minute.
+    handovers, failures, rlf: completed handovers, failed handovers and radio link failures, each per UE per minute.
     ping_pong_share: share of the completed handovers that are ping-pongs, 0 if there are none.
-    unnecessary, too_late, too_early, wrong_cell, coverage, unknown_cause: each a UE and minute, as
+    unnecessary, too_late, too_early, wrong_cell, coverage, unknown_cause: each per UE per minute, as
     ns3_scenarios.mobility_robustness has them; mobility_failures is the sum of the three that MRO counts. The causes
     are NaN if the episode was recorded before its back end told where a UE connects again.
     """

@@ -1,4 +1,4 @@
-"""The agent's end of the ns3-gym wire: a ZeroMQ socket that serves one simulator and waits for no one for ever."""
+"""The agent's end of the ns3-gym wire: a ZeroMQ socket that serves one simulator, with time-outs on every wait."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _presets(seed: int, traces: int, limit_of_line3: float) -> Iterator[Measurem
 
 
 def _long_line(seed: int, traces: int) -> float:
-    """Best-cell changes a UE and minute that line3 can have at most: all UEs go right, and the line does not end."""
+    """Best-cell changes per UE per minute that line3 can have at most: all UEs go right, and the line does not end."""
     preset, sites = Preset.load("line3-right-right-left-v0"), 12
     places_m = tuple((250.0 + 500 * site, 250.0) for site in range(sites))
     context = Sites(behaviors=("right",) * (sites - 3) + ("none",) * 3, places_m=places_m)

@@ -32,7 +32,7 @@ class Fidelity(Command):
     out: Path = Path("runs/fidelity")
     """Directory of the report and of the runs of ns-3."""
     seed: int = 0
-    """Seed of traces, CIOs, the drawn network and ns-3's own chance; another one is another sample."""
+    """Seed of traces, CIOs, the drawn network and ns-3's randomness; another one is another sample."""
     scenario: tuple[str, ...] = ()
     """Networks to compare on, of line-3, hex-7, hex-21, helsinki and drawn; all of the plan if none is named."""
     workers: int = 2

@@ -47,7 +47,7 @@ def summary_result(run: RunDirectory) -> Result:
             *found.remarks,
             *([f"gain: {gain.heading[0].lower()}{gain.heading[1:]}, %;"] if gain else []),
             "p5: 5th percentile UE throughput, kbit/s; HO, fail, RLF: handovers, failed handovers and radio link "
-            "failures a UE and minute; PP: ping-pongs (TR 36.839 5.2), % of the handovers. Why connections failed: "
+            "failures per UE per minute; PP: ping-pongs (TR 36.839 5.2), % of the handovers. Why connections failed: "
             "--json, and the report.",
         ]
     )

@@ -54,7 +54,7 @@ RANKING_LOAD = "near saturation"
 BEFORE, HORIZON = 3, 2
 """Steps before the state from which futures branch, and steps of each future."""
 _DEFAULT_CQI_RANKED = "hex-7"
-"""The network in which futures are ranked under the default CQI too, where ns-3's own chance matters."""
+"""The network in which futures are ranked under the default CQI too, where ns-3's seed-to-seed variability matters."""
 AGAIN_AT_MOST = 40
 """The greatest number of futures that are simulated in ns-3 again with another seed of the network."""
 
@@ -222,7 +222,7 @@ class Runs:
         )
 
     def futures_job(self, one: Case, backend: str, again: bool = False) -> FuturesJob:
-        """The futures of one case; some of them under another seed of the network's own chance, if `again`."""
+        """The futures of one case; some of them under another seed of the network, if `again`."""
         random = stream(self.seed, "fidelity", "futures", one.network)
         size = action_size(one.scenario)
         before = control_from_action(one.scenario, random.uniform(-1, 1, (BEFORE, size)))

@@ -42,7 +42,7 @@ class Figure(Measurement):
         low: Lower end of its 95 % interval, NaN where there is none.
         high: Upper end.
         baseline: The same of the fluid model.
-        ceiling: The same of ns-3 against itself under another seed of its own chance, where that was run.
+        ceiling: The same of ns-3 against itself with another seed, where that was run.
         reason: Why it falls short, if it does.
     """
 

@@ -26,7 +26,7 @@ from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 
 AGAIN = "ns-3, other seed"
-"""Stands as a model beside the others: what ns-3's own chance leaves to no model."""
+"""Stands beside the models: ns-3 with another seed, whose variability no model can beat."""
 LOAD_BINS = (0.0, 0.25, 0.5, 0.75, 0.95, 1.01)
 _COST_STEPS = 4
 _RESAMPLES = 500
@@ -197,7 +197,7 @@ def rewards(runs: Runs) -> Table:
     note = (
         f"Random CIO sequences of {HORIZON} s from one loaded state, simulated in branches of one ns-3 run; reward is "
         f"the mean over a sequence. '{AGAIN}' is the ceiling: the first {AGAIN_AT_MOST} of them at most under another "
-        "seed of ns-3's own chance. No figure where ns-3 gives all sequences the same reward."
+        "seed of the network. No figure where ns-3 gives all sequences the same reward."
     )
     return Table("F5", "Rewards of CIO sequences", note, columns, rows)
 
