@@ -30,12 +30,14 @@ from sumo_mobility.base.line import Line
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """The index of PyTorch's builds without CUDA; those of PyPI for Linux on x86-64 bring gigabytes of it."""
 
-PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 61.0
+PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 87.0
 """Files of what this project depends on, PyTorch left out, and of what its tests need besides."""
 TORCH_CPU_MB, TORCH_CUDA_MB = 192.0, 2700.0
 """PyTorch without CUDA, and with all of it. These four are of November 2026; each set-up ends with what really came."""
+TORCH_CPU_DISK_MB, TORCH_CUDA_DISK_MB = 760.0, 4790.0
+"""The same once unpacked, by `du` after set-up."""
 _UNPACKED_PER_DOWNLOADED = 3.4
-"""Disk that packages take once unpacked, over the size of their files: 60 packages, by `du` after set-up."""
+"""Disk that other packages take once unpacked, over the size of their files: 60 packages, by `du` after set-up."""
 _STALLED_S = 900
 _ANSWER_S = 20
 _LOOK_EACH_S = 0.5
@@ -58,23 +60,27 @@ def install_project(extras: str = "") -> None:
     if brings_cuda and not _has_gpu():
         _say(f"{title}: {TORCH_CPU_INDEX} cannot be reached, or has no PyTorch for this Python: it comes with CUDA")
     torch_mb = TORCH_CUDA_MB if brings_cuda else TORCH_CPU_MB
+    torch_disk_mb = TORCH_CUDA_DISK_MB if brings_cuda else TORCH_CPU_DISK_MB
     others_mb = PACKAGES_MB + (TEST_PACKAGES_MB if extras else 0)
     _say(f"{title}: PyTorch has {torch_mb:.0f} MB, the others {others_mb:.0f} MB")
-    install([*index, "-e", f".{extras}"], title, torch_mb + others_mb)
+    disk_mb = torch_disk_mb + others_mb * _UNPACKED_PER_DOWNLOADED
+    install([*index, "-e", f".{extras}"], title, torch_mb + others_mb, disk_mb)
 
 
-def install(arguments: Sequence[str], title: str, megabytes: float) -> None:
+def install(arguments: Sequence[str], title: str, megabytes: float, disk_mb: float | None = None) -> None:
     """Runs `pip install`, shows how far it is, and says at its end what really came.
 
     Args:
         arguments: As for `pip install`.
         title: What is installed, for the line of progress.
-        megabytes: What the packages' files will have.
+        megabytes: The size of the packages' files.
+        disk_mb: The disk that they take once unpacked; by default that of most packages of this size.
 
     Raises:
         DependencyError: pip failed or stalled, or the disk is too small.
     """
-    disk, cache = 1e6 * megabytes * _UNPACKED_PER_DOWNLOADED, 1e6 * megabytes * _is_cached()
+    disk = 1e6 * (megabytes * _UNPACKED_PER_DOWNLOADED if disk_mb is None else disk_mb)
+    cache = 1e6 * megabytes * _is_cached()
     besides = f", and up to {cache / 1e9:.1f} GB in pip's cache" if cache else ""
     _say(f"{title}: {megabytes:.0f} MB to download, {disk / 1e9:.1f} GB of disk{besides}")
     free = shutil.disk_usage(sys.prefix).free

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +94,20 @@ def test_pytorch_comes_without_cuda_where_there_is_no_gpu(
     wheels.install([*options, "--target", str(tmp_path / "there"), "torch==2.13.0"], "torch", 0)
     version = "2.13.0" if brings_cuda else "2.13.0+cpu"
     assert (tmp_path / "there/torch/__init__.py").read_text() == f"version = {version!r}\n"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "said"), [(False, "667 MB to download, 2.4 GB"), (True, "3175 MB to download, 6.4 GB")]
+)
+def test_the_disk_of_pytorch_is_that_of_its_build(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cuda: bool, said: str
+) -> None:
+    """Set-up with the one left a .venv of 2.40 GB, with the other one of 6.41 GB (du)."""
+    monkeypatch.setattr(wheels, "_pytorch", lambda: ([], cuda))
+    monkeypatch.setattr(wheels.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(DependencyError):
+        wheels.install_project()
+    assert f"Python packages: {said} of disk" in capsys.readouterr().err
 
 
 def test_a_failure_ends_in_the_last_lines_of_pip(index: Index, tmp_path: Path) -> None:
