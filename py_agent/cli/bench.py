@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
-from tyro.conf import Positional
 
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import MlbError
@@ -19,21 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Bench(Command):
-    """Measure what the project promises; exit code 1 if one figure is not reached."""
+    """A measurement of what the project promises; exit code 1 if one figure is not reached."""
 
-    suite: Positional[Literal["job", "ns3", "soak", "engine", "mobility", "kills"]] = "job"
-    """job: same seed, same bytes; the engine against ns-3; the bridge; the time of the tests. ns3: what the ns-3
-    program costs against stock ns-3 at equal physics, in memory, in parallel, by branches, on the wire. soak: 10
-    minutes of 21 cells and 100 UEs under random CIOs, three times. engine: environment steps a second of the analytic
-    engine and the emulator beside mobile-env (pip install mobile-env) and ns-3, for 21 cells and 100 UEs. mobility:
-    what traces cost, whether they are sound, and how unevenly each preset's UEs load its cells. kills: 200 kills of
-    collect, augment, train and evaluate at random moments; nothing may stay behind, no row may be lost or doubled."""
-    quick: bool = False
-    """Minutes instead of hours: measure shorter runs (all but job)."""
-    rrc: Literal["ideal", "real"] = "ideal"
-    """RRC messages of soak always arrive at once (ideal), or are sent over the air (real)."""
-    preset: str = "helsinki-event-v0"
-    """Id of the preset that job measures."""
     seed: int = 0
     """Seed of the traces and the network."""
 
@@ -55,13 +42,86 @@ class Bench(Command):
             failed = True
         return Result(data, table, ok=not failed and all(row["ok"] for row in data))
 
+    @abstractmethod
     def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import engine, job, kills, mobility, ns3, soak
+        """Yields the figures as they are measured."""
 
-        if self.suite == "job":
-            return job.measure(self.preset, self.seed)
-        if self.suite == "soak":
-            return soak.measure(self.seed, self.quick, self.rrc)
-        return {"ns3": ns3, "engine": engine, "mobility": mobility, "kills": kills}[self.suite].measure(
-            self.seed, self.quick
-        )
+
+@dataclass(kw_only=True)
+class BenchJob(Bench):
+    """Same seed, same bytes; the engine against ns-3; the bridge; the time of the tests, which ran before."""
+
+    preset: str = "helsinki-event-v0"
+    """Id of the preset that is measured."""
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import job
+
+        return job.measure(self.preset, self.seed)
+
+
+@dataclass(kw_only=True)
+class LongBench(Bench):
+    """A measurement that has a short form."""
+
+    quick: bool = False
+    """Minutes instead of hours: measure shorter runs."""
+
+
+@dataclass(kw_only=True)
+class BenchNs3(LongBench):
+    """Cost of the ns-3 program: against stock ns-3, in memory, in parallel, by branches, on the wire."""
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import ns3
+
+        return ns3.measure(self.seed, self.quick)
+
+
+@dataclass(kw_only=True)
+class BenchSoak(LongBench):
+    """10 minutes of 21 cells and 100 UEs in ns-3 under random CIOs, three times."""
+
+    rrc: Literal["ideal", "real"] = "ideal"
+    """RRC messages always arrive at once (ideal), or are sent over the air (real)."""
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import soak
+
+        return soak.measure(self.seed, self.quick, self.rrc)
+
+
+@dataclass(kw_only=True)
+class BenchEngine(LongBench):
+    """Environment steps a second of engine and emulator beside mobile-env and ns-3, for 21 cells and 100 UEs.
+
+    mobile-env has to be installed for it: `pip install mobile-env`.
+    """
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import engine
+
+        return engine.measure(self.seed, self.quick)
+
+
+@dataclass(kw_only=True)
+class BenchMobility(LongBench):
+    """What traces cost, whether they are sound, and how unevenly each preset's UEs load its cells."""
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import mobility
+
+        return mobility.measure(self.seed, self.quick)
+
+
+@dataclass(kw_only=True)
+class BenchKills(LongBench):
+    """200 kills of collect, augment, train and evaluate at random moments.
+
+    Nothing may stay behind, and no row may be lost or doubled.
+    """
+
+    def _measure(self) -> Iterator[Measurement]:
+        from py_agent.bench import kills
+
+        return kills.measure(self.seed, self.quick)

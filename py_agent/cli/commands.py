@@ -13,7 +13,7 @@ from tyro.conf import subcommand
 
 from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
-from py_agent.cli.bench import Bench
+from py_agent.cli.bench import BenchEngine, BenchJob, BenchKills, BenchMobility, BenchNs3, BenchSoak
 from py_agent.cli.command import Command
 from py_agent.cli.dataset import DatasetExport, DatasetInfo
 from py_agent.cli.doctor import Build, Doctor
@@ -21,7 +21,14 @@ from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.quickstart import Quickstart
 from py_agent.cli.report import Report
-from py_agent.cli.scenario import ScenarioCommand
+from py_agent.cli.scenario import (
+    ScenarioList,
+    ScenarioNew,
+    ScenarioSchema,
+    ScenarioShow,
+    ScenarioSites,
+    ScenarioValidate,
+)
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from py_agent.cli.traces import Export, Import, Intervene, Plot
 from sumo_mobility.base.contract import described
@@ -38,12 +45,30 @@ MobilityCommands = (
 
 DatasetCommands = Annotated[DatasetInfo, subcommand("info")] | Annotated[DatasetExport, subcommand("export")]
 
+ScenarioCommands = (
+    Annotated[ScenarioList, subcommand("list")]
+    | Annotated[ScenarioShow, subcommand("show")]
+    | Annotated[ScenarioNew, subcommand("new")]
+    | Annotated[ScenarioValidate, subcommand("validate")]
+    | Annotated[ScenarioSites, subcommand("sites")]
+    | Annotated[ScenarioSchema, subcommand("schema")]
+)
+
+BenchCommands = (
+    Annotated[BenchJob, subcommand("job")]
+    | Annotated[BenchNs3, subcommand("ns3")]
+    | Annotated[BenchSoak, subcommand("soak")]
+    | Annotated[BenchEngine, subcommand("engine")]
+    | Annotated[BenchMobility, subcommand("mobility")]
+    | Annotated[BenchKills, subcommand("kills")]
+)
+
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
     | Annotated[Build, subcommand("build")]
     | Annotated[Quickstart, subcommand("quickstart")]
     | Annotated[MobilityCommands, subcommand("mobility", description="Make, change, draw, export or import traces.")]
-    | Annotated[ScenarioCommand, subcommand("scenario")]
+    | Annotated[ScenarioCommands, subcommand("scenario", description="List, show, write, validate or draw presets.")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Augment, subcommand("augment")]
     | Annotated[Train, subcommand("train")]
@@ -51,7 +76,7 @@ Commands = (
     | Annotated[Report, subcommand("report")]
     | Annotated[DatasetCommands, subcommand("dataset", description="Check a dataset, or write it for other tools.")]
     | Annotated[Fidelity, subcommand("fidelity")]
-    | Annotated[Bench, subcommand("bench")]
+    | Annotated[BenchCommands, subcommand("bench", description="Measure what the project promises.")]
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 from rich.console import Group
 from rich.table import Table
@@ -17,67 +17,78 @@ from sumo_mobility.base.documents import yaml_text
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import write_text
 
-if TYPE_CHECKING:
-    from ns3_scenarios.scenario import Preset
+_Name = Annotated[Positional[str], arg(name="preset", metavar="ID|FILE")]
 
 
 @dataclass(kw_only=True)
-class ScenarioCommand(Command):
-    """List the presets; show one (an id or a .yaml file) with its defaults filled in, validate it, or draw its sites.
-
-    `new` writes a first preset of your own, a .yaml file with comments. `validate` reads all that the preset names and
-    places its sites. The drawing has streets, buildings, masts, neighbours and the strongest cell everywhere. `schema`
-    prints the JSON Schema that editors complete and check a preset by.
-    """
-
-    action: Positional[Literal["list", "show", "new", "validate", "sites", "schema"]] = "list"
-    """The action."""
-    name: Annotated[Positional[str], "id or file"] = ""
-    """Id of a preset, or path of a .yaml file; new: the file to be written."""
-    example: Annotated[str, arg(name="from")] = "helsinki-event-v0"
-    """new: the preset to begin with, an id or a .yaml file."""
-    out: Path | None = None
-    """The file of the drawing; ID-sites.png by default."""
+class ScenarioList(Command):
+    """List the presets that are shipped."""
 
     def execute(self) -> Result:
-        """Does one of the six."""
+        """Returns a row for each preset."""
+        from ns3_scenarios.scenario import PRESETS, Preset, preset_ids
+
+        presets = [Preset.load(name) for name in preset_ids()]
+        table = Table("preset", "UEs", "steps", "description")
+        for preset in presets:
+            table.add_row(preset.id, str(preset.mobility.ues), str(preset.episode.steps), preset.description)
+        data = [{"id": p.id, "description": p.description, "file": str(PRESETS / f"{p.id}.yaml")} for p in presets]
+        return Result(data, table)
+
+
+@dataclass(kw_only=True)
+class ScenarioShow(Command):
+    """Print a preset as YAML, with its defaults filled in."""
+
+    name: _Name
+    """Id of a preset, or path of a .yaml file."""
+
+    def execute(self) -> Result:
+        """Returns the preset."""
         from ns3_scenarios.scenario import Preset
 
-        if self.action == "list":
-            return self._list()
-        if self.action == "schema":
-            schema = Preset.model_json_schema()
-            return Result(schema, json.dumps(schema, indent=2))
-        if not self.name:
-            raise ConfigError(f"mlb scenario {self.action}: which one?", "'mlb scenario list' shows all presets")
-        if self.action == "new":
-            return self._write(Preset.load(self.example))
-        preset = Preset.load(self.name)
-        if self.action == "show":
-            data = preset.model_dump(mode="json")
-            return Result(data, yaml_text(data))
-        if self.action == "sites":
-            return self._draw(preset)
-        return self._validate(preset)
+        data = Preset.load(self.name).model_dump(mode="json")
+        return Result(data, yaml_text(data))
 
-    def _write(self, example: Preset) -> Result:
+
+@dataclass(kw_only=True)
+class ScenarioNew(Command):
+    """Write a first preset of your own: a .yaml file with units and choices as comments."""
+
+    file: Positional[Path]
+    """The .yaml file to be written."""
+    example: Annotated[str, arg(name="from", metavar="ID|FILE")] = "helsinki-event-v0"
+    """The preset to begin with, an id or a .yaml file."""
+
+    def execute(self) -> Result:
+        """Writes the file, which must not exist."""
         from ns3_scenarios.own_preset import own_preset, preset_id
+        from ns3_scenarios.scenario import Preset
 
-        path = Path(self.name)
-        if path.suffix not in (".yaml", ".yml"):
-            raise ConfigError(f"mlb scenario new: {path} is no .yaml file", f"name it {path.stem}.yaml")
-        if path.exists():
-            raise StorageError(f"{path}: exists", "choose another name")
-        new_id = preset_id(path.stem)
-        write_text(path, own_preset(example, new_id, self.name))
-        return Result({"id": new_id, "file": str(path)}, Text(f"{path}: a preset like {example.id}; edit it"))
+        example = Preset.load(self.example)
+        if self.file.suffix not in (".yaml", ".yml"):
+            raise ConfigError(f"mlb scenario new: {self.file} is no .yaml file", f"name it {self.file.stem}.yaml")
+        if self.file.exists():
+            raise StorageError(f"{self.file}: exists", "choose another name")
+        new_id = preset_id(self.file.stem)
+        write_text(self.file, own_preset(example, new_id, str(self.file)))
+        return Result({"id": new_id, "file": str(self.file)}, Text(f"{self.file}: a preset like {example.id}; edit it"))
 
-    def _validate(self, preset: Preset) -> Result:
+
+@dataclass(kw_only=True)
+class ScenarioValidate(Command):
+    """Read all that a preset names, and place its sites."""
+
+    name: _Name
+    """Id of a preset, or path of a .yaml file."""
+
+    def execute(self) -> Result:
         """Checks that all is there that the preset names, and that the sites fit the map, unless that is to come."""
-        from ns3_scenarios.scenario import Scenario
+        from ns3_scenarios.scenario import Preset, Scenario
         from sumo_mobility.maps import BOX, PLACE
         from sumo_mobility.pipeline import load_map
 
+        preset = Preset.load(self.name)
         for file in preset.sites.files:
             if not Path(file).is_file():
                 cure = "names of files are relative to the folder of the preset"
@@ -88,11 +99,23 @@ class ScenarioCommand(Command):
         more = "" if placed else "; its map is downloaded when it is first used, and sites are placed then"
         return Result({"id": preset.id, "valid": True, "placed": placed}, Text(f"{self.name}: valid{more}"))
 
-    def _draw(self, preset: Preset) -> Result:
-        from ns3_scenarios.scenario import Scenario
+
+@dataclass(kw_only=True)
+class ScenarioSites(Command):
+    """Draw the sites of a preset: streets, buildings, masts, neighbours and the strongest cell everywhere."""
+
+    name: _Name
+    """Id of a preset, or path of a .yaml file."""
+    out: Path | None = None
+    """The file of the drawing; ID-sites.png by default."""
+
+    def execute(self) -> Result:
+        """Writes the drawing, and returns a row for each cell."""
+        from ns3_scenarios.scenario import Preset, Scenario
         from py_agent.report.site_plan import write_site_plan
         from sumo_mobility.pipeline import load_map
 
+        preset = Preset.load(self.name)
         street_map = load_map(preset.mobility.map)
         scenario = Scenario.place(preset, preset.sites.place(street_map))
         out = self.out or Path(f"{preset.id}-sites.png")
@@ -107,13 +130,14 @@ class ScenarioCommand(Command):
         credit = Text(f"{out}. Map data {street_map.attribution}, {street_map.licence}", "dim")
         return Result({"picture": str(out), "cells": data}, Group(table, credit))
 
-    @staticmethod
-    def _list() -> Result:
-        from ns3_scenarios.scenario import PRESETS, Preset, preset_ids
 
-        presets = [Preset.load(name) for name in preset_ids()]
-        table = Table("preset", "UEs", "steps", "description")
-        for preset in presets:
-            table.add_row(preset.id, str(preset.mobility.ues), str(preset.episode.steps), preset.description)
-        data = [{"id": p.id, "description": p.description, "file": str(PRESETS / f"{p.id}.yaml")} for p in presets]
-        return Result(data, table)
+@dataclass(kw_only=True)
+class ScenarioSchema(Command):
+    """Print the JSON Schema of presets, by which editors complete and check them."""
+
+    def execute(self) -> Result:
+        """Returns the schema."""
+        from ns3_scenarios.scenario import Preset
+
+        schema = Preset.model_json_schema()
+        return Result(schema, json.dumps(schema, indent=2))
