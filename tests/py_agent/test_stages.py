@@ -55,6 +55,7 @@ def test_logged_data_alone_need_no_counterfactuals_and_the_table_names_them(run:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_training_has_its_record_and_goes_on_only_with_its_options(run: RunDirectory) -> None:
     train(run, "--data", "logged", "--name", "wide", "--sac.gamma", "0.9", "--seed", "4")
     record = StageRecord.read_json(run.training / "wide" / "train.json")
