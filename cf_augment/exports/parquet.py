@@ -67,11 +67,6 @@ def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
 
 def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
     """The rows of one episode, which is the index-th of its dataset."""
-    steered = {"hysteresis": "hysteresis_{}_db", "time-to-trigger": "time_to_trigger_{}_ms"}
-    names = [f"cio_{serving}_{neighbor}_db" for serving, neighbor in scenario.neighbor_pairs]
-    for name, column in steered.items():
-        if name in scenario.handover.steer:
-            names += [column.format(cell) for cell in range(len(scenario.cells))]
     record, kpis = episode.metadata, episode.kpis
     columns: dict[str, object] = {
         "episode": np.full(episode.steps, index),
@@ -93,6 +88,11 @@ def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
     for name in ("prb_utilization", "offered_bps", "served_bps", "connected_ues"):
         for cell, values in enumerate(getattr(kpis, name)[1:].T):
             columns[f"{name}_{cell}"] = values
-    control = control_from_action(scenario, episode.actions).encoded(scenario)
-    columns |= dict(zip(names, control.T, strict=True))
+    control = control_from_action(scenario, episode.actions)
+    pairs = zip(scenario.neighbor_pairs, control.cio_db.T, strict=True)
+    columns |= {f"cio_{serving}_{neighbor}_db": values for (serving, neighbor), values in pairs}
+    if "hysteresis" in scenario.handover.steer:
+        columns |= {f"hysteresis_{cell}_db": values for cell, values in enumerate(control.hysteresis_db.T)}
+    if "time-to-trigger" in scenario.handover.steer:
+        columns |= {f"time_to_trigger_{cell}_ms": values for cell, values in enumerate(control.time_to_trigger_ms.T)}
     return pd.DataFrame(columns)

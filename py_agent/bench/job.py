@@ -29,17 +29,17 @@ _TEST_RESULTS = _REPOSITORY / "build" / "tests.xml"
 _TEST_LIMIT_S = 1800
 
 
-def measure(preset_id: str, seed: int) -> Iterator[Measurement]:
+def measure(preset: str, seed: int) -> Iterator[Measurement]:
     """Yields the figures of the main job, each as soon as it is known.
 
     Args:
-        preset_id: The preset of the episodes.
+        preset: Id of the preset of the episodes.
         seed: Of the trace and the network.
     """
     program()  # what is missing is said at once, not after minutes
     tests_s, when = _all_tests_s()
-    preset = Preset.load(preset_id)
-    scenario = Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
+    loaded = Preset.load(preset)
+    scenario = Scenario.place(loaded, loaded.sites.place(load_map(loaded.mobility.map)))
     yield from _same_bytes_and_agreement(scenario, seed)
     spent_ms = bridge_overhead(scenario)
     yield Measurement("bridge, a step besides the simulation (median)", float(np.median(spent_ms)), "ms", 1.0)
@@ -77,8 +77,8 @@ def _differing(first: bytes, second: bytes) -> int:
 
 def _fast_tests_s() -> float:
     """Wall-clock time of the tests of the fast tier; they must pass."""
-    fast = "not sumo and not ns3 and not slow"  # as in scripts/test
-    command = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "-m", fast]
+    fast = ["-m", "not sumo and not ns3 and not slow", "--ignore=tests/fuzz", "--hypothesis-profile=fast"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *fast]  # as scripts/test --fast
     started = time.monotonic()
     done = subprocess.run(
         bound_to_us(command), cwd=_REPOSITORY, capture_output=True, text=True, timeout=_TEST_LIMIT_S, check=False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.table import Table
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Bench(Command):
     """A measurement of what the project promises; exit code 1 if one figure is not reached."""
 
+    suite: ClassVar[str]
+    """The module of `py_agent.bench` that measures."""
     seed: int = 0
     """Seed of the traces and the network."""
 
@@ -42,22 +44,20 @@ class Bench(Command):
             failed = True
         return Result(data, table, ok=not failed and all(row["ok"] for row in data))
 
-    @abstractmethod
     def _measure(self) -> Iterator[Measurement]:
-        """Yields the figures as they are measured."""
+        """Yields the figures as they are measured; the options are the suite's arguments."""
+        options = {name: value for name, value in asdict(self).items() if name != "json"}
+        figures: Iterator[Measurement] = import_module(f"py_agent.bench.{self.suite}").measure(**options)
+        return figures
 
 
 @dataclass(kw_only=True)
 class BenchJob(Bench):
     """Same seed, same bytes; the engine against ns-3; the bridge; the time of the tests, which ran before."""
 
+    suite = "job"
     preset: str = "helsinki-event-v0"
     """Id of the preset that is measured."""
-
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import job
-
-        return job.measure(self.preset, self.seed)
 
 
 @dataclass(kw_only=True)
@@ -72,23 +72,16 @@ class LongBench(Bench):
 class BenchNs3(LongBench):
     """Cost of the ns-3 program: against stock ns-3, in memory, in parallel, by branches, on the wire."""
 
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import ns3
-
-        return ns3.measure(self.seed, self.quick)
+    suite = "ns3"
 
 
 @dataclass(kw_only=True)
 class BenchSoak(LongBench):
     """10 minutes of 21 cells and 100 UEs in ns-3 under random CIOs, three times."""
 
+    suite = "soak"
     rrc: Literal["ideal", "real"] = "ideal"
     """RRC messages always arrive at once (ideal), or are sent over the air (real)."""
-
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import soak
-
-        return soak.measure(self.seed, self.quick, self.rrc)
 
 
 @dataclass(kw_only=True)
@@ -98,20 +91,14 @@ class BenchEngine(LongBench):
     mobile-env has to be installed for it: `pip install mobile-env`.
     """
 
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import engine
-
-        return engine.measure(self.seed, self.quick)
+    suite = "engine"
 
 
 @dataclass(kw_only=True)
 class BenchMobility(LongBench):
     """What traces cost, whether they are sound, and how unevenly each preset's UEs load its cells."""
 
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import mobility
-
-        return mobility.measure(self.seed, self.quick)
+    suite = "mobility"
 
 
 @dataclass(kw_only=True)
@@ -121,7 +108,4 @@ class BenchKills(LongBench):
     Nothing may stay behind, and no row may be lost or doubled.
     """
 
-    def _measure(self) -> Iterator[Measurement]:
-        from py_agent.bench import kills
-
-        return kills.measure(self.seed, self.quick)
+    suite = "kills"

@@ -45,8 +45,7 @@ class DatasetExport(Command):
     file: Positional[Path]
     """The dataset: logged.h5 or augmented.h5 of a run."""
     format: FormatOption
-    """parquet has a row a transition, for pandas and others; d3rlpy is what its ReplayBuffer.load reads. Whoever reads
-    D4RL loads the dataset itself, untouched."""
+    """The format of the file; readers of D4RL load the dataset itself, untouched."""
     out: Path
     """The file to write."""
 

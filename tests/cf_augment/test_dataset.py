@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import operator
-import resource
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import h5py
 import made_episodes as made
 import numpy as np
 import pytest
+from full_disk import largest_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -331,17 +330,6 @@ def test_foreign_files_are_refused(stored: Path, tmp_path: Path) -> None:
         read_dataset(tmp_path / "foreign.h5")
     with pytest.raises(DataError, match="no such file"):
         read_dataset(tmp_path / "absent.h5")
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond a size, which fails where a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("size", [0, 1 << 12, 1 << 14])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 from py_agent.cli import doctor
+from py_agent.cli.bench import Bench
 from py_agent.cli.commands import parse
 from py_agent.rundir import RunDirectory, StageRecord
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
@@ -60,6 +62,16 @@ def test_every_command_has_a_help_that_describes_its_options(command: str, capsy
         parse([*command.split(), "--help"])
     assert done.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suite", ["job", "ns3", "soak", "engine", "mobility", "kills"])
+def test_the_options_of_a_bench_are_the_arguments_of_its_suite(suite: str) -> None:
+    """A generator binds its arguments when it is made, and measures nothing before it is asked."""
+    bench = parse(["bench", suite])
+    assert isinstance(bench, Bench)
+    figures = bench._measure()
+    assert inspect.isgenerator(figures)
+    assert inspect.getmodule(figures.gi_frame) is sys.modules[f"py_agent.bench.{suite}"]
 
 
 def test_unknown_command_exits_with_2_and_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

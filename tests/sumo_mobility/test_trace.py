@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import largest_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,17 +38,6 @@ def random_trace(seed: int, steps: int, ues: int, step_s: float = 1.0) -> Mobili
         heading_deg=random.uniform(0, 360, (steps, ues)),
         metadata=METADATA,
     )
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """The disk is full after `size` bytes of any file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @settings(max_examples=10)
