@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,9 +21,42 @@ settings.register_profile("fast", deadline=None, max_examples=20)
 settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no deadline")
 
+_FUZZ = Path(__file__).parent / "fuzz"
+_NOT_FAST = ("sumo", "ns3", "slow")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take longest begins first, so that no process waits for another's last file."""
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that chooses a part of the tests."""
+    parser.addoption(
+        "--tier",
+        choices=("fast", "fuzz"),
+        help="fast: only the tests that need neither SUMO nor ns-3, nor more than a few seconds, and 20 examples of a "
+        "property; fuzz: only the readers of files and messages, each with 2,000 damaged inputs. All tests otherwise.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-timeout reads its option
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets the number of examples; 2,000 inputs take a reader as long as they take it."""
+    if config.option.tier:
+        settings.load_profile(config.option.tier)
+    if config.option.tier == "fuzz":
+        config.option.timeout = 0
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files that are not of the tier; None leaves the question to pytest."""
+    if not config.option.tier or collection_path.is_dir():
+        return None
+    return True if (_FUZZ in collection_path.parents) != (config.option.tier == "fuzz") else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Chooses the tests of the tier; what may take longest begins first, so that no process waits for the last file."""
+    if config.option.tier == "fast":
+        slow = {item: any(map(item.get_closest_marker, _NOT_FAST)) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if slow[item]])
+        items[:] = [item for item in items if not slow[item]]
 
     def longest_s(item: pytest.Item) -> float:
         limits = [mark.args[0] for mark in item.iter_markers("timeout")]

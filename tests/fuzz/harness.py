@@ -1,9 +1,8 @@
 """What all fuzz tests share: hostile versions of good files, and the rule that a reader must keep.
 
 A reader of foreign bytes answers with a value or with an error of the family, in bounded time and memory; everything
-else (a traceback, a hang, a gigabyte) is a defect. How many inputs a reader gets is Hypothesis's profile:
-`pytest tests/fuzz` tries 100 of each, `pytest tests/fuzz --hypothesis-profile=fuzz` 2,000. What was found once stays
-as an `@example`.
+else (a traceback, a hang, a gigabyte) is a defect. `pytest tests/fuzz` tries 100 inputs of each reader, `pytest
+--tier=fuzz` 2,000. What was found once stays as an `@example`.
 """
 
 from __future__ import annotations
