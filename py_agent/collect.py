@@ -13,7 +13,7 @@ from cf_augment.dataset import EpisodeFiles, EpisodeMetadata, Provenance, read_e
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
-from py_agent.jobs import run_jobs
+from py_agent.jobs import LOCAL, Executor
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import StorageError
@@ -109,7 +109,7 @@ def collect(
     policies: Mapping[str, PolicyFactory],
     seeds: Sequence[int],
     directory: Path,
-    workers: int = 2,
+    executor: Executor = LOCAL,
     backend: str = "ns3",
     ns3: str = NS3,
     event_log: EventLog | None = None,
@@ -122,14 +122,14 @@ def collect(
         policies: Policies by name; must be importable, since other processes play them.
         seeds: Seeds; policies with the same seed and trace meet the same network.
         directory: Where finished episodes are kept; those that are there already are not played again.
-        workers: Number of processes.
-        backend: "ns3", "engine" or "emulator".
+        executor: Where the episodes are played.
+        backend: The back end that plays them, one of BACKENDS.
         ns3: Version of ns-3.
         event_log: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
 
     Returns:
         The episodes, which stay in their files until they are read: trace by trace, in each policy by policy, in each
-        seed by seed; the same whatever `workers` is.
+        seed by seed; the same wherever they are played.
 
     Raises:
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
@@ -146,5 +146,5 @@ def collect(
         for policy in policies.items()
         for seed in seeds
     ]
-    run_jobs([job for job in jobs if not job.is_done()], workers, "episodes")
+    executor.run([job for job in jobs if not job.is_done()], "episodes")
     return EpisodeFiles([job.path for job in jobs])

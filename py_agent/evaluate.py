@@ -13,6 +13,7 @@ import pandas as pd
 from cf_augment.dataset import Episode
 from ns3_scenarios.scenario import Scenario
 from py_agent.collect import collect
+from py_agent.jobs import LOCAL, Executor
 from py_agent.metrics import episode_metrics, step_metrics
 from py_agent.policies import PolicyFactory
 from sumo_mobility.base.documents import printable, read_json
@@ -59,7 +60,7 @@ def evaluate(
     policies: Mapping[str, PolicyFactory],
     seeds: Sequence[int],
     directory: Path,
-    workers: int = 2,
+    executor: Executor = LOCAL,
     backend: str = "ns3",
     ns3: str = NS3,
 ) -> Evaluation:
@@ -71,8 +72,8 @@ def evaluate(
         policies: Policies by name; importable, or a functools.partial of that.
         seeds: Seeds of the network and of the policies.
         directory: Where finished episodes are kept.
-        workers: Number of processes.
-        backend: "ns3", "engine" or "emulator".
+        executor: Where the episodes are played.
+        backend: The back end that plays them, one of BACKENDS.
         ns3: Version of ns-3.
 
     Raises:
@@ -83,7 +84,7 @@ def evaluate(
     for policy in policies.values():
         policy(scenario)  # says what is wrong before anything is played
     _remember(policies, directory / "policies.json")
-    return Evaluation(scenario, collect(scenario, traces, policies, seeds, directory, workers, backend, ns3))
+    return Evaluation(scenario, collect(scenario, traces, policies, seeds, directory, executor, backend, ns3))
 
 
 def _keys(episode: Episode) -> dict[str, str | int]:

@@ -1,4 +1,9 @@
-"""Jobs in parallel processes; each leaves one file, so that what was interrupted goes on where it stopped."""
+"""Jobs and what runs them; each job leaves one file, so that what was interrupted goes on where it stopped.
+
+`LocalExecutor` is our own, because what it is for would be ours around a library too. `concurrent.futures` cannot kill
+running workers before Python 3.14; neither it nor loky starts workers that are deaf to Ctrl-C from their first moment,
+ends them when the parent is killed, passes on the progress of a running job, or says which job a process died of.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,10 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -23,7 +30,7 @@ _FEWER = "run the command again: finished episodes are kept; with fewer workers 
 
 
 class Job(Protocol):
-    """Something to be done in another process; it must be possible to pickle it."""
+    """Something to be done in another process, on this machine or another; it must be possible to pickle it."""
 
     @property
     def path(self) -> Path:
@@ -42,43 +49,69 @@ class Job(Protocol):
             advance: Called with the work that has been done since the last call.
 
         Raises:
-            MlbError: it cannot be done; raised again where `run_jobs` was called.
+            MlbError: it cannot be done; `Executor.run` raises it again.
         """
         ...
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, title: str) -> None:
-    """Does all jobs, so many at a time, in their order.
+class Executor(ABC):
+    """Runs jobs in other processes; a cluster would be another class beside `LocalExecutor`."""
 
-    Args:
-        jobs: What to do; whether it has been done already, the caller knows.
-        workers: Number of processes.
-        title: Of the progress bar.
+    @abstractmethod
+    def run(self, jobs: Sequence[Job], title: str) -> None:
+        """Begins all jobs in their order, shows how far they are, and returns when all are done.
+
+        Args:
+            jobs: What to do. Whether a job has been done already is for the caller to know.
+            title: The title of the progress bar.
+
+        Raises:
+            MlbError: the first error of a job. No job runs any more then, and files of finished jobs are kept.
+            SimulatorError: a process died.
+        """
+
+
+@dataclass(frozen=True)
+class LocalExecutor(Executor):
+    """Runs jobs in processes of this machine, which end with this process, however it ends.
+
+    Attributes:
+        workers: The number of processes.
 
     Raises:
-        MlbError: the first error of a job; files of finished jobs are kept.
-        SimulatorError: a process died.
         ConfigError: fewer than one worker.
     """
-    if workers < 1:
-        raise ConfigError(f"workers: {workers}, must be at least 1")
-    todo = iter(jobs)
-    running: dict[Connection, tuple[SpawnProcess, Job]] = {}
-    with progress(title, sum(job.work for job in jobs)) as bar, _processes(min(workers, len(jobs))) as slots:
-        for connection, process in slots.items():
-            _assign(next(todo), connection, process, running)
-        while running:
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
-                process, job = running[ready]
-                done = _answer(ready, process, job)
-                if done is not None:
-                    bar.advance(done)
-                    continue
-                del running[ready]
-                following = next(todo, None)
-                if following is not None:
-                    _assign(following, ready, process, running)
+
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"workers: {self.workers}, must be at least 1")
+
+    def run(self, jobs: Sequence[Job], title: str) -> None:
+        """See `Executor.run`."""
+        todo = iter(jobs)
+        running: dict[Connection, tuple[SpawnProcess, Job]] = {}
+        total, count = sum(job.work for job in jobs), min(self.workers, len(jobs))
+        with progress(title, total) as bar, _processes(count) as slots:
+            for connection, process in slots.items():
+                _assign(next(todo), connection, process, running)
+            while running:
+                for ready in wait(list(running)):
+                    assert isinstance(ready, Connection)
+                    process, job = running[ready]
+                    done = _answer(ready, process, job)
+                    if done is not None:
+                        bar.advance(done)
+                        continue
+                    del running[ready]
+                    following = next(todo, None)
+                    if following is not None:
+                        _assign(following, ready, process, running)
+
+
+LOCAL = LocalExecutor()
+"""Two processes of this machine, where nothing else is asked for."""
 
 
 def _assign(

@@ -17,6 +17,7 @@ from ns3_scenarios.build import program
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.bench.bridge import bridge_overhead
 from py_agent.collect import collect
+from py_agent.jobs import LocalExecutor
 from py_agent.measurement import Measurement
 from py_agent.policies import Random
 from sumo_mobility.base.children import bound_to_us
@@ -56,7 +57,8 @@ def _same_bytes_and_agreement(scenario: Scenario, seed: int) -> Iterator[Measure
             folder = scratch.path / str(attempt)
             trace = make_trace(mobility, mobility.train_contexts[-1], seed)
             trace.write(folder / "trace.parquet")
-            episodes = collect(scenario, {"trace": trace}, {"random": Random}, [seed], folder / "episodes", workers=1)
+            traces, policies, executor = {"trace": trace}, {"random": Random}, LocalExecutor(workers=1)
+            episodes = collect(scenario, traces, policies, [seed], folder / "episodes", executor)
             write_dataset(folder / "dataset.h5", scenario, episodes)
             [episode] = episodes
             files["trace"].append((folder / "trace.parquet").read_bytes() + (folder / "trace.json").read_bytes())

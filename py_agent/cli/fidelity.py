@@ -41,10 +41,11 @@ class Fidelity(Command):
     def execute(self) -> Result:
         """Runs what is missing, writes the report and prints its figures."""
         from py_agent.fidelity.study import study
+        from py_agent.jobs import LocalExecutor
         from py_agent.report.fidelity_page import write_fidelity_page
         from sumo_mobility.base.files import write_text
 
-        found = study(self._plan(), self.seed, self.out, self.workers)
+        found = study(self._plan(), self.seed, self.out, LocalExecutor(self.workers))
         page, data = self.out / "fidelity.html", self.out / "fidelity.json"
         options = [f"--seed {self.seed}", *(["--quick"] if self.quick else [])]
         options += [f"--scenario {' '.join(self.scenario)}"] if self.scenario else []

@@ -55,7 +55,7 @@ class Collect(StageCommand):
         from py_agent.collect import collect
         from py_agent.rundir import RunDirectory
 
-        run = RunDirectory(self.run)
+        run, executor = RunDirectory(self.run), LocalExecutor(self.workers)
         scenario = run.scenario()
         policies = {policy.name: policy.factory for policy in judged(run, self.policies, (), at_home=True)}
         traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
@@ -67,9 +67,10 @@ class Collect(StageCommand):
                     policies,
                     [self.seed],
                     run.episodes("collect"),
-                    self.workers,
+                    executor,
                     self.backend,
                     event_log=EventLog(self.event_log) if self.event_log else None,
+        from py_agent.jobs import LocalExecutor
                 )
                 write_dataset(run.logged, scenario, episodes)
         return dataset_result(run.logged, read_dataset(run.logged))
@@ -211,13 +212,14 @@ class Evaluate(StageCommand):
 
         if min(self.seeds, self.test_traces) < 1:
             raise ConfigError(f"--seeds {self.seeds} --test-traces {self.test_traces}: must be 1 at least")
-        run = RunDirectory(self.run)
+        run, executor = RunDirectory(self.run), LocalExecutor(self.workers)
         policies = judged(run, self.policies, self.policy, at_home=not self.scenario)
         names = tuple(map(str, policies))
         if self.scenario:
             other = another_run(run, self.scenario, self.test_traces, self.workers)
             return replace(self, run=other.path, policies=names, policy=(), scenario="").execute()
         scenario = run.scenario()
+        from py_agent.jobs import LocalExecutor
         factories = {policy.name: policy.factory for policy in policies}
         for factory in factories.values():
             factory(scenario)  # says what does not fit before anything is begun
@@ -226,7 +228,7 @@ class Evaluate(StageCommand):
         config = replace(self, policies=names).options()
         made = ("episodes/evaluate/*.h5", run.evaluation.name)
         with run.stage("evaluate", config, self.resume, made, free=("policies", "seeds")):
-            played = evaluate(scenario, traces, factories, seeds, run.episodes("evaluate"), self.workers, self.backend)
+            played = evaluate(scenario, traces, factories, seeds, run.episodes("evaluate"), executor, self.backend)
             with replacing(run.evaluation) as temporary:
                 played.per_episode.to_parquet(temporary, index=False)
         return summary_result(run)

@@ -25,7 +25,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.collect import EpisodeJob, simulation_work
 from py_agent.env import open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
-from py_agent.jobs import run_jobs
+from py_agent.jobs import Executor
 from py_agent.policies import policy_factory
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
@@ -250,8 +250,11 @@ class Runs:
         """Runs of ns-3 that have not been done, those of the largest networks first."""
         return [job for one in reversed(self.cases) for job in self._jobs(one, NS3) if not job.is_done()]
 
-    def run(self, workers: int) -> int:
+    def run(self, executor: Executor) -> int:
         """Runs what is missing of ns-3, and all models.
+
+        Args:
+            executor: Where they are run.
 
         Returns:
             How many runs of ns-3 were missing.
@@ -261,8 +264,8 @@ class Runs:
             if isinstance(job, EpisodeJob) and job.event_log is not None:
                 shutil.rmtree(job.event_log.directory, ignore_errors=True)  # of a run that was interrupted
         models = [job for one in self.cases for model in self.backends(one) for job in self._jobs(one, model)]
-        run_jobs(missing, workers, "runs of ns-3")
-        run_jobs(models, workers, "runs of models")
+        executor.run(missing, "runs of ns-3")
+        executor.run(models, "runs of models")
         return len(missing)
 
     def grants_path(self, one: Case) -> Path:

@@ -16,6 +16,7 @@ from py_agent.fidelity import tables
 from py_agent.fidelity.pairs import Pair, all_pairs
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS, Plan, Runs
 from py_agent.fidelity.tables import AGAIN, Table
+from py_agent.jobs import LOCAL, Executor
 from py_agent.measurement import Measurement
 from py_agent.rundir import versions
 from py_agent.statistics import Estimate, Statistic, estimate, mean
@@ -115,21 +116,21 @@ class Study:
         )
 
 
-def study(plan: Plan, seed: int, directory: Path, workers: int = 2) -> Study:
+def study(plan: Plan, seed: int, directory: Path, executor: Executor = LOCAL) -> Study:
     """Runs what has not been run, and compares.
 
     Args:
         plan: How much.
         seed: Of everything; another seed is another sample of traces, CIOs and networks.
         directory: Where runs of ns-3 are kept.
-        workers: Number of processes.
+        executor: Where ns-3 and the models are run.
 
     Raises:
         SimulatorError: a run failed; finished runs are kept.
     """
     with ScratchDirectory() as scratch:
         runs = Runs(plan, seed, directory, scratch.path)
-        simulated = runs.run(workers)
+        simulated = runs.run(executor)
         pairs = all_pairs(runs)
         by_reward, (by_policy, values) = tables.rewards(runs), tables.policies(runs)
         made = [

@@ -30,7 +30,9 @@ from ns3_scenarios.scenario import Scenario
 from py_agent import jobs
 from py_agent.collect import collect
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import Static, policy_factory
+from py_agent.jobs import LocalExecutor
+from py_agent.policies import policy_factory
+from py_agent.policies.rules import Static
 from py_agent.rollout import run_episode
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
@@ -122,7 +124,7 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
 
     monkeypatch.setattr(jobs, "progress", noted)
     policies = {name: policy_factory(name) for name in ("static", "random")}
-    episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, workers=2, backend="engine")
+    episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, LocalExecutor(2), "engine")
     assert sum(done) == pytest.approx(totals[0])
     assert len(done) == 8 * (1 + SCENARIO.episode.steps)  # not by episode: by what has been simulated
     order = [(e.metadata.trace_name, e.metadata.policy, e.metadata.seed) for e in episodes]
@@ -138,12 +140,12 @@ def test_what_was_interrupted_by_an_error_goes_on_where_it_stopped(tmp_path: Pat
     mark, directory = tmp_path / "mark", tmp_path / "episodes"
     policies = {"marked": partial(Marked, path=mark), "confused": Confused}
     with pytest.raises(ConfigError, match="value 0 is nan"):
-        collect(SCENARIO, TRACES, policies, [1], directory, workers=1)
+        collect(SCENARIO, TRACES, policies, [1], directory, LocalExecutor(1))
     finished = directory / "train-000-marked-1.h5"
     assert list(directory.iterdir()) == [finished]
     before = finished.read_bytes()
     mended = policies | {"confused": Static}
-    episodes = collect(SCENARIO, TRACES, mended, [1], directory, workers=1)
+    episodes = collect(SCENARIO, TRACES, mended, [1], directory, LocalExecutor(1))
     assert len(episodes) == 4
     assert finished.read_bytes() == before
     assert mark.read_text() == "played\n" * 2
@@ -163,13 +165,13 @@ def test_what_cannot_work_is_refused_before_anything_is_played(tmp_path: Path) -
     with pytest.raises(StorageError, match="Not a directory"):
         collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path / "file" / "episodes", backend="engine")
     with pytest.raises(ConfigError, match="workers: 0"):
-        collect(SCENARIO, TRACES, {"static": Static}, [1], tmp_path, workers=0, backend="engine")
+        LocalExecutor(0)
 
 
 @pytest.mark.ns3
 def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="played train-000-suicidal-1 died with exit code -9"):
-        collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, workers=1)
+        collect(SCENARIO, TRACES, {"suicidal": Suicidal}, [1], tmp_path, LocalExecutor(1))
     assert list(tmp_path.iterdir()) == []
 
 
