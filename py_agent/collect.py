@@ -134,7 +134,6 @@ def collect(
     Raises:
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
         StorageError: the directory holds an episode of another experiment, or cannot be written.
-        ConfigError: fewer than one worker.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

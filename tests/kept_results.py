@@ -25,8 +25,9 @@ from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.sac import SacConfig
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import IntegralRule, PolicyFactory, Random
+from py_agent.policies import PolicyFactory
 from py_agent.policies.planner import GreedyPlanner
+from py_agent.policies.rules import IntegralRule, Random
 from py_agent.rollout import run_episode
 from py_agent.train import train
 

@@ -7,7 +7,7 @@ import numpy as np
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import Random
+from py_agent.policies.rules import Random
 from py_agent.rollout import run_episode
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace, TraceMetadata

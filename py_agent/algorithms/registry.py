@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 ALGORITHMS: Registry[Lazy[Algorithm]] = Registry("algorithm")
 """All offline RL algorithms by name."""
 
-ALGORITHMS.register(Lazy("sac", "py_agent.algorithms.sac:Sac"))
-ALGORITHMS.register(Lazy("bc", "py_agent.algorithms.bc:Bc"))
+ALGORITHMS.register(Lazy("sac", "py_agent.algorithms.sac:Sac", "Soft Actor-Critic"))
+ALGORITHMS.register(Lazy("bc", "py_agent.algorithms.bc:Bc", "behaviour cloning"))

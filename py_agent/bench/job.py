@@ -19,7 +19,7 @@ from py_agent.bench.bridge import bridge_overhead
 from py_agent.collect import collect
 from py_agent.jobs import LocalExecutor
 from py_agent.measurement import Measurement
-from py_agent.policies import Random
+from py_agent.policies.rules import Random
 from sumo_mobility.base.children import bound_to_us
 from sumo_mobility.base.errors import DataError, SimulatorError
 from sumo_mobility.base.scratch import ScratchDirectory

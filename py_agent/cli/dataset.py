@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     FormatOption = str
 else:
-    FormatOption = choice_of(EXPORTS)
+    FormatOption = choice_of(
+        EXPORTS, "The format of the file:", "; readers of D4RL load the dataset itself, untouched."
+    )
+_LONGEST_TEXT = 1000
 
 
 @dataclass(kw_only=True)
@@ -45,7 +48,6 @@ class DatasetExport(Command):
     file: Positional[Path]
     """The dataset: logged.h5 or augmented.h5 of a run."""
     format: FormatOption
-    """The format of the file; readers of D4RL load the dataset itself, untouched."""
     out: Path
     """The file to write."""
 

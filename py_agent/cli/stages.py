@@ -14,10 +14,11 @@ from tyro.conf import UseAppendAction, arg
 from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.backends import BACKENDS
-from py_agent.cli.choice import choice_of
+from py_agent.cli.choice import choice_of, listed
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.dataset import dataset_result
 from py_agent.cli.summary import summary_result
+from py_agent.policies import POLICIES
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,8 +27,27 @@ if TYPE_CHECKING:
     BackendOption = str
     AlgorithmOption = str
 else:
-    BackendOption = choice_of(BACKENDS)
-    AlgorithmOption = choice_of(ALGORITHMS)
+    BackendOption = choice_of(BACKENDS, "The back end in which episodes are played:")
+    AlgorithmOption = choice_of(
+        ALGORITHMS,
+        "The algorithm:",
+        ". The options that begin with its name are its own (try --algorithm bc --help).",
+    )
+BehaviorOption = Annotated[
+    tuple[str, ...],
+    arg(
+        help=f"Behaviour policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4), and NAME=FILE "
+        "for a checkpoint; each plays every training trace."
+    ),
+]
+JudgedOption = Annotated[
+    tuple[str, ...],
+    arg(
+        help=f"Policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4); what was trained in this "
+        "run by its name; and NAME=FILE for a checkpoint of any run. If none are named, all but the last kind. Each "
+        "plays every test trace with every seed."
+    ),
+]
 _TRAINED_ON = {"logged": "", "both": "-cf", "counterfactual": "-cf-only"}
 
 
@@ -35,13 +55,10 @@ _TRAINED_ON = {"logged": "", "both": "-cf", "counterfactual": "-cf-only"}
 class Collect(StageCommand):
     """Log episodes of behaviour policies in ns-3, on the training traces."""
 
-    policies: tuple[str, ...] = ("static", "random", "integral")
-    """Behaviour policies, with parameters if need be (integral:gain_db=4), and NAME=FILE for a checkpoint; each plays
-    every training trace."""
+    policies: BehaviorOption = ("static", "random", "integral")
     seed: int = 0
     """Seed of the network and of the policies."""
     backend: BackendOption = "ns3"
-    """ns3 is the LTE program; engine is the analytic engine; emulator runs TTI by TTI, without ns-3."""
     workers: int = 2
     """Processes; the data do not depend on it."""
     event_log: Path | None = None
@@ -53,6 +70,7 @@ class Collect(StageCommand):
         from ns3_scenarios.bridge.event_log import EventLog
         from py_agent.cli.judged import judged
         from py_agent.collect import collect
+        from py_agent.jobs import LocalExecutor
         from py_agent.rundir import RunDirectory
 
         run, executor = RunDirectory(self.run), LocalExecutor(self.workers)
@@ -70,7 +88,6 @@ class Collect(StageCommand):
                     executor,
                     self.backend,
                     event_log=EventLog(self.event_log) if self.event_log else None,
-        from py_agent.jobs import LocalExecutor
                 )
                 write_dataset(run.logged, scenario, episodes)
         return dataset_result(run.logged, read_dataset(run.logged))
@@ -113,7 +130,6 @@ class Train(StageCommand):
     """The name of the training for `mlb evaluate`. The default is the algorithm's name, to which -cf is added if it
     learns from both data, and -cf-only if it learns from augmented.h5 alone."""
     algorithm: AlgorithmOption = "sac"
-    """The algorithm; the options that begin with its name are its own (try --algorithm bc --help)."""
     data: Literal["logged", "both", "counterfactual"] = "both"
     """logged.h5, augmented.h5, or both mixed in every batch."""
     config: Path | None = None
@@ -179,10 +195,7 @@ class Evaluate(StageCommand):
     Judged again with --resume, other policies and seeds may be named: what has been played is not played again.
     """
 
-    policies: tuple[str, ...] = ()
-    """Policies: static, random, integral, planner, with parameters if need be (integral:gain_db=4); what was trained in
-    this run by its name; and NAME=FILE for a checkpoint of any run. If none are named, the four and all that was
-    trained. Each plays every test trace with every seed."""
+    policies: JudgedOption = ()
     policy: UseAppendAction[tuple[str, ...]] = ()
     """An additional policy, any number of times: a checkpoint (.pt) of any run, or the directory of its training; it is
     called by the training's name, or NAME=FILE."""
@@ -194,7 +207,6 @@ class Evaluate(StageCommand):
     seeds: int = 1
     """Seeds of the network on each trace."""
     backend: BackendOption = "ns3"
-    """ns3 is the LTE program; engine is the analytic engine; emulator runs TTI by TTI, without ns-3."""
     workers: int = 2
     """Processes; the figures do not depend on it."""
 
@@ -207,6 +219,7 @@ class Evaluate(StageCommand):
         """Plays what has not been played, writes evaluation.parquet and prints the table."""
         from py_agent.cli.judged import another_run, judged
         from py_agent.evaluate import evaluate
+        from py_agent.jobs import LocalExecutor
         from py_agent.rundir import RunDirectory
         from sumo_mobility.base.files import replacing
 
@@ -219,7 +232,6 @@ class Evaluate(StageCommand):
             other = another_run(run, self.scenario, self.test_traces, self.workers)
             return replace(self, run=other.path, policies=names, policy=(), scenario="").execute()
         scenario = run.scenario()
-        from py_agent.jobs import LocalExecutor
         factories = {policy.name: policy.factory for policy in policies}
         for factory in factories.values():
             factory(scenario)  # says what does not fit before anything is begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ns3_scenarios.scenario import Preset, Scenario
-from py_agent.env.backends import open_backend
+from py_agent.backends import open_backend
 from py_agent.env.env import MlbEnv
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.live import LiveTraffic
@@ -33,7 +33,7 @@ def make_env(preset: str, backend: str = "ns3", traces: int = 1, seed: int = 0, 
 
     Args:
         preset: Id of a shipped preset, or path of a .yaml file.
-        backend: "ns3", the LTE program; "engine", the analytic engine; or "emulator", the TTI emulator.
+        backend: One of BACKENDS, such as "ns3", the LTE program, or "engine", the closed form.
         traces: Number of mobility traces; they take the preset's train contexts in turn.
         seed: Of the traces, of `action_space.sample()`, and of the first reset where that is given none.
         live: SUMO runs beside the network instead of before it; untouched, it drives the same traces.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ns3_scenarios.kpis import StepKpis
-from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import Floats, Singles
+if TYPE_CHECKING:
+    from ns3_scenarios.kpis import StepKpis
+    from ns3_scenarios.scenario import Scenario
+    from sumo_mobility.base.arrays import Floats, Singles
 
 
 class Policy(Protocol):
@@ -28,5 +29,5 @@ class Policy(Protocol):
         ...
 
 
-PolicyFactory = Callable[[Scenario], Policy]
+PolicyFactory = Callable[["Scenario"], Policy]
 """Makes a policy for a scenario; a top-level class or a functools.partial of one, so that processes can share it."""

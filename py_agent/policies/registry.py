@@ -18,10 +18,10 @@ POLICIES: Registry[Lazy[Policy]] = Registry("policy")
 
 _FINITE = ConfigDict(allow_inf_nan=False)
 
-POLICIES.register(Lazy("static", "py_agent.policies.rules:Static"))
-POLICIES.register(Lazy("random", "py_agent.policies.rules:Random"))
-POLICIES.register(Lazy("integral", "py_agent.policies.rules:IntegralRule"))
-POLICIES.register(Lazy("planner", "py_agent.policies.planner:GreedyPlanner"))
+POLICIES.register(Lazy("static", "py_agent.policies.rules:Static", "no offsets"))
+POLICIES.register(Lazy("random", "py_agent.policies.rules:Random", "new offsets at each step"))
+POLICIES.register(Lazy("integral", "py_agent.policies.rules:IntegralRule", "integral control of the load"))
+POLICIES.register(Lazy("planner", "py_agent.policies.planner:GreedyPlanner", "a search in the analytic engine"))
 
 
 def policy_factory(text: str) -> PolicyFactory:

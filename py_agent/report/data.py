@@ -12,6 +12,7 @@ import pandas as pd
 from cf_augment.dataset import Episode
 from ns3_scenarios import mdp
 from ns3_scenarios.scenario import Scenario
+from py_agent.backends import BACKENDS
 from py_agent.metrics import episode_metrics
 from py_agent.statistics import reference_of
 from sumo_mobility.base.contract import nearest
@@ -20,9 +21,6 @@ from sumo_mobility.streets import StreetMap
 
 Table = Sequence[Mapping[str, object]]
 """Rows of one table; the keys of the first are the headings."""
-_BACKENDS = {
-    "ns3": "ns-3", "engine": "the analytic engine", "emulator": "the TTI emulator", "fluid": "the fluid model"
-}  # fmt: skip
 _CURE = "run 'mlb evaluate' for these policies on the same traces and seeds"
 
 
@@ -91,7 +89,7 @@ class ReportData:
     def judged_in(self) -> str:
         """The programs that played the episodes, for example "ns-3 3.44"."""
         records = [episode.metadata for episodes in self.episodes.values() for episode in episodes]
-        programs = {(_BACKENDS.get(one.backend, one.backend), one.versions.get("ns3", "")) for one in records}
+        programs = {(_backend_title(record.backend), record.versions.get("ns3", "")) for record in records}
         names = {" ".join(filter(None, program)) for program in programs}
         return " and ".join(sorted(names))
 
@@ -139,6 +137,11 @@ def replayed(summary: pd.DataFrame) -> tuple[str, ...]:
 
 def _key(episode: Episode) -> tuple[str, int]:
     return episode.metadata.trace_name, episode.metadata.seed
+
+
+def _backend_title(name: str) -> str:
+    """Returns the title of a back end; the name of one that a plug-in brought, which need not be there any more."""
+    return BACKENDS[name].title if name in BACKENDS else name
 
 
 def _mean_load_std(episode: Episode) -> float:

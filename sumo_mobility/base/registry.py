@@ -40,10 +40,16 @@ class Lazy(Generic[Class]):
     Attributes:
         name: Its name.
         path: Where it is, as "module:class".
+        title: What it is, in a few words, for help texts and reports; the name if it is empty.
     """
 
     name: str
     path: str
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name)  # the dataclass is frozen
 
     def load(self) -> type[Class]:
         """Imports the class.

@@ -15,7 +15,7 @@ from cf_augment.dataset import EpisodeMetadata, Provenance
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.env import MlbEnv, make_env, open_backend
-from py_agent.policies import Random
+from py_agent.policies.rules import Random
 from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError
 from sumo_mobility.live import LiveTraffic

@@ -13,7 +13,7 @@ from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import Random
+from py_agent.policies.rules import Random
 from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import ConfigError
 

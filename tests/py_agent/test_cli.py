@@ -13,12 +13,18 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from PIL import Image
 
+from cf_augment.exports import EXPORTS
+from py_agent.algorithms import ALGORITHMS
+from py_agent.backends import BACKENDS
 from py_agent.cli import doctor
 from py_agent.cli.bench import Bench
 from py_agent.cli.commands import parse
+from py_agent.fidelity.cases import NETWORKS
+from py_agent.policies import POLICIES
 from py_agent.rundir import RunDirectory, StageRecord
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import write_text
+from sumo_mobility.base.registry import Lazy, Registry
 
 
 def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +68,32 @@ def test_every_command_has_a_help_that_describes_its_options(command: str, capsy
         parse([*command.split(), "--help"])
     assert done.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "registry"),
+    [
+        ("collect", BACKENDS), ("collect", POLICIES), ("evaluate", BACKENDS), ("evaluate", POLICIES),
+        ("train", ALGORITHMS), ("dataset export", EXPORTS),
+    ],
+)  # fmt: skip
+def test_help_shows_every_name_of_a_registry_with_its_title(
+    command: str, registry: Registry[Lazy[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = help_of(command, capsys)
+    assert all(f"{entry.name} ({entry.title})" in shown for entry in registry.values())
+
+
+def test_help_of_fidelity_names_its_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of("fidelity", capsys)
+    assert all(network in shown for network in NETWORKS)
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Returns the help of a command in one line, without its frame."""
+    with pytest.raises(SystemExit):
+        parse([*command.split(), "--help"])
+    return " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("suite", ["job", "ns3", "soak", "engine", "mobility", "kills"])

@@ -181,7 +181,7 @@ def test_a_dead_worker_is_an_error_that_names_the_episode(tmp_path: Path) -> Non
 def test_nothing_is_left_when_the_command_is_killed(tmp_path: Path, moment: str) -> None:
     script = (
         "from pathlib import Path; import made_network; from py_agent.collect import collect;"
-        "from py_agent.policies import Static; steps = 500;"
+        "from py_agent.policies.rules import Static; steps = 500;"
         "collect(made_network.scenario(steps), {'long': made_network.trace(steps)}, {'static': Static},"
         f"[1, 2], Path({str(tmp_path)!r}))"
     )
@@ -219,11 +219,11 @@ def wait_for(condition: Callable[[], bool], within_s: float) -> bool:
 def test_each_episode_leaves_its_event_log_and_the_engine_has_none(tmp_path: Path) -> None:
     scenario, moves = made_network.scenario(steps=2), {"t0": made_network.trace(steps=2)}
     episodes = collect(
-        scenario, moves, {"static": Static}, [0, 1], tmp_path / "e", 2, event_log=EventLog(tmp_path / "log")
+        scenario, moves, {"static": Static}, [0, 1], tmp_path / "e", event_log=EventLog(tmp_path / "log")
     )
     for seed, episode in enumerate(episodes):
         dcis = pd.read_parquet(tmp_path / "log" / f"t0-static-{seed}" / "0000-dl_dci.parquet")
         last = dcis[(dcis["time_s"] > 1) & (dcis["cell"] == 0)]
         assert last["prbs"].sum() / 25_000 == episode.kpis.prb_utilization[2, 0]
     with pytest.raises(ConfigError, match=r"engine has no DCIs to log\n.*back end ns3"):
-        collect(scenario, moves, {"static": Static}, [0], tmp_path / "f", 1, "engine", event_log=EventLog(tmp_path))
+        collect(scenario, moves, {"static": Static}, [0], tmp_path, backend="engine", event_log=EventLog(tmp_path))

@@ -15,7 +15,7 @@ from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.sac import SacConfig
 from py_agent.evaluate import evaluate
 from py_agent.metrics import METRICS, episode_metrics
-from py_agent.policies import IntegralRule, Static
+from py_agent.policies.rules import IntegralRule, Static
 from py_agent.statistics import summarize
 from py_agent.train import TrainConfig, train
 from sumo_mobility.base.errors import MlbError, StorageError

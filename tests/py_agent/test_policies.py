@@ -11,7 +11,8 @@ import pytest
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from py_agent.env import open_backend
-from py_agent.policies import IntegralRule, Random, Static, policy_factory
+from py_agent.policies import policy_factory
+from py_agent.policies.rules import IntegralRule, Random, Static
 from sumo_mobility.base.errors import ConfigError
 
 SCENARIO = made_network.scenario()

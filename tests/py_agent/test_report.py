@@ -18,12 +18,14 @@ from toy_evaluation import BOUNDS_M, SITES_M, evaluation
 
 from ns3_scenarios import mdp
 from ns3_scenarios.scenario import Preset, Scenario
+from py_agent.backends import BACKENDS
 from py_agent.metrics import METRICS
 from py_agent.report import ReportData, write_gif, write_report
 from py_agent.report.details import learning_charts
 from py_agent.report.scene import PALETTE, PALETTE_DARK, ScaleBar, best_server, cell_colors, cell_marks_m
 from py_agent.result_table import ResultTable
 from sumo_mobility.base.errors import DataError, StorageError
+from sumo_mobility.base.registry import Lazy
 
 VOID = {"meta", "link", "br", "input", "img", "hr"}
 RULE = "integral & <rule>"
@@ -157,12 +159,18 @@ def test_learning_curves_are_those_of_any_algorithm(data: ReportData, tmp_path: 
     assert all(name in text for name in trainings)
 
 
-def test_a_back_end_of_a_plug_in_is_called_by_its_name(data: ReportData) -> None:
+def test_a_back_end_of_a_plug_in_is_called_by_its_title_or_if_it_is_gone_by_its_name(
+    data: ReportData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     episodes = {
         policy: [replace(one, metadata=one.metadata.model_copy(update={"backend": "nearest"})) for one in many]
         for policy, many in data.episodes.items()
     }
-    assert replace(data, episodes=episodes).judged_in == "nearest"
+    report = replace(data, episodes=episodes)
+    assert report.judged_in == "nearest"
+    monkeypatch.setattr(BACKENDS, "_entries", dict(BACKENDS))
+    BACKENDS.register(Lazy("nearest", "nowhere:Nearest", "the nearest cell"))
+    assert report.judged_in == "the nearest cell"
 
 
 def test_table_shows_the_summary(path: Path, data: ReportData) -> None:
