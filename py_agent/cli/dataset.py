@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from tyro.conf import Positional
 from cf_augment.exports import EXPORTS
 from py_agent.cli.choice import choice_of
 from py_agent.cli.command import Command, Result
+from sumo_mobility.base.documents import printable
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class DatasetExport(Command):
 
 
 def dataset_result(path: Path, dataset: Dataset) -> Result:
-    """Returns what a dataset holds, by provenance and by what chose the actions."""
+    """Returns what a dataset holds, by provenance and by what chose the actions, and what its file says of columns."""
+    from cf_augment.dataset import read_definitions
+
     counts: dict[tuple[str, str], list[float]] = {}
     for episode in dataset.episodes:
         origin = episode.metadata.provenance
@@ -80,5 +83,7 @@ def dataset_result(path: Path, dataset: Dataset) -> Result:
         mean = sum(rewards) / len(rewards)
         table.add_row(kind, source, str(len(rewards)), f"{mean:.3f}")
         data.append({"kind": kind, "action_source": source, "episodes": len(rewards), "mean_reward": mean})
-    total = Text(f"{dataset.transitions} transitions in {path}")
-    return Result({"path": str(path), "transitions": dataset.transitions, "episodes": data}, Group(table, total))
+    said = {name: printable(text, _LONGEST_TEXT) for name, text in asdict(read_definitions(path)).items()}
+    lines = [f"{dataset.transitions} transitions in {path}", *(f"{name}: {text}" for name, text in said.items())]
+    result = {"path": str(path), "transitions": dataset.transitions, **said, "episodes": data}
+    return Result(result, Group(table, Text("\n".join(lines))))

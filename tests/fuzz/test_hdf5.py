@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cf_augment.dataset import read_dataset, read_episode, write_dataset, write_episode
+from cf_augment.dataset import read_dataset, read_definitions, read_episode, write_dataset, write_episode
 
 PLACE = made.scenario(ues=3)
 
 
-READERS: dict[str, Callable[[Path], object]] = {"episode": read_episode, "dataset": read_dataset}
+READERS: dict[str, Callable[[Path], object]] = {
+    "episode": read_episode, "dataset": lambda path: (read_definitions(path), read_dataset(path))
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import made_episodes as made
+import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from cf_augment.dataset import write_dataset
+from ns3_scenarios.mdp import REWARDS
 from py_agent.cli.commands import parse
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -26,6 +30,26 @@ def test_info_counts_what_is_there(dataset: Path) -> None:
     data = parse(["dataset", "info", str(dataset)]).execute().data
     assert data["transitions"] == 15
     assert [(row["kind"], row["episodes"]) for row in data["episodes"]] == [("logged", 1), ("replay", 1)]
+
+
+def test_info_shows_how_the_file_defines_observation_and_reward(tmp_path: Path) -> None:
+    weights = {"load-std": 1.0, "blocked": 0.5}
+    place = made.scenario().model_copy(update={"reward": weights, "handover_cost": 0.1, "observation": "rsrp-matrix"})
+    write_dataset(tmp_path / "d.h5", place, [made.episode(place, 1, 3)])
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        assert file.attrs["reward_unit"] == b"1"
+        file.attrs["reward_unit"] = np.bytes_(b"\x1b[2J")
+        del file.attrs["observation"]  # an older file
+    result = parse(["dataset", "info", str(tmp_path / "d.h5")]).execute()
+    assert {name: result.data[name] for name in ("observation", "reward", "reward_unit")} == {
+        "observation": "rsrp-matrix: (ue_rsrp_dbm + 90) / 20, UE by UE",
+        "reward": f"load-std-blocked: {REWARDS['load-std'].formula} + 0.5 * ({REWARDS['blocked'].formula}) "
+        "- 0.1 * handovers / UEs",
+        "reward_unit": r"\x1b[2J",
+    }
+    console = Console(width=200, record=True)
+    console.print(result.view)
+    assert "observation: rsrp-matrix: (ue_rsrp_dbm + 90) / 20, UE by UE" in console.export_text()
 
 
 def test_info_refuses_a_damaged_dataset(dataset: Path) -> None:

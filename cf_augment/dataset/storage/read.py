@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from cf_augment.dataset.checks import check_derived, check_positions
+from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Dataset, Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.groups import StoredKpis, get_trace
@@ -35,6 +36,17 @@ def read_dataset(path: Path) -> Dataset:
     """
     episodes = StoredEpisodes(path)
     return Dataset(episodes.scenario, episodes)
+
+
+def read_definitions(path: Path) -> Definitions:
+    """Reads what a dataset file says of its columns; where an older file has nothing, what is so in its scenario today.
+
+    Raises:
+        DataError: the file is missing, damaged or foreign; names the field.
+    """
+    with hdf5.opening(path, FORMAT) as file:
+        today = Definitions.of(Scenario.parse(hdf5.document(file, "scenario"), "scenario"))
+        return Definitions(**{name: hdf5.text(file, name, absent=text) for name, text in asdict(today).items()})
 
 
 class StoredEpisodes(LazyEpisodes):

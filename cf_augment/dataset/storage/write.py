@@ -7,8 +7,8 @@
     kpis/events                 ragged: events of row r are [event_start[r]:event_start[r + 1]]
     episodes/*                  (E,) metadata as JSON, index of the trace
     traces/<k>/*                each distinct exogenous trace once, so that others can replay other actions
-    attributes                  format, scenario (JSON), reward, units, licence, attribution, versions; one that is
-                                longer than HDF5's 64 KiB is a scalar dataset of its name instead
+    attributes                  format, scenario (JSON), observation, reward, reward_unit, units, licence, attribution,
+                                versions; one that is longer than HDF5's 64 KiB is a scalar dataset of its name instead
 
 No times of day and no variable-length strings are stored: the same episodes give the same bytes. What follows from
 something else in the file is computed again when it is read, and must agree: observations and rewards from the KPIs,
@@ -20,18 +20,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Episode, EpisodeMetadata, require_of
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.groups import TRACE_FIELDS, kpi_columns, put_kpis, put_trace, trace_sha256
 from cf_augment.dataset.storage.spool import Spool
 from ns3_scenarios.kpis import KPI_AXES
-from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import TraceMetadata
@@ -45,7 +45,7 @@ ACTIONS = {
     "its negative in return",
 }
 UNITS = {
-    "rewards": "as named by the attribute 'reward'",
+    "rewards": "as named by the attribute 'reward_unit'",
     "kpis": "the suffix of each name; prb_utilization is a share",
     "traces": "m, m/s, degrees clockwise from north, s",
 }
@@ -163,7 +163,7 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
     }
     attributes = {
         "scenario": scenario.model_dump_json(),
-        "reward": _formula_of(scenario),
+        **asdict(Definitions.of(scenario)),
         "units": json.dumps({"actions": _actions_of(scenario), **UNITS}),
         "licence": traces.said("licence"),
         "attribution": traces.said("attribution"),
@@ -186,17 +186,6 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
         traces.put(file)
         for name, text in attributes.items():
             hdf5.put_text(file, name, text)
-
-
-def _formula_of(scenario: Scenario) -> str:
-    weights = scenario.reward_weights
-    name = "-".join(weights)
-    terms = [
-        REWARDS[one].formula if weight == 1 else f"{weight:g} * ({REWARDS[one].formula})"
-        for one, weight in weights.items()
-    ]
-    cost = [f"- {scenario.handover_cost:g} * handovers / UEs"] if scenario.handover_cost else []
-    return f"{name}: {' '.join([' + '.join(terms), *cost])}"
 
 
 def _actions_of(scenario: Scenario) -> str:
