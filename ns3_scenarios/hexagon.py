@@ -1,9 +1,9 @@
-"""A network to measure with: sites of three sectors on a hexagonal grid, and UEs that cross it in straight lines."""
+"""Networks to measure and to test with: sites on a hexagonal grid, and UEs that cross them in straight lines."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,12 +23,7 @@ def hexagonal_scenario(
     preset = {
         "id": f"bench-hex-{3 * sites}-v0",
         "description": f"{sites} sites of 3 sectors, {ues} UEs",
-        "mobility": {
-            "ues": ues,
-            "duration_s": max(steps, 2),
-            "train_contexts": [{"name": "uniform"}],
-            "test_contexts": [{"name": "uniform"}],
-        },
+        "mobility": uniform_mobility(ues, steps),
         "sites": {"inter_site_distance_m": INTER_SITE_DISTANCE_M, "sectors": 3},
         "radio": {"antenna": {"pattern": "sector"}, "rrc": rrc},
         "handover": {"neighbors": {"by": "distance", "within_m": 1.1 * INTER_SITE_DISTANCE_M}},
@@ -38,11 +33,17 @@ def hexagonal_scenario(
     return Scenario.place(Preset.parse(preset, "bench"), hexagonal_sites_m(sites))
 
 
+def uniform_mobility(ues: int, steps: int) -> dict[str, Any]:
+    """Returns the mobility of a preset for episodes of some steps of a second, whose UEs are spread evenly."""
+    uniform = [{"name": "uniform"}]
+    return {"ues": ues, "duration_s": max(steps, 2), "train_contexts": uniform, "test_contexts": uniform}
+
+
 def hexagonal_sites_m(sites: int) -> list[tuple[float, float]]:
     """The `sites` nearest to the centre of a hexagonal grid, in m from there."""
     row_m = INTER_SITE_DISTANCE_M * math.sqrt(3) / 2
-    reach = range(-sites, sites + 1)
-    grid = [(INTER_SITE_DISTANCE_M * (column + row / 2), row_m * row) for row in reach for column in reach]
+    indices = range(-sites, sites + 1)
+    grid = [(INTER_SITE_DISTANCE_M * (column + row / 2), row_m * row) for row in indices for column in indices]
     nearest = sorted(grid, key=lambda site: (round(math.hypot(*site), 3), math.atan2(site[1], site[0])))[:sites]
     return [(round(x, 2), round(y, 2)) for x, y in nearest]
 
@@ -60,25 +61,44 @@ def crossing_trace(scenario: Scenario, seed: int, fastest_mps: float = FASTEST_M
     cells = np.array([(cell.x_m, cell.y_m) for cell in scenario.cells])
     margin_m = INTER_SITE_DISTANCE_M / 3
     corner, size = cells.min(axis=0) - margin_m, np.ptp(cells, axis=0) + 2 * margin_m
-    heading = generator.uniform(0, 2 * np.pi, ues)
+    heading_rad = generator.uniform(0, 2 * np.pi, ues)
     speed_mps = generator.uniform(fastest_mps / 3, fastest_mps, ues)
     time_s = np.arange(math.ceil(scenario.episode.duration_s) + 1, dtype=np.float64)
-    way_m = speed_mps[:, None] * time_s[:, None, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
-    phase = (generator.uniform(0, 2, (ues, 2)) + way_m / size) % 2
+    metadata = TraceMetadata(
+        source="straight lines",
+        map_name="plane",
+        licence="CC0-1.0",
+        attribution="none needed",
+        seed=seed,
+        context="uniform",
+        bounds_m=(*corner.tolist(), *(corner + size).tolist()),
+    )
+    return straight_trace(time_s, corner, size, generator.uniform(0, 2, (ues, 2)), heading_rad, speed_mps, metadata)
+
+
+def straight_trace(
+    time_s: Floats, corner_m: Floats, size_m: Floats, start: Floats, heading_rad: Floats, speed_mps: Floats,
+    metadata: TraceMetadata,
+) -> MobilityTrace:  # fmt: skip
+    """Returns UEs that go straight on in a rectangle, and are turned back at its edges.
+
+    Args:
+        time_s: Times of the trace, (T,).
+        corner_m: South-western corner of the rectangle, (2,).
+        size_m: Its width and height, (2,).
+        start: Where the UEs begin, as shares of the size, (U, 2); from 1 to 2 they have been turned back once.
+        heading_rad: Their headings clockwise from north, (U,).
+        speed_mps: Their speeds, (U,).
+        metadata: What the trace says of itself.
+    """
+    direction = np.stack([np.sin(heading_rad), np.cos(heading_rad)], axis=-1)
+    phase = (start + speed_mps[:, None] * time_s[:, None, None] * direction / size_m) % 2
     return MobilityTrace(
         time_s=time_s,
-        position_m=corner + size * np.minimum(phase, 2 - phase),
+        position_m=corner_m + size_m * np.minimum(phase, 2 - phase),
         speed_mps=np.tile(speed_mps, (len(time_s), 1)),
-        heading_deg=np.tile(np.degrees(heading), (len(time_s), 1)),
-        metadata=TraceMetadata(
-            source="straight lines",
-            map_name="plane",
-            licence="CC0-1.0",
-            attribution="none needed",
-            seed=seed,
-            context="uniform",
-            bounds_m=(*corner.tolist(), *(corner + size).tolist()),
-        ),
+        heading_deg=np.tile(np.degrees(heading_rad), (len(time_s), 1)),
+        metadata=metadata,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ns3_scenarios.hexagon import uniform_mobility
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
@@ -22,12 +23,7 @@ def scenario(steps: int = STEPS, **fields: Any) -> Scenario:
     preset = {
         "id": "two-cells-v0",
         "description": "two cells",
-        "mobility": {
-            "ues": UES,
-            "duration_s": max(steps, 2),
-            "train_contexts": [{"name": "uniform"}],
-            "test_contexts": [{"name": "uniform"}],
-        },
+        "mobility": uniform_mobility(UES, steps),
         "sites": {},
         "episode": {"steps": steps, "warmup_s": 2},
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ns3_scenarios.hexagon import INTER_SITE_DISTANCE_M, crossing_trace, hexagonal_sites_m
+from ns3_scenarios.hexagon import INTER_SITE_DISTANCE_M, crossing_trace, hexagonal_sites_m, uniform_mobility
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.seeds import derive, stream
 from sumo_mobility.pipeline import load_map, make_traces
@@ -142,12 +142,7 @@ def _preset(
     return {
         "id": f"fidelity-{name}-v0",
         "description": f"{name}, {ues} UEs",
-        "mobility": {
-            "ues": ues,
-            "duration_s": STEPS,
-            "train_contexts": [{"name": "uniform"}],
-            "test_contexts": [{"name": "uniform"}],
-        },
+        "mobility": uniform_mobility(ues, STEPS),
         "sites": {"inter_site_distance_m": INTER_SITE_DISTANCE_M, "sectors": sectors},
         "radio": radio,
         "handover": {"neighbors": {"by": "distance", "within_m": 1.6 * INTER_SITE_DISTANCE_M}, **handover},

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ns3_scenarios.bridge.backend import Ns3Backend
+from ns3_scenarios.hexagon import straight_trace, uniform_mobility
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
 from sumo_mobility.base.arrays import Floats
@@ -25,12 +26,7 @@ def scenario(
     preset = {
         "id": "three-cells-v0",
         "description": "three cells",
-        "mobility": {
-            "ues": ues,
-            "duration_s": max(steps, 2),
-            "train_contexts": [{"name": "uniform"}],
-            "test_contexts": [{"name": "uniform"}],
-        },
+        "mobility": uniform_mobility(ues, steps),
         "sites": {},
         "handover": {"hysteresis_db": 1.0, "time_to_trigger_ms": 256},
         "episode": {"steps": steps, "warmup_s": 2},
@@ -43,17 +39,10 @@ def trace(scenario: Scenario, seed: int = 0, speed_mps: float = SPEED_MPS) -> Mo
     generator = np.random.default_rng(seed)
     ues = scenario.mobility.ues
     corner, size = np.array([-100.0, -150.0]), np.array([900.0, 850.0])
-    heading = generator.uniform(0, 2 * np.pi, ues)
+    heading_rad = generator.uniform(0, 2 * np.pi, ues)
     time_s = 0.7 * np.arange(np.ceil(scenario.episode.duration_s / 0.7) + 1)
-    way_m = speed_mps * time_s[:, None, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1)
-    phase = (generator.uniform(0, 1, (ues, 2)) + way_m / size) % 2
-    return MobilityTrace(
-        time_s=time_s,
-        position_m=corner + size * np.minimum(phase, 2 - phase),
-        speed_mps=np.full((len(time_s), ues), speed_mps),
-        heading_deg=np.tile(np.degrees(heading), (len(time_s), 1)),
-        metadata=TraceMetadata.made_up((-100, -150, 800, 700), seed),
-    )
+    start, metadata = generator.uniform(0, 1, (ues, 2)), TraceMetadata.made_up((-100, -150, 800, 700), seed)
+    return straight_trace(time_s, corner, size, start, heading_rad, np.full(ues, speed_mps), metadata)
 
 
 def play(scenario: Scenario, trace: MobilityTrace, cio_db: Floats, ns3: str = "3.44", seed: int = 1) -> list[StepKpis]:
