@@ -9,8 +9,8 @@ import numpy as np
 
 from cf_augment.dataset import Provenance
 from cf_augment.model import CausalMobilityModel
-from cf_augment.model.rollout import HIGHEST_MPS2, LOWEST_MPS2
-from cf_augment.model.train import gathering_weight
+from cf_augment.model.fitting import gathering_weight
+from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap

@@ -28,11 +28,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from cf_augment.model.features import Tracks, tracks
-from cf_augment.model.network import Networks
+from cf_augment.model.fitting import spot_tensors, train
+from cf_augment.model.inputs import Tracks, tracks
+from cf_augment.model.neural_networks import Networks
+from cf_augment.model.prediction import Abduction, RoadNoise, roll_out
 from cf_augment.model.roads import RoadGraph
-from cf_augment.model.rollout import Abduction, RoadNoise, roll_out
-from cf_augment.model.train import spot_tensors, train
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.documents import parse_json, printable

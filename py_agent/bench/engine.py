@@ -18,7 +18,7 @@ import torch
 
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.scenario import Scenario
-from py_agent.bench.episode import MeasuredEpisode
+from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.env import MlbEnv, open_backend
 from py_agent.env.vector import MlbVectorEnv
 from py_agent.measurement import Measurement

@@ -17,7 +17,7 @@ from cf_augment.agreement import compare
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.bridge import bridge_overhead
-from py_agent.bench.episode import MeasuredEpisode
+from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.measurement import Measurement
 from sumo_mobility.base.children import start
 

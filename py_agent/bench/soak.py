@@ -11,7 +11,7 @@ from typing import Literal
 
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.kpis import EventKind
-from py_agent.bench.episode import MeasuredEpisode
+from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.measurement import Measurement
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.progress import progress

@@ -17,7 +17,7 @@ from ns3_scenarios.hexagon import random_cio_db
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import Scenario
-from py_agent.bench.episode import MeasuredEpisode
+from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.env import open_backend
 from py_agent.fidelity.pairs import Pair, Values
 from py_agent.fidelity.runs import AGAIN_AT_MOST, HORIZON, NS3, Runs

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cf_augment.model import CausalMobilityModel
-from cf_augment.model.rollout import HIGHEST_MPS2, LOWEST_MPS2
+from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 

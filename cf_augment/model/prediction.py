@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cf_augment.model.features import motion_features, option_features, start_speed, straight_on
+from cf_augment.model.fitting import spot_tensors
+from cf_augment.model.inputs import motion_features, option_features, start_speed, straight_on
 from cf_augment.model.matching import Ways
-from cf_augment.model.network import Networks
+from cf_augment.model.neural_networks import Networks
 from cf_augment.model.roads import Indices, RoadGraph
-from cf_augment.model.train import spot_tensors
 from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace

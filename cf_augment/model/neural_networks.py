@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cf_augment.model.features import MOTION_SIZE, OPTION_SIZE
+from cf_augment.model.inputs import MOTION_SIZE, OPTION_SIZE
 
 LEAST_SIGMA = 0.3
 """m/s^2; standing UEs would otherwise draw it to 0, and the likelihood to infinity."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cf_augment.model.features import Tracks, scaled
-from cf_augment.model.network import Networks, Posterior, moments
+from cf_augment.model.inputs import Tracks, scaled
+from cf_augment.model.neural_networks import Networks, Posterior, moments
 from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.seeds import derive, stream
 
