@@ -16,10 +16,12 @@ import sys
 import sysconfig
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +49,8 @@ _TAIL_LINES = 15
 def install_project(extras: str = "") -> None:
     """Installs this project in place, with what it depends on.
 
-    PyTorch comes as a CPU build where there is no NVIDIA GPU, if one can be reached.
+    PyTorch comes as a CPU build where there is no NVIDIA GPU, if one can be reached. What is installed already is not
+    counted: PyTorch, the packages of the project, and those of its tests, each of the three as a whole.
 
     Args:
         extras: "[test]" for what the tests need as well.
@@ -59,10 +62,14 @@ def install_project(extras: str = "") -> None:
     index, brings_cuda = _pytorch()
     if brings_cuda and not _has_gpu():
         _say(f"{title}: {TORCH_CPU_INDEX} cannot be reached, or has no PyTorch for this Python: it comes with CUDA")
-    torch_mb = TORCH_CUDA_MB if brings_cuda else TORCH_CPU_MB
-    torch_disk_mb = TORCH_CUDA_DISK_MB if brings_cuda else TORCH_CPU_DISK_MB
-    others_mb = PACKAGES_MB + (TEST_PACKAGES_MB if extras else 0)
-    _say(f"{title}: PyTorch has {torch_mb:.0f} MB, the others {others_mb:.0f} MB")
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    torch = [line for line in project["dependencies"] if line.startswith("torch==")]
+    others = [line for line in project["dependencies"] if line not in torch]
+    torch_mb = (TORCH_CUDA_MB if brings_cuda else TORCH_CPU_MB) * _lacks(torch)
+    torch_disk_mb = (TORCH_CUDA_DISK_MB if brings_cuda else TORCH_CPU_DISK_MB) * _lacks(torch)
+    others_mb = PACKAGES_MB * _lacks(others)
+    others_mb += TEST_PACKAGES_MB * (bool(extras) and _lacks(project["optional-dependencies"]["test"]))
+    _say(f"{title}: PyTorch has {torch_mb:.0f} MB, the others have up to {others_mb:.0f} MB")
     disk_mb = torch_disk_mb + others_mb * _UNPACKED_PER_DOWNLOADED
     install([*index, "-e", f".{extras}"], title, torch_mb + others_mb, disk_mb)
 
@@ -100,6 +107,19 @@ def install(arguments: Sequence[str], title: str, megabytes: float, disk_mb: flo
 
 
 _PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+
+def _lacks(requirements: Sequence[str]) -> bool:
+    """Returns whether one of the packages is not installed, or is in another version than the one that is pinned."""
+    for requirement in requirements:
+        name, pinned = re.split(r"[^\w.-]", f"{requirement} ")[0], requirement.partition("==")[2].split(" ")[0]
+        try:
+            found = version(name).partition("+")[0]  # +cpu is no part of what is asked for
+        except PackageNotFoundError:
+            return True
+        if pinned and found != pinned:
+            return True
+    return False
 
 
 def _pytorch() -> tuple[list[str], bool]:

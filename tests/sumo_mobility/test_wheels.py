@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,9 +105,35 @@ def test_the_disk_of_pytorch_is_that_of_its_build(
 ) -> None:
     """Set-up with the one left a .venv of 2.40 GB, with the other one of 6.41 GB (du)."""
     monkeypatch.setattr(wheels, "_pytorch", lambda: ([], cuda))
+    monkeypatch.setattr(wheels, "_lacks", lambda requirements: True)
     monkeypatch.setattr(wheels.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     with pytest.raises(DependencyError):
         wheels.install_project()
+    assert f"Python packages: {said} of disk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("torch", "192 MB to download, 0.8 GB"), ("h5py", "475 MB to download, 1.6 GB"),
+        ("ruff", "87 MB to download, 0.3 GB"), ("nothing", "0 MB to download, 0.0 GB"),
+    ],
+)  # fmt: skip
+def test_what_is_installed_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, said: str
+) -> None:
+    def found(name: str) -> str:
+        if name == missing == "h5py":
+            raise PackageNotFoundError
+        return "1.0" if name == missing else pinned.get(name, "1.0")
+
+    pinned = dict(re.findall(r'"([\w.-]+)==([\w.]+)"', Path("pyproject.toml").read_text()))
+    assert {"torch", "ruff"} < set(pinned)
+    monkeypatch.setattr(wheels, "version", found)
+    monkeypatch.setattr(wheels, "_pytorch", lambda: ([], False))
+    monkeypatch.setattr(wheels.shutil, "disk_usage", lambda path: SimpleNamespace(free=-1))
+    with pytest.raises(DependencyError):
+        wheels.install_project("[test]")
     assert f"Python packages: {said} of disk" in capsys.readouterr().err
 
 
