@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measured figure; `reach` is its target, and `goal` a more ambitious one."""
+    """A measured figure with the target that it must reach, and a more ambitious goal."""
 
     metric: str
     value: float
     unit: str
-    reach: float | None
+    target: float | None
     """None where the figure only explains others."""
     goal: float | None = None
     more_is_better: bool = False
@@ -20,6 +20,6 @@ class Measurement:
     @property
     def ok(self) -> bool:
         """Whether the figure reaches its target."""
-        if self.reach is None:
+        if self.target is None:
             return True
-        return self.value >= self.reach if self.more_is_better else self.value <= self.reach
+        return self.value >= self.target if self.more_is_better else self.value <= self.target

@@ -71,13 +71,13 @@ def measure(seed: int, quick: bool) -> Iterator[Measurement]:
     for name, steps_a_s in speed.items():
         yield Measurement(f"{name}: environment steps a second", steps_a_s, "1/s", None)
     size = f"{_UES} UEs, {3 * _SITES} cells"
-    for name, other, reach, goal in (
+    for name, other, target, goal in (
         ("T0, one environment", "mobile-env", 100, 1000),
         (f"T0, {_BATCH} environments", "mobile-env", 1000, 5000),
         ("T1", "ns-3", 500, 2000),
     ):
         ratio = speed[name] / speed[other]
-        yield Measurement(f"{name}, over {other}, {size}", ratio, "", reach, goal, more_is_better=True)
+        yield Measurement(f"{name}, over {other}, {size}", ratio, "", target, goal, more_is_better=True)
 
 
 def mobile_env(stations: int, ues: int, seed: int) -> Env[Any, Any]:

@@ -146,6 +146,6 @@ def _branches(steps: int, seed: int) -> Iterator[Measurement]:
         last = episode.backend.step(cio_db[-1])
     differs = sum(a != b for a, b in zip(futures[0], [*episode.kpis[-_HORIZON + 1 :], last], strict=True))
     what = f"{_FUTURES} whole runs of {steps} s over {_FUTURES} branches of {_HORIZON} s, CPU time"
-    reach, goal = (5, 10) if steps == _FULL.episode else (None, None)  # a shorter episode has less to save
-    yield Measurement(what, _FUTURES * rerun_s / branches_s, "", reach, goal, more_is_better=True)
+    target, goal = (5, 10) if steps == _FULL.episode else (None, None)  # a shorter episode has less to save
+    yield Measurement(what, _FUTURES * rerun_s / branches_s, "", target, goal, more_is_better=True)
     yield Measurement("steps in which the branch of the same CIOs differs from the run", differs, "", 0)

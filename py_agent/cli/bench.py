@@ -28,15 +28,15 @@ class Bench(Command):
 
     def execute(self) -> Result:
         """Measures and prints."""
-        table = Table("metric", "value", "unit", "reach", "goal", "ok")
+        table = Table("metric", "value", "unit", "target", "goal", "ok")
         data = []
         failed = False
         try:
             for item in self._measure():
                 print(f"{item.metric}: {item.value:.4g} {item.unit}", file=sys.stderr, flush=True)
                 sign = ">=" if item.more_is_better else "<="
-                limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.reach, item.goal)]
-                mark = "" if item.reach is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
+                limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.target, item.goal)]
+                mark = "" if item.target is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
                 table.add_row(item.metric, f"{item.value:.4g}", item.unit, *limits, mark)
                 data.append({**asdict(item), "ok": item.ok})
         except MlbError as error:  # what was measured before is shown all the same

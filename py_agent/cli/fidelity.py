@@ -51,11 +51,11 @@ class Fidelity(Command):
         options += [f"--scenario {' '.join(self.scenario)}"] if self.scenario else []
         write_text(data, json.dumps(found.data, indent=1) + "\n")
         write_fidelity_page(page, found, f"mlb fidelity {' '.join(options)}")
-        table = Table("figure", "model", "value", "95 %", "unit", "reach", "goal", "naive", "ceiling", "ok")
+        table = Table("figure", "model", "value", "95 %", "unit", "target", "goal", "naive", "ceiling", "ok")
         for figure in found.figures:
             sign = ">=" if figure.more_is_better else "<="
-            limits = ["" if limit is None else f"{sign} {limit:.4g}" for limit in (figure.reach, figure.goal)]
-            mark = "" if figure.reach is None else "[green]yes[/green]" if figure.ok else "[bold red]no[/bold red]"
+            limits = ["" if limit is None else f"{sign} {limit:.4g}" for limit in (figure.target, figure.goal)]
+            mark = "" if figure.target is None else "[green]yes[/green]" if figure.ok else "[bold red]no[/bold red]"
             ends = f"{figure.low:.4g}..{figure.high:.4g}" if figure.low < figure.high else ""
             others = [f"{value:.4g}" if value == value else "" for value in (figure.baseline, figure.ceiling)]
             table.add_row(figure.metric, figure.model, f"{figure.value:.4g}", ends, figure.unit, *limits, *others, mark)

@@ -30,7 +30,7 @@ _LOAD_PP: dict[tuple[str, str], tuple[float, float]] = {
     ("T0", "pdsch"): (3.0, 1.5),
     ("T1", "pdsch"): (1.5, 0.5),
 }
-"""Reach and goal of the MAE of the PRB utilisation, by tier and CQI."""
+"""Target and goal of the MAE of the PRB utilisation, by tier and CQI."""
 _SPEARMAN, _SPEARMAN_GOAL, _BELOW_CEILING = 0.95, 0.98, 0.02
 
 
@@ -64,7 +64,7 @@ class Failing:
     model: str
     figure: str
     value: float
-    reach: float
+    target: float
     reason: str
 
 
@@ -157,11 +157,11 @@ def _figures(tier: str, pairs: list[Pair], by_reward: Table, by_policy: Table) -
     made: list[Figure] = []
 
     def add(
-        metric: str, unit: str, reach: float | None, goal: float | None, found: Callable[[str], Estimate],
+        metric: str, unit: str, target: float | None, goal: float | None, found: Callable[[str], Estimate],
         more: bool = False, ceiling: float = math.nan, key: str = "",
     ) -> None:  # fmt: skip
         value, low, high = found(tier)
-        figure = Figure(metric, value, unit, reach, goal, more, TIERS[tier], low, high, found(BASELINE).value, ceiling)
+        figure = Figure(metric, value, unit, target, goal, more, TIERS[tier], low, high, found(BASELINE).value, ceiling)
         made.append(figure if figure.ok else Figure(**{**asdict(figure), "reason": reason(TIERS[tier], key)}))
 
     def of(model: str, cqi: str = "control", shadowing: bool | None = None) -> list[Pair]:
@@ -186,22 +186,22 @@ def _figures(tier: str, pairs: list[Pair], by_reward: Table, by_policy: Table) -
     add("UEs whose handover sequences are equal", "%", 98, 99.5, sequences, more=True, key="sequences")
     for cqi in ("control", "pdsch"):
         if of(tier, cqi=cqi):
-            reach, goal = _LOAD_PP[TIERS[tier], cqi]
+            target, goal = _LOAD_PP[TIERS[tier], cqi]
             ceiling = _mean_of([row for row in by_reward.rows if row.keys["CQI"] == cqi], AGAIN, "load_mae_pp")
             what = f"PRB utilisation of a cell and second, MAE, {cqi} CQI"
-            add(what, "pp", reach, goal, over("utilization_mae_pp", mean, cqi=cqi), ceiling=ceiling, key=f"load {cqi}")
+            add(what, "pp", target, goal, over("utilization_mae_pp", mean, cqi=cqi), ceiling=ceiling, key=f"load {cqi}")
     again, found = _mean_of(by_reward.rows, AGAIN, "throughput_percent"), over("throughput_error_share", mean, 100)
-    reach_percent, goal_percent = (5.0, 2.0) if TIERS[tier] == "T1" else (None, None)
+    target_percent, goal_percent = (5.0, 2.0) if TIERS[tier] == "T1" else (None, None)
     what = "throughput of a UE and second at 100 kbit/s or more, relative error"
-    add(what, "%", reach_percent, goal_percent, found, ceiling=again, key="throughput")
+    add(what, "%", target_percent, goal_percent, found, ceiling=again, key="throughput")
     for reward in REWARDS:
         rows = [row for row in by_reward.rows if row.keys["reward"] == reward and tier in row.models]
         if not np.isfinite(_mean_of(rows, tier, "spearman")):
             continue
         ceiling = _mean_of(rows, AGAIN, "spearman")
-        reach, what = min(_SPEARMAN, ceiling - _BELOW_CEILING), f"reward {reward} of CIO sequences, Spearman"
+        target, what = min(_SPEARMAN, ceiling - _BELOW_CEILING), f"reward {reward} of CIO sequences, Spearman"
         found = _over_rows(rows, "spearman")
-        add(what, "", reach, _SPEARMAN_GOAL, found, more=True, ceiling=ceiling, key=f"reward {reward}")
+        add(what, "", target, _SPEARMAN_GOAL, found, more=True, ceiling=ceiling, key=f"reward {reward}")
     own = [row for row in by_policy.rows if row.keys["reward"] == "load-std"]
     if own:
         add("policies by load-std, Kendall τ-b", "", 0.9, 1.0, _over_rows(own, "tau_b"), more=True, key="policies")
@@ -223,18 +223,18 @@ def _failing(tier: str, made: dict[str, Table]) -> list[Failing]:
         ("F6", "regret_percent", 1.0, False, "regret"),
     ]
     found = []
-    for table, column, reach, more, key in limits:
+    for table, column, target, more, key in limits:
         heading = next(one.heading for one in made[table].columns if one.key == column)
         for row in made[table].rows:
             value, cause = row.models.get(tier, {}).get(column, math.nan), key
             if table == "F4":
-                reach, cause = _LOAD_PP[name, row.keys["CQI"]][0], f"load {row.keys['CQI']}"
+                target, cause = _LOAD_PP[name, row.keys["CQI"]][0], f"load {row.keys['CQI']}"
             if table == "F5":
                 ceiling = row.models[AGAIN]["spearman"]
-                reach, cause = min(_SPEARMAN, ceiling - _BELOW_CEILING), f"reward {row.keys['reward']}"
-            if value < reach if more else value > reach:
+                target, cause = min(_SPEARMAN, ceiling - _BELOW_CEILING), f"reward {row.keys['reward']}"
+            if value < target if more else value > target:
                 where = ", ".join(f"{one} {other}" for one, other in row.keys.items())
-                found.append(Failing(table, where, name, heading, value, reach, reason(name, cause)))
+                found.append(Failing(table, where, name, heading, value, target, reason(name, cause)))
     return found
 
 

@@ -55,8 +55,8 @@ def write_fidelity_page(path: Path, study: Study, command: str) -> None:
     failing = {(one.table, one.where, one.model, one.figure) for one in study.failing}
     page = environment.get_template("fidelity.html").render(
         study=study,
-        reached=sum(figure.ok and figure.reach is not None for figure in study.figures),
-        asked=sum(figure.reach is not None for figure in study.figures),
+        reached=sum(figure.ok and figure.target is not None for figure in study.figures),
+        asked=sum(figure.target is not None for figure in study.figures),
         tables=[_laid_out(table, failing) for table in study.tables],
         charts=_charts(study),
         models={HEADINGS[name]: ink(color) for name, color in _inks().items()},
@@ -74,7 +74,7 @@ def figure_text(value: float, decimals: int) -> str:
 
 
 def _value(figure: Figure, value: float) -> str:
-    """A headline figure, with as many digits as its reach deserves."""
+    """A headline figure, with as many digits as its target deserves."""
     if not math.isfinite(value):
         return "–"
     decimals = 5 if figure.unit == "dB" else 3 if figure.unit == "" else 2

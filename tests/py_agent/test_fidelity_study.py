@@ -173,7 +173,7 @@ def test_the_page_says_what_the_json_says_and_loads_nothing(found: Study, tmp_pa
     assert [row[0] for row in rows] == [figure["metric"] for figure in data["figures"]]
     for row, figure in zip(rows, data["figures"], strict=True):
         assert float(row[2].replace("−", "-").replace(" ", "")) == pytest.approx(figure["value"], abs=0.0051)
-        assert row[8] == ("–" if figure["reach"] is None else "yes" if figure["ok"] else "no")
+        assert row[8] == ("–" if figure["target"] is None else "yes" if figure["ok"] else "no")
     for table in data["tables"]:
         columns = [column for column in table["columns"] if column["key"] not in ("low", "high")]
         first = next(iter(table["rows"][0]["models"]))
