@@ -129,10 +129,10 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:
     what_if = WhatIf(Engine(scenario))
     with progress("counterfactual episodes", len(jobs) * scenario.episode.steps) as bar:
         for first in range(0, len(jobs), _BATCH):
-            some = jobs[first : first + _BATCH]
-            sources = [action_source(logged, what_if, job, seed) for job in some]
-            rolled = roll_out(scenario, [job.trace for job in some], sources, bar.advance)
-            for job, (kpis, actions) in zip(some, rolled, strict=True):
+            batch_jobs = jobs[first : first + _BATCH]
+            sources = [action_source(logged, what_if, job, seed) for job in batch_jobs]
+            rolled = roll_out(scenario, [job.trace for job in batch_jobs], sources, bar.advance)
+            for job, (kpis, actions) in zip(batch_jobs, rolled, strict=True):
                 metadata = EpisodeMetadata(
                     scenario_id=scenario.id,
                     trace_name=job.trace_name,
@@ -164,14 +164,14 @@ def roll_out(
     """
     engine = Engine(scenario)
     position_m = np.stack([engine.positions(trace) for trace in traces])
-    kpis: list[list[StepKpis]] = [[one] for one in _unbatched(engine.reset(position_m[:, 0]))]
+    kpis: list[list[StepKpis]] = [[interval] for interval in _unbatched(engine.reset(position_m[:, 0]))]
     actions: list[Singles] = []
     for step in range(scenario.episode.steps):
         action = np.stack([source(step, rows[-1]) for source, rows in zip(sources, kpis, strict=True)])
         start = step * engine.grid_steps
         batch = engine.step(position_m[:, start : start + engine.grid_steps + 1], control_from_action(scenario, action))
-        for rows, one in zip(kpis, _unbatched(batch), strict=True):
-            rows.append(one)
+        for rows, interval in zip(kpis, _unbatched(batch), strict=True):
+            rows.append(interval)
         actions.append(action)
         advance(len(traces))
     return list(zip(kpis, np.stack(actions, axis=1), strict=True))

@@ -48,7 +48,7 @@ def generate_traces(
     """
     names = list(logged)
     abducted = {name: model.abduct(trace, seed) for name, trace in logged.items()}
-    contexts = np.stack([one.context for one in abducted.values()])
+    contexts = np.stack([abduction.context for abduction in abducted.values()])
     rejected = {"off-road": 0, "unphysical": 0, "novel": 0}
     traces: dict[str, MobilityTrace] = {}
     provenance: dict[str, Provenance] = {}
@@ -58,12 +58,12 @@ def generate_traces(
         random = stream(seed, "interventions", attempt)
         factual, other = (names[int(index)] for index in _two_of(len(names), random))
         if attempt % 2:
-            context, said = _gathered_context(model, logged[other], random)
-            said = f"do(context: UEs of {other} gather at {said})"
+            context, place = _gathered_context(model, logged[other], random)
+            intervention = f"do(context: UEs of {other} gather at {place})"
         else:
             weight = MIX_WEIGHTS[attempt // 2 % len(MIX_WEIGHTS)]
             context = abducted[factual].context + weight * (abducted[other].context - abducted[factual].context)
-            said = f"do(context: {weight:g} of the way to {other})"
+            intervention = f"do(context: {weight:g} of the way to {other})"
         trace = model.generate(abducted[factual], do_context=context)
         reason = refusal(model, trace, street_map, contexts)
         if reason:
@@ -71,11 +71,11 @@ def generate_traces(
             continue
         name = f"generated-{len(traces):03d}"
         metadata = trace.metadata.model_copy(
-            update={"context": "generated", "provenance": trace.metadata.provenance | {"intervention": said}}
+            update={"context": "generated", "provenance": trace.metadata.provenance | {"intervention": intervention}}
         )
         traces[name] = replace(trace, metadata=metadata)
         sources = tuple(dict.fromkeys([factual, other]))
-        provenance[name] = Provenance(kind="generated", source=sources, intervention=said, action_source="-")
+        provenance[name] = Provenance(kind="generated", source=sources, intervention=intervention, action_source="-")
     return Drawn(traces, provenance, rejected)
 
 

@@ -186,8 +186,8 @@ def _run(command: list[str], log: IO[str], title: str) -> None:
         too_long.start()
         try:
             percent = 0
-            for said in process.stdout or ():
-                line = said.decode(errors="replace")
+            for raw in process.stdout or ():
+                line = raw.decode(errors="replace")
                 log.write(line)
                 log.flush()
                 step = re.match(r"\[(\d+)/(\d+)\]", line)

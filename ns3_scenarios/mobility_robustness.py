@@ -115,10 +115,10 @@ def connection_failures(events: np.ndarray, context_store_s: float) -> list[Conn
 def _short_stays(events: np.ndarray, minimum_stay_s: float) -> tuple[np.ndarray, np.ndarray]:
     """The completed handovers between which a UE stayed in a cell for less than the minimum: those in, those out."""
     ends = [EventKind.HANDOVER_OK, *CONNECTION_FAILURES, EventKind.CONNECTION_REESTABLISHED]
-    told = events[np.isin(events["kind"], ends)]
-    told = told[np.argsort(told["ue"], kind="stable")]
-    before, after = told[:-1], told[1:]
-    done: Bools = told["kind"] == EventKind.HANDOVER_OK
+    ended = events[np.isin(events["kind"], ends)]
+    ended = ended[np.argsort(ended["ue"], kind="stable")]
+    before, after = ended[:-1], ended[1:]
+    done: Bools = ended["kind"] == EventKind.HANDOVER_OK
     stays = done[:-1] & done[1:] & (before["ue"] == after["ue"]) & (before["target_cell"] == after["source_cell"])
     # Rounded, for a stay that lasts the minimum exactly is not less.
     short = stays & (np.round(after["time_s"] - before["time_s"], _NANO) < minimum_stay_s)

@@ -38,7 +38,7 @@ def own_preset(example: Preset, new_id: str, file: str) -> str:
         new_id: The id.
         file: The name that the file will have, for the commands in it.
     """
-    said = example.model_dump(mode="json", exclude_unset=True) | {"id": new_id}
+    given = example.model_dump(mode="json", exclude_unset=True) | {"id": new_id}
     lines = [
         f"# A preset of your own, begun as a copy of {example.id}. A line that begins with '#' and a name is a setting",
         "# at its default: remove the '#' to change it. Names of files are relative to this file.",
@@ -47,31 +47,31 @@ def own_preset(example: Preset, new_id: str, file: str) -> str:
         f"#   mlb scenario sites {file}                draws its cells",
         f"#   mlb mobility make --preset {file} --run runs/{new_id}",
     ]
-    told: set[str] = set()
+    explained: set[str] = set()
     for name, field in Preset.model_fields.items():
         value = getattr(example, name)
         if isinstance(value, BaseModel):
             of_choice = _alternatives(field.annotation)
             lines += ["", f"{name}:", *_prose(of_choice)]
             for inner, inner_field in type(value).model_fields.items():
-                lines += _setting(inner, inner_field, said.get(name, {}), "  ", told)
+                lines += _setting(inner, inner_field, given.get(name, {}), "  ", explained)
         else:
-            lines += ["", *_setting(name, field, said, "", told)]
+            lines += ["", *_setting(name, field, given, "", explained)]
     return re.sub(r"\n\n(#\w)", r"\n\1", "\n".join(lines)) + "\n"
 
 
-def _setting(name: str, field: FieldInfo, said: dict[str, Any], indent: str, told: set[str]) -> Iterator[str]:
+def _setting(name: str, field: FieldInfo, given: dict[str, Any], indent: str, explained: set[str]) -> Iterator[str]:
     """Yields the lines of one setting with its unit and its other possible values, unless these have been told."""
-    value, mark = (said[name], "") if name in said else (field.get_default(), "#")
+    value, mark = (given[name], "") if name in given else (field.get_default(), "#")
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     first, *rest = yaml_text({name: list(value) if isinstance(value, tuple) else value}).splitlines()
     if first.startswith("{"):
         first = first[1:-1]
     alternatives = _alternatives(field.annotation)
-    if alternatives not in told:
+    if alternatives not in explained:
         yield from (indent + line.strip() for line in _prose(alternatives))
-        told.add(alternatives)
+        explained.add(alternatives)
     about = "; ".join(filter(None, (_unit(name), _choices(field))))
     yield f"{indent}{mark}{first}" + (f"  # {about}" if about else "")
     yield from (f"{indent}{mark}{line}" for line in rest)
@@ -91,7 +91,9 @@ def _choices(field: FieldInfo) -> str:
         return field.description
     names = [name for mark in field.metadata if isinstance(mark, Registry) for name in mark]
     literals = (
-        names or _names(field.annotation) or [value for one in members_of(field.annotation) for value in _literals(one)]
+        names
+        or _names(field.annotation)
+        or [value for member in members_of(field.annotation) for value in _literals(member)]
     )
     if len(literals) > 1:
         return f"{', '.join(map(str, literals[:-1]))} or {literals[-1]}"

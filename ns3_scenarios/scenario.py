@@ -125,8 +125,8 @@ class Preset(Contract):
     @classmethod
     def parse(cls, data: Any, where: str, folder: Path | None = None) -> Self:
         """Returns a checked preset, as `Contract.parse` does; a section that is left empty keeps its defaults."""
-        said = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
-        return super().parse(said, where, folder)
+        given = {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+        return super().parse(given, where, folder)
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -208,10 +208,10 @@ class Scenario(Preset):
         """
         radio = preset.radio
         sites = [Site(*site) for site in sites_m]
-        for (i, one), (j, other) in combinations(enumerate(sites), 2):
-            if math.dist(one[:2], other[:2]) < 1:
+        for (i, site), (j, other) in combinations(enumerate(sites), 2):
+            if math.dist(site[:2], other[:2]) < 1:
                 raise ConfigError(
-                    f"{preset.id}: sites {i} and {j} stand on one spot ({one[0]:.0f}, {one[1]:.0f}) m",
+                    f"{preset.id}: sites {i} and {j} stand on one spot ({site[0]:.0f}, {site[1]:.0f}) m",
                     "remove one of them",
                 )
         tilt_deg = radio.antenna.tilt_deg if radio.antenna.pattern == "sector" else 0.0

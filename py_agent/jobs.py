@@ -164,11 +164,11 @@ def _processes(count: int) -> Iterator[dict[Connection, SpawnProcess]]:
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
     """Keeps Ctrl-C from what is started in the block; this process receives all signals after it."""
-    heard: list[int] = []
+    received: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():  # whoever of our threads is told, this one handles it
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            handlers[number] = signal.signal(number, lambda which, _: heard.append(which))
+            handlers[number] = signal.signal(number, lambda which, _: received.append(which))
     resource_tracker.ensure_running()  # which unblocks the signal as it starts
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -177,8 +177,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if heard:
-            signal.raise_signal(heard[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _work(connection: Connection, parent: int) -> None:

@@ -128,9 +128,9 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
     minimum_stay_s = scenario.handover.ping_pong_window_s
     failures = connection_failures(events, scenario.handover.ue_context_store_s)
     lost = [failure.ue for failure in failures]
-    is_told = count[EventKind.CONNECTION_REESTABLISHED] > 0 or not (kpis.ue_serving_cell[-1, lost] >= 0).any()
+    is_known = count[EventKind.CONNECTION_REESTABLISHED] > 0 or not (kpis.ue_serving_cell[-1, lost] >= 0).any()
     causes = Counter(failure.cause for failure in failures)
-    per_cause = {cause: causes[cause] / ue_minutes if is_told else math.nan for cause in FailureCause}
+    per_cause = {cause: causes[cause] / ue_minutes if is_known else math.nan for cause in FailureCause}
     late, early, wrong = (
         per_cause[cause] for cause in (FailureCause.TOO_LATE, FailureCause.TOO_EARLY, FailureCause.WRONG_CELL)
     )

@@ -132,7 +132,7 @@ class RunDirectory:
 
     def records(self) -> list[StageRecord]:
         """Returns the records of the stages that have been run, in order."""
-        before, after = ([self.path / f"{stage}.json" for stage in some] for some in _STAGES)
+        before, after = ([self.path / f"{stage}.json" for stage in stages] for stages in _STAGES)
         paths = [*before, *sorted(self.training.glob("*/train.json")), *after]
         return [StageRecord.read_json(path) for path in paths if path.is_file()]
 

@@ -152,16 +152,16 @@ def write_trips(path: Path, network: RoadNetwork, plans: list[Itinerary]) -> Non
         ends = [f"{_end_m(network, stop):.2f}" for stop in plan.stops]
         attributes = {"id": str(ue), "depart": "0", "speedFactor": f"{plan.speed_factor:.4f}"}
         if plan.walks:
-            one = ElementTree.SubElement(root, "person", attributes | {"departPos": ends[0]})
+            traveller = ElementTree.SubElement(root, "person", attributes | {"departPos": ends[0]})
         else:
             ways = {"type": "car", "departPos": "stop", "from": edges[0], "to": edges[-1]}
-            one = ElementTree.SubElement(root, "trip", attributes | ways)
+            traveller = ElementTree.SubElement(root, "trip", attributes | ways)
         for index, stop in enumerate(plan.stops):
             if plan.walks and index:
                 way = {"from": edges[index - 1], "to": edges[index], "arrivalPos": ends[index]}
-                ElementTree.SubElement(one, "walk", way)
+                ElementTree.SubElement(traveller, "walk", way)
             where = {"lane": network.lane_ids[stop.place], "endPos": ends[index], "duration": f"{stop.stay_s:.0f}"}
-            ElementTree.SubElement(one, "stop", where if plan.walks else where | {"parking": "true"})
+            ElementTree.SubElement(traveller, "stop", where if plan.walks else where | {"parking": "true"})
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 

@@ -96,12 +96,12 @@ def _carriageways(lines: list[tuple[Floats, dict[str, str]]]) -> tuple[float, fl
     if not middles:
         return 0.0, 0.0
     place_m, way, street = np.concatenate(middles), np.concatenate(ways), np.concatenate(names)
-    one, other = cKDTree(place_m).query_pairs(_APART_M[1], output_type="ndarray").T
-    opposite = (street[one] == street[other]) & ((way[one] * way[other]).sum(axis=1) < -0.9)
-    one, other = one[opposite], other[opposite]
-    across = place_m[other] - place_m[one]
-    aside_m = way[one, 0] * across[:, 1] - way[one, 1] * across[:, 0]  # positive: the other is on the left
-    beside = (np.abs((way[one] * across).sum(axis=1)) <= _PIECE_M / 2) & (np.abs(aside_m) >= _APART_M[0])
+    first, second = cKDTree(place_m).query_pairs(_APART_M[1], output_type="ndarray").T
+    opposite = (street[first] == street[second]) & ((way[first] * way[second]).sum(axis=1) < -0.9)
+    first, second = first[opposite], second[opposite]
+    across = place_m[second] - place_m[first]
+    aside_m = way[first, 0] * across[:, 1] - way[first, 1] * across[:, 0]  # positive: the other is on the left
+    beside = (np.abs((way[first] * across).sum(axis=1)) <= _PIECE_M / 2) & (np.abs(aside_m) >= _APART_M[0])
     return _PIECE_M * int((aside_m[beside] < 0).sum()), _PIECE_M * int((aside_m[beside] > 0).sum())
 
 

@@ -118,7 +118,7 @@ class _Rows:
         self._seen_s = [min(self._seen_s[0], time_s.min()), max(self._seen_s[1], time_s.max())]
         inside = (time_s >= self._window_s[0]) & (time_s <= self._window_s[1])
         known, index = np.unique(ids[inside].astype(str), return_inverse=True)
-        codes = [self._code.setdefault((kind, one), len(self._code)) for one in known.tolist()]
+        codes = [self._code.setdefault((kind, name), len(self._code)) for name in known.tolist()]
         self._parts.append((np.array(codes, dtype=np.int64)[index], table[inside]))
         self._count += int(inside.sum())
         if self._count > MOST_ROWS:

@@ -119,12 +119,12 @@ class Ahead:
 class Product:
     """Two fields at once."""
 
-    one: Field
-    other: Field
+    first: Field
+    second: Field
 
     def log_density(self, position_m: Floats) -> Floats:
         """Returns the sum of the fields' log densities at each position."""
-        return self.one.log_density(position_m) + self.other.log_density(position_m)
+        return self.first.log_density(position_m) + self.second.log_density(position_m)
 
 
 def direction(heading_deg: float) -> Floats:

@@ -186,7 +186,7 @@ def _way(path: Path, name: str, node: _Node) -> list[tuple[float, float, float]]
         raise DataError(f"{path}: ${name} has no first position", f"add '${name} set X_ ...' and Y_")
     x, y = node.first["X"], node.first["Y"]
     way, target, arrival_s = [(0.0, x, y)], (x, y), 0.0
-    for time_s, command in sorted(node.commands, key=lambda one: one[0]):
+    for time_s, command in sorted(node.commands, key=lambda timed: timed[0]):
         before_s = way[-1][0]
         share = 1.0 if time_s >= arrival_s else (time_s - before_s) / (arrival_s - before_s)
         x, y = x + share * (target[0] - x), y + share * (target[1] - y)

@@ -104,10 +104,10 @@ def placed(trace: MobilityTrace, map_name: str, path: Path) -> MobilityTrace:
         if street_map.projection:
             choices.append(trace.position_m + np.array(street_map.net_offset_m))
     west, south, east, north = street_map.bounds_m
-    inside = [((one >= (west, south)) & (one <= (east, north))).all(axis=-1).mean() for one in choices]
+    inside = [((place >= (west, south)) & (place <= (east, north))).all(axis=-1).mean() for place in choices]
     position_m = choices[int(np.argmax(inside))]
-    some = position_m.reshape(-1, 2)[:: max(1, position_m[..., 0].size // _LOOKED_AT)]
-    away_m = float(np.median(street_map.distance_m(some)))
+    sample = position_m.reshape(-1, 2)[:: max(1, position_m[..., 0].size // _LOOKED_AT)]
+    away_m = float(np.median(street_map.distance_m(sample)))
     if max(inside) < 0.5 or away_m > _FROM_STREET_M:
         where = f"{1 - max(inside):.0%} of its positions are off the map"
         raise DataError(

@@ -114,7 +114,7 @@ def _positions(path: Path, table: Table, left_out: Counter[str]) -> tuple[list[R
         counts = Counter(map(of, cells))
         if not counts:
             break
-        chosen = "LTE" if what.endswith("LTE") else min(counts, key=lambda one: (-counts[one], str(one)))
+        chosen = "LTE" if what.endswith("LTE") else min(counts, key=lambda kind: (-counts[kind], str(kind)))
         if chosen in counts and len(counts) > 1:
             kept = [index for index, cell in enumerate(cells) if of(cell) == chosen]
             name = what if chosen == "LTE" else f"{what} than {chosen[0]:g}-{chosen[1]:g} (mcc-net)"
@@ -176,7 +176,7 @@ def _placed(path: Path, table: Table, rows: list[Row], places: Floats, street_ma
     west, south, east, north = street_map.bounds_m
     with np.errstate(invalid="ignore"):
         candidates = [np.round(frame(), 2) for frame in frames]
-        on = [((one >= (west, south)) & (one <= (east, north))).all(axis=1).sum() for one in candidates]
+        on = [((place >= (west, south)) & (place <= (east, north))).all(axis=1).sum() for place in candidates]
     return candidates[int(np.argmax(on))]
 
 
@@ -263,8 +263,8 @@ def _value(path: Path, row: Row, name: str, decimal_comma: bool = False) -> floa
             raise ValueError
         return number
     except (ValueError, OverflowError) as error:
-        said = repr(value if isinstance(value, str | float) else type(value).__name__)
-        raise DataError(f"{path}, {row.where}, column {name}: {said:.60} is no number{error!s:.60}", CURE) from None
+        shown = repr(value if isinstance(value, str | float) else type(value).__name__)
+        raise DataError(f"{path}, {row.where}, column {name}: {shown:.60} is no number{error!s:.60}", CURE) from None
 
 
 def _number(text: str, decimal_comma: bool) -> float:
@@ -291,5 +291,5 @@ def _number(text: str, decimal_comma: bool) -> float:
 
 def _counted(left_out: Counter[str]) -> str:
     """Returns "; rows left out: 3 off the map" and the like, or nothing."""
-    said = ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
-    return f"; rows left out: {said}" if said else ""
+    reasons = ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
+    return f"; rows left out: {reasons}" if reasons else ""

@@ -128,7 +128,7 @@ def _of_csv(path: Path, text: str) -> Table:
         raise DataError(f"{path}: is empty", CURE)
     splits = {separator: next(csv.reader([first], delimiter=separator, skipinitialspace=True)) for separator in ",;\t|"}
     known = {separator: _known(path, header) for separator, header in splits.items()}
-    separator = max(splits, key=lambda one: (len(known[one]), len(splits[one])))
+    separator = max(splits, key=lambda character: (len(known[character]), len(splits[character])))
     columns, width, header = known[separator], len(splits[separator]), splits[separator]
     if header[0].strip() in _RADIOS and len(header) >= 8:
         columns, width = _known(path, list(_CELL_LIST)), len(_CELL_LIST)
@@ -219,7 +219,7 @@ def _features(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         geometry = feature["geometry"] if is_feature else feature
         properties = (feature.get("properties") or {}) if is_feature else {}
         values = {_meaning(str(key)): value for key, value in properties.items()}
-        said = {key: value for key, value in values.items() if key in ("azimuth", "tilt", "electrical_tilt",
+        taken = {key: value for key, value in values.items() if key in ("azimuth", "tilt", "electrical_tilt",
                 "mechanical_tilt", "height", "power", "radio", "mcc", "net", "cell")}  # fmt: skip
         kind = geometry["type"] if geometry else ""
         places = geometry["coordinates"] if kind in ("Point", "MultiPoint") else []
@@ -229,4 +229,4 @@ def _features(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         for place in places or [None]:
             if place and (not isinstance(place, list) or len(place) < 2):
                 raise TypeError(f"the coordinates of feature {index} are no list of two numbers")
-            yield f"feature {index}", said | ({"lon": place[0], "lat": place[1]} if place else {})
+            yield f"feature {index}", taken | ({"lon": place[0], "lat": place[1]} if place else {})

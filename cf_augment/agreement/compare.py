@@ -108,9 +108,9 @@ def compare_stacked(ns3: StepKpis, engine: StepKpis) -> dict[str, float]:
 
 def load_distance(truth: Floats, guess: Floats) -> float:
     """Kolmogorov and Smirnov's distance of two distributions."""
-    one, other = np.sort(truth.ravel()), np.sort(guess.ravel())
-    values = np.concatenate([one, other])
-    shares = [np.searchsorted(some, values, side="right") / len(some) for some in (one, other)]
+    first, second = np.sort(truth.ravel()), np.sort(guess.ravel())
+    values = np.concatenate([first, second])
+    shares = [np.searchsorted(sample, values, side="right") / len(sample) for sample in (first, second)]
     return float(np.abs(np.subtract(*shares)).max())
 
 

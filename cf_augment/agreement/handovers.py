@@ -41,13 +41,13 @@ def match_handovers(truth: np.ndarray, guess: np.ndarray) -> HandoverMatch:
         truth: Events (EVENT_DTYPE) of the first episode.
         guess: Events of the second, at the same times.
     """
-    one, other = _starts(truth), _starts(guess)
-    ues = one.keys() | other.keys()
-    delays = [delay for ue in sorted(ues) for delay in _common_delays(one[ue], other[ue])]
-    same = [[start[1:] for start in one[ue]] == [start[1:] for start in other[ue]] for ue in ues]
+    in_truth, in_guess = _starts(truth), _starts(guess)
+    ues = in_truth.keys() | in_guess.keys()
+    delays = [delay for ue in sorted(ues) for delay in _common_delays(in_truth[ue], in_guess[ue])]
+    same = [[start[1:] for start in in_truth[ue]] == [start[1:] for start in in_guess[ue]] for ue in ues]
     return HandoverMatch(
-        truth=sum(map(len, one.values())),
-        guess=sum(map(len, other.values())),
+        truth=sum(map(len, in_truth.values())),
+        guess=sum(map(len, in_guess.values())),
         moving_ues=len(ues),
         equal_ues=sum(same),
         delay_s=np.array(delays, dtype=np.float64),
@@ -64,18 +64,18 @@ def _starts(events: np.ndarray) -> defaultdict[int, list[_Start]]:
     return sequences
 
 
-def _common_delays(one: list[_Start], other: list[_Start]) -> list[float]:
+def _common_delays(truth: list[_Start], guess: list[_Start]) -> list[float]:
     """Delays along the longest common subsequence of (source, target)."""
-    length = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
-    for i, first in enumerate(one):
-        for j, second in enumerate(other):
+    length = np.zeros((len(truth) + 1, len(guess) + 1), dtype=int)
+    for i, first in enumerate(truth):
+        for j, second in enumerate(guess):
             same = first[1:] == second[1:]
             length[i + 1, j + 1] = length[i, j] + 1 if same else max(length[i, j + 1], length[i + 1, j])
-    delays, i, j = [], len(one), len(other)
+    delays, i, j = [], len(truth), len(guess)
     while i and j:
-        if one[i - 1][1:] == other[j - 1][1:]:
+        if truth[i - 1][1:] == guess[j - 1][1:]:
             i, j = i - 1, j - 1
-            delays.append(other[j][0] - one[i][0])
+            delays.append(guess[j][0] - truth[i][0])
         elif length[i - 1, j] >= length[i, j - 1]:
             i -= 1
         else:

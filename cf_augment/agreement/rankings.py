@@ -17,11 +17,11 @@ def is_constant(values: Floats) -> bool:
 
 def spearman(*samples: Floats, axis: int = -1) -> Floats:
     """Spearman's rank correlation of two paired samples, ties averaged; NaN where one is constant."""
-    one, other = (stats.rankdata(sample, axis=axis) for sample in samples)
-    one, other = (rank - rank.mean(axis=axis, keepdims=True) for rank in (one, other))
+    first, second = (stats.rankdata(sample, axis=axis) for sample in samples)
+    first, second = (rank - rank.mean(axis=axis, keepdims=True) for rank in (first, second))
     with np.errstate(invalid="ignore", divide="ignore"):
-        product = (one * other).sum(axis=axis)
-        return np.asarray(product / np.sqrt((one**2).sum(axis=axis) * (other**2).sum(axis=axis)))
+        product = (first * second).sum(axis=axis)
+        return np.asarray(product / np.sqrt((first**2).sum(axis=axis) * (second**2).sum(axis=axis)))
 
 
 def kendall(truth: Floats, guess: Floats) -> float:

@@ -97,7 +97,7 @@ class CausalMobilityModel:
             for trace in traces:
                 data.append(tracks(graph, trace))
                 bar.advance(_STEPS_A_TRACE)
-            driven = np.concatenate([one.ways.distance_m.ravel() for one in data])
+            driven = np.concatenate([trace_tracks.ways.distance_m.ravel() for trace_tracks in data])
             config = ModelConfig(
                 map_name=street_map.name,
                 roads=len(graph),

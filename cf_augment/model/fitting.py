@@ -91,8 +91,8 @@ def train(
 
 def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -> Batch:
     """Draws windows of one random length from as many different traces as there are."""
-    ues = min(one.speed.shape[1] for one in data)
-    longest = min(one.speed.shape[0] for one in data)
+    ues = min(trace_tracks.speed.shape[1] for trace_tracks in data)
+    longest = min(trace_tracks.speed.shape[0] for trace_tracks in data)
     half = max(1, min(_HALF, ues // 2))
     lowest, highest = (min(longest, round(limit / step_s)) for limit in WINDOW_S)
     length = int(random.integers(lowest, highest + 1))
@@ -105,23 +105,23 @@ def draw_batch(data: list[Tracks], step_s: float, random: np.random.Generator) -
     }
     chosen = []
     for number, index in enumerate(source.tolist()):
-        one = data[index]
-        start = int(random.integers(0, one.speed.shape[0] - length + 1))
-        order = random.permutation(one.speed.shape[1])[: 2 * half]
+        trace_tracks = data[index]
+        start = int(random.integers(0, trace_tracks.speed.shape[0] - length + 1))
+        order = random.permutation(trace_tracks.speed.shape[1])[: 2 * half]
         halves = [order[:half], order[-half:]]
         if random.random() < _GATHERED:
-            halves = _gathered(halves, one.place[start + length - 1].numpy(), random)
+            halves = _gathered(halves, trace_tracks.place[start + length - 1].numpy(), random)
             source[number] = len(data) + number
-        chosen += [(one, start, group) for group in halves]
-    for window, (one, start, group) in enumerate(chosen):
+        chosen += [(trace_tracks, start, group) for group in halves]
+    for window, (trace_tracks, start, group) in enumerate(chosen):
         for name, values in parts.items():
-            values.append(getattr(one, name)[start : start + length, group])
-        during = np.flatnonzero((one.choice_row >= start) & (one.choice_row < start + length))
-        slot, found = np.nonzero(group[:, None] == one.choice_ue[None, during])
+            values.append(getattr(trace_tracks, name)[start : start + length, group])
+        during = np.flatnonzero((trace_tracks.choice_row >= start) & (trace_tracks.choice_row < start + length))
+        slot, found = np.nonzero(group[:, None] == trace_tracks.choice_ue[None, during])
         choices["window"].append(torch.full((len(slot),), window))
         choices["slot"].append(torch.as_tensor(slot))
         for name in ("choice_place", "options", "option_mask", "choice_taken"):
-            choices[name].append(getattr(one, name)[torch.as_tensor(during[found])])
+            choices[name].append(getattr(trace_tracks, name)[torch.as_tensor(during[found])])
     return Batch(
         **{name: torch.stack(values) for name, values in parts.items()},
         source=torch.as_tensor(source),

@@ -148,8 +148,8 @@ def option_features(graph: RoadGraph, road: Indices) -> tuple[Floats, Bools, Flo
     most = max((len(ways) for ways in graph.successors), default=1)
     features, mask = np.zeros((len(road), most, OPTION_SIZE)), np.zeros((len(road), most), dtype=bool)
     position, heading = graph.place(road, graph.length_m[road])
-    for row, one in enumerate(road.tolist()):
-        ways = graph.successors[one]
+    for row, current in enumerate(road.tolist()):
+        ways = graph.successors[current]
         ahead = graph.ahead[ways]
         cosine = ahead @ heading[row]
         sine = heading[row, 0] * ahead[:, 1] - heading[row, 1] * ahead[:, 0]

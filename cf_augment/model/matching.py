@@ -60,7 +60,7 @@ def match(graph: RoadGraph, trace: MobilityTrace) -> Ways:
     offset, distance = np.zeros((steps, ues)), np.zeros((steps - 1, ues))
     routes = []
     for ue in range(ues):
-        best = min(_search(graph, trace, ue), key=lambda one: one.cost)
+        best = min(_search(graph, trace, ue), key=lambda hypothesis: hypothesis.cost)
         chain: list[_Hypothesis] = []
         here: _Hypothesis | None = best
         while here is not None:
@@ -68,11 +68,11 @@ def match(graph: RoadGraph, trace: MobilityTrace) -> Ways:
             here = here.before
         chain.reverse()
         route = [chain[0].road]
-        for row, one in enumerate(chain):
-            route.extend(one.way)
-            road[row, ue], offset[row, ue], stage[row, ue] = one.road, one.offset_m, len(route) - 1
+        for row, hypothesis in enumerate(chain):
+            route.extend(hypothesis.way)
+            road[row, ue], offset[row, ue], stage[row, ue] = hypothesis.road, hypothesis.offset_m, len(route) - 1
             if row:
-                distance[row - 1, ue] = one.distance_m
+                distance[row - 1, ue] = hypothesis.distance_m
         routes.append(route)
     beside = trace.position_m - graph.place(road, offset)[0]
     return Ways(road, offset, distance, beside, routes, stage)
@@ -89,27 +89,30 @@ def _search(graph: RoadGraph, trace: MobilityTrace, ue: int) -> list[_Hypothesis
     for start in starts.tolist():
         offset, misfit = _foot(graph, start, 0.0, points[0], facing[0])
         beam.append(_Hypothesis(misfit, start, offset, 0.0, (), None))
-    beam = sorted(beam, key=lambda one: one.cost)[:_BEAM]
+    beam = sorted(beam, key=lambda hypothesis: hypothesis.cost)[:_BEAM]
     for row in range(1, len(points)):
         moved = math.dist(points[row], points[row - 1])
         if moved < _STILL_M:
-            beam = [_Hypothesis(one.cost, one.road, one.offset_m, 0.0, (), one) for one in beam]
+            beam = [
+                _Hypothesis(hypothesis.cost, hypothesis.road, hypothesis.offset_m, 0.0, (), hypothesis)
+                for hypothesis in beam
+            ]
             continue
         feet: dict[int, tuple[float, float]] = {}
         found: dict[int, _Hypothesis] = {}
-        for one in beam:
-            for way, start_m in _reachable(graph, one.road, one.offset_m, moved + _REACH_M):
-                last = way[-1] if way else one.road
+        for hypothesis in beam:
+            for way, start_m in _reachable(graph, hypothesis.road, hypothesis.offset_m, moved + _REACH_M):
+                last = way[-1] if way else hypothesis.road
                 if last not in feet:
                     feet[last] = _foot(graph, last, 0.0, points[row], facing[row])
                 offset, misfit = feet[last]
-                if not way and offset < one.offset_m:
-                    offset, misfit = _foot(graph, last, one.offset_m, points[row], facing[row])
+                if not way and offset < hypothesis.offset_m:
+                    offset, misfit = _foot(graph, last, hypothesis.offset_m, points[row], facing[row])
                 driven = start_m + offset
-                cost = one.cost + misfit + _DETOUR_COST_PER_M * abs(driven - moved)
+                cost = hypothesis.cost + misfit + _DETOUR_COST_PER_M * abs(driven - moved)
                 if last not in found or cost < found[last].cost:
-                    found[last] = _Hypothesis(cost, last, offset, driven, way, one)
-        beam = sorted(found.values(), key=lambda one: (one.cost, one.road))[:_BEAM]
+                    found[last] = _Hypothesis(cost, last, offset, driven, way, hypothesis)
+        beam = sorted(found.values(), key=lambda hypothesis: (hypothesis.cost, hypothesis.road))[:_BEAM]
     return beam
 
 

@@ -68,8 +68,8 @@ class ChildProcess:
     def error(self, what: str, cure: str = "") -> SimulatorError:
         """Returns an error that ends with the last lines that the process wrote to stderr."""
         lines = self.last_lines()
-        said = "; its last lines of stderr:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
-        return SimulatorError(what + said, cure)
+        tail = "; its last lines of stderr:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
+        return SimulatorError(what + tail, cure)
 
     def last_lines(self) -> list[str]:
         """The last lines that the process wrote to stderr."""

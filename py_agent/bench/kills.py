@@ -243,11 +243,11 @@ def _disturbed(
         shutil.copytree(before, run)
 
 
-def _differing(one: Path, other: Path) -> int:
+def _differing(expected: Path, found: Path) -> int:
     """Returns the number of files that are missing in one folder or differ."""
-    files = {path.relative_to(root) for root in (one, other) for path in root.rglob("*") if path.is_file()}
+    files = {path.relative_to(root) for root in (expected, found) for path in root.rglob("*") if path.is_file()}
     names = [str(file) for file in files if file.name not in _OWN_WORDS]
-    _, *wrong = filecmp.cmpfiles(one, other, names, shallow=False)
+    _, *wrong = filecmp.cmpfiles(expected, found, names, shallow=False)
     for name in chain(*wrong):
         print(f"differs: {name}", file=sys.stderr)
     return len([*chain(*wrong)])

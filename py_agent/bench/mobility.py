@@ -145,17 +145,17 @@ def _live(seed: int, ues: int, duration_s: int) -> Iterator[Measurement]:
             traffic.position_at(float(time_s))
         live = traffic.trace()
     live_s = time.monotonic() - started
-    one, other = (trace.to_frame().to_numpy() for trace in (live, offline))
+    live_rows, offline_rows = (trace.to_frame().to_numpy() for trace in (live, offline))
     what = f"Helsinki, {ues} UEs, a fifth of them on foot, {duration_s / 60:g} min, live against offline"
-    yield Measurement(f"{what}: rows", float((one != other).any(axis=1).sum()), "differ", 0)
+    yield Measurement(f"{what}: rows", float((live_rows != offline_rows).any(axis=1).sum()), "differ", 0)
     yield Measurement(f"{what}: wall time", live_s / offline_s, "times", None)
 
 
-def _differ(one: MobilityTrace, other: MobilityTrace) -> bool:
+def _differ(first_trace: MobilityTrace, second_trace: MobilityTrace) -> bool:
     with ScratchDirectory() as scratch:
         first, second = scratch.path / "one.parquet", scratch.path / "other.parquet"
-        one.write(first)
-        other.write(second)
+        first_trace.write(first)
+        second_trace.write(second)
         return any(
             first.with_suffix(suffix).read_bytes() != second.with_suffix(suffix).read_bytes()
             for suffix in (".parquet", ".json")
@@ -184,4 +184,4 @@ def _filled(trace: MobilityTrace) -> float:
 
 
 def _mean(demand: list[CellDemand], name: str) -> float:
-    return float(np.mean([getattr(one, name) for one in demand]))
+    return float(np.mean([getattr(figures, name) for figures in demand]))

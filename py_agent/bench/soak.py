@@ -58,19 +58,19 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
         for job in as_completed(jobs):
             done.append(job.result())
             print(done[-1], file=sys.stderr, flush=True)
-    events = sum((one.events for one in done), Counter[EventKind]())
+    events = sum((run.events for run in done), Counter[EventKind]())
     started = events[EventKind.HANDOVER_START]
     succeeded = 100 * events[EventKind.HANDOVER_OK] / max(started, 1)
-    simulated_s = sum(one.simulated_s for one in done)
-    yield Measurement("runs that aborted", sum(bool(one.error) for one in done), f"of {runs}", 0)
+    simulated_s = sum(run.simulated_s for run in done)
+    yield Measurement("runs that aborted", sum(bool(run.error) for run in done), f"of {runs}", 0)
     yield Measurement("simulated in all", simulated_s, "s", runs * steps, more_is_better=True)
     yield Measurement("handovers started", started, "", None)
     yield Measurement("handovers that succeed", succeeded, "%", 99.9, 100, more_is_better=True)
     for kind in EventKind:
         if kind not in (EventKind.HANDOVER_START, EventKind.HANDOVER_OK):
             yield Measurement(kind.name.lower().replace("_", " "), events[kind], "", None)
-    yield Measurement("memory that a run gained", max(one.peak_rss_mb - one.start_rss_mb for one in done), "MB", None)
-    yield Measurement("CPU time a simulated second", sum(one.cpu_s for one in done) / simulated_s, "s", None)
+    yield Measurement("memory that a run gained", max(run.peak_rss_mb - run.start_rss_mb for run in done), "MB", None)
+    yield Measurement("CPU time a simulated second", sum(run.cpu_s for run in done) / simulated_s, "s", None)
 
 
 def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:

@@ -41,7 +41,7 @@ def main() -> None:
     except BaseException as error:
         from sumo_mobility.base.errors import MlbError, StorageError
 
-        if ending.asked:
+        if ending.requested:
             ending.leave()
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             # As in `mlb --help | head`: whoever read has seen enough.

@@ -115,9 +115,9 @@ def _train(arguments: Sequence[str]) -> Train:
     reader.add_argument("--algorithm", nargs="?")
     reader.add_argument("--config", nargs="?", type=Path)
     first, _ = reader.parse_known_args(arguments)
-    said = read_yaml(first.config) if first.config else {}
-    named = [str(key) for key in said if str(key) in ALGORITHMS] if isinstance(said, dict) else []
+    given = read_yaml(first.config) if first.config else {}
+    named = [str(key) for key in given if str(key) in ALGORITHMS] if isinstance(given, dict) else []
     config = TrainConfig.of(first.algorithm or [*named, Train.algorithm][0])
     # What the file says takes the place of the defaults, so that options win over it.
-    training = config.parse(said, str(first.config), first.config.parent.resolve()) if first.config else config()
+    training = config.parse(given, str(first.config), first.config.parent.resolve()) if first.config else config()
     return tyro.cli(Train, prog="mlb train", default=Train(training=training), args=list(arguments), config=_CONFIG)

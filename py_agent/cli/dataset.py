@@ -58,8 +58,8 @@ class DatasetExport(Command):
 
         export = EXPORTS[self.format].load()()
         if self.out.suffix != export.suffix:
-            said = f"mlb dataset export: --out {self.out} is no {export.suffix} file"
-            raise ConfigError(said, f"--out {self.out.stem}{export.suffix}")
+            message = f"mlb dataset export: --out {self.out} is no {export.suffix} file"
+            raise ConfigError(message, f"--out {self.out.stem}{export.suffix}")
         if self.out.resolve() == self.file.resolve():
             raise ConfigError(f"mlb dataset export: --out {self.out} is the dataset itself", "choose another --out")
         dataset = read_dataset(self.file)
@@ -83,7 +83,7 @@ def dataset_result(path: Path, dataset: Dataset) -> Result:
         mean = sum(rewards) / len(rewards)
         table.add_row(kind, source, str(len(rewards)), f"{mean:.3f}")
         data.append({"kind": kind, "action_source": source, "episodes": len(rewards), "mean_reward": mean})
-    said = {name: printable(text, _LONGEST_TEXT) for name, text in asdict(read_definitions(path)).items()}
-    lines = [f"{dataset.transitions} transitions in {path}", *(f"{name}: {text}" for name, text in said.items())]
-    result = {"path": str(path), "transitions": dataset.transitions, **said, "episodes": data}
+    definitions = {name: printable(text, _LONGEST_TEXT) for name, text in asdict(read_definitions(path)).items()}
+    lines = [f"{dataset.transitions} transitions in {path}", *(f"{name}: {text}" for name, text in definitions.items())]
+    result = {"path": str(path), "transitions": dataset.transitions, **definitions, "episodes": data}
     return Result(result, Group(table, Text("\n".join(lines))))

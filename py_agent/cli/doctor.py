@@ -110,12 +110,12 @@ def _package(name: str) -> Check:
 @cache
 def _modules() -> dict[str, list[str]]:
     """The modules that each declared distribution brings, private ones left out."""
-    brought: dict[str, list[str]] = {name: [] for name in _needed_versions()}
+    modules: dict[str, list[str]] = {name: [] for name in _needed_versions()}
     for module, distributions in packages_distributions().items():
         for name in map(canonicalize_name, distributions):
-            if name in brought and not module.startswith("_"):
-                brought[name].append(_NAMESPACES.get(name, module))
-    return brought
+            if name in modules and not module.startswith("_"):
+                modules[name].append(_NAMESPACES.get(name, module))
+    return modules
 
 
 @cache
@@ -139,8 +139,8 @@ def _programs() -> list[Check]:
         path = program(name=name)
         done = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=_START_TIMEOUT_S, check=False)
         if done.returncode != 0:
-            said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-            raise DependencyError(f"{path} does not start", f"mlb build  ({said})")
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise DependencyError(f"{path} does not start", f"mlb build  ({reason})")
         return str(path)
 
     return [

@@ -35,7 +35,7 @@ class Ending:
                 signal.signal(number, self._hear)
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether a signal has come; what is raised from then on is its consequence."""
         return bool(self._number)
 

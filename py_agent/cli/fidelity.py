@@ -59,7 +59,7 @@ class Fidelity(Command):
             ends = f"{figure.low:.4g}..{figure.high:.4g}" if figure.low < figure.high else ""
             others = [f"{value:.4g}" if value == value else "" for value in (figure.baseline, figure.ceiling)]
             table.add_row(figure.metric, figure.model, f"{figure.value:.4g}", ends, figure.unit, *limits, *others, mark)
-        reasons = [f"{one.model}, {one.metric}: {one.reason}" for one in found.figures if not one.ok]
+        reasons = [f"{figure.model}, {figure.metric}: {figure.reason}" for figure in found.figures if not figure.ok]
         notes = Text("\n".join([*reasons, f"{len(found.failing)} rows of its tables fall short. Report: {page}"]))
         return Result(found.data, Group(table, notes), ok=all(figure.ok for figure in found.figures))
 

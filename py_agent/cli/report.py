@@ -121,7 +121,11 @@ def _agreement(scenario: Scenario, episodes: Sequence[Episode]) -> tuple[dict[st
 
     trace = episodes[0].metadata.trace_name
     try:
-        rows = [_agreement_row(one, agreement(scenario, one)) for one in episodes if one.metadata.backend == "ns3"]
+        rows = [
+            _agreement_row(episode, agreement(scenario, episode))
+            for episode in episodes
+            if episode.metadata.backend == "ns3"
+        ]
     except ConfigError as error:
         return {}, [f"The engine was not compared with ns-3. {error.message}."]
     return ({f"How the engine agrees with ns-3 on trace {trace}": rows} if rows else {}), []

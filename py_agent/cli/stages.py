@@ -250,8 +250,8 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """{"sac": {"gamma": 0.5}} as the command line has it: {"sac.gamma": 0.5}."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        below = {f".{key}": one for key, one in _flat(value).items()} if isinstance(value, dict) else {"": value}
-        flat |= {name + key: one for key, one in below.items()}
+        below = {f".{key}": item for key, item in _flat(value).items()} if isinstance(value, dict) else {"": value}
+        flat |= {name + key: item for key, item in below.items()}
     return flat
 
 

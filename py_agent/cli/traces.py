@@ -127,8 +127,8 @@ class Plot(Command):
         map_name = found_map(self.map)
         files = self.files or RunDirectory(self.run).trace_paths("train", "test")
         if self.out is not None and len(files) > 1:
-            said = f"mlb mobility plot: --out for {len(files)} traces"
-            raise ConfigError(said, "name one trace, or leave --out away")
+            message = f"mlb mobility plot: --out for {len(files)} traces"
+            raise ConfigError(message, "name one trace, or leave --out away")
         table, data = Table(Column("picture", overflow="fold"), Column("animation", overflow="fold")), []
         for file in files:
             trace, street_map = _on_map(MobilityTrace.read(file), file, map_name)
@@ -201,7 +201,7 @@ class Export(_FileCommand):
             write_ns2(trace, self.out)
         else:
             trace.write_waypoints(self.out)
-        return _told({"file": str(self.out), "ues": trace.ues, "duration_s": trace.duration_s})
+        return _summary_result({"file": str(self.out), "ues": trace.ues, "duration_s": trace.duration_s})
 
 
 @dataclass(kw_only=True)
@@ -235,8 +235,8 @@ class Import(_FileCommand):
         map_name = found_map(self.map)
         if self.file.name.removesuffix(".gz").endswith(SUFFIXES):
             if self.pack or self.coordinates == "degrees":
-                said = f"{self.file}: ns-2 movements have metres, and nodes that stay"
-                raise ConfigError(said, "leave --pack and such away")
+                message = f"{self.file}: ns-2 movements have metres, and nodes that stay"
+                raise ConfigError(message, "leave --pack and such away")
             trace = read_ns2(self.file, self.begin_s, self.end_s)
         else:
             trace = read_fcd(self.file, self.begin_s, self.end_s, self.pack, self.coordinates)
@@ -244,20 +244,24 @@ class Import(_FileCommand):
             trace = placed(trace, map_name, self.file)
         trace.write(self.out)
         meta = trace.metadata
-        told: dict[str, str | int | float] = {"file": str(self.out), "ues": trace.ues, "duration_s": trace.duration_s}
+        summary: dict[str, str | int | float] = {
+            "file": str(self.out),
+            "ues": trace.ues,
+            "duration_s": trace.duration_s,
+        }
         if self.pack:
             vehicles = len({stay.who for stay in meta.stays})
-            told |= {"vehicles": vehicles, "held_s": float(trace.held.sum() * trace.step_s)}
+            summary |= {"vehicles": vehicles, "held_s": float(trace.held.sum() * trace.step_s)}
         else:
-            told["rows_filled"] = meta.rows_filled
+            summary["rows_filled"] = meta.rows_filled
         kept = ("left_out", "containers_left_out")
-        told |= {name: value for name, value in meta.provenance.items() if name in kept and value}
+        summary |= {name: value for name, value in meta.provenance.items() if name in kept and value}
         if trace.warning:
-            told |= {"jumps": meta.jumps, "warning": trace.warning}
-        return _told(told)
+            summary |= {"jumps": meta.jumps, "warning": trace.warning}
+        return _summary_result(summary)
 
 
-def _told(data: dict[str, str | int | float]) -> Result:
+def _summary_result(data: dict[str, str | int | float]) -> Result:
     table = Table(*data)
     table.add_row(*_texts(data))
     return Result(data, table)

@@ -87,9 +87,9 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
         seeds = range(seed, seed + self.num_envs) if isinstance(seed, int | np.integer) else seed
         if seeds is not None and len(seeds) != self.num_envs:
             raise ConfigError(f"reset: {len(seeds)} seeds for {self.num_envs} environments")
-        for index, one in enumerate(seeds or ()):
-            if one is not None:
-                self._randoms[index] = np.random.default_rng(one)
+        for index, env_seed in enumerate(seeds or ()):
+            if env_seed is not None:
+                self._randoms[index] = np.random.default_rng(env_seed)
         self._first_seed = None
         self._trace = [
             draw_episode(random, len(self.traces), chosen)[0]

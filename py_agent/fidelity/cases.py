@@ -79,8 +79,11 @@ def traces(network: str, seed: int, count: int, directory: Path) -> dict[str, Mo
     seeds = [derive(seed, "fidelity", "trace", network, index) for index in range(count)]
     scenario = case(network, LOADS[0], False, "control", seed).scenario
     if network != "helsinki":
-        return {name: crossing_trace(scenario, one, FASTEST_MPS) for name, one in zip(names, seeds, strict=True)}
-    paths = [directory / f"{name}-{one}.parquet" for name, one in zip(names, seeds, strict=True)]
+        return {
+            name: crossing_trace(scenario, trace_seed, FASTEST_MPS)
+            for name, trace_seed in zip(names, seeds, strict=True)
+        }
+    paths = [directory / f"{name}-{trace_seed}.parquet" for name, trace_seed in zip(names, seeds, strict=True)]
     missing = [index for index, path in enumerate(paths) if not path.is_file()]
     contexts = scenario.mobility.test_contexts
     if jobs := [(contexts[index % len(contexts)], seeds[index]) for index in missing]:

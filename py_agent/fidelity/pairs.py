@@ -44,15 +44,15 @@ class Pair:
 def all_pairs(runs: Runs) -> list[Pair]:
     """Compares every episode of random CIOs with what each model makes of it."""
     found = []
-    for one in runs.cases:
-        truths = runs.episodes(one, NS3)
-        grants = pd.read_parquet(runs.grants_path(one)) if one.cqi == "control" else None
-        for model in runs.backends(one):
-            for index, (truth, guess) in enumerate(zip(truths, runs.episodes(one, model), strict=True)):
+    for case in runs.cases:
+        truths = runs.episodes(case, NS3)
+        grants = pd.read_parquet(runs.grants_path(case)) if case.cqi == "control" else None
+        for model in runs.backends(case):
+            for index, (truth, guess) in enumerate(zip(truths, runs.episodes(case, model), strict=True)):
                 mcs = math.nan
                 if index == 0 and grants is not None:
-                    mcs = mcs_agreement(one.scenario, grants, truth, guess)
-                found.append(Pair(one, model, truth, guess, compare_stacked(truth.kpis, guess.kpis), mcs))
+                    mcs = mcs_agreement(case.scenario, grants, truth, guess)
+                found.append(Pair(case, model, truth, guess, compare_stacked(truth.kpis, guess.kpis), mcs))
     return found
 
 

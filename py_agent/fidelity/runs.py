@@ -188,67 +188,67 @@ class Runs:
             for load in ("medium", RANKING_LOAD)
             if load in self.plan.loads
         ]
-        return control + [one for one in default if any(self.asked(one, tier) for tier in TIERS)]
+        return control + [case for case in default if any(self.supports(case, tier) for tier in TIERS)]
 
     def ranking_cases(self) -> list[Case]:
         """The cases in which futures are ranked, and under control CQI policies."""
-        fitting = [one for one in self.cases if one.load == RANKING_LOAD and not one.shadowing]
-        return [one for one in fitting if one.cqi == "control" or one.network == _DEFAULT_CQI_RANKED]
+        fitting = [case for case in self.cases if case.load == RANKING_LOAD and not case.shadowing]
+        return [case for case in fitting if case.cqi == "control" or case.network == _DEFAULT_CQI_RANKED]
 
-    def backends(self, one: Case) -> list[str]:
+    def backends(self, case: Case) -> list[str]:
         """Returns the back ends that are compared with ns-3 in a case."""
-        return [name for name in (*TIERS, BASELINE) if self.asked(one, name)]
+        return [name for name in (*TIERS, BASELINE) if self.supports(case, name)]
 
-    def asked(self, one: Case, name: str) -> bool:
+    def supports(self, case: Case, name: str) -> bool:
         """Returns whether a model supports the scenario of a case."""
-        key = one.name, name
+        key = case.name, name
         if key not in self._asked:
             try:
-                open_backend(one.scenario, name).close()
+                open_backend(case.scenario, name).close()
                 self._asked[key] = True
             except ConfigError as error:
                 self.lacking.setdefault(name, set()).add(error.message)
                 self._asked[key] = False
         return self._asked[key]
 
-    def episode_job(self, one: Case, backend: str, policy: str, trace: int) -> EpisodeJob:
+    def episode_job(self, case: Case, backend: str, policy: str, trace: int) -> EpisodeJob:
         """Returns the job of one policy on one trace."""
-        name = f"{one.network}-{trace}"
-        seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(one, backend)
-        made = (name, self.traces[one.network][name])
+        name = f"{case.network}-{trace}"
+        seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(case, backend)
+        made = (name, self.traces[case.network][name])
         grants = EventLog(folder) if backend == NS3 and policy == "random" and trace == 0 else None
         return EpisodeJob.of(
-            one.scenario, made, (policy, policy_factory(POLICIES[policy])), seed, folder, backend, event_log=grants
+            case.scenario, made, (policy, policy_factory(POLICIES[policy])), seed, folder, backend, event_log=grants
         )
 
-    def futures_job(self, one: Case, backend: str, again: bool = False) -> FuturesJob:
+    def futures_job(self, case: Case, backend: str, again: bool = False) -> FuturesJob:
         """The futures of one case; some of them under another seed of the network, if `again`."""
-        random = stream(self.seed, "fidelity", "futures", one.network)
-        size = action_size(one.scenario)
-        before = control_from_action(one.scenario, random.uniform(-1, 1, (BEFORE, size)))
-        shape = (self.plan.futures[one.network], HORIZON, size)
-        control = control_from_action(one.scenario, random.uniform(-1, 1, shape))
+        random = stream(self.seed, "fidelity", "futures", case.network)
+        size = action_size(case.scenario)
+        before = control_from_action(case.scenario, random.uniform(-1, 1, (BEFORE, size)))
+        shape = (self.plan.futures[case.network], HORIZON, size)
+        control = control_from_action(case.scenario, random.uniform(-1, 1, shape))
         control = control[:AGAIN_AT_MOST] if again else control
         return FuturesJob(
-            one.scenario,
-            self.traces[one.network][f"{one.network}-0"],
+            case.scenario,
+            self.traces[case.network][f"{case.network}-0"],
             backend,
             derive(self.seed, "fidelity", "network", int(again)),
             before,
             control,
-            self._folder(one, backend) / f"futures-{len(control)}-{self.seed}-{int(again)}.npz",
+            self._folder(case, backend) / f"futures-{len(control)}-{self.seed}-{int(again)}.npz",
         )
 
-    def episodes(self, one: Case, backend: str, policy: str = "random", count: int | None = None) -> list[Episode]:
+    def episodes(self, case: Case, backend: str, policy: str = "random", count: int | None = None) -> list[Episode]:
         """Reads what has been run."""
         return [
-            read_episode(self.episode_job(one, backend, policy, trace).path)
+            read_episode(self.episode_job(case, backend, policy, trace).path)
             for trace in range(count or self.plan.traces)
         ]
 
     def missing(self) -> list[EpisodeJob | FuturesJob]:
         """Runs of ns-3 that have not been done, those of the largest networks first."""
-        return [job for one in reversed(self.cases) for job in self._jobs(one, NS3) if not job.is_done()]
+        return [job for case in reversed(self.cases) for job in self._jobs(case, NS3) if not job.is_done()]
 
     def run(self, executor: Executor) -> int:
         """Runs what is missing of ns-3, and all models.
@@ -263,35 +263,35 @@ class Runs:
         for job in missing:
             if isinstance(job, EpisodeJob) and job.event_log is not None:
                 shutil.rmtree(job.event_log.directory, ignore_errors=True)  # of a run that was interrupted
-        models = [job for one in self.cases for model in self.backends(one) for job in self._jobs(one, model)]
+        models = [job for case in self.cases for model in self.backends(case) for job in self._jobs(case, model)]
         executor.run(missing, "runs of ns-3")
         executor.run(models, "runs of models")
         return len(missing)
 
-    def grants_path(self, one: Case) -> Path:
+    def grants_path(self, case: Case) -> Path:
         """ns-3's downlink DCIs of the first trace of a case."""
-        logged = self.episode_job(one, NS3, "random", 0).event_log
+        logged = self.episode_job(case, NS3, "random", 0).event_log
         assert logged is not None
         return logged.path(0, "dl_dci")
 
-    def _jobs(self, one: Case, backend: str) -> list[EpisodeJob | FuturesJob]:
+    def _jobs(self, case: Case, backend: str) -> list[EpisodeJob | FuturesJob]:
         futures: list[EpisodeJob | FuturesJob] = []
-        if one in self.ranking_cases() and self.plan.futures[one.network]:
-            futures += [self.futures_job(one, backend, again) for again in (False, True)[: 1 + (backend == NS3)]]
+        if case in self.ranking_cases() and self.plan.futures[case.network]:
+            futures += [self.futures_job(case, backend, again) for again in (False, True)[: 1 + (backend == NS3)]]
         wanted = [("random", trace) for trace in range(self.plan.traces)]
-        if self.ranks_policies(one):
+        if self.ranks_policies(case):
             wanted += [(policy, trace) for policy in self.plan.policies for trace in range(self.plan.policy_traces)]
-        return futures + [self.episode_job(one, backend, policy, trace) for policy, trace in dict.fromkeys(wanted)]
+        return futures + [self.episode_job(case, backend, policy, trace) for policy, trace in dict.fromkeys(wanted)]
 
-    def ranks_policies(self, one: Case) -> bool:
+    def ranks_policies(self, case: Case) -> bool:
         """Returns whether policies are ranked in a case."""
-        return one in self.ranking_cases() and one.cqi == "control" and one.network in self.plan.ranked
+        return case in self.ranking_cases() and case.cqi == "control" and case.network in self.plan.ranked
 
-    def _folder(self, one: Case, backend: str) -> Path:
+    def _folder(self, case: Case, backend: str) -> Path:
         if backend != NS3:
-            return self._scratch / backend / one.name
-        digest = hashlib.sha256(one.scenario.model_dump_json().encode() + self._program.encode()).hexdigest()
-        return self._directory / "ns3" / f"{one.name}-{digest[:8]}"
+            return self._scratch / backend / case.name
+        digest = hashlib.sha256(case.scenario.model_dump_json().encode() + self._program.encode()).hexdigest()
+        return self._directory / "ns3" / f"{case.name}-{digest[:8]}"
 
     @cached_property
     def _program(self) -> str:

@@ -106,7 +106,7 @@ class Study:
                 "seed": self.seed,
                 "plan": asdict(self.plan),
                 "figures": [{**asdict(figure), "ok": figure.ok} for figure in self.figures],
-                "failing": [asdict(one) for one in self.failing],
+                "failing": [asdict(row) for row in self.failing],
                 "tables": [asdict(table) for table in self.tables],
                 "policies": self.policies,
                 "lacking": self.lacking,
@@ -142,7 +142,7 @@ def study(plan: Plan, seed: int, directory: Path, executor: Executor = LOCAL) ->
             plan=plan,
             figures=[figure for tier in TIERS for figure in _figures(tier, pairs, by_reward, by_policy)],
             tables=made,
-            failing=[one for tier in TIERS for one in _failing(tier, {table.name: table for table in made})],
+            failing=[row for tier in TIERS for row in _failing(tier, {table.name: table for table in made})],
             policies=values,
             lacking={name: sorted(messages) for name, messages in runs.lacking.items()},
             simulated=simulated,
@@ -224,7 +224,7 @@ def _failing(tier: str, made: dict[str, Table]) -> list[Failing]:
     ]
     found = []
     for table, column, target, more, key in limits:
-        heading = next(one.heading for one in made[table].columns if one.key == column)
+        heading = next(entry.heading for entry in made[table].columns if entry.key == column)
         for row in made[table].rows:
             value, cause = row.models.get(tier, {}).get(column, math.nan), key
             if table == "F4":
@@ -233,7 +233,7 @@ def _failing(tier: str, made: dict[str, Table]) -> list[Failing]:
                 ceiling = row.models[AGAIN]["spearman"]
                 target, cause = min(_SPEARMAN, ceiling - _BELOW_CEILING), f"reward {row.keys['reward']}"
             if value < target if more else value > target:
-                where = ", ".join(f"{one} {other}" for one, other in row.keys.items())
+                where = ", ".join(f"{label} {text}" for label, text in row.keys.items())
                 found.append(Failing(table, where, name, heading, value, target, reason(name, cause)))
     return found
 
@@ -252,12 +252,12 @@ def reason(tier: str, key: str) -> str:
 def _futures(runs: Runs) -> dict[str, dict[str, dict[str, Floats]]]:
     """Mean reward of each sequence, by network and reward, of ns-3 and of each model."""
     found: dict[str, dict[str, dict[str, Floats]]] = {}
-    for one in runs.ranking_cases():
-        if one.cqi != "control" or not runs.plan.futures[one.network]:
+    for case in runs.ranking_cases():
+        if case.cqi != "control" or not runs.plan.futures[case.network]:
             continue
-        kpis: dict[str, StepKpis] = {name: runs.futures_job(one, name).read() for name in (NS3, *runs.backends(one))}
-        found[one.network] = {
-            reward: {name: np.asarray(value.of(one.scenario, some)).mean(axis=1) for name, some in kpis.items()}
+        kpis: dict[str, StepKpis] = {name: runs.futures_job(case, name).read() for name in (NS3, *runs.backends(case))}
+        found[case.network] = {
+            reward: {name: np.asarray(value.of(case.scenario, stacked)).mean(axis=1) for name, stacked in kpis.items()}
             for reward, value in REWARDS.items()
         }
     return found
@@ -295,7 +295,7 @@ def _mean_of(rows: list[tables.Row], model: str, column: str) -> float:
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
+        return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -67,10 +67,10 @@ def radio(found: list[Pair]) -> Table:
         Column("rmse_db", "RMSE", "dB", 5), Column("max_db", "max", "dB", 4), Column("samples", "samples", "", 0),
     )  # fmt: skip
 
-    def values(some: list[Pair]) -> Values:
-        samples = sum(pair.truth.kpis.ue_rsrp_dbm.size for pair in some)
-        greatest = max(pair.figures["rsrp_max_db"] for pair in some)
-        return {"rmse_db": rms([p.figures["rsrp_rmse_db"] for p in some]), "max_db": greatest, "samples": samples}
+    def values(pairs: list[Pair]) -> Values:
+        samples = sum(pair.truth.kpis.ue_rsrp_dbm.size for pair in pairs)
+        greatest = max(pair.figures["rsrp_max_db"] for pair in pairs)
+        return {"rmse_db": rms([p.figures["rsrp_rmse_db"] for p in pairs]), "max_db": greatest, "samples": samples}
 
     note = "RSRP of every UE to every cell at the end of each second."
     return Table("F1", "Radio", note, columns, _rows(found, ("network", "shadowing"), values))
@@ -87,15 +87,15 @@ def association(found: list[Pair]) -> Table:
         Column("delay_max_ms", "greatest |Δt|", "ms", 1),
     )
 
-    def values(some: list[Pair]) -> Values:
-        total = {name: sum(pair.figures[name] for pair in some) for name in some[0].figures}
+    def values(pairs: list[Pair]) -> Values:
+        total = {name: sum(pair.figures[name] for pair in pairs) for name in pairs[0].figures}
         return {
-            "serving_percent": 100 * total["serving_agreement"] / len(some),
+            "serving_percent": 100 * total["serving_agreement"] / len(pairs),
             "handovers_ns3": total["handovers_ns3"],
             "handovers_model": total["handovers_engine"],
-            "sequences_percent": sequences_percent(some),
+            "sequences_percent": sequences_percent(pairs),
             "sequences": total["handover_moving_ues"],
-            "delay_max_ms": max(pair.figures["handover_delay_max_ms"] for pair in some),
+            "delay_max_ms": max(pair.figures["handover_delay_max_ms"] for pair in pairs),
         }
 
     note = "Serving cells at the end of each second; the sequence of a UE is that of all its handovers in an episode."
@@ -113,11 +113,11 @@ def link(found: list[Pair]) -> Table:
         Column("served_percent", "network's served traffic", "%", 2),
     )
 
-    def values(some: list[Pair]) -> Values:
-        total = {name: sum(pair.figures[name] for pair in some) / len(some) for name in some[0].figures}
-        traced = [pair.mcs_agreement for pair in some if math.isfinite(pair.mcs_agreement)]
+    def values(pairs: list[Pair]) -> Values:
+        total = {name: sum(pair.figures[name] for pair in pairs) / len(pairs) for name in pairs[0].figures}
+        traced = [pair.mcs_agreement for pair in pairs if math.isfinite(pair.mcs_agreement)]
         return {
-            "sinr_rmse_db": rms([pair.figures["sinr_rmse_db"] for pair in some]),
+            "sinr_rmse_db": rms([pair.figures["sinr_rmse_db"] for pair in pairs]),
             "mcs_percent": 100 * float(np.mean(traced)) if traced else math.nan,
             "throughput_percent": 100 * total["throughput_error_share"],
             "served_percent": 100 * total["served_error_share"],
@@ -138,17 +138,17 @@ def load(found: list[Pair]) -> Table:
         Column("bias_pp", "bias", "pp"), Column("ks", "KS", "", 3),
     )  # fmt: skip
 
-    def values(some: list[Pair]) -> Values:
-        mae, low, high = interval([pair.figures["utilization_mae_pp"] for pair in some])
-        bias = float(np.mean([pair.figures["utilization_bias_pp"] for pair in some]))
-        truth, guess = (_pooled(some, side, "prb_utilization") for side in ("truth", "guess"))
+    def values(pairs: list[Pair]) -> Values:
+        mae, low, high = interval([pair.figures["utilization_mae_pp"] for pair in pairs])
+        bias = float(np.mean([pair.figures["utilization_bias_pp"] for pair in pairs]))
+        truth, guess = (_pooled(pairs, side, "prb_utilization") for side in ("truth", "guess"))
         return {"mae_pp": mae, "low": low, "high": high, "bias_pp": bias, "ks": load_distance(truth, guess)}
 
     note = "PRB utilisation of each cell and second; bias is model - ns-3, KS the distance of the two distributions."
     rows = _rows(found, ("network", "load", "shadowing", "CQI"), values)
     for row in rows:
-        some = [pair for pair in found if all(pair.case.keys[key] == value for key, value in row.keys.items())]
-        row.keys["mean in ns-3"] = f"{100 * _pooled(some, 'truth', 'prb_utilization').mean():.0f} %"
+        pairs = [pair for pair in found if all(pair.case.keys[key] == value for key, value in row.keys.items())]
+        row.keys["mean in ns-3"] = f"{100 * _pooled(pairs, 'truth', 'prb_utilization').mean():.0f} %"
     return Table("F4", "PRB utilisation", note, columns, rows)
 
 
@@ -160,10 +160,10 @@ def load_by_bin(found: list[Pair]) -> Table:
         for low, high in pairwise(LOAD_BINS):
             models: dict[str, Values] = {}
             for model in _models(found):
-                some = [pair for pair in found if pair.model == model and pair.case.cqi == cqi]
-                if not some:
+                pairs = [pair for pair in found if pair.model == model and pair.case.cqi == cqi]
+                if not pairs:
                     continue
-                truth, guess = (_pooled(some, side, "prb_utilization") for side in ("truth", "guess"))
+                truth, guess = (_pooled(pairs, side, "prb_utilization") for side in ("truth", "guess"))
                 inside = (truth >= low) & (truth < high)
                 error_pp = 100 * (guess - truth)[inside]
                 if error_pp.size:
@@ -182,17 +182,17 @@ def rewards(runs: Runs) -> Table:
         Column("throughput_percent", "throughput error", "%", 1),
     )  # fmt: skip
     rows = []
-    for one in runs.ranking_cases():
-        if not runs.plan.futures[one.network]:
+    for case in runs.ranking_cases():
+        if not runs.plan.futures[case.network]:
             continue
-        models: list[str] = runs.backends(one)
-        truth = runs.futures_job(one, NS3).read()
-        again = runs.futures_job(one, NS3, again=True).read()
-        compared: dict[str, StepKpis] = {name: runs.futures_job(one, name).read() for name in models}
+        models: list[str] = runs.backends(case)
+        truth = runs.futures_job(case, NS3).read()
+        again = runs.futures_job(case, NS3, again=True).read()
+        compared: dict[str, StepKpis] = {name: runs.futures_job(case, name).read() for name in models}
         compared[AGAIN] = again
         for reward in REWARDS:
-            keys = {"network": one.network, "CQI": one.cqi, "reward": reward}
-            values = {name: _ranked(one.scenario, reward, truth, guess) for name, guess in compared.items()}
+            keys = {"network": case.network, "CQI": case.cqi, "reward": reward}
+            values = {name: _ranked(case.scenario, reward, truth, guess) for name, guess in compared.items()}
             rows.append(Row(keys, values))
     note = (
         f"Random CIO sequences of {HORIZON} s from one loaded state, simulated in branches of one ns-3 run; reward is "
@@ -215,22 +215,22 @@ def policies(runs: Runs) -> tuple[Table, dict[str, dict[str, list[list[float]]]]
     )  # fmt: skip
     rows: list[Row] = []
     shown: dict[str, dict[str, list[list[float]]]] = {}
-    for one in runs.cases:
-        if not runs.ranks_policies(one):
+    for case in runs.cases:
+        if not runs.ranks_policies(case):
             continue
         played = {
-            name: [runs.episodes(one, name, policy, runs.plan.policy_traces) for policy in runs.plan.policies]
-            for name in (NS3, *runs.backends(one))
+            name: [runs.episodes(case, name, policy, runs.plan.policy_traces) for policy in runs.plan.policies]
+            for name in (NS3, *runs.backends(case))
         }
         for reward in REWARDS:
             value: dict[str, Floats] = {
-                name: np.array([[_mean_reward(one.scenario, reward, e) for e in episodes] for episodes in by_policy])
+                name: np.array([[_mean_reward(case.scenario, reward, e) for e in episodes] for episodes in by_policy])
                 for name, by_policy in played.items()
             }
             models = {name: _policy_order(value[NS3], guess, runs.seed) for name, guess in value.items() if name != NS3}
-            rows.append(Row({"network": one.network, "reward": reward}, models))
-            if reward == one.scenario.reward:
-                shown[one.network] = {name: values.tolist() for name, values in value.items()}
+            rows.append(Row({"network": case.network, "reward": reward}, models))
+            if reward == case.scenario.reward:
+                shown[case.network] = {name: values.tolist() for name, values in value.items()}
     note = (
         f"{len(runs.plan.policies)} policies ({', '.join(runs.plan.policies)}), each on the same "
         f"{runs.plan.policy_traces} traces and "
@@ -246,16 +246,16 @@ def cost(runs: Runs) -> Table:
         Column("cpu_ms", "CPU time a simulated second", "ms", 2), Column("times", "times faster than ns-3", "×", 0),
     )  # fmt: skip
     rows = []
-    for one in runs.ranking_cases():
-        trace = runs.traces[one.network][f"{one.network}-0"]
-        cio_db = random_cio_db(one.scenario, runs.seed)[:_COST_STEPS]
-        with MeasuredEpisode(one.scenario, trace, runs.seed) as episode:
+    for case in runs.ranking_cases():
+        trace = runs.traces[case.network][f"{case.network}-0"]
+        cio_db = random_cio_db(case.scenario, runs.seed)[:_COST_STEPS]
+        with MeasuredEpisode(case.scenario, trace, runs.seed) as episode:
             for row in cio_db:
                 episode.step(row)
             truth_s = float(np.mean(episode.cpu_s))
         models: dict[str, Values] = {NS3: {"cpu_ms": 1e3 * truth_s, "times": 1.0}}
-        for name in runs.backends(one):
-            backend = open_backend(one.scenario, name)
+        for name in runs.backends(case):
+            backend = open_backend(case.scenario, name)
             backend.reset(trace, runs.seed)
             backend.step(cio_db[0])
             begin = time.process_time()
@@ -264,7 +264,7 @@ def cost(runs: Runs) -> Table:
             spent_s = (time.process_time() - begin) / (len(cio_db) - 1)
             backend.close()
             models[name] = {"cpu_ms": 1e3 * spent_s, "times": truth_s / max(spent_s, 1e-9)}
-        rows.append(Row({"network": one.network, "CQI": one.cqi}, models))
+        rows.append(Row({"network": case.network, "CQI": case.cqi}, models))
     note = "One environment, one step after another; `mlb bench engine` measures many at once."
     return Table("F7", "Cost", note, columns, rows)
 
@@ -279,10 +279,10 @@ def rms(values: Iterable[float]) -> float:
     return math.sqrt(float(np.mean([value**2 for value in values])))
 
 
-def sequences_percent(some: Iterable[Pair]) -> float:
+def sequences_percent(pairs: Iterable[Pair]) -> float:
     """Share of the UEs that hand over whose sequence of handovers is the same; 100 if none does."""
     equal, moving = 0.0, 0.0
-    for pair in some:
+    for pair in pairs:
         equal += pair.figures["handover_equal_ues"]
         moving += pair.figures["handover_moving_ues"]
     return 100 * equal / moving if moving else 100.0
@@ -299,27 +299,29 @@ def _rows(found: list[Pair], keys: tuple[str, ...], values: Callable[[list[Pair]
         group = groups.setdefault(tuple(pair.case.keys[key] for key in keys), {})
         group.setdefault(pair.model, []).append(pair)
     return [
-        Row(dict(zip(keys, group, strict=True)), {model: values(some) for model, some in by_model.items()})
+        Row(dict(zip(keys, group, strict=True)), {model: values(pairs) for model, pairs in by_model.items()})
         for group, by_model in groups.items()
     ]
 
 
-def _pooled(some: list[Pair], side: str, name: str) -> Floats:
-    return np.concatenate([getattr(getattr(pair, side).kpis, name).ravel() for pair in some])
+def _pooled(pairs: list[Pair], side: str, name: str) -> Floats:
+    return np.concatenate([getattr(getattr(pair, side).kpis, name).ravel() for pair in pairs])
 
 
 def _ranked(scenario: Scenario, reward: str, truth: StepKpis, guess: StepKpis) -> Values:
     """Returns how a model ranks futures, of which it may have only the first ones."""
     truth = replace(truth, **{name: getattr(truth, name)[: len(guess.time_s)] for name in KPI_AXES})
-    one, other = (REWARDS[reward].of(scenario, kpis).mean(axis=1) for kpis in (truth, guess))
+    truth_reward, guess_reward = (REWARDS[reward].of(scenario, kpis).mean(axis=1) for kpis in (truth, guess))
     rho, low, high = Estimate(math.nan, math.nan, math.nan)
-    if not is_constant(one):
-        rho, low, high = (0.0, math.nan, math.nan) if is_constant(other) else estimate([one, other], spearman)
+    if not is_constant(truth_reward):
+        rho, low, high = (
+            (0.0, math.nan, math.nan) if is_constant(guess_reward) else estimate([truth_reward, guess_reward], spearman)
+        )
     return {
         "spearman": rho,
         "low": low,
         "high": high,
-        "kendall": kendall(one, other),
+        "kendall": kendall(truth_reward, guess_reward),
         "load_mae_pp": 100 * float(np.abs(guess.prb_utilization - truth.prb_utilization).mean()),
         "throughput_percent": 100 * throughput_error_share(truth.ue_throughput_bps, guess.ue_throughput_bps),
     }

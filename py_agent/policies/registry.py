@@ -46,6 +46,6 @@ def policy_factory(text: str) -> PolicyFactory:
         try:
             values[parameter] = TypeAdapter(types[parameter], config=_FINITE).validate_strings(value)
         except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"].replace("Input should be", "must be", 1)
-            raise ConfigError(f"policy '{text}': {parameter} {said}, got '{value}'") from None
+            reason = error.errors(include_url=False)[0]["msg"].replace("Input should be", "must be", 1)
+            raise ConfigError(f"policy '{text}': {parameter} {reason}, got '{value}'") from None
     return partial(made, **values) if values else made

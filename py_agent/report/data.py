@@ -114,9 +114,9 @@ class ReportData:
     def by_trace(self) -> pd.DataFrame:
         """Each metric as a mean over the seeds; one row a policy and trace."""
         rows = [
-            {"policy": policy, "trace": one.metadata.trace_name, **episode_metrics(self.scenario, one)}
+            {"policy": policy, "trace": episode.metadata.trace_name, **episode_metrics(self.scenario, episode)}
             for policy, episodes in self.episodes.items()
-            for one in episodes
+            for episode in episodes
         ]
         return pd.DataFrame(rows).groupby(["policy", "trace"], sort=False).mean()
 

@@ -48,7 +48,8 @@ def handover_charts(data: ReportData) -> list[Chart]:
     """Completed handovers from cell to cell, as a mean over the episodes of each policy."""
     cells = len(data.scenario.cells)
     counts = {
-        policy: np.mean([_handovers(one, cells) for one in data.episodes[policy]], axis=0) for policy in data.policies
+        policy: np.mean([_handovers(episode, cells) for episode in data.episodes[policy]], axis=0)
+        for policy in data.policies
     }
     greatest = max(float(count.max()) for count in counts.values())
     charts = []
@@ -69,7 +70,7 @@ def distribution_charts(data: ReportData) -> list[Chart]:
     ):
         lines = {}
         for policy in data.policies:
-            found = np.concatenate([values(one) for one in data.episodes[policy]])
+            found = np.concatenate([values(episode) for episode in data.episodes[policy]])
             if found.size:
                 lines[policy] = (np.quantile(found, _QUANTILES), _QUANTILES)
         name = f"{title}, cumulative distribution ({note})"

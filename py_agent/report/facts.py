@@ -82,7 +82,7 @@ def cells(data: ReportData) -> Table:
     """Returns the position of each cell, and its mean load under the replayed policies."""
     sectors = data.scenario.radio.antenna.pattern == "sector"
     load = {
-        policy: np.mean([one.kpis.prb_utilization[1:].mean(axis=0) for one in data.episodes[policy]], axis=0)
+        policy: np.mean([episode.kpis.prb_utilization[1:].mean(axis=0) for episode in data.episodes[policy]], axis=0)
         for policy in data.replay
     }
     return [

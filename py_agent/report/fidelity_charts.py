@@ -36,10 +36,10 @@ def bland_altman(name: str, truth: Floats, guess: Floats, color: str) -> str:
     """
     difference = guess - truth
     centre, spread = float(difference.mean()), 1.96 * float(difference.std())
-    some = _some(len(truth))
+    shown = _sample(len(truth))
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = canvas(3.6, 2.2)
-        axes.plot(((truth + guess) / 2)[some], 1e3 * difference[some], ".", color=color, markersize=2.5)
+        axes.plot(((truth + guess) / 2)[shown], 1e3 * difference[shown], ".", color=color, markersize=2.5)
         for level, style in ((centre, "-"), (centre - spread, "--"), (centre + spread, "--")):
             axes.axhline(1e3 * level, color=INK, linewidth=0.9, linestyle=style)
         axes.set(xlabel="mean of both (dBm)", ylabel="model − ns-3 (mdB)")
@@ -49,11 +49,11 @@ def bland_altman(name: str, truth: Floats, guess: Floats, color: str) -> str:
 
 def load_scatter(name: str, truth: Floats, guess: Floats, color: str) -> str:
     """Draws the model's PRB utilisation over ns-3's with the line of identity; both (N,) in [0, 1]."""
-    some = _some(len(truth))
+    shown = _sample(len(truth))
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9)
-        axes.plot(truth[some], guess[some], ".", color=color, markersize=3)
+        axes.plot(truth[shown], guess[shown], ".", color=color, markersize=3)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="ns-3", ylabel="model")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -151,6 +151,6 @@ def _square() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _some(count: int) -> np.ndarray:
+def _sample(count: int) -> np.ndarray:
     """Indices of at most _POINTS samples, evenly; the same each time."""
     return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).astype(int))

@@ -52,11 +52,11 @@ def write_fidelity_page(path: Path, study: Study, command: str) -> None:
     """
     environment = pages()
     environment.filters |= {"limit": _limit, "value": _value, "interval": _interval}
-    failing = {(one.table, one.where, one.model, one.figure) for one in study.failing}
+    failing = {(row.table, row.where, row.model, row.figure) for row in study.failing}
     page = environment.get_template("fidelity.html").render(
         study=study,
         reached=sum(figure.ok and figure.target is not None for figure in study.figures),
-        asked=sum(figure.target is not None for figure in study.figures),
+        with_target=sum(figure.target is not None for figure in study.figures),
         tables=[_laid_out(table, failing) for table in study.tables],
         charts=_charts(study),
         models={HEADINGS[name]: ink(color) for name, color in _inks().items()},
@@ -116,7 +116,7 @@ def _shown(
     values = row.models.get(model)
     if values is None:
         return _Shown("–", "", fails=False)
-    where = ", ".join(f"{one} {other}" for one, other in row.keys.items())
+    where = ", ".join(f"{label} {text}" for label, text in row.keys.items())
     ends = ""
     if column.key == with_interval and values["low"] < values["high"]:
         ends = " … ".join(figure_text(values[end], column.decimals) for end in ("low", "high"))
@@ -138,16 +138,16 @@ def _charts(study: Study) -> dict[str, list[Chart]]:
         "Policies: mean load-std reward": _policies(study),
         "Handovers": _handovers(study),
     }
-    return {title: some for title, some in found.items() if some}
+    return {title: pairs for title, pairs in found.items() if pairs}
 
 
 def _differences(study: Study) -> list[Chart]:
     drawn = []
     for tier in TIERS:
         for shadowing in (False, True):
-            some = [pair for pair in _pairs(study, tier) if pair.case.shadowing == shadowing]
+            pairs = [pair for pair in _pairs(study, tier) if pair.case.shadowing == shadowing]
             what = "with shadowing" if shadowing else "without shadowing"
-            truth, guess = (_pooled(some, side, "ue_rsrp_dbm") for side in ("truth", "guess"))
+            truth, guess = (_pooled(pairs, side, "ue_rsrp_dbm") for side in ("truth", "guess"))
             svg = charts.bland_altman(f"RSRP of {tier} against ns-3 {what}", truth, guess, _inks()[tier])
             drawn.append(Chart(HEADINGS[tier], what, svg))
     return drawn
@@ -165,9 +165,9 @@ def _scatters(study: Study) -> list[Chart]:
 def _distributions(study: Study) -> list[Chart]:
     drawn = []
     for load in study.plan.loads:
-        some = {model: [pair for pair in _pairs(study, model) if pair.case.load == load] for model in _inks()}
-        loads: dict[str, Floats] = {NS3: _pooled(next(iter(some.values())), "truth", "prb_utilization")}
-        loads |= {model: _pooled(pairs, "guess", "prb_utilization") for model, pairs in some.items()}
+        pairs_of = {model: [pair for pair in _pairs(study, model) if pair.case.load == load] for model in _inks()}
+        loads: dict[str, Floats] = {NS3: _pooled(next(iter(pairs_of.values())), "truth", "prb_utilization")}
+        loads |= {model: _pooled(chosen, "guess", "prb_utilization") for model, chosen in pairs_of.items()}
         svg = charts.ecdf_chart(f"Distribution of the PRB utilisation, {load}", loads, _inks())
         drawn.append(Chart(load, "broad line: ns-3", svg))
     return drawn
@@ -188,10 +188,11 @@ def _ranks(study: Study) -> list[Chart]:
 def _policies(study: Study) -> list[Chart]:
     drawn = []
     for network, values in study.policies.items():
-        table = {model: np.array(some) for model, some in values.items()}
-        means = {model: some.mean(axis=1) for model, some in table.items()}
+        table = {model: np.array(rewards) for model, rewards in values.items()}
+        means = {model: rewards.mean(axis=1) for model, rewards in table.items()}
         errors = {
-            model: stats.sem(some, axis=1) if some.shape[1] > 1 else 0 * some[:, 0] for model, some in table.items()
+            model: stats.sem(rewards, axis=1) if rewards.shape[1] > 1 else 0 * rewards[:, 0]
+            for model, rewards in table.items()
         }
         svg = charts.policy_chart(
             f"Mean reward of policies in {network}", list(study.plan.policies), means, errors, _inks()
@@ -209,7 +210,7 @@ def _handovers(study: Study) -> list[Chart]:
             for tier in TIERS
         }
         load = "medium" if "medium" in study.plan.loads else study.plan.loads[0]
-        first = {tier: next(p for p in some if p.case.load == load) for tier, some in same.items()}
+        first = {tier: next(p for p in pairs if p.case.load == load) for tier, pairs in same.items()}
         starts: dict[str, tuple[Floats, Floats]] = {NS3: _starts(next(iter(first.values())).truth)}
         starts |= {tier: _starts(pair.guess) for tier, pair in first.items()}
         svg = charts.handover_raster(f"Handovers in {network}", starts, _inks())
@@ -222,8 +223,8 @@ def _pairs(study: Study, model: str) -> list[Pair]:
     return [pair for pair in study.pairs if pair.model == model and pair.case.cqi == "control"]
 
 
-def _pooled(some: list[Pair], side: str, name: str) -> Floats:
-    return np.concatenate([getattr(getattr(pair, side).kpis, name).ravel() for pair in some])
+def _pooled(pairs: list[Pair], side: str, name: str) -> Floats:
+    return np.concatenate([getattr(getattr(pair, side).kpis, name).ravel() for pair in pairs])
 
 
 def _starts(episode: Episode) -> tuple[Floats, Floats]:

@@ -77,7 +77,14 @@ def write_picture(path: Path, trace: MobilityTrace, street_map: StreetMap, sites
             return figure.add_axes(shares)
 
         left = _GAP_IN / _WIDTH_IN
-        figure.text(left, 1 - 0.12 / height_in, f"{_heading(trace)}: {_told(trace)}", weight="bold", size=11, va="top")
+        figure.text(
+            left,
+            1 - 0.12 / height_in,
+            f"{_heading(trace)}: {_parameters_text(trace)}",
+            weight="bold",
+            size=11,
+            va="top",
+        )
         figure.text(left, 1 - 0.36 / height_in, _parameters(trace), size=8.5, color=_MUTED, va="top")
         figure.text(left, 0.1 / height_in, _credit(trace, street_map), size=8, color=_MUTED)
         upper_in = height_in - 0.62 - 0.25 - tall_in
@@ -127,7 +134,7 @@ def write_animation(
         _draw_streets(axes, street_map)
         _draw_sites(axes, sites_m)
         figure.text(0.02, 1 - 0.08 / height_in, _heading(trace), weight="bold", size=10, va="top")
-        figure.text(0.02, 1 - 0.28 / height_in, _told(trace), size=8.5, va="top")
+        figure.text(0.02, 1 - 0.28 / height_in, _parameters_text(trace), size=8.5, va="top")
         figure.text(0.02, 0.07 / height_in, _credit(trace, street_map), size=7.5, color=_MUTED)
         clock = figure.text(0.98, 1 - 0.08 / height_in, "", size=10, ha="right", va="top", animated=True)
         colors = Normalize(0, _FASTEST_MPS)
@@ -167,14 +174,14 @@ def _heading(trace: MobilityTrace) -> str:
     return f"{shortened(trace.metadata.map_name)}, {trace.metadata.context}"
 
 
-def _told(trace: MobilityTrace) -> str:
+def _parameters_text(trace: MobilityTrace) -> str:
     made = f", seed {trace.metadata.seed}" if trace.metadata.settings else ""
     return f"{trace.ues} UEs, {trace.duration_s:g} s{made}"
 
 
 def _parameters(trace: MobilityTrace) -> str:
-    told = trace.metadata.context_parameters.items()
-    return ", ".join(f"{name} {_text(value)}" for name, value in told if value is not None and name != "places_m")
+    parameters = trace.metadata.context_parameters.items()
+    return ", ".join(f"{name} {_text(value)}" for name, value in parameters if value is not None and name != "places_m")
 
 
 def _text(value: object) -> str:

@@ -74,9 +74,9 @@ def write_site_plan(path: Path, scenario: Scenario, street_map: StreetMap) -> No
         sites, cells, pairs = len({tuple(place) for place in places}), len(places), len(scenario.neighbor_pairs)
         heading = f"{scenario.id}: {sites} sites, {cells} cells, {pairs} ordered neighbour pairs"
         figure.text(0.02, 1 - 0.08 / height_in, heading, weight="bold", size=9, va="top")
-        told = "colour: strongest cell at 0 dB of CIO; dashes: neighbours"
-        told += "; cross: mast in OpenStreetMap" if len(features.masts_m) else ""
-        figure.text(0.02, 1 - 0.27 / height_in, told, size=7, color=_MUTED, va="top")
+        legend = "colour: strongest cell at 0 dB of CIO; dashes: neighbours"
+        legend += "; cross: mast in OpenStreetMap" if len(features.masts_m) else ""
+        figure.text(0.02, 1 - 0.27 / height_in, legend, size=7, color=_MUTED, va="top")
         credit = f"Map data {street_map.attribution}, {street_map.licence}"
         figure.text(0.02, 0.07 / height_in, credit, size=6.5, color=_MUTED)
         figure.savefig(temporary, format="png")

@@ -90,8 +90,8 @@ def offers_debians_ns3() -> bool:
     """Returns whether this system has, or would install, the ns-3 that the second build is for."""
     if not shutil.which("apt-cache"):
         return False
-    said = _output(["apt-cache", "policy", "libns3-dev"])
-    return re.search(rf"^ +(Installed|Candidate): {re.escape(DEBIANS_NS3)}\b", said, re.MULTILINE) is not None
+    policy = _output(["apt-cache", "policy", "libns3-dev"])
+    return re.search(rf"^ +(Installed|Candidate): {re.escape(DEBIANS_NS3)}\b", policy, re.MULTILINE) is not None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -160,7 +160,7 @@ def _apt_install(packages: Sequence[str]) -> None:
 
 
 def _apt(command: Sequence[str], title: str) -> None:
-    line, state, said = Line(title), "starts", deque[str](maxlen=_TAIL_LINES)
+    line, state, last_lines = Line(title), "starts", deque[str](maxlen=_TAIL_LINES)
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -172,7 +172,7 @@ def _apt(command: Sequence[str], title: str) -> None:
             if count:
                 state = f"{float(count[1]):.0f} %, {count[2].strip()}"
             else:
-                said.append(text.rstrip())
+                last_lines.append(text.rstrip())
 
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
@@ -188,7 +188,7 @@ def _apt(command: Sequence[str], title: str) -> None:
         line.end("done")
     else:
         line.end(f"failed with exit code {process.returncode}; it said last:")
-        print("\n".join(f"    {text}" for text in said), file=sys.stderr)
+        print("\n".join(f"    {text}" for text in last_lines), file=sys.stderr)
 
 
 def _loads(library: str) -> bool:

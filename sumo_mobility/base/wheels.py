@@ -102,8 +102,8 @@ def install(arguments: Sequence[str], title: str, megabytes: float, disk_mb: flo
         found = json.loads((folder / "report.json").read_text(encoding="utf-8"))["install"]
         urls = [entry["download_info"]["url"] for entry in found]
         with ThreadPoolExecutor(16) as pool:
-            came = sum(pool.map(_size, urls)) / 1e6
-        line.end(f"done; {len(found)} packages, {came:.0f} MB of them from the network")
+            downloaded_mb = sum(pool.map(_size, urls)) / 1e6
+        line.end(f"done; {len(found)} packages, {downloaded_mb:.0f} MB of them from the network")
 
 
 _PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
@@ -176,8 +176,8 @@ def _run(command: Sequence[str], line: Line, megabytes: float, folder: Path) -> 
         children.end(process)
     if process.returncode != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        said = "\n".join(f"    {text}" for text in tail)
-        raise DependencyError(f"pip failed:\n{said}", "check the network, and try again: nothing is lost")
+        last_lines = "\n".join(f"    {text}" for text in tail)
+        raise DependencyError(f"pip failed:\n{last_lines}", "check the network, and try again: nothing is lost")
 
 
 def _bytes_in(folder: Path) -> int:

@@ -104,7 +104,7 @@ def test_every_seed_draws_a_network_of_its_own(seed: int) -> None:
 def test_what_a_model_does_not_know_is_left_out_and_said(tmp_path: Path) -> None:
     runs = Runs(PLAN, 0, tmp_path, tmp_path)
     default = case("line-3", LOADS[2], False, "pdsch", 0)
-    assert (default in runs.cases) == any(runs.asked(default, tier) for tier in TIERS)
+    assert (default in runs.cases) == any(runs.supports(default, tier) for tier in TIERS)
     radio = default.scenario.radio.model_copy(update={"scheduler": "rr"})
     other = replace(default, load="any", scenario=default.scenario.model_copy(update={"radio": radio}))
     assert "engine" not in runs.backends(other)

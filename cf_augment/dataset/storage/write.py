@@ -137,7 +137,7 @@ class _Traces:
             arrays = {field: self._spool.array(f"trace {field}")[kept.rows] for field in TRACE_FIELDS}
             put_trace(file.create_group(f"traces/{index:05d}"), arrays, kept.metadata.model_dump_json(), kept.sha256)
 
-    def said(self, field: str) -> str:
+    def joined(self, field: str) -> str:
         """Returns what the metadata of all traces say of their licence or attribution."""
         return "; ".join(sorted({getattr(kept.metadata, field) for kept in self._kept.values()}))
 
@@ -151,12 +151,12 @@ class _KeptTrace:
 
 
 def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Written], traces: _Traces) -> None:
-    records, steps = [one.metadata for one in written], [one.steps for one in written]
+    records, steps = [episode.metadata for episode in written], [episode.steps for episode in written]
     of_transition = {
         "episode": range(len(records)),
         "seed": [record.seed for record in records],
         "policy": [record.policy for record in records],
-        "context": [one.context for one in written],
+        "context": [episode.context for episode in written],
         "synthetic": [record.synthetic for record in records],
         "provenance": [record.provenance.kind for record in records],
         "action_source": [record.provenance.action_source for record in records],
@@ -165,8 +165,8 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
         "scenario": scenario.model_dump_json(),
         **asdict(Definitions.of(scenario)),
         "units": json.dumps({"actions": _actions_of(scenario), **UNITS}),
-        "licence": traces.said("licence"),
-        "attribution": traces.said("attribution"),
+        "licence": traces.joined("licence"),
+        "attribution": traces.joined("attribution"),
         "versions": json.dumps({k: v for record in records for k, v in record.versions.items()}, sort_keys=True),
     }
     with hdf5.creating(path, FORMAT) as file:
