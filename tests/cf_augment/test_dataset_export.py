@@ -47,6 +47,7 @@ def test_an_unknown_export_is_told_with_the_nearest_and_all() -> None:
         EXPORTS["parket"]
 
 
+@pytest.mark.slow
 def test_d3rlpy_loads_what_is_exported_to_it(dataset: Dataset, tmp_path: Path) -> None:
     from d3rlpy.dataset import InfiniteBuffer, ReplayBuffer
 
@@ -76,6 +77,7 @@ def test_d3rlpy_gets_every_transition(dataset: Dataset) -> None:
     assert not any(t.terminal for t in transitions)
 
 
+@pytest.mark.slow
 def test_d3rlpy_loads_the_flat_file_but_for_the_last_transitions(dataset: Dataset, tmp_path: Path) -> None:
     from d3rlpy.constants import ActionSpace
     from d3rlpy.dataset import MDPDataset
@@ -103,6 +105,7 @@ def test_the_lines_of_the_docstring_run_though_the_first_episode_is_static(
     assert list(tmp_path.glob("d3rlpy_logs/CQL_*/model_20.d3"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["BC", "SAC"])
 def test_d3rlpy_learns_from_it(dataset: Dataset, name: str) -> None:
     import d3rlpy

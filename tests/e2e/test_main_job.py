@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import d3rlpy
 import h5py
 import numpy as np
 import pandas as pd
@@ -86,6 +85,8 @@ def test_report_is_one_file_that_names_the_policies_and_credits_the_map(result: 
 
 
 def test_logged_dataset_is_read_by_h5py_pandas_and_d3rlpy(result: dict[str, Any], folder: Path) -> None:
+    import d3rlpy  # slow to load, and every tier reads this file
+
     path = folder / "run" / "logged.h5"
     with h5py.File(path) as file:
         assert file["observations"].shape[0] == file["actions"].shape[0] == 2 * 3 * 5
