@@ -87,6 +87,7 @@ def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> 
         np.testing.assert_allclose(again.observations, episode.observations, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Path]) -> None:
     episodes, path = made_up
     report = json.loads(path.with_suffix(".json").read_text())
@@ -116,6 +117,7 @@ def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Pa
     assert len({e.metadata.seed for e in episodes}) == len(episodes)
 
 
+@pytest.mark.slow
 def test_rows_are_what_the_mdp_says_of_the_engine(logged: Dataset, made_up: tuple[list[Episode], Path]) -> None:
     place = logged.scenario
     for episode in (made_up[0][1], made_up[0][-1]):
@@ -163,6 +165,7 @@ def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Pat
     assert not np.array_equal(other.actions, episodes[0].actions)
 
 
+@pytest.mark.slow
 def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> None:
     model = CausalMobilityModel.load(made_up[1], STREETS)
     trace = logged.episodes[0].trace

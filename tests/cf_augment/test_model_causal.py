@@ -19,6 +19,8 @@ STREETS = made.street_map()
 TRAIN = made.two_contexts(range(3))
 HELD_OUT = made.two_contexts(range(10, 15))
 
+pytestmark = pytest.mark.slow  # they share a model that takes seconds to fit
+
 
 def fit(steps: int, seed: int = 0) -> CausalMobilityModel:
     torch.set_num_threads(1)
@@ -154,7 +156,6 @@ def test_do_local_changes_only_those_ues(model: CausalMobilityModel) -> None:
     assert off[:4].max() > 1
 
 
-@pytest.mark.slow
 def test_same_seed_same_model_and_trace(model: CausalMobilityModel, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         fit(4, seed).save(tmp_path / f"{name}.pt")

@@ -39,6 +39,7 @@ def test_no_page_with_python_is_left_out() -> None:
     assert with_python <= {*SNIPPETS, *COMMANDS}
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]
     environ = os.environ | {"NO_MKDOCS_2_WARNING": "1"}

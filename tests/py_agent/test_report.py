@@ -145,6 +145,7 @@ def test_page_says_what_was_run(path: Path, data: ReportData) -> None:
     assert replace(data, episodes=episodes).judged_in == "ns-3 3.44"
 
 
+@pytest.mark.slow
 def test_learning_curves_are_those_of_any_algorithm(data: ReportData, tmp_path: Path) -> None:
     """Each quantity has a chart of the trainings that log it, whatever they call it."""
     trainings = {

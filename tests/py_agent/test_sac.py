@@ -76,6 +76,7 @@ def test_linear_quadratic_regulator() -> None:
     assert np.polyfit(test_states[:, 0], learned[:, 0], 1)[0] == pytest.approx(-gain, abs=0.15)
 
 
+@pytest.mark.slow
 def test_no_value_beyond_a_terminal_but_beyond_a_timeout() -> None:
     """a < 0 earns 1 and ends; a > 0 earns 0.5 for ever, worth 2.5 at discount 0.8, so going on is better."""
     rng = np.random.default_rng(0)

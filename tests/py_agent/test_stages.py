@@ -72,6 +72,7 @@ def test_each_training_has_its_record_and_goes_on_only_with_its_options(run: Run
     assert last_checkpoint(run.training / "wide").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_any_algorithm_is_trained_and_judged_by_the_name_of_its_training(tmp_path: Path) -> None:
     other = made(tmp_path / "run", SCENARIO)
     file = tmp_path / "training.yaml"
