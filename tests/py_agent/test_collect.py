@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent import jobs
 from py_agent.collect import collect
 from py_agent.env import MlbEnv, open_backend
-from py_agent.jobs import LocalExecutor
+from py_agent.jobs import Executor, Job, LocalExecutor
 from py_agent.policies import policy_factory
 from py_agent.policies.rules import Static
 from py_agent.rollout import run_episode
@@ -108,6 +108,21 @@ def test_random_actions_differ_by_seed_and_by_trace() -> None:
     assert np.array_equal(rolled_out("random").actions, first)
     assert not np.array_equal(rolled_out("random", seed=2).actions, first)
     assert not np.array_equal(rolled_out("random", trace_name="train-001").actions, first)
+
+
+class InTurn(Executor):
+    """Runs jobs one after another in this process."""
+
+    def run(self, jobs: Sequence[Job], title: str) -> None:
+        for job in jobs:
+            job.run(lambda work: None)
+
+
+def test_another_executor_gives_the_same_bytes(tmp_path: Path) -> None:
+    collect(SCENARIO, TRACES, {"random": policy_factory("random")}, [2], tmp_path, InTurn(), "engine")
+    for trace_name in TRACES:
+        write_episode(tmp_path / "here.h5", rolled_out("random", 2, trace_name))
+        assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-random-2.h5").read_bytes()
 
 
 @pytest.mark.slow
