@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import numba
 from numba.core import caching, event
@@ -25,7 +25,27 @@ _PACKAGES = ("ns3_scenarios", "cf_augment")
 _ROOT = Path(__file__).parents[1]
 
 
-def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result", covariant=True)
+
+
+class Kernel(Protocol[Parameters, Result]):
+    """A compiled function. Type checkers see the annotations of the function that it is made of; numba does not look
+    at them, but at the types of the arguments of each call."""
+
+    @property
+    def py_func(self) -> Callable[Parameters, Result]:
+        """The function that is compiled."""
+
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        """Runs the machine code, after compiling it if there is none yet for arguments of these types."""
+
+
+@overload
+def kernel(function: Callable[Parameters, Result]) -> Kernel[Parameters, Result]: ...
+@overload
+def kernel(**options: Any) -> Callable[[Callable[Parameters, Result]], Kernel[Parameters, Result]]: ...
+def kernel(function: Any = None, **options: Any) -> Any:
     """Compiles a function when it is first called, once for all processes; a decorator with or without options.
 
     Args:
@@ -34,21 +54,35 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(kernel, **options)
+    # No wrapper for C: nothing calls it.
+    options = {"cache": True, "no_cfunc_wrapper": True, **options}
     config: Any = numba.config
     before = config.CACHE_LOCATOR_CLASSES
     config.CACHE_LOCATOR_CLASSES = ",".join(f"{__name__}.{locator.__name__}" for locator in _LOCATORS)
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(**options)(function)
     finally:
         config.CACHE_LOCATOR_CLASSES = before
 
 
-_uncounted: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
-inlined = numba.njit(**_uncounted)
-"""Compiles a part of a kernel that is never called but inlined, and counts no references to the arrays it is given.
+@overload
+def inlined(function: Callable[Parameters, Result]) -> Kernel[Parameters, Result]: ...
+@overload
+def inlined(**options: Any) -> Callable[[Callable[Parameters, Result]], Kernel[Parameters, Result]]: ...
+def inlined(function: Any = None, **options: Any) -> Any:
+    """Compiles a part of a kernel that is never called but inlined, and counts no references to the arrays it is given.
 
-A call would hand over all of a kernel's state, and each array of it would be counted: in the emulator, five times the
-work itself."""
+    A call would hand over all of a kernel's state, and each array of it would be counted: in the emulator, five times
+    the work itself.
+
+    Args:
+        function: What to compile; it makes no arrays.
+        options: Options of `numba.njit`, those of the kernel.
+    """
+    if function is None:
+        return partial(inlined, **options)
+    options = {"error_model": "numpy", "forceinline": True, "_nrt": False, "no_cfunc_wrapper": True, **options}
+    return numba.njit(**options)(function)
 
 
 def sources_of(path: Path) -> frozenset[Path]:
@@ -119,18 +153,18 @@ class _Announcer(event.Listener):
     """Hears of what is compiled, but not of what is loaded from numba's cache."""
 
     def __init__(self) -> None:
-        self._began = self._said = 0.0
+        self._began_s = self._noted_s = 0.0
 
     def on_start(self, event: Any) -> None:
-        if not self._began and event.data["dispatcher"].py_func.__module__.startswith(_PACKAGES):
+        if not self._began_s and event.data["dispatcher"].py_func.__module__.startswith(_PACKAGES):
             note("compiling the network model for this machine; this takes a minute or two, and only once")
-            self._began = self._said = time.monotonic()
+            self._began_s = self._noted_s = time.monotonic()
 
     def on_end(self, event: Any) -> None:
-        now = time.monotonic()
-        if self._began and now - self._said >= LINE_EVERY_S:
-            note(f"compiling: {timedelta(seconds=int(now - self._began))}")
-            self._said = now
+        now_s = time.monotonic()
+        if self._began_s and now_s - self._noted_s >= LINE_EVERY_S:
+            note(f"compiling: {timedelta(seconds=int(now_s - self._began_s))}")
+            self._noted_s = now_s
 
 
 event.register("numba:compile", _Announcer())

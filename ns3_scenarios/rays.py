@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ns3_scenarios.kernels import kernel
+from sumo_mobility.base.arrays import AnyFloats, Bools, Floats
 
 
 @kernel
-def trace_rays(roofs_m: Any, pixel_m: float, antenna_m: Any, point_m: Any, point_height_m: float, seen: Any) -> None:
+def trace_rays(
+    roofs_m: AnyFloats, pixel_m: float, antenna_m: Floats, point_m: Floats, point_height_m: float, seen: Bools
+) -> None:
     """Tells which points are seen from an antenna.
 
     Args:

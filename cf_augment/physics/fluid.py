@@ -65,7 +65,7 @@ class FluidBackend(Backend):
     def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         futures = [copy.copy(self) for _ in control]
         return [
-            [future._advance(trace, step + ahead, one) for ahead, one in enumerate(steps)]
+            [future._advance(trace, step + ahead, ordered) for ahead, ordered in enumerate(steps)]
             for future, steps in zip(futures, control, strict=True)
         ]
 

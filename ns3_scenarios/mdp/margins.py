@@ -3,17 +3,17 @@ needs it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ns3_scenarios.kernels import kernel
+from ns3_scenarios.kernels import inlined, kernel
+from sumo_mobility.base.arrays import Floats, Ints, Singles
 
 
 @kernel(nogil=True)
 def find_moving(
-    rsrp_dbm: Any, serving: Any, first: Any, neighbors: Any, threshold_db: float, edges_db: Any, shares: Any
-) -> None:
+    rsrp_dbm: Floats, serving: Ints, first: Ints, neighbors: Ints, threshold_db: float, edges_db: Floats,
+    shares: Singles,
+) -> None:  # fmt: skip
     """Finds which share of the UEs would move at each CIO and for each pair.
 
     Args:
@@ -25,7 +25,7 @@ def find_moving(
         edges_db: (L,) the CIO, rising.
         shares: (B, L, E) float32, filled in.
     """
-    levels, greatest_db, ues = len(edges_db), edges_db[-1], np.float32(serving.shape[1])
+    ues = np.float32(serving.shape[1])
     for b in range(len(serving)):
         shares[b] = 0
         for u in range(serving.shape[1]):
@@ -34,15 +34,22 @@ def find_moving(
                 continue
             own_db = rsrp_dbm[b, u, cell] + threshold_db
             for pair in range(first[cell], first[cell + 1]):
-                need_db = own_db - rsrp_dbm[b, u, neighbors[pair]]
-                if need_db < greatest_db:
-                    level = levels - 1
-                    while level > 0 and need_db < edges_db[level - 1]:
-                        level -= 1
+                level = _level(own_db - rsrp_dbm[b, u, neighbors[pair]], edges_db)
+                if level < len(edges_db):
                     shares[b, level, pair] += 1
-        for level in range(1, levels):
+        # Who would move at a CIO would move at a greater one as well.
+        for level in range(1, len(edges_db)):
             for pair in range(len(neighbors)):
                 shares[b, level, pair] += shares[b, level - 1, pair]
-        for level in range(levels):
+        for level in range(len(edges_db)):
             for pair in range(len(neighbors)):
                 shares[b, level, pair] /= ues
+
+
+@inlined
+def _level(need_db: float, edges_db: Floats) -> int:
+    """Returns the index of the least CIO at which a UE would move, or L if it would at none."""
+    level = len(edges_db)
+    while level > 0 and need_db < edges_db[level - 1]:
+        level -= 1
+    return level

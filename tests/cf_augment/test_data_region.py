@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.closed_form.coupling import new_coupling
 from cf_augment.physics.closed_form.data_region import data_region_of, pace_in_data_region
-from cf_augment.physics.closed_form.load import Load, new_pace
+from cf_augment.physics.closed_form.load import Load
+from cf_augment.physics.closed_form.slot import Slot, new_downlink
 from cf_augment.physics.fluid import FluidBackend
 from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.backend import Backend
@@ -88,11 +88,11 @@ def test_what_is_received_is_a_probability(interference_db: float, offered_bps: 
     received_mw[0, 0] = 10 ** (-9 - below_db / 10)
     received_mw[1, 0] = received_mw[0, 0] * 10 ** (interference_db / 10)
     received_mw[1, 1:] = 1e-9
-    pace, sinr_db, coupling = new_pace(8), np.empty(8, np.float32), new_coupling(cells, 8)
-    data = data_region_of(of)
+    downlink, data, sinr_db = new_downlink(cells, 8), data_region_of(of), np.empty(8, np.float32)
+    slot, pace = Slot(0.2, serving, np.full(8, 5.0), received_mw, sinr_db, sinr_db), downlink.pace
     for _ in range(3):
         pace.grant_received[:] = 1
-        pace_in_data_region(data, load.queues, received_mw, serving, np.full(8, 5.0), 0.2, coupling, pace, sinr_db)
+        pace_in_data_region(data, load.queues, slot, downlink)
         for values in pace:
             assert np.isfinite(values).all()
         assert (pace.grant_received >= 0).all()

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import Engine, EngineBackend
-from cf_augment.physics.closed_form.coupling import new_coupling
-from cf_augment.physics.closed_form.handover import HandoverState, state_of
 from cf_augment.physics.closed_form.interval import serve_slot
-from cf_augment.physics.closed_form.load import Load, Service, new_pace, service_of
+from cf_augment.physics.closed_form.load import Load, Service, service_of
+from cf_augment.physics.closed_form.slot import Slot, new_downlink
+from cf_augment.physics.closed_form.state import HandoverState
 from cf_augment.physics.compile import compile_engine
+from cf_augment.physics.radio.vector_math import compiled
 from cf_augment.physics.tables import ttis_per_packet
 from ns3_scenarios.kpis import EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
@@ -206,11 +207,10 @@ def test_a_slot_is_served_at_the_mean_of_all_cqi_that_its_sinr_passes() -> None:
     end_db[:10] = begin_db[:10] + 0.5
     begin_db[10:15], end_db[15:20] = -4.6, -4.6
     state = HandoverState.attached(np.zeros((1, 5, 40), np.float32), scenario(ues=40))
-    pace, service = new_pace(40), Service.nothing(1, 5, 40)
-    serve_slot(
-        constants, state_of(state, 0), np.zeros((5, 40), np.float32), begin_db, end_db, 0.2, new_coupling(5, 40), pace,
-        service_of(service, 0), np.zeros(40, np.float32),
-    )  # fmt: skip
+    downlink, service = new_downlink(5, 40), Service.nothing(1, 5, 40)
+    pace = downlink.pace
+    slot = Slot(0.2, state.serving[0], state.backlog[0], np.zeros((5, 40), np.float32), begin_db, end_db)
+    compiled(serve_slot.py_func)(constants, slot, downlink, service_of(service, 0))
     sinr_db = np.linspace(begin_db, end_db, 20001, dtype=np.float64)
     cqi = np.searchsorted(constants.reception.cqi_threshold_db, sinr_db, side="right")
     alone, packed = (np.array(ttis) for ttis in ttis_per_packet(25, 1000))

@@ -131,8 +131,8 @@ def run_engine(
     for values in cio_db:
         kpis = engine.step(np.zeros((1, engine.grid_steps + 1, ues, 2)), values[None])
         serving.append(kpis.ue_serving_cell[0].tolist())
-        for move in engine.moves:
-            now_ms, source, target = round(move.time_s * 1000), move.source[0].tolist(), move.target[0].tolist()
+        for time_s, changes in engine.cell_changes:
+            now_ms, source, target = round(time_s * 1000), changes.source[0].tolist(), changes.target[0].tolist()
             starts += [(now_ms, u, source[u], target[u]) for u in range(ues) if target[u] >= 0]
     return serving, starts
 

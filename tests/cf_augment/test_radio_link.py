@@ -8,8 +8,9 @@ from engine_cases import scenario
 from reference.radio_link import UeRadioLink
 
 from cf_augment.physics.closed_form.engine import Engine
-from cf_augment.physics.closed_form.handover import HandoverState, complete, state_of
+from cf_augment.physics.closed_form.handover import complete
 from cf_augment.physics.closed_form.radio_link import monitor
+from cf_augment.physics.closed_form.state import HandoverState, state_of
 from ns3_scenarios.grids import TIMES_TO_TRIGGER_MS
 from ns3_scenarios.radio import N310, N311, T310_MS
 from sumo_mobility.base.arrays import Bools, Floats

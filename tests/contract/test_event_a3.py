@@ -90,9 +90,9 @@ def engine_reports(cases: list[Case]) -> Reports:
     reports: Reports = [None] * ues
     for control in controls(network, cases[0]):
         engine.step(np.zeros((1, engine.grid_steps + 1, ues, 2)), control[None])
-        for move in engine.moves:
-            for ue in np.flatnonzero(move.target[0] >= 0).tolist():
-                reports[ue] = reports[ue] or (round(move.time_s * 1000), int(move.target[0, ue]))
+        for time_s, changes in engine.cell_changes:
+            for ue in np.flatnonzero(changes.target[0] >= 0).tolist():
+                reports[ue] = reports[ue] or (round(time_s * 1000), int(changes.target[0, ue]))
     return reports
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cf_augment.physics.closed_form.engine import Engine, Moves
+from cf_augment.physics.closed_form.engine import Engine
+from cf_augment.physics.closed_form.interval import CellChanges
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
 from ns3_scenarios.backend import Backend
@@ -35,7 +36,7 @@ class EngineBackend(Backend):
         return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
 
     def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
-        return _single(self._engine.step(self._interval_m(trace, step), control[None]), self._engine.moves)
+        return _single(self._engine.step(self._interval_m(trace, step), control[None]), self._engine.cell_changes)
 
     def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         engine = self._engine.copies(len(control))
@@ -44,7 +45,7 @@ class EngineBackend(Backend):
             position_m = np.repeat(self._interval_m(trace, step + ahead), len(control), axis=0)
             kpis = engine.step(position_m, control[:, ahead])
             for index, branch in enumerate(branches):
-                branch.append(_single(kpis, engine.moves, index))
+                branch.append(_single(kpis, engine.cell_changes, index))
         return branches
 
     def _interval_m(self, trace: Mobility, step: int) -> Floats:
@@ -53,17 +54,17 @@ class EngineBackend(Backend):
         return trace.position_at(GRID_S * grid)[None]
 
 
-def _single(kpis: StepKpis, moves: list[Moves], index: int = 0) -> StepKpis:
+def _single(kpis: StepKpis, changes: list[tuple[float, CellChanges]], index: int = 0) -> StepKpis:
     """Returns one environment of a batch, with its events."""
-    return replace(kpis, **{name: getattr(kpis, name)[index] for name in KPI_AXES}, events=_events(moves, index))
+    return replace(kpis, **{name: getattr(kpis, name)[index] for name in KPI_AXES}, events=_events(changes, index))
 
 
-def _events(moves: list[Moves], index: int) -> np.ndarray:
+def _events(changes: list[tuple[float, CellChanges]], index: int) -> np.ndarray:
     rows: list[tuple[float, int, int, int, int]] = []
-    for move in moves:
-        source, target, selected = move.source[index], move.target[index], move.selected[index]
+    for time_s, batch in changes:
+        source, target, selected = batch.source[index], batch.target[index], batch.selected[index]
         moving, failing = np.flatnonzero(target >= 0).tolist(), np.flatnonzero(selected >= 0).tolist()
-        start_s, end_s = (round(move.time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
+        start_s, end_s = (round(time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
         rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in failing]
         rows += [(start_s, ue, source[ue], selected[ue], EventKind.CONNECTION_REESTABLISHED) for ue in failing]
         rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]

@@ -3,35 +3,44 @@ same TTI. New blocks therefore meet less interference than the loads of the othe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from cf_augment.physics.radio.vector_math import compiled
-from sumo_mobility.base.arrays import Floats
+from cf_augment.physics.radio.vector_math import compiled, part
+from sumo_mobility.base.arrays import Floats, Ints
 
 
 class Coupling(NamedTuple):
     """State of the coupling between cells and UEs from slot to slot; kernels see one environment."""
 
     load: Floats
-    """(C,) probability that a cell sends in a TTI."""
+    """(C,) probability that a cell sends in a TTI; -1 before anything is known."""
     own: Floats
     """(U,) part of its cell's load that is for the UE."""
     measured: Floats
     """(U,) probability that the cell sends for the UE when that measures what it reports for a block."""
-    again: Floats
-    """(C, C) probability that what a cell sends is sent again, if another one sent in the same TTI."""
-    fresh: Floats
-    """(C,) probability that a cell sends something new in a TTI in which it sends nothing again."""
-    met_first: Floats
-    """(C, C) probability that another cell sends when a cell sends something new."""
-    met: Floats
+    broken_with: Floats
+    """(C, C) probability that what a cell sends is sent again, if another one sent in the same TTI; on the diagonal,
+    whether another one did or not."""
+    sends_new: Floats
+    """(C,) probability that a cell sends a new block in a TTI in which it sends nothing again."""
+    met_by_new: Floats
+    """(C, C) probability that another cell sends when a cell sends a new block."""
+    met_by_any: Floats
     """(C, C) probability that another cell sends when a cell sends anything."""
 
 
+class Transmissions(NamedTuple):
+    """How often each cell sends, and how often in vain: (C, C + 1), while another cell sends, and in all."""
+
+    sent: Floats
+    broken: Floats
+    """Of those sent, the ones that are sent again."""
+
+
 @compiled
-def new_coupling(cells: int, ues: int) -> Any:
+def new_coupling(cells: int, ues: int) -> Coupling:
     """Returns the Coupling of cells of which nothing is known."""
     pairs = (cells, cells)
     return Coupling(
@@ -41,65 +50,86 @@ def new_coupling(cells: int, ues: int) -> Any:
 
 
 @compiled
-def _ratio(part: float, whole: float) -> float:
-    """A probability; 0 of nothing."""
-    return min(1.0, max(0.0, part / whole)) if whole > 1e-9 else 0.0
+def new_transmissions(cells: int) -> Transmissions:
+    """Returns arrays to be filled in."""
+    return Transmissions(np.empty((cells, cells + 1)), np.empty((cells, cells + 1)))
+
+
+@part
+def _ratio(of: float, whole: float) -> float:
+    """Returns a part of a whole as a probability; 0 of nothing."""
+    return min(1.0, max(0.0, of / whole)) if whole > 1e-9 else 0.0
 
 
 @compiled
-def couple(coupling: Any, sent: Any, broken: Any) -> None:
+def couple(coupling: Coupling, transmissions: Transmissions) -> None:
     """Finds out, from the loads, which cells send in the same TTIs: a Markov chain over HARQ round trips.
 
     Args:
-        coupling: The Coupling, of which `load` is given and the pairs are filled in.
-        sent: (C, C + 1) how often a cell sends while another one does, and in all.
-        broken: (C, C + 1) how often of those it sends again.
+        coupling: Its `load` is given, and the pairs of cells are filled in.
+        transmissions: What the cells have sent at the loads before.
     """
-    load, again, fresh = coupling.load, coupling.again, coupling.fresh
-    cells = len(load)
-    alone = np.zeros((cells, cells))
+    sent, broken, load, cells = transmissions.sent, transmissions.broken, coupling.load, len(coupling.load)
+    broken_without = np.zeros((cells, cells))
     for c in range(cells):
-        again[c, c] = _ratio(broken[c, cells], sent[c, cells])
-        resent = load[c] * again[c, c]
-        fresh[c] = _ratio(load[c] - resent, 1 - resent)
+        coupling.broken_with[c, c] = _ratio(broken[c, cells], sent[c, cells])
+        resent = load[c] * coupling.broken_with[c, c]
+        coupling.sends_new[c] = _ratio(load[c] - resent, 1 - resent)
         for other in range(cells):
             if other != c:
-                again[c, other] = _ratio(broken[c, other], sent[c, other])
-                alone[c, other] = _ratio(broken[c, cells] - broken[c, other], sent[c, cells] - sent[c, other])
+                coupling.broken_with[c, other] = _ratio(broken[c, other], sent[c, other])
+                broken_without[c, other] = _ratio(
+                    broken[c, cells] - broken[c, other], sent[c, cells] - sent[c, other]
+                )  # fmt: skip
     for a in range(cells):
         for b in range(cells):
-            if a == b:
-                continue
-            # What follows a TTI in which both sent, or one.
-            a_both, a_one = again[a, b] + (1 - again[a, b]) * fresh[a], alone[a, b] + (1 - alone[a, b]) * fresh[a]
-            b_both, b_one = again[b, a] + (1 - again[b, a]) * fresh[b], alone[b, a] + (1 - alone[b, a]) * fresh[b]
-            none = fresh[a] * fresh[b]
-            both = (load[a] * a_one * fresh[b] + load[b] * fresh[a] * b_one + (1 - load[a] - load[b]) * none) / max(
-                1e-9, 1 - a_both * b_both + a_one * fresh[b] + fresh[a] * b_one - none
-            )
-            both = min(load[a], load[b], max(0.0, load[a] + load[b] - 1, both))
-            coupling.met[a, b] = both / load[a] if load[a] > 1e-9 else load[b]
-            # What meets a new block: nothing that the cell sends again.
-            none_again = both * (1 - again[a, b]) + (load[a] - both) * (1 - alone[a, b]) + 1 - load[a]
-            met_first = (
-                both * (1 - again[a, b]) * b_both
-                + (load[a] - both) * (1 - alone[a, b]) * fresh[b]
-                + (load[b] - both) * b_one
-                + (1 - load[a] - load[b] + both) * fresh[b]
-            )
-            coupling.met_first[a, b] = _ratio(met_first, none_again) if none_again > 1e-9 else load[b]
+            if a != b:
+                _couple_pair(coupling, broken_without, a, b)
 
 
-@compiled
-def follow(coupling: Any, cell: int, strongest: Any, following: Any) -> None:
+@part
+def _couple_pair(coupling: Coupling, broken_without: Floats, a: int, b: int) -> None:
+    """Fills in how often cell `b` sends when cell `a` does.
+
+    Args:
+        coupling: Its `load`, `broken_with` and `sends_new` are given.
+        broken_without: (C, C) probability that what a cell sends is sent again, if another one did not send.
+        a: A cell.
+        b: Another cell.
+    """
+    load, broken_with, new_a, new_b = coupling.load, coupling.broken_with, coupling.sends_new[a], coupling.sends_new[b]
+    # What each sends after a TTI in which both sent, or it alone.
+    a_both = broken_with[a, b] + (1 - broken_with[a, b]) * new_a
+    a_alone = broken_without[a, b] + (1 - broken_without[a, b]) * new_a
+    b_both = broken_with[b, a] + (1 - broken_with[b, a]) * new_b
+    b_alone = broken_without[b, a] + (1 - broken_without[b, a]) * new_b
+    both_new = new_a * new_b
+    both = (load[a] * a_alone * new_b + load[b] * new_a * b_alone + (1 - load[a] - load[b]) * both_new) / max(
+        1e-9, 1 - a_both * b_both + a_alone * new_b + new_a * b_alone - both_new
+    )
+    both = min(load[a], load[b], max(0.0, load[a] + load[b] - 1, both))
+    coupling.met_by_any[a, b] = both / load[a] if load[a] > 1e-9 else load[b]
+    # What meets a new block: nothing that the cell sends again.
+    not_resent = both * (1 - broken_with[a, b]) + (load[a] - both) * (1 - broken_without[a, b]) + 1 - load[a]
+    met_by_new = (
+        both * (1 - broken_with[a, b]) * b_both
+        + (load[a] - both) * (1 - broken_without[a, b]) * new_b
+        + (load[b] - both) * b_alone
+        + (1 - load[a] - load[b] + both) * new_b
+    )
+    coupling.met_by_new[a, b] = _ratio(met_by_new, not_resent) if not_resent > 1e-9 else load[b]
+
+
+@part
+def follow(coupling: Coupling, cell: int, strongest: Ints, following: Floats) -> None:
     """Fills in the probability (J, J) that the strongest interferers go from one state to another until the next
-    sending: who was broken by the cell is sent again at the same time."""
+    transmission of a block; those whose blocks the cell has broken send again at the same time as it."""
     following[0, 0] = 1.0
     for k in range(len(strongest)):
-        fresh, half = coupling.fresh[strongest[k]], 1 << k
-        on = fresh + coupling.again[strongest[k], cell] * (1 - fresh)
+        new, half = coupling.sends_new[strongest[k]], 1 << k
+        on = new + coupling.broken_with[strongest[k], cell] * (1 - new)
         for j in range(half):
             for n in range(half):
-                one = following[j, n]
-                following[j, n], following[j, n + half] = one * (1 - fresh), one * fresh
-                following[j + half, n], following[j + half, n + half] = one * (1 - on), one * on
+                before = following[j, n]
+                following[j, n], following[j, n + half] = before * (1 - new), before * new
+                following[j + half, n], following[j + half, n + half] = before * (1 - on), before * on

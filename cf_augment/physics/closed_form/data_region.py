@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from cf_augment.physics.closed_form.coupling import couple, follow
+from cf_augment.physics.closed_form.coupling import Coupling, Transmissions, couple, follow, new_transmissions
+from cf_augment.physics.closed_form.load import Pace, Queues
+from cf_augment.physics.closed_form.slot import Downlink, Slot
 from cf_augment.physics.constants import (
     CODE_RATE,
     CQI_DELAY_TTIS,
@@ -28,12 +30,12 @@ from cf_augment.physics.constants import (
     UDP_IP_BYTES,
 )
 from cf_augment.physics.radio.phy import phy_of, rank
-from cf_augment.physics.radio.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled, part
 from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import Floats, Ints
+from sumo_mobility.base.arrays import Floats, Ints, Singles
 
-SENDINGS = 1 + MAX_RETRANSMISSIONS
+TRANSMISSIONS = 1 + MAX_RETRANSMISSIONS
 _STRONGEST = 3
 """Interferers that are on or off; what all others send is taken as even."""
 _STATES = 1 << _STRONGEST
@@ -71,9 +73,75 @@ class DataRegion(NamedTuple):
     information: Floats
     """(3, N + 1) mutual information of a bit."""
     block_error: Floats
-    """(16, SENDINGS, _GRID + 1) probability that a block is broken still, by receptions and their mean information."""
+    """(16, TRANSMISSIONS, _GRID + 1) probability that a block is broken still, by receptions and their mean mutual
+    information."""
     packet_share: Floats
     """(16,) of a packet that fits into a block."""
+
+
+class Link(NamedTuple):
+    """The link of a UE to its cell, of which some interferers are on or off and the others send evenly."""
+
+    ue: int
+    cell: int
+    signal_mw: float
+    evenly_mw: float
+    """Mean power of the interferers that are not among the strongest."""
+    interferers: int
+    """K, how many are among the strongest."""
+    states: int
+    """J = 2^K; bit k of a state says whether the k-th strongest sends."""
+    grant_received: float
+    """Probability that the UE decodes a grant."""
+
+
+class Scratch(NamedTuple):
+    """What is known of one UE while its pace is computed; each UE overwrites that of the one before.
+
+    Of arrays by interferer or by state, the first K or J entries count. A block is followed through its transmissions:
+    probabilities and numbers are those of a block that the cell sends at a CQI above 0, unless said otherwise.
+    """
+
+    strongest: Ints
+    """(_STRONGEST,) the strongest interferers, the strongest first."""
+    power_mw: Floats
+    """(_STRONGEST,) received from them."""
+    if_new: Floats
+    """(_STATES,) probability of each state while the cell sends a new block."""
+    if_any: Floats
+    """(_STATES,) probability of each state while the cell sends anything."""
+    sinr: Floats
+    """(_STATES,) linear."""
+    cqi: Ints
+    """(_STATES,) what a UE reports that measures it."""
+    following: Floats
+    """(_STATES, _STATES) probability of each state at the next transmission of a block, by the state at this one."""
+    information: Floats
+    """(_STATES,) mutual information of a bit at the block's modulation."""
+    failure: Floats
+    """(_STATES,) probability that a block's first transmission meets the state and fails."""
+    sent: Floats
+    """(_STATES,) mean number of transmissions that meet the state."""
+    broken: Floats
+    """(_STATES,) mean number of those that fail."""
+    attempts: Floats
+    """(TRANSMISSIONS,) probability that there is a first, second, ... transmission."""
+    cqi_share: Floats
+    """(16,) probability that a block has the CQI; that of CQI 0 counts here as well."""
+    transmissions: Floats
+    """(16,) mean number of transmissions of a block with the CQI; 0 where it is too rare to be looked at."""
+    ttis_left: Floats
+    """(_UNITS + 1,) TTIs that the rest of a packet takes, by its length in units."""
+
+
+class BlockMeans(NamedTuple):
+    """Means over the CQIs of a UE's blocks, weighted by their probability; `total` is the sum of the weights."""
+
+    transmissions: float
+    packets: float
+    lost: float
+    """Probability that a block is never decoded."""
+    total: float
 
 
 def data_region_of(scenario: Scenario) -> DataRegion:
@@ -81,9 +149,9 @@ def data_region_of(scenario: Scenario) -> DataRegion:
     phy, radio = phy_of(scenario), scenario.radio
     rbgs = int(phy["rbgs"])
     need = scenario.traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES + RLC_BYTES
-    block_error = np.ones((16, SENDINGS, _GRID + 1))
+    block_error = np.ones((16, TRANSMISSIONS, _GRID + 1))
     for row in lte_tables(radio.dl_bandwidth_rb).cqi:
-        for receptions in range(1, SENDINGS + 1):
+        for receptions in range(1, TRANSMISSIONS + 1):
             block_error[row.cqi, receptions - 1] = _block_error(phy, row.cqi, row.mcs, rbgs, receptions)
     return DataRegion(
         used=radio.cqi == "pdsch",
@@ -98,7 +166,8 @@ def data_region_of(scenario: Scenario) -> DataRegion:
 
 
 def _block_error(phy: Any, cqi: int, mcs: int, rbgs: int, receptions: int) -> Floats:
-    """(_GRID + 1,) by the mean mutual information of some receptions of a block on all RBGs."""
+    """Returns the probability that a block on all RBGs is broken still, (_GRID + 1,) by the mean mutual information of
+    its receptions."""
     bits = 8 * int(phy["block_bytes"][cqi, rbgs])
     code_bits = 8 * int(bits / 8 / CODE_RATE[mcs])
     counted = max(1, receptions * code_bits % _CODE_BITS)
@@ -118,222 +187,318 @@ def _block_error(phy: Any, cqi: int, mcs: int, rbgs: int, receptions: int) -> Fl
 
 
 @compiled
-def pace_in_data_region(
-    data: Any, queues: Any, received_mw: Any, serving: Any, backlog: Any, duration_s: float, coupling: Any, pace: Any,
-    sinr_db: Any,
-) -> None:  # fmt: skip
-    """Fills in the Pace of a slot, and the Coupling.
+def pace_in_data_region(data: DataRegion, queues: Queues, slot: Slot, downlink: Downlink) -> None:
+    """Fills in the pace of a slot, what UEs measure, and how the cells are coupled.
 
     Args:
-        data: The DataRegion.
-        queues: The Queues.
-        received_mw: (C, U) power of a resource element.
-        serving: (U,).
-        backlog: (U,) packets queued.
-        duration_s: Of the slot.
-        coupling: The Coupling of the slot before.
-        pace: The Pace; its `grant_received` is given, that of the control region.
-        sinr_db: (U,) filled in with the SINR that a UE measures, on average over TTIs.
+        data: The constants of the data region.
+        queues: The constants of the queues.
+        slot: The slot.
+        downlink: The state after the slot before; `pace.grant_received` is given, that of the control region.
     """
+    coupling, pace = downlink.coupling, downlink.pace
     rounds = 1
     if coupling.load[0] < 0:
         rounds = _ROUNDS
         coupling.load[:] = 0
-    cells = len(coupling.load)
-    sent, broken = np.empty((cells, cells + 1)), np.empty((cells, cells + 1))
-    decoded, before = pace.grant_received.copy(), np.empty(cells)
+    transmissions, scratch = new_transmissions(len(coupling.load)), _new_scratch()
+    grant_received, load_before = pace.grant_received.copy(), np.empty(len(coupling.load))
     for _ in range(rounds):
-        pace.grant_received[:], before[:] = decoded, coupling.load
-        _pace_at_loads(data, queues, received_mw, serving, coupling, pace, sinr_db, sent, broken)
-        coupling.load[:] = 0
-        for u in range(len(serving)):
-            need = queues.packets_per_s[u] * pace.alone[u] + backlog[u] / duration_s * pace.packed[u]
-            coupling.own[u] = min(1.0, need * TTI_S)
-            coupling.load[serving[u]] += need * TTI_S
-        for c in range(cells):
-            coupling.load[c] = min(1.0, coupling.load[c])
-        couple(coupling, sent, broken)
-        if np.abs(coupling.load - before).max() < _SETTLED:
+        pace.grant_received[:], load_before[:] = grant_received, coupling.load
+        _pace_at_loads(data, queues, slot, downlink, transmissions, scratch)
+        _update_loads(queues, slot, downlink)
+        couple(coupling, transmissions)
+        if np.abs(coupling.load - load_before).max() < _SETTLED:
             break
+
+
+@part
+def _update_loads(queues: Queues, slot: Slot, downlink: Downlink) -> None:
+    """Sets the loads of the cells to what their UEs need at their pace."""
+    coupling, pace = downlink.coupling, downlink.pace
+    coupling.load[:] = 0
+    for u in range(len(slot.serving)):
+        need = queues.packets_per_s[u] * pace.alone[u] + slot.backlog[u] / slot.duration_s * pace.packed[u]
+        coupling.own[u] = min(1.0, need * TTI_S)
+        coupling.load[slot.serving[u]] += need * TTI_S
+    for c in range(len(coupling.load)):
+        coupling.load[c] = min(1.0, coupling.load[c])
+
+
+@compiled
+def _new_scratch() -> Scratch:
+    """Returns arrays to be filled in."""
+    return Scratch(
+        strongest=np.empty(_STRONGEST, np.int64),
+        power_mw=np.empty(_STRONGEST),
+        if_new=np.empty(_STATES),
+        if_any=np.empty(_STATES),
+        sinr=np.empty(_STATES),
+        cqi=np.empty(_STATES, np.int64),
+        following=np.empty((_STATES, _STATES)),
+        information=np.empty(_STATES),
+        failure=np.empty(_STATES),
+        sent=np.empty(_STATES),
+        broken=np.empty(_STATES),
+        attempts=np.empty(TRANSMISSIONS),
+        cqi_share=np.empty(16),
+        transmissions=np.empty(16),
+        ttis_left=np.empty(_UNITS + 1),
+    )
 
 
 @compiled
 def _pace_at_loads(
-    data: Any, queues: Any, received_mw: Any, serving: Any, coupling: Any, pace: Any, sinr_db: Any, sent: Any,
-    broken: Any,
-) -> None:  # fmt: skip
-    """Fills in the Pace, and how often cells send, (C, C + 1): while another one does, and in all; and in vain."""
-    cells, ues = received_mw.shape
-    load = coupling.load
-    sent[:], broken[:] = 0.0, 0.0
-    strongest, power = np.empty(_STRONGEST, np.int64), np.empty(_STRONGEST)
-    weight, heard, sinr, cqi = np.empty(_STATES), np.empty(_STATES), np.empty(_STATES), np.empty(_STATES, np.int64)
-    following = np.empty((_STATES, _STATES))
-    information, failure = np.empty(_STATES), np.empty(_STATES)
-    sent_in, broken_in, times = np.empty(_STATES), np.empty(_STATES), np.empty(SENDINGS)
-    share, sendings, blocks = np.empty(16), np.empty(16), np.empty(_UNITS + 1)
-    for u in range(ues):
-        cell, decoded = serving[u], pace.grant_received[u]
-        signal = float(received_mw[cell, u])
-        least = max(_FAINT * data.noise_mw, _HARMLESS * signal)
-        count, rest = 0, 0.0
-        for c in range(cells):
-            if c == cell:
-                continue
-            one, which = float(received_mw[c, u]), c
-            if one > least:
-                for k in range(count):
-                    if one > power[k]:
-                        one, power[k] = power[k], one
-                        which, strongest[k] = strongest[k], which
-                if count < _STRONGEST:
-                    power[count], strongest[count] = one, which
-                    count += 1
-                    continue
-            rest += one * coupling.met_first[cell, which]
-        states = 1 << count
-        sinr_db[u] = 0
-        for j in range(states):
-            weight[j], heard[j], noise = 1.0, 1.0, data.noise_mw + rest
-            for k in range(count):
-                on, other = (j >> k) & 1, strongest[k]
-                weight[j] *= coupling.met_first[cell, other] if on else 1 - coupling.met_first[cell, other]
-                heard[j] *= coupling.met[cell, other] if on else 1 - coupling.met[cell, other]
-                noise += on * power[k]
-            sinr[j] = signal / noise
-            cqi[j] = rank(data.cqi_sinr, sinr[j])
-            sinr_db[u] += load[cell] * heard[j] * 10 * math.log10(sinr[j])
-        sinr_db[u] += (1 - load[cell]) * 10 * math.log10(signal / data.noise_mw)
-        # What the cell sends when this UE measures, for it or for others.
-        others = min(1.0, max(0.0, load[cell] - coupling.own[u]) / max(1e-9, 1 - coupling.own[u]))
-        busy = coupling.measured[u] + (1 - coupling.measured[u]) * others
-        share[:] = 0.0
-        share[rank(data.cqi_sinr, signal / data.noise_mw)] = 1 - busy
-        for j in range(states):
-            share[cqi[j]] += busy * heard[j]
-        follow(coupling, cell, strongest[:count], following)
-        reached, known = 1 - share[0], -1
-        cost = packets = lost = total = 0.0
-        sendings[:], sent_in[:], broken_in[:], times[:] = 0.0, 0.0, 0.0, 0.0
-        for q in range(1, 16):
-            if share[q] < _RARE:
-                continue
-            modulation, part = data.modulation[q], share[q] / reached
-            for j in range(states):
-                if modulation != known:
-                    information[j] = data.information[modulation, rank(data.information_sinr[modulation], sinr[j])]
-                failure[j] = weight[j] * decoded * data.block_error[q, 0, int(information[j] * _GRID + 0.5)]
-            known = modulation
-            sendings[q], broken_all = _sendings(
-                data, q, part, decoded, states, information, weight, failure, following, sent_in, broken_in, times
-            )
-            cost += part * sendings[q]
-            packets += part * data.packet_share[q]
-            lost += part * broken_all
-            total += part
-        if total == 0.0:
+    data: DataRegion, queues: Queues, slot: Slot, downlink: Downlink, transmissions: Transmissions, scratch: Scratch
+) -> None:
+    """Fills in the pace at the loads of the cells, what UEs measure, and how often cells send.
+
+    One UE after the other: its interferers and their states, the CQIs that it reports, what becomes of its blocks, and
+    the TTIs that its packets take by that.
+    """
+    coupling, pace = downlink.coupling, downlink.pace
+    transmissions.sent[:], transmissions.broken[:] = 0.0, 0.0
+    for u in range(len(slot.serving)):
+        link = _link(data, slot, downlink, u, scratch)
+        _hear_states(data, coupling, link, scratch, downlink.sinr_db)
+        _draw_cqi(data, coupling, link, scratch)
+        follow(coupling, link.cell, scratch.strongest[: link.interferers], scratch.following)
+        means = _send_blocks(data, link, scratch)
+        if means.total == 0.0:
             pace.alone[u] = pace.packed[u] = pace.reached[u] = pace.late[u] = 0
             pace.grant_received[u] = 1
             continue
-        pace.alone[u] = _ttis_alone(data, share, sendings, blocks)
-        pace.packed[u] = cost / packets
-        pace.reached[u], pace.late[u], pace.grant_received[u] = 1, 0, decoded * max(0.0, 1 - lost / total)
-        number = pace.alone[u] * total / cost
-        coupling.measured[u] = _measured(queues.packets_per_s[u], number, times, total)
-        for j in range(states):
-            one, again = number * queues.packets_per_s[u] * sent_in[j], number * queues.packets_per_s[u] * broken_in[j]
-            for k in range(count):
-                more = ((j >> k) & 1) - load[strongest[k]]
-                sent[cell, strongest[k]] += more * one
-                broken[cell, strongest[k]] += more * again
-            sent[cell, cells] += one
-            broken[cell, cells] += again
+        _set_pace(data, link, means, pace, scratch)
+        blocks = pace.alone[u] * means.total / means.transmissions
+        coupling.measured[u] = _measured(queues.packets_per_s[u], blocks, scratch.attempts, means.total)
+        _count_transmissions(coupling, link, blocks, queues.packets_per_s[u], scratch, transmissions)
+    cells = len(coupling.load)
     for c in range(cells):
         for other in range(cells):
             # UEs to which the other one is not among the strongest.
-            sent[c, other] += load[other] * sent[c, cells]
-            broken[c, other] += load[other] * broken[c, cells]
+            transmissions.sent[c, other] += coupling.load[other] * transmissions.sent[c, cells]
+            transmissions.broken[c, other] += coupling.load[other] * transmissions.broken[c, cells]
 
 
-@compiled
-def _measured(packets_per_s: float, blocks: float, times: Any, total: float) -> float:
-    """Probability that a UE measures while its cell sends for it, for packets of `blocks` blocks.
+@part
+def _link(data: DataRegion, slot: Slot, downlink: Downlink, u: int, scratch: Scratch) -> Link:
+    """Finds the strongest interferers of a UE, and returns its link."""
+    cell = slot.serving[u]
+    signal_mw = float(slot.received_mw[cell, u])
+    least_mw = max(_FAINT * data.noise_mw, _HARMLESS * signal_mw)
+    count, evenly_mw = 0, 0.0
+    for c in range(len(slot.received_mw)):
+        if c == cell:
+            continue
+        power_mw, interferer = float(slot.received_mw[c, u]), c
+        if power_mw > least_mw:
+            power_mw, interferer = _insert(power_mw, interferer, count, scratch)
+            if count < _STRONGEST:
+                scratch.power_mw[count], scratch.strongest[count] = power_mw, interferer
+                count += 1
+                continue
+        evenly_mw += power_mw * downlink.coupling.met_by_new[cell, interferer]
+    return Link(u, cell, signal_mw, evenly_mw, count, 1 << count, downlink.pace.grant_received[u])
+
+
+@part
+def _insert(power_mw: float, interferer: int, count: int, scratch: Scratch) -> tuple[float, int]:
+    """Puts an interferer in its place among `count` strongest ones; returns power and cell of the weakest of all."""
+    for k in range(count):
+        if power_mw > scratch.power_mw[k]:
+            power_mw, scratch.power_mw[k] = scratch.power_mw[k], power_mw
+            interferer, scratch.strongest[k] = scratch.strongest[k], interferer
+    return power_mw, interferer
+
+
+@part
+def _hear_states(data: DataRegion, coupling: Coupling, link: Link, scratch: Scratch, sinr_db: Singles) -> None:
+    """Fills in probability, SINR and CQI of the states, and the mean of what the UE measures, its entry in (U,).
+
+    A UE whose cell sends nothing measures a channel without interference.
+    """
+    u, cell, load = link.ue, link.cell, coupling.load
+    sinr_db[u] = 0
+    for j in range(link.states):
+        scratch.if_new[j], scratch.if_any[j], noise_mw = 1.0, 1.0, data.noise_mw + link.evenly_mw
+        for k in range(link.interferers):
+            on, other = (j >> k) & 1, scratch.strongest[k]
+            scratch.if_new[j] *= coupling.met_by_new[cell, other] if on else 1 - coupling.met_by_new[cell, other]
+            scratch.if_any[j] *= coupling.met_by_any[cell, other] if on else 1 - coupling.met_by_any[cell, other]
+            noise_mw += on * scratch.power_mw[k]
+        scratch.sinr[j] = link.signal_mw / noise_mw
+        scratch.cqi[j] = rank(data.cqi_sinr, scratch.sinr[j])
+        sinr_db[u] += load[cell] * scratch.if_any[j] * 10 * math.log10(scratch.sinr[j])
+    sinr_db[u] += (1 - load[cell]) * 10 * math.log10(link.signal_mw / data.noise_mw)
+
+
+@part
+def _draw_cqi(data: DataRegion, coupling: Coupling, link: Link, scratch: Scratch) -> None:
+    """Fills in how probable each CQI is: what the cell sends when the UE measures is for the UE or for others."""
+    own, measured = coupling.own[link.ue], coupling.measured[link.ue]
+    others = min(1.0, max(0.0, coupling.load[link.cell] - own) / max(1e-9, 1 - own))
+    busy = measured + (1 - measured) * others
+    scratch.cqi_share[:] = 0.0
+    scratch.cqi_share[rank(data.cqi_sinr, link.signal_mw / data.noise_mw)] = 1 - busy
+    for j in range(link.states):
+        scratch.cqi_share[scratch.cqi[j]] += busy * scratch.if_any[j]
+
+
+@part
+def _send_blocks(data: DataRegion, link: Link, scratch: Scratch) -> BlockMeans:
+    """Sends a block at each CQI that is not too rare, and returns the means over them."""
+    reached, modulation = 1 - scratch.cqi_share[0], -1
+    cost = packets = lost = total = 0.0
+    scratch.transmissions[:], scratch.sent[:], scratch.broken[:], scratch.attempts[:] = 0.0, 0.0, 0.0, 0.0
+    for q in range(1, 16):
+        if scratch.cqi_share[q] < _RARE:
+            continue
+        share = scratch.cqi_share[q] / reached
+        _receive_first(data, link, q, data.modulation[q] != modulation, scratch)
+        modulation = data.modulation[q]
+        scratch.transmissions[q], never = _send_block(data, link, q, share, scratch)
+        cost += share * scratch.transmissions[q]
+        packets += share * data.packet_share[q]
+        lost += share * never
+        total += share
+    return BlockMeans(cost, packets, lost, total)
+
+
+@part
+def _receive_first(data: DataRegion, link: Link, q: int, is_new: bool, scratch: Scratch) -> None:
+    """Fills in whether the first transmission of a block at CQI `q` fails, whose modulation may be a new one."""
+    modulation = data.modulation[q]
+    for j in range(link.states):
+        if is_new:
+            entry = rank(data.information_sinr[modulation], scratch.sinr[j])
+            scratch.information[j] = data.information[modulation, entry]
+        error = data.block_error[q, 0, int(scratch.information[j] * _GRID + 0.5)]
+        scratch.failure[j] = scratch.if_new[j] * link.grant_received * error
+
+
+@part
+def _send_block(data: DataRegion, link: Link, q: int, share: float, scratch: Scratch) -> tuple[float, float]:
+    """Sends a block at CQI `q`, which has a share of all, until it is decoded or has been sent TRANSMISSIONS times.
+
+    Returns:
+        Its mean number of transmissions, and the probability that it is never decoded.
+    """
+    error, information, following = data.block_error[q], scratch.information, scratch.following
+    # Probabilities that this transmission fails, after all those before it.
+    first = second = third = fourth = 0.0
+    for j in range(link.states):
+        first += scratch.failure[j]
+        scratch.sent[j] += share * scratch.if_new[j]
+        scratch.broken[j] += share * scratch.failure[j]
+        if share * scratch.failure[j] < _RARE:
+            continue
+        for n in range(link.states):
+            of_two = information[j] + information[n]
+            resent = scratch.failure[j] * following[j, n]
+            failed = resent * link.grant_received * error[1, int(of_two * (_GRID / 2) + 0.5)]
+            second += failed
+            scratch.sent[n] += share * resent
+            scratch.broken[n] += share * failed
+            if share * failed < _RARE:
+                continue
+            for m in range(link.states):
+                of_three = of_two + information[m]
+                resent = failed * following[n, m]
+                again = resent * link.grant_received * error[2, int(of_three * (_GRID / 3) + 0.5)]
+                third += again
+                # The last one meets what the third one has met.
+                scratch.sent[m] += share * (resent + again)
+                scratch.broken[m] += share * again
+                of_four = of_three + information[m]
+                fourth += again * link.grant_received * error[3, int(of_four * (_GRID / 4) + 0.5)]
+    scratch.attempts[0] += share
+    scratch.attempts[1] += share * first
+    scratch.attempts[2] += share * second
+    scratch.attempts[3] += share * third
+    return 1 + first + second + third, fourth
+
+
+@part
+def _set_pace(data: DataRegion, link: Link, means: BlockMeans, pace: Pace, scratch: Scratch) -> None:
+    """Fills in the pace of a UE that is reached at some CQI."""
+    u = link.ue
+    pace.alone[u] = _ttis_alone(data, scratch)
+    pace.packed[u] = means.transmissions / means.packets
+    pace.reached[u], pace.late[u] = 1, 0
+    pace.grant_received[u] = link.grant_received * max(0.0, 1 - means.lost / means.total)
+
+
+@part
+def _count_transmissions(
+    coupling: Coupling, link: Link, blocks: float, packets_per_s: float, scratch: Scratch, transmissions: Transmissions
+) -> None:
+    """Adds how often the cell sends for a UE, whose packets take so many blocks each.
+
+    With a strong interferer, it is what the states say beyond what the interferer's load alone would make of all.
+    """
+    sent, broken, cell, every = transmissions.sent, transmissions.broken, link.cell, len(coupling.load)
+    for j in range(link.states):
+        sent_per_s = blocks * packets_per_s * scratch.sent[j]
+        broken_per_s = blocks * packets_per_s * scratch.broken[j]
+        for k in range(link.interferers):
+            other = scratch.strongest[k]
+            beyond = ((j >> k) & 1) - coupling.load[other]
+            sent[cell, other] += beyond * sent_per_s
+            broken[cell, other] += beyond * broken_per_s
+        sent[cell, every] += sent_per_s
+        broken[cell, every] += broken_per_s
+
+
+@part
+def _measured(packets_per_s: float, blocks: float, attempts: Floats, total: float) -> float:
+    """Returns the probability that a UE measures while its cell sends for it.
 
     Packets come evenly, and the blocks of each are sent again after HARQ round trips; queues shift them by about one.
+
+    Args:
+        packets_per_s: Of the UE.
+        blocks: Blocks of a packet.
+        attempts: See Scratch.
+        total: See BlockMeans.
     """
     busy = max(0.0, blocks - _MEASURED_BEFORE) / blocks
     if packets_per_s <= 0:
         return busy
     apart = 1 / (packets_per_s * TTI_S)
     after = apart - _MEASURED_BEFORE
-    while after < (SENDINGS - 0.5) * _ROUND_TRIP:
+    while after < (TRANSMISSIONS - 0.5) * _ROUND_TRIP:
         if after >= -0.5 * _ROUND_TRIP:
-            busy += blocks * times[int(after / _ROUND_TRIP + 0.5)] / total / _ROUND_TRIP
+            busy += blocks * attempts[int(after / _ROUND_TRIP + 0.5)] / total / _ROUND_TRIP
         after += apart
     return min(1.0, busy)
 
 
-@compiled
-def _sendings(
-    data: Any, q: int, part: float, decoded: float, states: int, information: Any, weight: Any, failure: Any,
-    following: Any, sent_in: Any, broken_in: Any, times: Any,
-) -> tuple[float, float]:  # fmt: skip
-    """Returns the mean number of transmissions of a block, and the probability that it is never decoded."""
-    error = data.block_error[q]
-    one = two = three = four = 0.0
-    for j in range(states):
-        one += failure[j]
-        sent_in[j] += part * weight[j]
-        broken_in[j] += part * failure[j]
-        if part * failure[j] < _RARE:
-            continue
-        for n in range(states):
-            known = information[j] + information[n]
-            resent = failure[j] * following[j, n]
-            second = resent * decoded * error[1, int(known * (_GRID / 2) + 0.5)]
-            two += second
-            sent_in[n] += part * resent
-            broken_in[n] += part * second
-            if part * second < _RARE:
-                continue
-            for m in range(states):
-                both = known + information[m]
-                resent = second * following[n, m]
-                third = resent * decoded * error[2, int(both * (_GRID / 3) + 0.5)]
-                three += third
-                # The last one meets what the third one has met.
-                sent_in[m] += part * (resent + third)
-                broken_in[m] += part * third
-                four += third * decoded * error[3, int((both + information[m]) * (_GRID / 4) + 0.5)]
-    times[0] += part
-    times[1] += part * one
-    times[2] += part * two
-    times[3] += part * three
-    return 1 + one + two + three, four
+@part
+def _ttis_alone(data: DataRegion, scratch: Scratch) -> float:
+    """Returns the TTIs that a packet alone takes, when each of its blocks has a CQI drawn anew.
 
-
-@compiled
-def _ttis_alone(data: Any, share: Any, sendings: Any, blocks: Any) -> float:
-    """TTIs that a packet alone takes, when each of its blocks has a CQI drawn anew."""
-    reached, once, fits = 1 - share[0], 0.0, True
+    A packet of which something is left after a block goes on in the next one: TTIs by what is left, from 0 upwards.
+    """
+    cqi_share, transmissions, ttis_left = scratch.cqi_share, scratch.transmissions, scratch.ttis_left
+    reached, in_one_block, fits = 1 - cqi_share[0], 0.0, True
     for q in range(1, 16):
-        once += share[q] / reached * sendings[q]
-        fits &= sendings[q] == 0.0 or data.packet_share[q] >= 1
+        in_one_block += cqi_share[q] / reached * transmissions[q]
+        fits &= transmissions[q] == 0.0 or data.packet_share[q] >= 1
     if fits:
-        return once
-    blocks[0] = 0.0
+        return in_one_block
+    ttis_left[0] = 0.0
     for units in range(1, _UNITS + 1):
         expected, staying = 0.0, 0.0
         for q in range(1, 16):
-            if sendings[q] == 0.0:
+            if transmissions[q] == 0.0:
                 continue
-            part = share[q] / reached
+            share = cqi_share[q] / reached
             # What is left is rounded to units, and nothing is left of less than half of one.
             left = round(units - data.packet_share[q] * _UNITS)
             if left >= units:
-                staying += part
-                expected += part * sendings[q]
+                staying += share
+                expected += share * transmissions[q]
             else:
-                expected += part * (sendings[q] + (blocks[left] if left > 0 else 0.0))
-        blocks[units] = expected / (1 - staying) if staying < 1 else expected * _UNITS
-    return blocks[_UNITS]
+                expected += share * (transmissions[q] + (ttis_left[left] if left > 0 else 0.0))
+        ttis_left[units] = expected / (1 - staying) if staying < 1 else expected * _UNITS
+    return ttis_left[_UNITS]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -21,10 +20,11 @@ from numpy.typing import ArrayLike
 
 from cf_augment.physics.closed_form import interval
 from cf_augment.physics.closed_form.data_region import data_region_of
-from cf_augment.physics.closed_form.handover import NONE, Connection, HandoverState
+from cf_augment.physics.closed_form.handover import Connection
 from cf_augment.physics.closed_form.load import Load, Service
 from cf_augment.physics.closed_form.paper import Paper
 from cf_augment.physics.closed_form.radio_link import link_rules
+from cf_augment.physics.closed_form.state import NONE, HandoverState
 from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
@@ -34,28 +34,11 @@ from ns3_scenarios.backend import check_trace, require
 from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import AnyFloats, Floats, Ints, Singles
+from sumo_mobility.base.arrays import AnyFloats, Floats, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace
 
 _CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Moves:
-    """Handovers and failures at one time.
-
-    Attributes:
-        time_s: Trace time.
-        source: (B, U) the cell that serves the UE.
-        target: (B, U) the cell to which a handover starts, -1 where none does.
-        selected: (B, U) the cell that a UE selects whose radio link has failed, -1 where none has.
-    """
-
-    time_s: float
-    source: Ints
-    target: Ints
-    selected: Ints
 
 
 class Engine:
@@ -113,7 +96,7 @@ class Engine:
         if self.paper:
             self._starts_s = [0.0]
         self._state: HandoverState | None = None
-        self._moves: interval.Moves | None = None
+        self._changes: interval.CellChanges | None = None
 
     def reset(self, position_m: ArrayLike) -> StepKpis:
         """Attaches the UEs, which have stood at `position_m` (B, U, 2) since the warm-up began.
@@ -128,14 +111,14 @@ class Engine:
         l1_dbm, received_mw = self.links(np.repeat(position[:, None], 2, axis=1), np.zeros(1), 1)
         rsrp = np.ascontiguousarray(l1_dbm[:, :, 0])
         batch, cells, ues = rsrp.shape
-        self._state, self._moves, self._time_s = HandoverState.attached(rsrp, self.scenario), None, 0.0
+        self._state, self._changes, self._time_s = HandoverState.attached(rsrp, self.scenario), None, 0.0
         episode = self.scenario.episode
         lasting_s = [episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S, episode.control_interval_s]
         service, sinr_db = Service.nothing(batch, cells, ues), np.empty((batch, ues))
         interval.warm_up(self._constants, received_mw, np.array(lasting_s), self._state, service, sinr_db)
         if self.paper:
             service = self.paper.serve(rsrp, self._state.serving, lasting_s[-1])
-        return self._kpis(service, position, interval.Seen(rsrp.swapaxes(1, 2).astype(np.float64), sinr_db))
+        return self._kpis(service, position, rsrp.swapaxes(1, 2).astype(np.float64), sinr_db)
 
     def step(self, position_m: ArrayLike, control: Control | ArrayLike) -> StepKpis:
         """Runs one control interval.
@@ -161,45 +144,44 @@ class Engine:
                 f"position_m: shape {position.shape}, but {batch} environments need {self.grid_steps + 1} "
                 f"positions, one each {GRID_S} s"
             )
-        cio_db, hysteresis_db = self._parameters(control, batch)
-        shape = batch, len(self._starts_s), ues
-        moves = interval.Moves(*(np.empty(shape, np.int64) for _ in range(3)))
-        service = Service.nothing(batch, cells, ues)
-        seen = interval.Seen(np.empty((batch, ues, cells)), np.empty((batch, ues)))
+        parameters = self._parameters(control, batch)
+        outcome = interval.Outcome.empty(batch, len(self._starts_s), cells, ues)
         if self.paper:
-            service = self._run_snapshot(self.paper, position, cio_db, hysteresis_db, state, moves, seen)
+            outcome = self._run_snapshot(self.paper, position, parameters, state, outcome)
         elif self.compiled_links:
-            interval.run(self._constants, position, cio_db, hysteresis_db, state, service, moves, seen)
+            interval.run(self._constants, position, parameters, state, outcome)
         else:
-            given = self.links(position, self._constants.times, len(self._starts_s))
-            interval.run_on_given(self._constants, *given, cio_db, hysteresis_db, state, service, moves, seen)
-        self._moves, self._moves_from_s = moves, self._time_s
+            received = interval.Received(*self.links(position, self._constants.times, len(self._starts_s)))
+            interval.run_on_given(self._constants, received, parameters, state, outcome)
+        self._changes, self._changes_from_s = outcome.changes, self._time_s
         self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
-        return self._kpis(service, position[:, -1].copy(), seen)
+        return self._kpis(outcome.service, position[:, -1].copy(), outcome.rsrp_dbm, outcome.sinr_db)
 
     def _run_snapshot(
-        self, paper: Paper, position: Floats, cio_db: Singles, hysteresis_db: Singles,
-        state: HandoverState, moves: interval.Moves, seen: interval.Seen,
-    ) -> Service:  # fmt: skip
-        """Runs an interval as `interval.run` does, in profile `paper`."""
+        self, paper: Paper, position: Floats, parameters: interval.Parameters, state: HandoverState,
+        outcome: interval.Outcome,
+    ) -> interval.Outcome:  # fmt: skip
+        """Runs an interval as `interval.run` does, in profile `paper`; returns the outcome with another service."""
         _, received_mw = self.links(position, np.array([0.0, self.grid_steps]), 1)
         before_dbm, after_dbm = (10 * np.log10(received_mw[:, :, point]) for point in (0, 1))
-        offsets_db = self.connection.offsets_db(torch.from_numpy(cio_db)).numpy()
-        moves.source[:, 0], moves.selected[:] = state.serving, NONE
-        moves.target[:, 0] = paper.associate(before_dbm, state.serving, offsets_db, hysteresis_db)
-        state.serving[:] = np.where(moves.target[:, 0] >= 0, moves.target[:, 0], state.serving)
-        state.l3_dbm[:], seen.rsrp_dbm[:] = after_dbm, after_dbm.swapaxes(1, 2)
-        seen.sinr_db[:] = self.radio.sinr_db(torch.from_numpy(after_dbm), torch.from_numpy(state.serving)).numpy()
-        return paper.serve(before_dbm, state.serving, self.scenario.episode.control_interval_s)
+        offsets_db = self.connection.offsets_db(torch.from_numpy(parameters.cio_db)).numpy()
+        changes = outcome.changes
+        changes.source[:, 0], changes.selected[:] = state.serving, NONE
+        changes.target[:, 0] = paper.associate(before_dbm, state.serving, offsets_db, parameters.hysteresis_db)
+        state.serving[:] = np.where(changes.target[:, 0] >= 0, changes.target[:, 0], state.serving)
+        state.l3_dbm[:], outcome.rsrp_dbm[:] = after_dbm, after_dbm.swapaxes(1, 2)
+        outcome.sinr_db[:] = self.radio.sinr_db(torch.from_numpy(after_dbm), torch.from_numpy(state.serving)).numpy()
+        served = paper.serve(before_dbm, state.serving, self.scenario.episode.control_interval_s)
+        return outcome._replace(service=served)
 
     @property
-    def moves(self) -> list[Moves]:
-        """The handovers and failures of the last interval, for those who want to know which UEs moved."""
-        if self._moves is None:
+    def cell_changes(self) -> list[tuple[float, interval.CellChanges]]:
+        """The handovers and failures of the last interval, by trace time in seconds; arrays are (B, U)."""
+        if self._changes is None:
             return []
-        source, target, selected = self._moves
+        source, target, selected = self._changes
         return [
-            Moves(self._moves_from_s + start_s, source[:, k], target[:, k], selected[:, k])
+            (self._changes_from_s + start_s, interval.CellChanges(source[:, k], target[:, k], selected[:, k]))
             for k, start_s in enumerate(self._starts_s)
         ]
 
@@ -276,21 +258,21 @@ class Engine:
             raise DataError(f"position_m{where}: {values[tuple(where)]} m is not a finite place on Earth")
         return values
 
-    def _parameters(self, control: Control | ArrayLike, batch: int) -> tuple[Singles, Singles]:
-        """Returns the CIO (B, E) and the hysteresis of each serving cell (B, C)."""
+    def _parameters(self, control: Control | ArrayLike, batch: int) -> interval.Parameters:
+        """Returns the handover parameters of B environments."""
         checked = Control.checked(self.scenario, control)
         shape = checked.cio_db.shape
         if shape[:-1] != (batch,):
             raise ConfigError(f"control: CIOs of shape {shape}, expected ({batch}, {shape[-1]})")
-        return checked.cio_db.astype(np.float32), checked.hysteresis_db.astype(np.float32)
+        return interval.Parameters(checked.cio_db.astype(np.float32), checked.hysteresis_db.astype(np.float32))
 
-    def _kpis(self, service: Service, position_m: Floats, seen: interval.Seen) -> StepKpis:
+    def _kpis(self, service: Service, position_m: Floats, rsrp_dbm: Floats, sinr_db: Floats) -> StepKpis:
         assert self._state is not None
         serving, lost = self._state.serving, self._state.lost
         interval_s = self.scenario.episode.control_interval_s
         bits_per_s = self.load.packet_bits / interval_s
         shown = np.where(lost, -1, serving)
-        handovers = np.zeros(len(serving)) if self._moves is None else (self._moves.target >= 0).sum(axis=(1, 2))
+        handovers = np.zeros(len(serving)) if self._changes is None else (self._changes.target >= 0).sum(axis=(1, 2))
         return StepKpis(
             time_s=np.full(len(serving), self._time_s),
             prb_utilization=self.load.utilization(service.busy_ttis, interval_s),
@@ -299,8 +281,8 @@ class Engine:
             connected_ues=self.load.ues_per_cell(shown),
             ue_position_m=position_m,
             ue_serving_cell=shown,
-            ue_rsrp_dbm=seen.rsrp_dbm,
-            ue_sinr_db=seen.sinr_db,
+            ue_rsrp_dbm=rsrp_dbm,
+            ue_sinr_db=sinr_db,
             ue_throughput_bps=service.ue_delivered * bits_per_s,
             events=np.empty(0, EVENT_DTYPE),
             handovers=handovers.astype(np.float64),
@@ -309,7 +291,7 @@ class Engine:
 
 def stack(kpis: list[StepKpis]) -> StepKpis:
     """Joins batched KPIs of successive times along a new second axis, (B, K, ...)."""
-    arrays = {name: np.stack([getattr(one, name) for one in kpis], axis=1) for name in KPI_AXES}
+    arrays = {name: np.stack([getattr(step, name) for step in kpis], axis=1) for name in KPI_AXES}
     return StepKpis(**arrays, events=np.empty(0, EVENT_DTYPE))
 
 

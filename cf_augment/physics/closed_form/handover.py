@@ -5,77 +5,22 @@ Both look at the grid of ns-3's L1 measurements: the event decides on L3-filtere
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from cf_augment.physics.closed_form.radio_link import LinkState, connect, link_state_of
+from cf_augment.physics.closed_form.radio_link import connect
+from cf_augment.physics.closed_form.state import NONE, HandoverState
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
-from cf_augment.physics.radio.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled, part
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Ints, Singles
+from sumo_mobility.base.arrays import AnyFloats, Ints, Singles
 
-NONE = -1
-"""Age of a neighbour whose entering condition does not hold; target of a UE that stays."""
 _NEW = np.float32(L3_COEFFICIENT)
 _OLD = np.float32(1 - L3_COEFFICIENT)
 _HALF_DB, _NOTHING_DBM = np.float32(0.5), np.float32(-1e30)
-
-
-class HandoverState(NamedTuple):
-    """State of the UEs between measurements; kernels see one environment, without B.
-
-    Attributes:
-        serving: (B, U) index of the serving cell.
-        l3_dbm: (B, C, U) filtered RSRP.
-        age: (B, C, U) measurements since the entering condition holds, NONE where it does not.
-        entered: (B, U) whether it does for a neighbour.
-        due: (B, U) whether the time to trigger of a neighbour expires before the next measurement.
-        target: (B, U) cell to which a handover has started, NONE where none has.
-        radio_link: What tells whether the radio links hold.
-        lost: (B, U) whether the radio link has failed and the UE searches a cell.
-        backlog: (B, U) packets in the UE's queue.
-        cio_db: (B, E) float32, by which the UEs' measurements are configured.
-        hysteresis_db: (B, C) float32, likewise.
-    """
-
-    serving: Ints
-    l3_dbm: AnyFloats
-    age: NDArray[np.int32]
-    entered: Bools
-    due: Bools
-    target: Ints
-    radio_link: LinkState
-    lost: Bools
-    backlog: Floats
-    cio_db: Singles
-    hysteresis_db: Singles
-
-    @classmethod
-    def attached(cls, rsrp_dbm: AnyFloats, scenario: Scenario) -> HandoverState:
-        """UEs in the cell of the greatest RSRP (B, C, U), as ns-3's idle mode selects it; nothing is queued."""
-        serving = rsrp_dbm.argmax(axis=1)
-        cio_db = np.zeros((len(rsrp_dbm), len(scenario.neighbor_pairs)), np.float32)
-        hysteresis_db = np.full(rsrp_dbm.shape[:2], scenario.handover.hysteresis_db, np.float32)
-        age = np.full(rsrp_dbm.shape, NONE, np.int32)
-        none, no = np.full_like(serving, NONE), np.zeros(serving.shape, np.bool_)
-        link = LinkState.connected(*serving.shape)
-        return cls(
-            serving, rsrp_dbm.copy(), age, no, no.copy(), none, link, no.copy(), np.zeros(serving.shape), cio_db,
-            hysteresis_db,
-        )  # fmt: skip
-
-    def copies(self, count: int) -> HandoverState:
-        """Returns the state of the first environment `count` times."""
-
-        def repeated(values: Any) -> Any:
-            return type(values)(*map(repeated, values)) if isinstance(values, tuple) else values[:1].repeat(count, 0)
-
-        state: HandoverState = repeated(self)
-        return state
 
 
 class Rules(NamedTuple):
@@ -117,16 +62,7 @@ class Connection:
 
 
 @compiled
-def state_of(state: Any, b: int) -> Any:
-    """Returns one environment of a HandoverState."""
-    return HandoverState(
-        state.serving[b], state.l3_dbm[b], state.age[b], state.entered[b], state.due[b], state.target[b],
-        link_state_of(state.radio_link, b), state.lost[b], state.backlog[b], state.cio_db[b], state.hysteresis_db[b],
-    )  # fmt: skip
-
-
-@compiled
-def configure(rules: Any, state: Any, cio_db: Any, hysteresis_db: Any) -> None:
+def configure(rules: Rules, state: HandoverState, cio_db: Singles, hysteresis_db: Singles) -> None:
     """Sets CIO (E,) and hysteresis (C,); where they differ from before, the cell reconfigures its UEs' measurements.
 
     What a UE has measured since a neighbour entered is void then, its time to trigger begins anew (TS 36.331 5.5.2.5
@@ -146,12 +82,11 @@ def configure(rules: Any, state: Any, cio_db: Any, hysteresis_db: Any) -> None:
 
 
 @compiled
-def measure(rules: Any, state: Any, l1_dbm: Any, period: int) -> None:
+def measure(rules: Rules, state: HandoverState, l1_dbm: AnyFloats, period: int) -> None:
     """Takes one L1 measurement of (C, K, U) and evaluates the event.
 
     A neighbour is due when the entering condition held at all measurements during the time to trigger (5.5.4.1).
     """
-    cio_db, hysteresis_db = state.cio_db, state.hysteresis_db
     ues = len(state.serving)
     other_dbm, serving = np.full(ues, _NOTHING_DBM), state.serving.astype(np.int32)
     for c in range(len(l1_dbm)):
@@ -162,27 +97,35 @@ def measure(rules: Any, state: Any, l1_dbm: Any, period: int) -> None:
             value, other = np.float32(filtered[u]), other_dbm[u]
             value = value if serving[u] != this else _NOTHING_DBM
             other_dbm[u] = value if value > other else other
-    reach_db = cio_db.max() - rules.offset_db - hysteresis_db.min() + _HALF_DB
+    reach_db = state.cio_db.max() - rules.offset_db - state.hysteresis_db.min() + _HALF_DB
     for u in range(ues):
-        cell, entered, due = state.serving[u], False, False
-        own_dbm = state.l3_dbm[cell, u]
+        entered, due = False, False
         # Most UEs are far from the border.
-        if state.entered[u] or other_dbm[u] + reach_db > own_dbm:
-            own_dbm += rules.offset_db
-            for pair in range(rules.first[cell], rules.first[cell + 1]):
-                neighbor = rules.neighbors[pair]
-                margin = state.l3_dbm[neighbor, u] + cio_db[pair] - own_dbm
-                if margin > hysteresis_db[cell]:
-                    state.age[neighbor, u] += 1
-                    entered = True
-                    due |= state.age[neighbor, u] == rules.firing_age
-                elif state.entered[u]:
-                    state.age[neighbor, u] = NONE
+        if state.entered[u] or other_dbm[u] + reach_db > state.l3_dbm[state.serving[u], u]:
+            entered, due = _evaluate(rules, state, u)
         state.entered[u], state.due[u] = entered, due
 
 
+@part
+def _evaluate(rules: Rules, state: HandoverState, u: int) -> tuple[bool, bool]:
+    """Evaluates the event for one UE: whether a neighbour has entered, and whether one is due."""
+    cell, entered, due = state.serving[u], False, False
+    own_dbm = state.l3_dbm[cell, u]
+    own_dbm += rules.offset_db
+    for pair in range(rules.first[cell], rules.first[cell + 1]):
+        neighbor = rules.neighbors[pair]
+        margin_db = state.l3_dbm[neighbor, u] + state.cio_db[pair] - own_dbm
+        if margin_db > state.hysteresis_db[cell]:
+            state.age[neighbor, u] += 1
+            entered = True
+            due |= state.age[neighbor, u] == rules.firing_age
+        elif state.entered[u]:
+            state.age[neighbor, u] = NONE
+    return entered, due
+
+
 @compiled
-def trigger(rules: Any, state: Any) -> None:
+def trigger(rules: Rules, state: HandoverState) -> None:
     """Starts handovers where the time to trigger expires, `phase_s` after the last measurement.
 
     Of neighbours that are due at the same time, the network chooses the one with the greatest biased RSRP.
@@ -191,17 +134,16 @@ def trigger(rules: Any, state: Any) -> None:
         state.target[u] = NONE
         if state.lost[u] or not state.due[u]:
             continue
-        cell, best = state.serving[u], -np.inf
+        cell, best_dbm = state.serving[u], -np.inf
         for pair in range(rules.first[cell], rules.first[cell + 1]):
             neighbor = rules.neighbors[pair]
-            if state.age[neighbor, u] == rules.firing_age:
-                biased = state.l3_dbm[neighbor, u] + state.cio_db[pair]
-                if biased > best:
-                    best, state.target[u] = biased, neighbor
+            biased_dbm = state.l3_dbm[neighbor, u] + state.cio_db[pair]
+            if state.age[neighbor, u] == rules.firing_age and biased_dbm > best_dbm:
+                best_dbm, state.target[u] = biased_dbm, neighbor
 
 
 @compiled
-def complete(state: Any) -> None:
+def complete(state: HandoverState) -> None:
     """Ends the handovers that have started, and connects lost UEs to the strongest cell; queues are lost with them."""
     for u in range(len(state.serving)):
         if state.lost[u]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -132,13 +132,13 @@ class Load:
 
 
 @compiled
-def service_of(service: Any, b: int) -> Any:
+def service_of(service: Service, b: int) -> Service:
     """Returns one environment of a Service."""
     return Service(service.busy_ttis[b], service.arrived[b], service.delivered[b], service.ue_delivered[b])
 
 
 @compiled
-def new_pace(ues: int) -> Any:
+def new_pace(ues: int) -> Pace:
     """Returns the Pace of one environment, to be filled in."""
     return Pace(
         np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32), np.empty(ues, np.float32),
@@ -147,13 +147,13 @@ def new_pace(ues: int) -> Any:
 
 
 @compiled
-def pace_of(pace: Any, b: int) -> Any:
+def pace_of(pace: Pace, b: int) -> Pace:
     """Returns one environment of a Pace."""
     return Pace(pace.alone[b], pace.packed[b], pace.reached[b], pace.late[b], pace.grant_received[b])
 
 
 @compiled
-def serve(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float, service: Any) -> None:
+def serve(queues: Queues, serving: Ints, pace: Pace, backlog: Floats, duration_s: float, service: Service) -> None:
     """Serves all queues of one environment for `duration_s`.
 
     A cell with time enough sends every packet alone; otherwise the scheduler shares its TTIs max-min fairly
@@ -207,18 +207,19 @@ def serve(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float,
 
 
 @compiled
-def _water_level(need: Any, serving: Any, cell_need: Any, capacity: float) -> Any:
-    """Level w of each overloaded cell with sum(min(need, w)) = capacity over its UEs, (C,); max-min fairness.
+def _water_level(need: Floats, serving: Ints, cell_need: Floats, capacity: float) -> Floats:
+    """Returns the level w of each overloaded cell with sum(min(need, w)) = capacity over its UEs, (C,); max-min
+    fairness. The level of other cells is 0.
 
     From the equal share upwards: who needs less than the level leaves the rest to the others, until none does.
     """
-    level, more = np.zeros(len(cell_need)), False
+    level, rises = np.zeros(len(cell_need)), False
     for cell in range(len(cell_need)):
-        more |= cell_need[cell] > capacity
-    if not more:
+        rises |= cell_need[cell] > capacity
+    if not rises:
         return level
     rest, hungry = np.empty(len(cell_need)), np.empty(len(cell_need), np.int64)
-    while more:
+    while rises:
         rest[:] = capacity
         hungry[:] = 0
         for u in range(len(need)):
@@ -226,16 +227,20 @@ def _water_level(need: Any, serving: Any, cell_need: Any, capacity: float) -> An
                 hungry[serving[u]] += 1
             else:
                 rest[serving[u]] -= need[u]
-        more = False
+        rises = False
         for cell in range(len(cell_need)):
-            if cell_need[cell] > capacity and hungry[cell] > 0:
-                higher = rest[cell] / hungry[cell]
-                if higher > level[cell]:
-                    level[cell], more = higher, True
+            if cell_need[cell] <= capacity or hungry[cell] == 0:
+                continue
+            higher = rest[cell] / hungry[cell]
+            if higher > level[cell]:
+                level[cell], rises = higher, True
     return level
 
 
 @compiled
-def _serve_batch(queues: Any, serving: Any, pace: Any, backlog: Any, duration_s: float, service: Any) -> None:
+def _serve_batch(
+    queues: Queues, serving: Ints, pace: Pace, backlog: Floats, duration_s: float, service: Service
+) -> None:
+    """Serves all queues of B environments; see `serve`."""
     for b in range(len(serving)):
         serve(queues, serving[b], pace_of(pace, b), backlog[b], duration_s, service_of(service, b))

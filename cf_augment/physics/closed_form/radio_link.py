@@ -9,10 +9,11 @@ Profile `3gpp` assesses the quality in each radio frame: the mean SINR over the 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
+from cf_augment.physics.closed_form.state import PAST_SLOTS, STOPPED, HandoverState, LinkState
 from cf_augment.physics.constants import (
     FRAME_S,
     IN_SYNC_INDICATIONS,
@@ -23,42 +24,13 @@ from cf_augment.physics.constants import (
     Q_OUT_FRAMES,
 )
 from cf_augment.physics.profiles import PROFILES
-from cf_augment.physics.radio.vector_math import compiled
+from cf_augment.physics.radio.vector_math import compiled, part
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints, Singles
 
-STOPPED = -1
-"""The value of a T310 that does not run."""
 _HALF, _Q_OUT_DB, _Q_IN_DB = np.float32(0.5), np.float32(Q_OUT_DB), np.float32(Q_IN_DB)
 _SUM_OUT, _SUM_IN = Q_OUT_FRAMES * 10 ** (Q_OUT_DB / 10), Q_IN_FRAMES * 10 ** (Q_IN_DB / 10)
 """Sums of the SINR over the evaluation periods at the thresholds."""
-_PIECES = 2
-"""Slots before this one that hold all of the last Q_OUT_FRAMES - 1 frames: they last for L1_PERIOD_S at least."""
-
-
-class LinkState(NamedTuple):
-    """State of the UEs' radio links; kernels see one environment, without B.
-
-    Attributes:
-        out_of_sync: (B, U) consecutive out-of-sync indications before T310 starts.
-        in_sync: (B, U) consecutive in-sync indications while T310 runs.
-        t310: (B, U) periods since T310 started, whether or not it has expired by now; STOPPED where it does not run.
-        heard: (B, U) frames in which the UE has heard its serving cell.
-        past_db: (B, _PIECES, 2, U) SINR at the beginning and the end of the last slots.
-    """
-
-    out_of_sync: Ints
-    in_sync: Ints
-    t310: Ints
-    heard: Ints
-    past_db: Singles
-
-    @classmethod
-    def connected(cls, environments: int, ues: int) -> Self:
-        """UEs that have just connected."""
-        none = np.zeros((environments, ues), np.int64)
-        past_db = np.zeros((environments, _PIECES, 2, ues), np.float32)
-        return cls(none, none.copy(), np.full_like(none, STOPPED), none.copy(), past_db)
 
 
 class LinkRules(NamedTuple):
@@ -108,19 +80,13 @@ def link_rules(scenario: Scenario, slots_s: Floats) -> LinkRules:
 
 
 @compiled
-def link_state_of(state: Any, b: int) -> Any:
-    """Returns one environment of a LinkState."""
-    return LinkState(state.out_of_sync[b], state.in_sync[b], state.t310[b], state.heard[b], state.past_db[b])
-
-
-@compiled
-def connect(link: Any, u: int) -> None:
+def connect(link: LinkState, u: int) -> None:
     """A UE has gone to another cell: T310 stops (TS 36.331 5.3.5.4), and all is counted from nothing."""
     link.out_of_sync[u], link.in_sync[u], link.t310[u], link.heard[u] = 0, 0, STOPPED, 0
 
 
 @compiled
-def monitor(rules: Any, state: Any, slot: int, begin_db: Any, end_db: Any) -> None:
+def monitor(rules: LinkRules, state: HandoverState, slot: int, begin_db: Singles, end_db: Singles) -> None:
     """Watches the radio links in a slot of an interval, in which the SINR (U,) goes evenly from one to the other.
 
     UEs whose links had failed before the measurement in the slot are lost: they search a cell.
@@ -132,8 +98,9 @@ def monitor(rules: Any, state: Any, slot: int, begin_db: Any, end_db: Any) -> No
 
 
 @compiled
-def _assess_measurement(rules: Any, state: Any, begin_db: Any, end_db: Any) -> None:
-    """The SINR in the middle of the slot stands for all that the UE has heard since the measurement before."""
+def _assess_measurement(rules: LinkRules, state: HandoverState, begin_db: Singles, end_db: Singles) -> None:
+    """Counts an indication of ns-3 for each UE, by the SINR in the middle of the slot, which stands for all that the UE
+    has heard since the measurement before."""
     link = state.radio_link
     for u in range(len(begin_db)):
         sinr_db = _HALF * (begin_db[u] + end_db[u])
@@ -150,8 +117,77 @@ def _assess_measurement(rules: Any, state: Any, begin_db: Any, end_db: Any) -> N
 
 
 @compiled
-def _add_frames(rules: Any, slot: int, begin_db: Any, end_db: Any, sums: Any, count: int) -> int:
-    """Goes on with the sums of the SINR over 0, 1, ... frames by those of a slot; returns how many frames it are."""
+def _assess_frames(rules: LinkRules, state: HandoverState, slot: int, begin_db: Singles, end_db: Singles) -> None:
+    """Counts the indications of the frames of a slot for each UE, and remembers the SINR of the slot.
+
+    A UE whose link has failed hands over no more.
+    """
+    link, frames = state.radio_link, rules.frames[slot]
+    past_db, lowest_db = link.past_db, np.minimum(begin_db, end_db)
+    for piece in range(PAST_SLOTS):
+        for u in range(len(begin_db)):
+            low_db = min(past_db[piece, 0, u], past_db[piece, 1, u])
+            lowest_db[u] = min(lowest_db[u], low_db)
+    sums = np.zeros(1 + (PAST_SLOTS + 1) * (Q_OUT_FRAMES + 1))
+    for u in range(len(begin_db)):
+        # Most links are far from all this.
+        if lowest_db[u] >= _Q_OUT_DB and link.out_of_sync[u] == 0 and link.t310[u] == STOPPED:
+            continue
+        if link.t310[u] >= rules.t310:
+            state.due[u] = False
+            state.lost[u] |= slot > 0
+            link.t310[u] += frames
+        else:
+            failed = _assess_ue(rules, link, slot, u, begin_db[u], end_db[u], sums)
+            if failed < frames:
+                state.due[u], state.lost[u] = False, failed < rules.frames_before[slot]
+                link.t310[u] += frames - 1 - failed
+    for u in range(len(begin_db)):
+        link.heard[u] += frames
+        past_db[0, 0, u], past_db[0, 1, u] = past_db[1, 0, u], past_db[1, 1, u]
+        past_db[1, 0, u], past_db[1, 1, u] = begin_db[u], end_db[u]
+
+
+@part
+def _assess_ue(
+    rules: LinkRules, link: LinkState, slot: int, u: int, begin_db: np.float32, end_db: np.float32, sums: Floats
+) -> int:
+    """Counts the indications of one UE in a slot: in-sync if the last 100 ms were better than Qin, else out-of-sync if
+    the last 200 ms were worse than Qout, else none, which counts for nothing (TS 36.331 5.3.11.2, note 2).
+
+    Args:
+        rules: The constants.
+        link: Of which the UE's counters change.
+        slot: The slot.
+        u: The UE.
+        begin_db: Its SINR at the beginning of the slot.
+        end_db: That at the end.
+        sums: Scratch, for sums of the SINR over 0, 1, ... frames of the last slots; the first is 0.
+
+    Returns:
+        The frame of the slot in which the link fails, or the number of frames if it does not.
+    """
+    known, past_db = 0, link.past_db
+    for piece in range(PAST_SLOTS):
+        known = _add_frames(rules, slot - PAST_SLOTS + piece, past_db[piece, 0, u], past_db[piece, 1, u], sums, known)
+    oldest = known - link.heard[u]
+    _add_frames(rules, slot, begin_db, end_db, sums, known)
+    for frame in range(rules.frames[slot]):
+        end = known + frame + 1
+        is_in = end - Q_IN_FRAMES >= max(oldest, 0) and sums[end] - sums[end - Q_IN_FRAMES] > _SUM_IN
+        is_out = end - Q_OUT_FRAMES >= max(oldest, 0) and sums[end] - sums[end - Q_OUT_FRAMES] < _SUM_OUT
+        _indicate(rules, link, u, is_in, is_out)
+        if link.t310[u] >= rules.t310:
+            return frame
+    return rules.frames[slot]
+
+
+@part
+def _add_frames(
+    rules: LinkRules, slot: int, begin_db: np.float32, end_db: np.float32, sums: Floats, count: int
+) -> int:  # fmt: skip
+    """Goes on with the sums of the SINR over 0, 1, ..., `count` frames by those of a slot; returns how many frames
+    there are then."""
     change = 0.1 * (np.float64(end_db) - np.float64(begin_db))
     power = 10.0 ** (0.1 * np.float64(begin_db) + change * rules.first[slot])
     ratio = 10.0 ** (change * rules.step[slot])
@@ -162,56 +198,21 @@ def _add_frames(rules: Any, slot: int, begin_db: Any, end_db: Any, sums: Any, co
     return count
 
 
-@compiled
-def _assess_frames(rules: Any, state: Any, slot: int, begin_db: Any, end_db: Any) -> None:
-    """An indication in each frame: in-sync if the last 100 ms were better than Qin, else out-of-sync if the last 200 ms
-    were worse than Qout, else none, which counts for nothing (TS 36.331 5.3.11.2, note 2)."""
-    link, frames = state.radio_link, rules.frames[slot]
-    past_db, lowest_db = link.past_db, np.minimum(begin_db, end_db)
-    for piece in range(_PIECES):
-        for u in range(len(begin_db)):
-            low_db = min(past_db[piece, 0, u], past_db[piece, 1, u])
-            lowest_db[u] = min(lowest_db[u], low_db)
-    sums = np.zeros(1 + (_PIECES + 1) * (Q_OUT_FRAMES + 1))
-    for u in range(len(begin_db)):
-        # Most links are far from all this.
-        if lowest_db[u] >= _Q_OUT_DB and link.out_of_sync[u] == 0 and link.t310[u] == STOPPED:
-            continue
-        if link.t310[u] >= rules.t310:
-            # A UE whose link has failed hands over no more.
-            state.due[u] = False
-            state.lost[u] |= slot > 0
-            link.t310[u] += frames
-            continue
-        known = 0
-        for piece in range(_PIECES):
-            known = _add_frames(rules, slot - _PIECES + piece, past_db[piece, 0, u], past_db[piece, 1, u], sums, known)
-        oldest = known - link.heard[u]
-        _add_frames(rules, slot, begin_db[u], end_db[u], sums, known)
-        for frame in range(frames):
-            end = known + frame + 1
-            is_in = end - Q_IN_FRAMES >= max(oldest, 0) and sums[end] - sums[end - Q_IN_FRAMES] > _SUM_IN
-            is_out = end - Q_OUT_FRAMES >= max(oldest, 0) and sums[end] - sums[end - Q_OUT_FRAMES] < _SUM_OUT
-            if link.t310[u] == STOPPED:
-                if is_in:
-                    link.out_of_sync[u] = 0
-                elif is_out:
-                    link.out_of_sync[u] += 1
-                    if link.out_of_sync[u] == rules.n310:
-                        link.t310[u], link.in_sync[u] = 0, 0
-            else:
-                link.t310[u] += 1
-                if is_in:
-                    link.in_sync[u] += 1
-                    if link.in_sync[u] == rules.n311:
-                        link.t310[u], link.out_of_sync[u] = STOPPED, 0
-                elif is_out:
-                    link.in_sync[u] = 0
-            if link.t310[u] >= rules.t310:
-                state.due[u], state.lost[u] = False, frame < rules.frames_before[slot]
-                link.t310[u] += frames - 1 - frame
-                break
-    for u in range(len(begin_db)):
-        link.heard[u] += frames
-        past_db[0, 0, u], past_db[0, 1, u] = past_db[1, 0, u], past_db[1, 1, u]
-        past_db[1, 0, u], past_db[1, 1, u] = begin_db[u], end_db[u]
+@part
+def _indicate(rules: LinkRules, link: LinkState, u: int, is_in: bool, is_out: bool) -> None:
+    """Counts the indication of one frame, and starts or stops T310 by N310 and N311."""
+    if link.t310[u] == STOPPED:
+        if is_in:
+            link.out_of_sync[u] = 0
+        elif is_out:
+            link.out_of_sync[u] += 1
+            if link.out_of_sync[u] == rules.n310:
+                link.t310[u], link.in_sync[u] = 0, 0
+    else:
+        link.t310[u] += 1
+        if is_in:
+            link.in_sync[u] += 1
+            if link.in_sync[u] == rules.n311:
+                link.t310[u], link.out_of_sync[u] = STOPPED, 0
+        elif is_out:
+            link.in_sync[u] = 0

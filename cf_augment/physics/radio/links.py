@@ -6,7 +6,7 @@ Cells that share a mast share distances and angles.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,19 @@ class Antennas(NamedTuple):
     vertical: np.float32
     most_db: np.float32
     side_db: np.float32
+
+
+class Sight(NamedTuple):
+    """What a mast's path to each of n points is like; float32 (n,)."""
+
+    square: Singles
+    """Flat square of the distance in km^2."""
+    loss_db: Singles
+    """Path loss."""
+    azimuth: Singles
+    """Of the point, from -pi to pi, counter-clockwise from east; not set without sectors."""
+    down: Singles
+    """How far below the antennas' horizon the point is seen, in radian; not set without sectors."""
 
 
 class Links(NamedTuple):
@@ -122,50 +135,51 @@ def _antennas(radio: Radio) -> Antennas:
 
 
 @compiled
-def see(masts: Any, angles: bool, m: int, x: Any, y: Any, flat: Any, loss: Any, azimuth: Any, down: Any) -> None:
-    """Fills in flat squares, path loss and angles from mast `m` to points."""
+def see(links: Links, m: int, east: Singles, north: Singles, sight: Sight) -> None:
+    """Fills in how mast `m` sees points (n,), which are in km from the centre."""
+    masts = links.masts
     near_0, near_1 = masts.near[m, 0], masts.near[m, 1]
     far_0, far_1 = masts.far[m, 0], masts.far[m, 1]
     obstructed_0, obstructed_1 = masts.obstructed[m, 0], masts.obstructed[m, 1]
-    east, north, rise, break_square = masts.east[m], masts.north[m], masts.rise[m], masts.break_square[m]
+    mast_east, mast_north, rise, break_square = masts.east[m], masts.north[m], masts.rise[m], masts.break_square[m]
     nearest = masts.nearest_square
     height = rise * rise
-    for u in range(len(x)):
-        e, n = x[u] - east, y[u] - north
+    for u in range(len(east)):
+        e, n = east[u] - mast_east, north[u] - mast_north
         f = e * e + n * n
-        flat[u] = f
+        sight.square[u] = f
         square = f + height
         lg = log10(square if square > nearest else nearest)
         line = near_0 + near_1 * lg if f <= break_square else far_0 + far_1 * lg
-        other = obstructed_0 + obstructed_1 * lg
-        loss[u] = line if line > other else other
-    if angles:
-        for u in range(len(x)):
-            azimuth[u] = atan2(y[u] - north, x[u] - east)
-            down[u] = atan2(rise, np.sqrt(flat[u]))
+        obstructed = obstructed_0 + obstructed_1 * lg
+        sight.loss_db[u] = line if line > obstructed else obstructed
+    if links.antennas.used:
+        for u in range(len(east)):
+            sight.azimuth[u] = atan2(north[u] - mast_north, east[u] - mast_east)
+            sight.down[u] = atan2(rise, np.sqrt(sight.square[u]))
 
 
 @compiled
-def aside_db(antennas: Any, c: int, azimuth: Any) -> Any:
-    """Attenuation in azimuth, unlimited."""
+def aside_db(antennas: Antennas, c: int, azimuth: np.float32) -> np.float32:
+    """Returns the attenuation of cell `c` in an azimuth, without its limit."""
     angle = abs(azimuth - antennas.azimuth[c])
-    other = _TWO_PI - angle
-    angle = angle if angle < other else other
+    other_way = _TWO_PI - angle
+    angle = angle if angle < other_way else other_way
     return antennas.horizontal * angle * angle
 
 
 @compiled
-def receive(antennas: Any, c: int, loss: Any, azimuth: Any, down: Any, rsrp_dbm: Any) -> None:
-    """Fills in the RSRP of cell `c` at points."""
+def receive(antennas: Antennas, c: int, sight: Sight, rsrp_dbm: Singles) -> None:
+    """Fills in the RSRP of cell `c` at points (n,) that its mast sees."""
     power_dbm, tilt, vertical = antennas.power_dbm[c], antennas.tilt[c], antennas.vertical
     most_db, side_db = antennas.most_db, antennas.side_db
     if not antennas.used:
-        for u in range(len(loss)):
-            rsrp_dbm[u] = power_dbm - loss[u]
+        for u in range(len(rsrp_dbm)):
+            rsrp_dbm[u] = power_dbm - sight.loss_db[u]
         return
-    for u in range(len(loss)):
-        below = down[u] - tilt
+    for u in range(len(rsrp_dbm)):
+        below = sight.down[u] - tilt
         below = vertical * below * below
         # That the attenuation in azimuth is limited too makes no difference: what is limited is the sum.
-        total = aside_db(antennas, c, azimuth[u]) + (below if below < side_db else side_db)
-        rsrp_dbm[u] = power_dbm - loss[u] - (total if total < most_db else most_db)
+        total = aside_db(antennas, c, sight.azimuth[u]) + (below if below < side_db else side_db)
+        rsrp_dbm[u] = power_dbm - sight.loss_db[u] - (total if total < most_db else most_db)

@@ -18,7 +18,7 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.tables import BandwidthTables, code_errors, control_errors, lte_tables, mutual_information
 from ns3_scenarios.kernels import inlined
-from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.arrays import AnyFloats, Floats
 
 if TYPE_CHECKING:
     from ns3_scenarios.scenario import Scenario
@@ -103,7 +103,7 @@ def phy_of(scenario: Scenario) -> np.void:
 
 
 @inlined
-def rank(thresholds: Floats, value: float) -> int:
+def rank(thresholds: AnyFloats, value: float | np.float32) -> int:
     """Counts thresholds, in rising order, that a value reaches."""
     low, high = 0, len(thresholds)
     while low < high:

@@ -15,10 +15,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ns3_scenarios.kernels import kernel
+from ns3_scenarios.kernels import inlined, kernel
 
-compiled = kernel(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+_FASTMATH = {"contract", "nsz"}
+compiled = kernel(nogil=True, error_model="numpy", fastmath=_FASTMATH)
 """Compiles a kernel of the closed form; no NaN is looked for."""
+part = inlined(fastmath=_FASTMATH, no_cpython_wrapper=True)
+"""Compiles a part of such a kernel, which is inlined, makes no arrays, and cannot be called from Python."""
+allocating_part = inlined(fastmath=_FASTMATH, no_cpython_wrapper=True, _nrt=True)
+"""Compiles a part of which some kernel that it calls makes arrays."""
 
 
 def _interpolant(function: Callable[[np.ndarray], np.ndarray], low: float, high: float, degree: int) -> tuple[Any, ...]:
@@ -93,7 +98,7 @@ def _times_2_to(typingctx: Any, x: Any, whole: Any) -> Any:
 
 
 @compiled
-def log10(x: Any) -> Any:
+def log10(x: np.float32) -> np.float32:
     """log10 of a positive, normal float32."""
     t = _mantissa(x) - np.float32(1)  # type: ignore[call-arg]
     p = _L[0]
@@ -103,7 +108,7 @@ def log10(x: Any) -> Any:
 
 
 @compiled
-def exp10(x: Any) -> Any:
+def exp10(x: np.float32) -> np.float32:
     """10^x of a float32, at least 2^-125."""
     y = x * _LOG2_OF_10
     y = y if y > _LEAST_EXPONENT else _LEAST_EXPONENT
@@ -116,7 +121,7 @@ def exp10(x: Any) -> Any:
 
 
 @compiled
-def atan2(y: Any, x: Any) -> Any:
+def atan2(y: np.float32, x: np.float32) -> np.float32:
     """The angle of the float32 point (x, y) from -pi to pi; 0 at the origin."""
     high, wide = abs(y), abs(x)
     steep = high > wide
