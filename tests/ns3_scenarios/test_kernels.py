@@ -67,7 +67,7 @@ def test_a_changed_constant_changes_what_was_compiled(tmp_path: Path) -> None:
 
 def test_sources_are_what_is_imported_at_any_depth() -> None:
     physics = Path(cf_augment.__path__[0]) / "physics"
-    found = sources_of(physics / "emulator" / "kernel.py")
+    found = sources_of(physics / "emulator" / "interval.py")
     assert {physics / "constants.py", physics / "radio" / "phy.py", physics / "emulator" / "channel.py"} < found
     assert physics / "closed_form" / "interval.py" not in found
 
@@ -75,7 +75,7 @@ def test_sources_are_what_is_imported_at_any_depth() -> None:
 def test_what_a_kernel_needs_for_its_types_alone_does_not_compile_it_again() -> None:
     """A new reward or a new field of the scenario leaves the emulator's machine code as it is."""
     root = Path(cf_augment.__path__[0]).parent
-    found = sources_of(root / "cf_augment" / "physics" / "emulator" / "kernel.py")
+    found = sources_of(root / "cf_augment" / "physics" / "emulator" / "interval.py")
     others = {root / "ns3_scenarios" / name for name in ("kernels.py", "kpis.py")}
     assert {file for file in found if file.parts[-4:-1] != ("cf_augment", "physics", "emulator")} == others | {
         root / "cf_augment" / "physics" / name for name in ("constants.py", "tables.py", "radio/phy.py")

@@ -25,8 +25,8 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.attachment import attach_all
 from cf_augment.physics.emulator.config import config_of, interval_ns_of
-from cf_augment.physics.emulator.kernel import run
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, State, initial_state
+from cf_augment.physics.emulator.interval import run
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, Parameters, Received, State, initial_state
 from cf_augment.physics.emulator.traffic import random_state, uniforms
 from cf_augment.physics.radio.links import links_of
 from cf_augment.physics.radio.receive import receive_interval
@@ -126,7 +126,7 @@ class EmulatorBackend(Backend):
         try:
             for steps in control:
                 self._episode = replace(present, state=copy.deepcopy(present.state), rng=copy.deepcopy(present.rng))
-                futures.append([self._advance(trace, step + ahead, one) for ahead, one in enumerate(steps)])
+                futures.append([self._advance(trace, step + ahead, ordered) for ahead, ordered in enumerate(steps)])
         finally:
             self._episode = present
         return futures
@@ -155,7 +155,7 @@ class EmulatorBackend(Backend):
         rows = -(-(end - start) // POWER_STEP_TTIS) + 1
         power_mw, l1_dbm = self._receive(np.append(start + POWER_STEP_TTIS * np.arange(rows), end))
         count = run(
-            self._config, episode.state, (power_mw[:-1], POWER_STEP_TTIS, l1_dbm),
+            self._config, episode.state, Received(power_mw[:-1], POWER_STEP_TTIS, l1_dbm),
             self._parameters(control), episode.rng, events, start, end,
         )  # fmt: skip
         return self._kpis(start, end, events[:count], l1_dbm[-1], power_mw[-1])
@@ -230,10 +230,10 @@ class EmulatorBackend(Backend):
         receive_interval(self._links, position_m, (ttis - begin) / grid, periods, l1_dbm, power_mw)
         return power_mw.transpose(1, 2, 0).astype(np.float64, "C"), l1_dbm.transpose(1, 2, 0).astype(np.float64, "C")
 
-    def _parameters(self, control: Control) -> tuple[Floats, Floats, Ints]:
-        """Returns the offsets (C, C) by serving cell and neighbour, hysteresis and time to trigger of each cell."""
+    def _parameters(self, control: Control) -> Parameters:
+        """Returns the handover parameters as the compiled code takes them."""
         cells, pairs = len(self.scenario.cells), self._pairs
         offset_db = np.full((cells, cells), -np.inf)
         offset_db[pairs[:, 0], pairs[:, 1]] = control.cio_db
         time_to_trigger = np.rint(control.time_to_trigger_ms).astype(np.int64)
-        return offset_db, np.ascontiguousarray(control.hysteresis_db), time_to_trigger
+        return Parameters(offset_db, np.ascontiguousarray(control.hysteresis_db), time_to_trigger)

@@ -27,21 +27,21 @@ def decodes(
     Most blocks are sent so carefully that they would not even fail if all cells sent, as in the control region, whose
     SINR `hears_grant` has just brought up to date.
     """
-    of, block, rbgs = config, state.blocks[bearer, process], count_bits(state.blocks[bearer, process].rbgs)
-    if block.sendings == 0 and state.ues[bearer // 2].channel_sinr >= of.safe_sinr[block.cqi, rbgs]:
+    block, rbgs = state.blocks[bearer, process], count_bits(state.blocks[bearer, process].rbgs)
+    if block.sendings == 0 and state.ues[bearer // 2].channel_sinr >= config.safe_sinr[block.cqi, rbgs]:
         block.failures = 0
         return True
     information = _mutual_information(config, state, air, cell, bearer // 2, block, tti)
-    effective, curve = information, of.curve[block.cqi]
+    effective, curve = information, config.curve[block.cqi]
     if block.sendings > 0 and block.failures > 0:
         effective, curve = _combined(config, block, information)
-    error = _block_error(config, effective, curve, of.code_blocks[block.cqi, rbgs])
+    error = _block_error(config, effective, curve, config.code_blocks[block.cqi, rbgs])
     if error == 0 or rng.random() > error:
         block.failures = 0
         return True
     if block.failures < HISTORY:
         block.failed_mi[block.failures] = information
-        block.failed_bits[block.failures] = (8 * int(block.bytes / of.code_rate[block.cqi])) & _CODE_BITS
+        block.failed_bits[block.failures] = (8 * int(block.bytes / config.code_rate[block.cqi])) & _CODE_BITS
         if block.failures == 0:
             block.failed_size = 8 * block.bytes
         block.failures += 1
@@ -64,16 +64,16 @@ def _mutual_information(config: Config, state: State, air: Air, cell: int, ue: i
 @inlined
 def _combined(config: Config, block: Any, information: float) -> tuple[float, int]:
     """Mutual information of all receptions of a block, and the curve for the code rate that they make together."""
-    of, modulation = config, config.modulation[block.cqi]
+    modulation = config.modulation[block.cqi]
     bits, total = 0, 0.0
     for failure in range(block.failures):
         bits = (bits + block.failed_bits[failure]) & _CODE_BITS
         total += block.failed_mi[failure] * block.failed_bits[failure]
-    last_bits = 8 * block.bytes / of.code_rate[block.cqi]
+    last_bits = 8 * block.bytes / config.code_rate[block.cqi]
     bits = max(1, int(bits + last_bits) & _CODE_BITS)
     total += information * last_bits
     rate = block.failed_size / bits
-    curve, first = of.last_curve[modulation], of.first_curve[modulation]
+    curve, first = config.last_curve[modulation], config.first_curve[modulation]
     while config.curve_rate[curve] > rate and curve > first:
         curve -= 1
     return total / bits, curve

@@ -18,33 +18,33 @@ from cf_augment.physics.constants import (
 )
 from cf_augment.physics.emulator.channel import miss_rate
 from cf_augment.physics.emulator.rlc import enqueue
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, State
+from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, Config, Parameters, State
 from cf_augment.physics.emulator.traffic import refill
 from ns3_scenarios.kernels import inlined
-from sumo_mobility.base.arrays import Floats, Ints
+from sumo_mobility.base.arrays import Floats
 
 
 @inlined
 def join(state: State, bearer: int, cell: int) -> None:
     """Gives a bearer to a cell: a new RNTI, empty queues, no CQI yet."""
     leave(state, bearer)
-    where, new, one = state.cells[cell], state.bearers[bearer], state.candidates[bearer]
-    state.members[cell, where.members] = bearer
-    where.members += 1
-    where.next_rnti += 1
-    new.cell = cell
-    new.rnti = where.next_rnti
-    new.packets = new.head_bytes = new.head_sdu = 0
-    new.report_due = new.reorder_due = new.feedback_end = NEVER
-    new.cqi_underway[:] = -1
-    one.reported_bytes = one.process = 0
-    one.free[:] = 0
-    one.cqi = 1  # ns-3 tries with the lowest until it knows better
-    one.mean_rate = 1.0
+    joined, entity, candidate = state.cells[cell], state.bearers[bearer], state.candidates[bearer]
+    state.members[cell, joined.members] = bearer
+    joined.members += 1
+    joined.next_rnti += 1
+    entity.cell = cell
+    entity.rnti = joined.next_rnti
+    entity.packets = entity.head_bytes = entity.head_sdu = 0
+    entity.report_due = entity.reorder_due = entity.feedback_end = NEVER
+    entity.cqi_underway[:] = -1
+    candidate.reported_bytes = candidate.process = 0
+    candidate.free[:] = 0
+    candidate.cqi = 1  # ns-3 tries with the lowest until it knows better
+    candidate.mean_rate = 1.0
     for process in range(PROCESSES):
         state.blocks[bearer, process].failures = 0
-    new.next_sn = new.next_in_order = new.vr_ur = new.vr_ux = new.vr_uh = 0
-    new.holds_part = False
+    entity.next_sn = entity.next_in_order = entity.vr_ur = entity.vr_ux = entity.vr_uh = 0
+    entity.holds_part = False
 
 
 @inlined
@@ -74,25 +74,16 @@ def attach(state: State, ue: int, cell: int, tti: int) -> None:
 
 
 @inlined
-def measure(
-    config: Config,
-    state: State,
-    ue: int,
-    l1_dbm: Floats,
-    offset_db: Floats,
-    hysteresis_db: Floats,
-    time_to_trigger: Ints,
-    tti: int,
-) -> None:
-    """Evaluates event A3 (TS 36.331 5.5.4.4) after one L1 measurement (C,), under offsets (C, C) by serving cell.
+def measure(config: Config, state: State, ue: int, l1_dbm: Floats, parameters: Parameters, tti: int) -> None:
+    """Evaluates event A3 (TS 36.331 5.5.4.4) after one L1 measurement (C,).
 
     A neighbour is due when the entering condition held at all measurements during the time to trigger (5.5.4.1).
     """
     me, l3_dbm, due = state.ues[ue], state.l3_dbm[ue], state.due[ue]
     connected = me.serving != NO_CELL and me.handover_end == NEVER
-    seen = me.serving if connected else NO_CELL
-    if seen != me.event_cell:
-        me.event_cell = seen
+    event_cell = me.serving if connected else NO_CELL
+    if event_cell != me.event_cell:
+        me.event_cell = event_cell
         due[:] = NEVER
     for cell in range(len(l1_dbm)):
         l3_dbm[cell] = (1 - L3_COEFFICIENT) * l3_dbm[cell] + L3_COEFFICIENT * l1_dbm[cell]
@@ -100,11 +91,11 @@ def measure(
         return
     own_dbm = l3_dbm[me.serving] + config.a3_offset_db
     for cell in range(len(l1_dbm)):
-        margin_db = l3_dbm[cell] + offset_db[me.serving, cell] - own_dbm
-        if not margin_db > hysteresis_db[me.serving]:
+        margin_db = l3_dbm[cell] + parameters.offset_db[me.serving, cell] - own_dbm
+        if not margin_db > parameters.hysteresis_db[me.serving]:
             due[cell] = NEVER
         elif due[cell] == NEVER:
-            due[cell] = tti + time_to_trigger[me.serving]
+            due[cell] = tti + parameters.time_to_trigger[me.serving]
 
 
 @inlined

@@ -62,11 +62,11 @@ def _send(config: Config, state: State, cell: int, bearer: int, process: int, tt
 @inlined
 def _can_send(state: State, bearer: int, tti: int) -> bool:
     """Returns whether a bearer has data, a channel and a HARQ process for a new block."""
-    one = state.candidates[bearer]
-    if one.reported_bytes == 0 or one.cqi == 0 or one.resent == tti:
+    candidate = state.candidates[bearer]
+    if candidate.reported_bytes == 0 or candidate.cqi == 0 or candidate.resent == tti:
         return False
     for later in range(1, PROCESSES + 1):  # noqa: SIM110 - numba has no generators of that kind
-        if one.free[(one.process + later) % PROCESSES] <= tti:
+        if candidate.free[(candidate.process + later) % PROCESSES] <= tti:
             return True
     return False
 
@@ -74,15 +74,15 @@ def _can_send(state: State, bearer: int, tti: int) -> bool:
 @inlined
 def _grant(config: Config, state: State, cell: int, bearer: int, rbgs: int, tti: int) -> int:
     """Sends a new block on the RBGs of a bit map; returns its size in bytes."""
-    one = state.candidates[bearer]
-    process = (one.process + 1) % PROCESSES
-    while one.free[process] > tti:
+    candidate = state.candidates[bearer]
+    process = (candidate.process + 1) % PROCESSES
+    while candidate.free[process] > tti:
         process = (process + 1) % PROCESSES
-    one.process = process
-    size = config.block_bytes[one.cqi, count_bits(rbgs)]
-    one.reported_bytes = max(0, one.reported_bytes - (size - RLC_BYTES))
+    candidate.process = process
+    size = config.block_bytes[candidate.cqi, count_bits(rbgs)]
+    candidate.reported_bytes = max(0, candidate.reported_bytes - (size - RLC_BYTES))
     block = state.blocks[bearer, process]
-    block.cqi, block.bytes, block.rbgs, block.sendings = one.cqi, size, rbgs, 0
+    block.cqi, block.bytes, block.rbgs, block.sendings = candidate.cqi, size, rbgs, 0
     block.sn = build_pdu(config, state, bearer, size, tti)
     _send(config, state, cell, bearer, process, tti)
     return size
@@ -94,12 +94,12 @@ def _proportional_fair(config: Config, state: State, cell: int, tti: int, used: 
     best, best_metric = -1, 0.0
     for index in range(state.cells[cell].members):
         bearer = state.members[cell, index]
-        one = state.candidates[bearer]
+        candidate = state.candidates[bearer]
         if _can_send(state, bearer, tti):
-            metric = config.rbg_rate[one.cqi] / one.mean_rate
+            metric = config.rbg_rate[candidate.cqi] / candidate.mean_rate
             if metric > best_metric:
                 best, best_metric = bearer, metric
-        one.mean_rate *= 1 - 1 / PF_WINDOW_TTIS
+        candidate.mean_rate *= 1 - 1 / PF_WINDOW_TTIS
     if best >= 0:
         size = _grant(config, state, cell, best, ~used & ((1 << config.rbgs) - 1), tti)
         state.candidates[best].mean_rate += size * 1000 / PF_WINDOW_TTIS

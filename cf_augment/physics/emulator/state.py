@@ -207,6 +207,28 @@ class Slots(NamedTuple):
     """(RING, C, MAX_RBGS)."""
 
 
+class Received(NamedTuple):
+    """What the UEs receive in an interval."""
+
+    power_mw: Floats
+    """(T, U, C) power of one resource element."""
+    power_step: int
+    """TTIs from one T to the next."""
+    l1_dbm: Floats
+    """(K, U, C) L1 measurements."""
+
+
+class Parameters(NamedTuple):
+    """The handover parameters of an interval."""
+
+    offset_db: Floats
+    """(C, C) by serving cell and neighbour; minus infinity where the cells are no neighbours."""
+    hysteresis_db: Floats
+    """(C,)."""
+    time_to_trigger: Ints
+    """(C,) in TTIs."""
+
+
 class State(NamedTuple):
     """State of the network."""
 

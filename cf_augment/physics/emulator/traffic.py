@@ -71,11 +71,11 @@ def _product(left: Matrix, right: Matrix, modulus: int) -> Matrix:
 @inlined
 def uniform(state: Ints) -> float:
     """Draws from (0, 1) and advances the state (6,)."""
-    one = (_A12 * state[1] - _A13 * state[0]) % _M1
-    state[0], state[1], state[2] = state[1], state[2], one
-    two = (_A21 * state[5] - _A23 * state[3]) % _M2
-    state[3], state[4], state[5] = state[4], state[5], two
-    return (one - two if one > two else one - two + _M1) / (_M1 + 1)
+    first = (_A12 * state[1] - _A13 * state[0]) % _M1
+    state[0], state[1], state[2] = state[1], state[2], first
+    second = (_A21 * state[5] - _A23 * state[3]) % _M2
+    state[3], state[4], state[5] = state[4], state[5], second
+    return (first - second if first > second else first - second + _M1) / (_M1 + 1)
 
 
 def uniforms(state: Ints, count: int) -> Floats:

@@ -20,16 +20,21 @@ from cf_augment.physics.emulator.handover import (
 )
 from cf_augment.physics.emulator.rlc import end_reordering, enqueue, receive, report, report_later
 from cf_augment.physics.emulator.scheduler import acknowledge, fail, schedule
-from cf_augment.physics.emulator.state import NEVER, NO_CELL, PROCESSES, RING, WORD, Config, State
+from cf_augment.physics.emulator.state import (
+    NEVER,
+    NO_CELL,
+    PROCESSES,
+    RING,
+    WORD,
+    Config,
+    Parameters,
+    Received,
+    State,
+)
 from cf_augment.physics.emulator.traffic import send_packets
 from ns3_scenarios.kernels import inlined, kernel
 from ns3_scenarios.kpis import EventKind
 from sumo_mobility.base.arrays import Floats, Ints
-
-Radio = tuple[Floats, int, Floats]
-"""Powers (T, U, C) of one resource element in mW, the TTIs between them, and L1 measurements (K, U, C) in dBm."""
-Control = tuple[Floats, Floats, Ints]
-"""Offsets (C, C) by serving cell and neighbour in dB, hysteresis (C,) in dB and time to trigger (C,) in TTIs."""
 
 RADIO_LINK_FAILURE = int(EventKind.RADIO_LINK_FAILURE)
 HANDOVER_START = int(EventKind.HANDOVER_START)
@@ -78,10 +83,10 @@ def _next_move(state: State, tti: int) -> int:
 
 
 @inlined
-def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, control: Control, tti: int) -> None:
-    offset_db, hysteresis_db, time_to_trigger = control
+def _measure_all(config: Config, state: State, air: Air, l1_dbm: Floats, parameters: Parameters, tti: int) -> None:
+    """Takes an L1 measurement (U, C): event A3 of those that are connected, and cells for those that are not."""
     for ue in range(len(state.ues)):
-        measure(config, state, ue, l1_dbm[ue], offset_db, hysteresis_db, time_to_trigger, tti)
+        measure(config, state, ue, l1_dbm[ue], parameters, tti)
         if state.ues[ue].serving == NO_CELL:
             state.ues[ue].target = state.l3_dbm[ue].argmax()
         elif state.ues[ue].handover_end == NEVER:
@@ -157,6 +162,14 @@ def _report_all(config: Config, state: State, air: Air, tti: int) -> None:
 
 
 @inlined
+def _hear_all(config: Config, state: State, air: Air, tti: int) -> None:
+    """Sets the SINR of the data region of the UEs that are connected."""
+    for ue in range(len(state.ues)):
+        if state.ues[ue].serving != NO_CELL:
+            state.ues[ue].data_sinr = hear_data(config, state, air, ue, tti)[1]
+
+
+@inlined
 def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
     """Lets sources send and timers expire before the scheduler runs."""
     slot = tti % RING
@@ -189,17 +202,16 @@ def _fill_queues(config: Config, state: State, ue: int, tti: int) -> None:
 def run(
     config: Config,
     state: State,
-    radio: Radio,
-    control: Control,
+    received: Received,
+    parameters: Parameters,
     rng: Generator,
     events: Ints,
     start: int,
     end: int,
 ) -> int:
     """Runs the TTIs after `start` up to `end`, and returns the number of `events` that it has filled in."""
-    power_mw, power_step, l1_dbm = radio
-    ues, cells = power_mw.shape[1:]
-    air = Air(power_mw, start, power_step, np.empty((ues, cells)), np.full(ues, -1))
+    ues, cells = received.power_mw.shape[1:]
+    air = Air(received.power_mw, start, received.power_step, np.empty((ues, cells)), np.full(ues, -1))
     count = 0
     fire = move = start
     for tti in range(start + 1, end + 1):
@@ -208,17 +220,16 @@ def run(
             move = _next_move(state, tti)
         _receive_all(config, state, air, rng, tti - 1)
         if tti % L1_PERIOD_TTIS == 0:
-            _measure_all(config, state, air, l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS], control, tti)
+            l1_dbm = received.l1_dbm[(tti - start - 1) // L1_PERIOD_TTIS]
+            _measure_all(config, state, air, l1_dbm, parameters, tti)
             fire = tti
         if fire <= tti:
-            fire = _trigger_all(state, control[0], tti)
+            fire = _trigger_all(state, parameters.offset_db, tti)
             move = _next_move(state, tti)
         _report_all(config, state, air, tti)
         if config.pdsch and tti == end - 1:
             # TTI `end` will only have begun: the UEs will not have heard its control region.
-            for ue in range(ues):
-                if state.ues[ue].serving != NO_CELL:
-                    state.ues[ue].data_sinr = hear_data(config, state, air, ue, tti)[1]
+            _hear_all(config, state, air, tti)
         for word in range(state.calendar.shape[1]):
             bits = take(state, word, tti)
             while bits:
