@@ -8,7 +8,7 @@ from typing import Protocol
 from ns3_scenarios.episode import Episode
 from ns3_scenarios.handover import Handover
 from ns3_scenarios.traffic import Traffic
-from sumo_mobility.contexts import MobilityConfig
+from sumo_mobility.mobility_config import MobilityConfig
 
 
 class Network(Protocol):

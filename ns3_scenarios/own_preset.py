@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ns3_scenarios.scenario import Preset
-from sumo_mobility.base.contract import members_of
+from sumo_mobility.base.contract import Choice, members_of
 from sumo_mobility.base.documents import yaml_text
 from sumo_mobility.base.registry import Registry
 
@@ -108,7 +108,12 @@ def _choices(field: FieldInfo) -> str:
 def _names(annotation: Any) -> list[str]:
     """The names that a field may have because they are registered."""
     if get_origin(annotation) is Annotated:
-        return [name for mark in get_args(annotation) if isinstance(mark, Registry) for name in mark]
+        return [
+            name
+            for mark in get_args(annotation)
+            if isinstance(mark, Registry) and not isinstance(mark, Choice)
+            for name in mark
+        ]
     return _names(get_args(annotation)[0]) if get_args(annotation) else []
 
 

@@ -23,9 +23,9 @@ from ns3_scenarios.radio import LteRadio, Radio, RadioLink
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.fields import Coordinate
 from sumo_mobility.maps import MapSource
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.open_ground import OpenGround
 from sumo_mobility.site_files import Sector, Site
 from sumo_mobility.sites import ListedSites, SiteRule

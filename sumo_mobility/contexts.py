@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from sumo_mobility import fields
-from sumo_mobility.base.contract import Contract, from_folder
+from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.kinds import Kinds
 from sumo_mobility.fields import Point
-from sumo_mobility.maps import check_map_name, names_file
-from sumo_mobility.open_ground import OpenGround, is_open
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in m."""
@@ -52,23 +51,81 @@ def _always(field: fields.Field) -> Callable[[int, Point, float], fields.Field]:
     return lambda journey, here_m, chance: field
 
 
-class Uniform(Contract):
+@dataclass(frozen=True)
+class Roaming:
+    """How a UE walks over open ground if it has no destination: along a heading for ever, or about a place.
+
+    Attributes:
+        place_m: The place that the UE starts near, and stays about if it has no heading.
+        heading_deg: The heading, clockwise from north; None: the UE goes back to the place when it has strayed.
+        radius_m: How far from the place the UE starts and strays at most, in x and in y.
+        strength: Probability that the UE follows its heading, in each second; else it goes anywhere.
+    """
+
+    place_m: Point
+    heading_deg: float | None
+    radius_m: float
+    strength: float
+
+
+class Context(Contract):
+    """The base of all contexts, which tells each UE of a map what to do.
+
+    A subclass has its parameters as fields, each with a default, and a field `name` whose default is its name:
+    `name: Literal["my-context"] = "my-context"`. `CONTEXTS.register` makes it known to presets and commands.
+    """
+
+    if TYPE_CHECKING:  # each has its own, after its base's parameters
+        name: str
+
+    def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
+        """Returns what a UE is up to; here, to go from place to place all over the map.
+
+        Args:
+            ue: Number of the UE.
+            rank: A random number from 0 to 1, the UE's own: a context that draws half of the UEs draws those below 0.5.
+            bounds_m: Bounds of the map.
+
+        Raises:
+            ConfigError: the context does not fit the map.
+        """
+        return Plan()
+
+    def roaming(self, ue: int, bounds_m: Bounds) -> Roaming | None:
+        """Returns how a UE walks over open ground if not by its plan; None, which all UEs have alike: by its plan.
+
+        Args:
+            ue: Number of the UE.
+            bounds_m: Bounds of the ground.
+
+        Raises:
+            ConfigError: the context does not fit the ground.
+        """
+        return None
+
+    def at_sites(self, places_m: tuple[Point, ...]) -> Self:
+        """Returns the context with what it leaves to the positions of the scenario's sites filled in.
+
+        Args:
+            places_m: Positions of the sites if the scenario lists them, else empty.
+
+        Raises:
+            ValueError: the context needs other sites.
+        """
+        return self
+
+
+CONTEXTS: Kinds[Context] = Kinds("context", Context)
+"""All contexts by name."""
+
+
+class Uniform(Context):
     """Destinations are spread evenly over the map."""
 
     name: Literal["uniform"] = "uniform"
 
-    def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """Returns what a UE is up to.
 
-        Args:
-            ue: Its number.
-            rank: A random number from 0 to 1 of its own: a context that draws half of the UEs draws those below 0.5.
-            bounds_m: Of the map.
-        """
-        return Plan()
-
-
-class _Located(Contract):
+class _Located(Context):
     x_share: Share = 0.5
     """Place, as a share of the map's width from the west."""
     y_share: Share = 0.5
@@ -104,7 +161,6 @@ class Event(_Located):
         return self
 
     def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """As `Uniform.plan`."""
         if rank >= self.attraction:
             return Plan()
         crowd = fields.Bell(self.place_m(bounds_m), self.radius_m)
@@ -113,7 +169,7 @@ class Event(_Located):
         return Plan(start=crowd, sets_out_s=self.at_s or 0.0)
 
 
-class Tide(Contract):
+class Tide(Context):
     """Many UEs start on one side of the map and drive to the other."""
 
     name: Literal["tide"] = "tide"
@@ -123,16 +179,14 @@ class Tide(Contract):
     """Share of the UEs that follow the tide."""
 
     def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """As `Uniform.plan`."""
         if rank >= self.strength:
             return Plan()
         return Plan(fields.Slope(self.heading_deg + 180), _always(fields.Slope(self.heading_deg)))
 
 
-class Commute(_Located):
-    """The tides of a day: from all over the map into a centre in the morning, the reverse in the evening."""
-
-    name: Literal["morning", "evening"]
+class _Commute(_Located):
+    name: str  # before the parameters, in both
+    _inward: ClassVar[bool]
     radius_m: float = Field(200.0, gt=0, le=100_000)
     """Scale of the centre: the density of places of work falls with exp(-(distance / radius_m)^2); that of homes rises
     on twice that scale."""
@@ -140,12 +194,25 @@ class Commute(_Located):
     """Share of the UEs that follow the tide."""
 
     def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """As `Uniform.plan`."""
         if rank >= self.strength:
             return Plan()
         place = self.place_m(bounds_m)
         work, home = fields.Bell(place, self.radius_m), fields.Around(place, 2 * self.radius_m)
-        return Plan(home, _always(work)) if self.name == "morning" else Plan(work, _always(home))
+        return Plan(home, _always(work)) if self._inward else Plan(work, _always(home))
+
+
+class Morning(_Commute):
+    """The tide of the morning, from all over the map into a centre."""
+
+    name: Literal["morning"] = "morning"
+    _inward: ClassVar = True
+
+
+class Evening(_Commute):
+    """The tide of the evening, from a centre to all over the map."""
+
+    name: Literal["evening"] = "evening"
+    _inward: ClassVar = False
 
 
 class Corridor(_Located):
@@ -163,7 +230,6 @@ class Corridor(_Located):
     """Share of the UEs that keep to the corridor."""
 
     def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """As `Uniform.plan`."""
         if rank >= self.strength:
             return Plan()
         band = fields.Band(self.place_m(bounds_m), self.heading_deg, self.width_m)
@@ -176,11 +242,11 @@ class Corridor(_Located):
 
 
 Behavior = Literal["right", "left", "loiter", "none"]
-HEADING_DEG = {"right": 90.0, "left": 270.0}
+_HEADING_DEG = {"right": 90.0, "left": 270.0}
 _LEG_M = 400.0
 
 
-class Sites(Contract):
+class Sites(Context):
     """UEs start near the sites, in equal numbers, and those of a site behave alike: the reference's contexts.
 
     All UEs are members. They set out when the trace begins. On streets, a UE drives from place to place some 400 m
@@ -226,78 +292,32 @@ class Sites(Contract):
         return self.places_m[site], self.behaviors[site]
 
     def plan(self, ue: int, rank: float, bounds_m: Bounds) -> Plan:
-        """As `Uniform.plan`; raises as `site_of`."""
         place, behavior = self.site_of(ue, bounds_m)
         near = fields.Square(place, self.radius_m)
 
         def goal(journey: int, here_m: Point, chance: float) -> fields.Field:
             if behavior == "loiter":
                 return near
-            return fields.Ahead(here_m, HEADING_DEG[behavior] if chance < self.strength else None, _LEG_M)
+            return fields.Ahead(here_m, _HEADING_DEG[behavior] if chance < self.strength else None, _LEG_M)
 
         return Plan(near, goal, sets_out_s=0.0, within_s=5.0, stay_s=(1.0, 6.0))
 
+    def roaming(self, ue: int, bounds_m: Bounds) -> Roaming:
+        place, behavior = self.site_of(ue, bounds_m)
+        return Roaming(place, _HEADING_DEG.get(behavior), self.radius_m, self.strength)
 
-Context = Annotated[Uniform | Event | Tide | Commute | Corridor | Sites, Field(discriminator="name")]
+    def at_sites(self, places_m: tuple[Point, ...]) -> Self:
+        if self.places_m:
+            return self
+        if len(places_m) != len(self.behaviors):
+            raise ValueError(
+                f"{len(self.behaviors)} behaviors for {len(places_m)} sites; list as many (sites.by = listed) or state "
+                "the context's places_m"
+            )
+        filled_in = self.model_copy(update={"places_m": places_m})
+        filled_in.model_fields_set.discard("places_m")  # it follows from the sites
+        return filled_in
 
 
-def _check_map(name: str, info: ValidationInfo) -> str:
-    if is_open(name):
-        OpenGround.parse(name)
-        return name
-    return from_folder(name, info) if names_file(check_map_name(name)) else name
-
-
-class MobilityConfig(Contract):
-    """One map, how many UEs are on it, and what they are up to."""
-
-    map: Annotated[str, AfterValidator(_check_map)] = Field(
-        "helsinki-centre",
-        description="a shipped map, an .osm or .net.xml file, bbox:W,S,E,N, place:NAME or open:WIDTHxHEIGHT",
-    )
-    """A shipped map's name; the path of an .osm (.gz, .bz2, .pbf) or .net.xml (.gz) file, relative to the preset's;
-    bbox: and W,S,E,N in degrees, or place: and a name, downloaded once; or open:WIDTHxHEIGHT in m, without streets.
-    With #left or #right behind it, streets are driven on that side, else as they or their country show."""
-    ues: int = Field(60, ge=1, le=1000)
-    """Constant number of UEs; none appears or vanishes."""
-    pedestrian_share: Share = 0.0
-    """Share of the UEs that walk along the streets; the others drive."""
-    duration_s: float = Field(60.0, ge=2, le=86400, multiple_of=1)
-    settle_s: float = Field(120.0, ge=0, le=3600, multiple_of=1)
-    """Simulated time before the trace begins: it says how far a crowd or a tide is. On streets 60 s at least, in which
-    the UEs set out."""
-    train_contexts: tuple[Context, ...] = Field(min_length=1, max_length=1000)
-    """Contexts of the traces that data is collected on, taken in turn."""
-    test_contexts: tuple[Context, ...] = Field(min_length=1, max_length=1000)
-    """Contexts of the traces that policies are judged on, taken in turn."""
-
-    @model_validator(mode="after")
-    def _streets_settle(self) -> Self:
-        if self.settle_s < 60 and not is_open(self.map):
-            raise ValueError(f"settle_s must be 60 s at least on streets, got {self.settle_s:g}")
-        return self
-
-    def with_sites(self, places_m: tuple[Point, ...]) -> Self:
-        """Returns the same with `places_m` in all contexts of site behaviors that name no places.
-
-        Raises:
-            ValueError: such a context has none, or not as many behaviors as there are sites.
-        """
-
-        def placed(split: str, index: int, context: Context) -> Context:
-            if not isinstance(context, Sites) or context.places_m:
-                return context
-            if len(places_m) != len(context.behaviors):
-                raise ValueError(
-                    f"mobility.{split}.{index}: {len(context.behaviors)} behaviors for {len(places_m)} sites; "
-                    "list as many (sites.by = listed) or state the context's places_m"
-                )
-            filled_in = context.model_copy(update={"places_m": places_m})
-            filled_in.model_fields_set.discard("places_m")  # it follows from the sites
-            return filled_in
-
-        contexts = {
-            split: tuple(placed(split, index, context) for index, context in enumerate(getattr(self, split)))
-            for split in ("train_contexts", "test_contexts")
-        }
-        return self.model_copy(update=contexts)
+for _context in (Uniform, Event, Tide, Morning, Evening, Corridor, Sites):
+    CONTEXTS.register(_context)

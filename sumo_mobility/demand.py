@@ -20,7 +20,8 @@ from sumo_mobility import fields
 from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive, stream
-from sumo_mobility.contexts import Bounds, Context, MobilityConfig
+from sumo_mobility.contexts import Bounds, Context
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import SHORTEST_EDGE_M, RoadNetwork
 from sumo_mobility.sumo import run_sumo
 

@@ -20,7 +20,8 @@ import numpy as np
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 from sumo_mobility.base.scratch import ScratchDirectory
-from sumo_mobility.contexts import Context, MobilityConfig
+from sumo_mobility.contexts import Context
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import LIVE_SOURCE, described, road_network, routed, sumo_versions
 from sumo_mobility.simulate import check_filled, traffic_options
 from sumo_mobility.trace import FASTEST_MPS, JUMP_MPS, MobilityTrace, TraceWarning, farthest_m, interpolated

@@ -17,8 +17,9 @@ from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import sha256
 from sumo_mobility.base.progress import progress
 from sumo_mobility.base.scratch import ScratchDirectory
-from sumo_mobility.contexts import Context, MobilityConfig
+from sumo_mobility.contexts import Context
 from sumo_mobility.maps import MapSource, find_map
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import RoadNetwork, build_net, read_network
 from sumo_mobility.open_ground import OpenGround, is_open
 from sumo_mobility.simulate import simulate

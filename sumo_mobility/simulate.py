@@ -11,7 +11,7 @@ import pandas as pd
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.seeds import derive
-from sumo_mobility.contexts import MobilityConfig
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import RoadNetwork
 from sumo_mobility.sumo import run_sumo
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
-from sumo_mobility.contexts import HEADING_DEG, Context, MobilityConfig, Sites
+from sumo_mobility.contexts import Context, Roaming
 from sumo_mobility.demand import Itinerary, Places, itineraries, pedestrians
 from sumo_mobility.fields import direction
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.open_ground import OpenGround
 
 SPEED_MPS = (5.0, 15.0)
@@ -44,9 +45,10 @@ def walk(ground: OpenGround, config: MobilityConfig, context: Context, seed: int
         ConfigError: the context does not fit the ground.
     """
     steps = int(config.settle_s + config.duration_s)
-    aims: _SiteAims | _Journeys
-    if isinstance(context, Sites):
-        aims = _SiteAims(ground, config, context, seed)
+    roaming = [context.roaming(ue, ground.streets.bounds_m) for ue in range(config.ues)]
+    aims: _Headings | _Journeys
+    if all(roaming):
+        aims = _Headings([way for way in roaming if way], config.settle_s, seed)
     else:
         aims = _Journeys(ground, itineraries(_places(ground), config, context, seed, drivers))
     size_m = np.array([ground.width_m, ground.height_m])
@@ -68,20 +70,18 @@ def walk(ground: OpenGround, config: MobilityConfig, context: Context, seed: int
     return positions
 
 
-class _SiteAims:
-    """Headings of the sites, for ever; a UE that loiters goes back when it has strayed."""
+class _Headings:
+    """Headings for ever; a UE that has none goes back when it has strayed."""
 
-    def __init__(self, ground: OpenGround, config: MobilityConfig, context: Sites, seed: int) -> None:
-        ues = range(config.ues)
-        sites = [context.site_of(ue, ground.streets.bounds_m) for ue in ues]
-        self._place_m = np.array([place for place, _ in sites])
-        self._loiters = np.array([behavior == "loiter" for _, behavior in sites])
-        far = [direction(HEADING_DEG.get(behavior, 0.0)) for _, behavior in sites]
-        self._heading = 1e6 * np.array(far)
-        self._radius_m, self._strength = context.radius_m, context.strength
-        self._settle_s = config.settle_s
-        spread = np.array([stream(seed, "start", ue).uniform(-1, 1, 2) for ue in ues])
-        self.start_m = self._place_m + context.radius_m * spread
+    def __init__(self, roaming: list[Roaming], settle_s: float, seed: int) -> None:
+        self._place_m = np.array([way.place_m for way in roaming])
+        self._loiters = np.array([way.heading_deg is None for way in roaming])
+        self._heading = 1e6 * np.array([direction(way.heading_deg or 0.0) for way in roaming])
+        self._radius_m = np.array([way.radius_m for way in roaming])
+        self._strength = np.array([way.strength for way in roaming])
+        self._settle_s = settle_s
+        spread = np.array([stream(seed, "start", ue).uniform(-1, 1, 2) for ue in range(len(roaming))])
+        self.start_m = self._place_m + self._radius_m[:, None] * spread
 
     def ways(self, second: int, here_m: Floats) -> tuple[Floats, Floats]:
         """Returns the directions in which the UEs want to go, (U, 2), and how likely they follow them, (U,)."""
@@ -113,7 +113,7 @@ class _Journeys:
         self._leaves_s = np.array([stay[0] for stay in self._stay_s])
 
     def ways(self, second: int, here_m: Floats) -> tuple[Floats, Floats]:
-        """Returns the same as `_SiteAims.ways`, and keeps track of arrivals and departures."""
+        """Returns the same as `_Headings.ways`, and keeps track of arrivals and departures."""
         arrived = np.isinf(self._leaves_s) & (np.hypot(*(self._goal_m - here_m).T) < 1e-3)
         for ue in np.flatnonzero(arrived):
             self._leaves_s[ue] = second + self._stay_s[ue][self._stop[ue]]

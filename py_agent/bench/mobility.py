@@ -15,8 +15,9 @@ from ns3_scenarios.scenario import Preset, Scenario, preset_ids
 from py_agent.measurement import Measurement
 from sumo_mobility.base.scratch import ScratchDirectory
 from sumo_mobility.base.seeds import derive
-from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites
+from sumo_mobility.contexts import Context, Event, Sites
 from sumo_mobility.live import LiveTraffic
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import load_map, make_trace, make_traces
 from sumo_mobility.sites import HexagonalGrid, ListedSites
 from sumo_mobility.trace import MobilityTrace

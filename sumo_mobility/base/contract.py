@@ -154,10 +154,21 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
     return owner, path
 
 
+class Choice:
+    """A mark in annotations that stands for a union of models, whose members are told apart by a tag."""
+
+    def members(self) -> list[type[BaseModel]]:
+        """Returns the models."""
+        raise NotImplementedError
+
+
 def members_of(annotation: Any) -> list[Any]:
     """Returns the members of a union type other than None, or the type itself if it is no union."""
     while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+        annotation, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Choice):
+                return list(mark.members())
     if get_origin(annotation) in (Union, UnionType):
         return [only for member in get_args(annotation) if member is not NoneType for only in members_of(member)]
     return [annotation]

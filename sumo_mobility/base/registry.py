@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
@@ -20,16 +20,7 @@ PLUGINS_GROUP = "mlb_testbed.plugins"
 """Entry points of installed packages whose modules are imported."""
 
 
-class Named(Protocol):
-    """Whatever has a name of its own."""
-
-    @property
-    def name(self) -> str:
-        """The name by which presets, options and files refer to the entry."""
-        ...
-
-
-Entry = TypeVar("Entry", bound=Named)
+Entry = TypeVar("Entry")
 Class = TypeVar("Class")
 
 
@@ -90,10 +81,15 @@ class Registry(Mapping[str, Entry]):
         Raises:
             ConfigError: another entry has that name.
         """
-        if entry.name in self._entries:
-            raise ConfigError(f"{self.kind} '{entry.name}' is registered twice", "give one of them another name")
-        self._entries[entry.name] = entry
+        name = self._name_of(entry)
+        if name in self._entries:
+            raise ConfigError(f"{self.kind} '{name}' is registered twice", "give one of them another name")
+        self._entries[name] = entry
         return entry
+
+    def _name_of(self, entry: Any) -> str:
+        """The name by which presets, options and files refer to an entry."""
+        return str(entry.name)
 
     def known(self, name: str) -> str:
         """Returns a name if there is such an entry; made for pydantic's AfterValidator.

@@ -10,7 +10,8 @@ import pytest
 
 from py_agent.cli import main
 from sumo_mobility.base.errors import ConfigError, DataError
-from sumo_mobility.contexts import Context, Event, MobilityConfig, Tide, Uniform
+from sumo_mobility.contexts import Context, Event, Tide, Uniform
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import changed_context, make_trace, make_trace_like
 from sumo_mobility.trace import MobilityTrace
 

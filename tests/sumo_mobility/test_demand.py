@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import Commute, Context, Corridor, Event, MobilityConfig, Sites, Tide, Uniform
+from sumo_mobility.contexts import Context, Corridor, Evening, Event, Morning, Sites, Tide, Uniform
 from sumo_mobility.demand import Itinerary, Places, Stop, itineraries
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.open_ground import OpenGround
 from sumo_mobility.sites import HexagonalGrid, ListedSites
 from sumo_mobility.streets import StreetMap
@@ -23,8 +24,8 @@ ALL_CONTEXTS: tuple[Context, ...] = (
     Event(attraction=0.5),
     Event(attraction=0.5, direction="out", at_s=30),
     Tide(heading_deg=45, strength=0.5),
-    Commute(name="morning", strength=0.5),
-    Commute(name="evening", strength=0.5),
+    Morning(strength=0.5),
+    Evening(strength=0.5),
     Corridor(heading_deg=90, strength=0.5),
     Corridor(heading_deg=90, strength=0.5, both_ways=False),
 )
@@ -119,13 +120,13 @@ def test_a_tide_crosses_the_map_along_its_heading(heading_deg: float, axis: int,
 def test_the_tide_of_the_morning_comes_into_the_centre_and_that_of_the_evening_leaves_it() -> None:
     center = [600, 1400]
 
-    def away_m(name: str, stop: int) -> float:
-        made = plans(Commute.parse({"name": name, "x_share": 0.3, "y_share": 0.7, "strength": 1}, "test"))
+    def away_m(context: type[Morning | Evening], stop: int) -> float:
+        made = plans(context(x_share=0.3, y_share=0.7, strength=1))
         return float(np.hypot(*(places_m(made, stop) - center).T).mean())
 
     # Mean distance in a bell of 200 m: 200 sqrt(pi)/2 = 177 m; of all the town from there: about 850 m.
-    assert away_m("morning", 1) == pytest.approx(177, abs=25) == away_m("evening", 0)
-    assert away_m("morning", 0) > 800 < away_m("evening", 1)
+    assert away_m(Morning, 1) == pytest.approx(177, abs=25) == away_m(Evening, 0)
+    assert away_m(Morning, 0) > 800 < away_m(Evening, 1)
 
 
 @pytest.mark.parametrize("both_ways", [True, False])

@@ -11,9 +11,10 @@ import sumolib.net
 
 from sumo_mobility import osm
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import MobilityConfig, Uniform
+from sumo_mobility.contexts import Uniform
 from sumo_mobility.driving_side import _country_side, driving_side
 from sumo_mobility.maps import find_map
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import build_net, read_network
 from sumo_mobility.pipeline import load_map, make_trace
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.contexts import MobilityConfig, Uniform
+from sumo_mobility.contexts import Uniform
 from sumo_mobility.fcd import read_fcd
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import make_trace, road_network
 from sumo_mobility.placing import placed
 from sumo_mobility.sumo import run_sumo

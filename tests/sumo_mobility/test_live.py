@@ -19,8 +19,9 @@ import pytest
 
 from sumo_mobility import traci_session
 from sumo_mobility.base.errors import ConfigError, DataError, DependencyError, SimulatorError
-from sumo_mobility.contexts import Event, MobilityConfig, Uniform
+from sumo_mobility.contexts import Event, Uniform
 from sumo_mobility.live import LiveTraffic
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import make_trace, make_trace_like
 from sumo_mobility.trace import MobilityTrace, TraceWarning
 
@@ -128,7 +129,8 @@ def test_libsumo_in_the_place_of_traci_is_not_in_the_way(tmp_path: Path, first: 
     (tmp_path / "libsumo.py").write_text("isLibsumo = lambda: True\n")
     script = f"""
 {first}
-from sumo_mobility.contexts import Event, MobilityConfig
+from sumo_mobility.contexts import Event
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.live import LiveTraffic
 config = MobilityConfig.parse({CONFIG.model_dump()!r}, "test")
 with LiveTraffic(config, Event.parse({EVENT.model_dump()!r}, "test"), {SEED}, {DRIVERS}) as traffic:
@@ -285,7 +287,8 @@ def test_no_sumo_and_no_streets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sumo_dies_with_its_owner() -> None:
     script = f"""
 import time
-from sumo_mobility.contexts import Event, MobilityConfig
+from sumo_mobility.contexts import Event
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.live import LiveTraffic
 config = MobilityConfig.parse({CONFIG.model_dump()!r}, "test")
 with LiveTraffic(config, Event.parse({EVENT.model_dump()!r}, "test"), {SEED}) as traffic:

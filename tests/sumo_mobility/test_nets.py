@@ -16,8 +16,9 @@ import sumolib.net
 
 from sumo_mobility import maps
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.contexts import MobilityConfig, Uniform
+from sumo_mobility.contexts import Uniform
 from sumo_mobility.maps import find_map
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import build_net
 from sumo_mobility.pipeline import load_map, make_trace
 from sumo_mobility.sumo import run_sumo
@@ -65,7 +66,8 @@ def test_berlin_lies_where_its_description_says() -> None:
 
 def test_berlin_needs_no_environment(tmp_path: Path) -> None:
     script = f"""
-from sumo_mobility.contexts import MobilityConfig, Uniform
+from sumo_mobility.contexts import Uniform
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import make_trace
 config = MobilityConfig.parse({CONFIG.model_dump() | {"map": "berlin-adlershof"}!r}, "test")
 trace = make_trace(config, Uniform(), 1)

@@ -9,8 +9,8 @@ import pytest
 
 from sumo_mobility import osm
 from sumo_mobility.base.errors import ConfigError, DataError
-from sumo_mobility.contexts import MobilityConfig
 from sumo_mobility.maps import find_map, map_names
+from sumo_mobility.mobility_config import MobilityConfig
 
 GAP = """<osm version="0.6">
   <node id="1" lat="60.1" lon="24.9" user="somebody" uid="7" version="3" timestamp="2019-01-01T00:00:00Z"/>

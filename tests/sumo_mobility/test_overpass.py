@@ -14,8 +14,9 @@ import pytest
 from openstreetmap import Server, serve
 
 from sumo_mobility.base.errors import ConfigError, DataError, MlbError, ServiceError
-from sumo_mobility.contexts import MobilityConfig, Uniform
+from sumo_mobility.contexts import Uniform
 from sumo_mobility.maps import find_map, overpass
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import load_map, make_trace
 
 BOX = (24.9400, 60.1650, 24.9520, 60.1710)

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError, StorageError
-from sumo_mobility.contexts import Context, Event, MobilityConfig, Sites, Tide, Uniform
+from sumo_mobility.contexts import Context, Event, Sites, Tide, Uniform
 from sumo_mobility.demand import pedestrians
 from sumo_mobility.maps import find_map
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import build_net
 from sumo_mobility.pipeline import load_map, make_trace, make_traces
 from sumo_mobility.sites import HexagonalGrid
@@ -74,7 +75,8 @@ def test_same_seed_same_bytes_in_a_fresh_process_and_cache(
     traces["event", 1].write(tmp_path / "here.parquet")
     script = f"""
 from pathlib import Path
-from sumo_mobility.contexts import Event, MobilityConfig
+from sumo_mobility.contexts import Event
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import make_trace
 config = MobilityConfig.parse({CONFIG.model_dump()!r}, "test")
 make_trace(config, Event.parse({EVENT.model_dump()!r}, "test"), 1).write(Path({str(tmp_path / "there.parquet")!r}))

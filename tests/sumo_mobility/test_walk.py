@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import Commute, Context, Corridor, Event, MobilityConfig, Sites, Tide, Uniform
+from sumo_mobility.contexts import Context, Corridor, Evening, Event, Sites, Tide, Uniform
+from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.pipeline import load_map, make_trace, make_traces
 from sumo_mobility.trace import MobilityTrace
 
@@ -18,7 +19,7 @@ CONTEXTS: tuple[Context, ...] = (
     Event(),
     Event(direction="out", at_s=20),
     Tide(heading_deg=90),
-    Commute(name="evening"),
+    Evening(),
     Corridor(),
     Sites(behaviors=("right", "loiter", "left"), places_m=LINE_M),
 )
