@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cf_augment.dataset import Dataset
+from cf_augment.physics import RadioStates
 from ns3_scenarios.mdp import reward
 from py_agent.algorithms.config import TrainConfig
-from py_agent.algorithms.networks import Layout
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.transitions import Transitions
 from py_agent.rundir import last_checkpoint, versions
@@ -66,7 +66,7 @@ def train(
     parameters = config.parameters
     sources = [shaped(data, parameters.discount) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
-    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, config.seed, Layout.of(scenario).pairs)
+    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, config.seed, scenario)
     record = TrainRecord(
         config=config.model_dump(mode="json"),
         scenario_id=scenario.id,
@@ -108,14 +108,15 @@ def shaped(data: Dataset, gamma: float) -> Transitions:
     r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
     what the action improved: most of the reward's variance, which is that of the traffic, is gone.
     """
-    rows = []
+    parts = []
     for episode in data.episodes:
         earned = reward(data.scenario, episode.kpis)
         rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
-        rows.append((episode.observations[:-1], episode.actions, rewards, episode.observations[1:]))
-    observations, actions, rewards, next_observations = map(np.concatenate, zip(*rows, strict=True))
-    terminals = np.zeros(len(rewards), dtype=bool)
-    return Transitions.of(observations, actions, rewards, next_observations, terminals)
+        terminals = np.zeros(len(rewards), dtype=bool)
+        states = RadioStates(*(column[:-1] for column in RadioStates.of(episode.kpis)))
+        observations = episode.observations
+        parts.append(Transitions.of(observations[:-1], episode.actions, rewards, observations[1:], terminals, states))
+    return Transitions.joined(parts)
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:

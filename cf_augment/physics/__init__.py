@@ -2,8 +2,8 @@
 
 from cf_augment.physics.closed_form.backend import EngineBackend
 from cf_augment.physics.closed_form.engine import Engine
-from cf_augment.physics.closed_form.soft import SoftWhatIf
+from cf_augment.physics.closed_form.soft import RadioStates, SoftWhatIf
 from cf_augment.physics.closed_form.what_if import WhatIf
 from cf_augment.physics.emulator import EmulatorBackend
 
-__all__ = ["EmulatorBackend", "Engine", "EngineBackend", "SoftWhatIf", "WhatIf"]
+__all__ = ["EmulatorBackend", "Engine", "EngineBackend", "RadioStates", "SoftWhatIf", "WhatIf"]

@@ -4,7 +4,14 @@ Written once; the environment, the dataset and the counterfactuals all use these
 (...) are kept.
 """
 
-from ns3_scenarios.mdp.actions import action_box, action_from_cio, action_size, cio_from_action, control_from_action
+from ns3_scenarios.mdp.actions import (
+    action_box,
+    action_from_cio,
+    action_size,
+    cio_from_action,
+    cio_per_action_db,
+    control_from_action,
+)
 from ns3_scenarios.mdp.observations import (
     OBSERVATIONS,
     Observation,
@@ -17,6 +24,6 @@ from ns3_scenarios.mdp.rewards import REWARDS, Reward, SoftKpis, blocked, jain, 
 
 __all__ = [
     "OBSERVATIONS", "REWARDS", "Observation", "Reward", "SoftKpis", "action_box", "action_from_cio", "action_size",
-    "blocked", "cio_from_action", "control_from_action", "jain", "load_std", "margins_db", "observation_box",
-    "observation_size", "observe", "p5_throughput_bps", "reward",
+    "blocked", "cio_from_action", "cio_per_action_db", "control_from_action", "jain", "load_std", "margins_db",
+    "observation_box", "observation_size", "observe", "p5_throughput_bps", "reward",
 ]  # fmt: skip

@@ -65,6 +65,12 @@ def cio_from_action(network: Network, action: AnyFloats) -> Floats:
     return network.handover.signalled(_cio_share(network, clipped) * network.handover.cio_range_db, CIO_GRID)
 
 
+def cio_per_action_db(network: Network) -> Floats:
+    """Returns the matrix (A, E) in dB with which an action in [-1, 1] gives the CIO before it snaps to any grid."""
+    per_offset_db = _cio_share(network, np.eye(_offsets(network))) * network.handover.cio_range_db
+    return np.pad(per_offset_db, ((0, action_size(network) - len(per_offset_db)), (0, 0)))
+
+
 def action_from_cio(network: Network, cio_db: Floats) -> Floats:
     """Returns the action (..., A) in [-1, 1] whose CIO is `cio_db` (..., E), or is nearest to it in least squares.
 

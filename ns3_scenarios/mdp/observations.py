@@ -25,10 +25,14 @@ class Observation(ABC):
     Attributes:
         name: How presets write it.
         formula: What it is, in words and names of KPIs.
+        cell_features: If it is ordered by cells and pairs, so that networks can share their weights over them: how
+            many numbers it has a cell, of which the first is prb_utilization. It is feature by feature, first those of
+            cells, then those of neighbour pairs, of which the last is the CIO over its range. Else 0.
     """
 
     name: ClassVar[str]
     formula: ClassVar[str]
+    cell_features: ClassVar[int] = 0
 
     @abstractmethod
     def size(self, network: Network) -> int:
@@ -51,6 +55,7 @@ class CellKpi(Observation):
         "per cell: prb_utilization, connected_ues / UEs, served_bps / mean offered_bps; per neighbour pair: share of "
         "the UEs that would move at a CIO of -6, -3, 0, 3 and 6 dB; CIO / handover.cio_range_db"
     )
+    cell_features = 3
 
     def size(self, network: Network) -> int:
         """See `Observation.size`."""

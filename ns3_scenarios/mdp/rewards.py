@@ -20,16 +20,21 @@ _LEAST_VARIANCE = 1e-12
 
 
 class SoftKpis(Protocol):
-    """KPIs as smooth functions of the CIOs, of K branches, for the gradient of a reward."""
+    """KPIs as smooth functions of the CIOs, with batch dimensions (...), for the gradient of a reward."""
 
     @property
     def prb_utilization(self) -> Tensor:
-        """PRB utilisation of each cell, (K, C) float64."""
+        """PRB utilisation of each cell, (..., C)."""
         ...
 
     @property
     def ue_throughput_bps(self) -> Tensor:
-        """Throughput of each UE in bit/s, (K, U) float64."""
+        """Throughput of each UE in bit/s, (..., U)."""
+        ...
+
+    @property
+    def softness(self) -> float:
+        """Relative width over which a threshold should turn; as it falls to 0, the KPIs become those of WhatIf."""
         ...
 
 
@@ -51,7 +56,7 @@ class Reward(ABC):
         """Returns the reward (...) of KPIs with the batch dimensions (...)."""
 
     def soft(self, network: Network, kpis: SoftKpis) -> Tensor:
-        """Returns the same (K,) of smooth KPIs, with its graph; a reward without a gradient does not have this."""
+        """Returns the same (...) of smooth KPIs, with its graph; a reward without a gradient does not have this."""
         raise NotImplementedError(self.name)
 
     @property
@@ -129,6 +134,13 @@ class Blocked(Reward):
         """See `Reward.of`."""
         return -blocked(network, kpis)
 
+    def soft(self, network: Network, kpis: SoftKpis) -> Tensor:
+        """See `Reward.soft`."""
+        throughput_bps = kpis.ue_throughput_bps
+        needed_bps = throughput_bps.new_tensor(_needed_bps(network))
+        width_bps = kpis.softness * network.traffic.offered_bps
+        return -((needed_bps - throughput_bps) / width_bps).sigmoid().mean(dim=-1)
+
 
 REWARDS.register(Blocked())
 
@@ -162,6 +174,10 @@ def blocked(network: Network, kpis: StepKpis) -> Floats:
 
     A packet less counts for nothing, since sources do not keep step with the intervals.
     """
+    return np.asarray((kpis.ue_throughput_bps < _needed_bps(network) * (1 - 1e-9)).mean(axis=-1))
+
+
+def _needed_bps(network: Network) -> Floats:
+    """Throughput below which a UE counts as blocked, (U,)."""
     packet_bps = 8 * network.traffic.packet_bytes / network.episode.control_interval_s
-    needed_bps = network.traffic.ue_offered_bps(network.mobility.ues) - packet_bps
-    return np.asarray((kpis.ue_throughput_bps < needed_bps * (1 - 1e-9)).mean(axis=-1))
+    return np.asarray(network.traffic.ue_offered_bps(network.mobility.ues) - packet_bps)

@@ -16,7 +16,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.checkpoint import CURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
 from py_agent.algorithms.config import AlgorithmConfig
-from py_agent.algorithms.networks import Actor, Layout
+from py_agent.algorithms.networks import Actor, Layout, Residual
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.base import Policy
@@ -44,10 +44,10 @@ class Algorithm(ABC):
         sources: Datasets that are mixed in every batch.
         shares: Share of the batch that each source gives; they add up to 1.
         seed: Fixes weights, batches and noise.
-        pairs: See `Layout.pairs`.
+        scenario: The scenario of the data, if it is of one; without it, networks are plain perceptrons.
 
     Raises:
-        DataError: the sources do not fit each other, or hold a value that is not finite.
+        DataError: the sources do not fit each other or the scenario, or hold a value that is not finite.
         ConfigError: the shares do not fit the sources.
     """
 
@@ -67,24 +67,35 @@ class Algorithm(ABC):
         sources: Sequence[Transitions],
         shares: Sequence[float],
         seed: int,
-        pairs: tuple[tuple[int, int], ...] = (),
+        scenario: Scenario | None = None,
     ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
         self.config = config
         self.step = 0
         for source in sources:
             source.check()
-        sizes = {(source.observations.shape[1], source.actions.shape[1]) for source in sources}
+        sizes = {
+            (source.observations.shape[1], source.actions.shape[1], *source.rsrp_dbm.shape[1:]) for source in sources
+        }
         if len(sizes) != 1:
-            raise DataError(f"datasets: (observation, action) sizes {sorted(sizes)} differ, so they cannot be mixed")
+            raise DataError(
+                f"datasets: sizes (observation, action, UEs, cells) {sorted(sizes)} differ, so they cannot be mixed"
+            )
         if len(shares) != len(sources) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
             raise ConfigError(f"shares {list(shares)} must be one a dataset, none negative, with the sum 1")
-        self.layout = Layout(*sizes.pop(), pairs)
+        observation_size, action_size, *_ = sizes.pop()
+        self.scenario = scenario
+        self.layout = Layout(observation_size, action_size) if scenario is None else Layout.of(scenario)
+        if (self.layout.observation_size, self.layout.action_size) != (observation_size, action_size):
+            raise DataError(
+                f"datasets: {observation_size} observations, {action_size} actions; the scenario has {self.layout}"
+            )
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._sources = list(sources)
         self._generator = torch.Generator().manual_seed(derive(seed, self.name, "batches"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, self.name, "weights"))
-            self.actor = Actor(self.layout, config.hidden)
+            self.actor = Actor(self.layout, config.hidden, _residual(config, self.layout))
             self._optimize("actor", self.actor.parameters())
             self._build()
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
@@ -92,6 +103,7 @@ class Algorithm(ABC):
         self.actor.fit_normalizer(*_moments([source.observations for source in sources], shares))
         # A scale of the reward changes no optimal policy, but it sets what other terms of a loss are weighed against.
         scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
+        self._reward_scale = float(scale)
         self._sources = [
             source._replace(
                 observations=self.actor.normalize(source.observations),
@@ -199,7 +211,7 @@ class Algorithm(ABC):
                 f"the policy was trained for {layout}; scenario {scenario.id} has {here}",
                 "evaluate it in a scenario whose observations and actions have the same form",
             )
-        actor = Actor(here, config.hidden)
+        actor = Actor(here, config.hidden, _residual(config, here))
         weights = below(tensors, "actor")
         actor.load_state_dict(weights | {name: layout.unpool(weights[name], here) for name in ("mean", "std")})
         return ActorPolicy(actor)
@@ -276,6 +288,20 @@ def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
         raise DataError(f"{checkpoint}: {error.message}", error.cure) from None
     except (KeyError, RuntimeError) as error:
         raise DataError(f"{checkpoint}: not a checkpoint that fits {RECORD} ({error})", CURE) from None
+
+
+def _residual(config: AlgorithmConfig, layout: Layout) -> Residual:
+    """The rule that the policy corrects.
+
+    Raises:
+        ConfigError: there is to be one, but observations and actions are not those of cells and pairs.
+    """
+    if config.residual_gain and not layout.pairs:
+        raise ConfigError(
+            "residual_gain: only policies by cell and pair can correct a rule",
+            "choose an observation such as cell-kpi and handover.action: pair, or set it to 0",
+        )
+    return Residual(config.residual_gain, config.residual_leak)
 
 
 def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:

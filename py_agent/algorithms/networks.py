@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ns3_scenarios.mdp import action_size, observation_size
+from ns3_scenarios.mdp import OBSERVATIONS, action_size, observation_size
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
 
-_CELL_FEATURES = 3
 _LOG_STD_RANGE = (-5.0, 2.0)
 _OBSERVATION_CLIP = 5.0
 _MIN_STD = 1e-2
+_FIRST_CORRECTION = 0.01
+"""Factor on the weights that give the first corrections of a rule."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,24 @@ class Layout:
     Attributes:
         observation_size: O.
         action_size: A.
-        pairs: (serving, neighbour) cells of each pair, if the observation is ordered by cells and pairs ("cell-kpi")
-            and the action by pairs; empty if not, and the networks are plain perceptrons.
+        pairs: (serving, neighbour) cells of each pair, if the observation is ordered by cells and pairs and the action
+            by pairs; empty if not, and the networks are plain perceptrons.
+        cell_features: Numbers a cell in the observation; see `Observation.cell_features`.
     """
 
     observation_size: int
     action_size: int
     pairs: tuple[tuple[int, int], ...] = ()
+    cell_features: int = 0
 
     @classmethod
     def of(cls, scenario: Scenario) -> Layout:
         """The layout of a scenario."""
-        handover = scenario.handover
-        by_pairs = scenario.observation == "cell-kpi" and handover.action == "pair" and not handover.steer
-        return cls(observation_size(scenario), action_size(scenario), scenario.neighbor_pairs if by_pairs else ())
+        sizes = observation_size(scenario), action_size(scenario)
+        cell_features = OBSERVATIONS[scenario.observation].cell_features
+        if not cell_features or scenario.handover.action != "pair" or scenario.handover.steer:
+            return cls(*sizes)
+        return cls(*sizes, scenario.neighbor_pairs, cell_features)
 
     def __str__(self) -> str:
         form = f"by cell ({self.cells}) and pair ({len(self.pairs)})" if self.pairs else "not by cell and pair"
@@ -57,13 +62,13 @@ class Layout:
     @property
     def pair_features(self) -> int:
         """Numbers a pair in the observation."""
-        return (self.observation_size - _CELL_FEATURES * self.cells) // len(self.pairs)
+        return (self.observation_size - self.cell_features * self.cells) // len(self.pairs)
 
     def split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what an observation (..., O) says of cells (..., C, F) and of pairs (..., A, G)."""
-        cell, pair = observations.split([_CELL_FEATURES * self.cells, self.pair_features * len(self.pairs)], dim=-1)
+        cell, pair = observations.split([self.cell_features * self.cells, self.pair_features * len(self.pairs)], dim=-1)
         return (
-            cell.unflatten(-1, (_CELL_FEATURES, self.cells)).transpose(-1, -2),
+            cell.unflatten(-1, (self.cell_features, self.cells)).transpose(-1, -2),
             pair.unflatten(-1, (self.pair_features, len(self.pairs))).transpose(-1, -2),
         )
 
@@ -76,7 +81,8 @@ class Layout:
 
     def fits(self, other: Layout) -> bool:
         """Returns whether networks of this layout act in another one: weights are shared over cells and pairs."""
-        return self == other or bool(self.pairs and other.pairs and self.pair_features == other.pair_features)
+        sizes = [(layout.pair_features, layout.cell_features) for layout in (self, other) if layout.pairs]
+        return self == other or (len(sizes) == 2 and sizes[0] == sizes[1])
 
     def unpool(self, pooled: Tensor, other: Layout) -> Tensor:
         """Returns a pooled statistic (O,) of this layout for the cells and pairs of another one that it fits."""
@@ -115,20 +121,28 @@ class _Graph(nn.Module):
 
     serving: Tensor
     neighbor: Tensor
+    reverse: Tensor
 
     def __init__(self, copies: int, layout: Layout, extra: int, hidden: int) -> None:
         super().__init__()
         self._copies, self._layout = copies, layout
+        index = {pair: k for k, pair in enumerate(layout.pairs)}
+        reverse = [(k, index[j, i]) for (i, j), k in index.items() if (j, i) in index]
+        self.register_buffer("reverse", torch.zeros(len(index), len(index)), persistent=False)
+        for k, other in reverse:
+            self.reverse[k, other] = 1.0
         one_hot = functional.one_hot(torch.tensor(layout.pairs), layout.cells).float()
         self.register_buffer("serving", one_hot[:, 0], persistent=False)
         self.register_buffer("neighbor", one_hot[:, 1], persistent=False)
-        self.pair = _perceptron(copies, 2 * _CELL_FEATURES + layout.pair_features + extra, hidden, hidden)
-        self.cell = _perceptron(copies, _CELL_FEATURES + 2 * hidden, hidden, hidden)
+        pair_features = 2 * (layout.pair_features + extra)  # of the pair and of its reverse, zeros where there is none
+        self.pair = _perceptron(copies, 2 * layout.cell_features + pair_features, hidden, hidden)
+        self.cell = _perceptron(copies, layout.cell_features + 2 * hidden, hidden, hidden)
 
     def forward(self, observations: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
         """Returns embeddings of pairs (copies, N, A, H) and cells (copies, N, C, H)."""
         cell, pair = self._layout.split(observations)
-        inputs = torch.cat([self.serving @ cell, self.neighbor @ cell, pair, *extra], dim=-1)
+        pair = torch.cat([pair, *extra], dim=-1)
+        inputs = torch.cat([self.serving @ cell, self.neighbor @ cell, pair, self.reverse @ pair], dim=-1)
         pairs = self.pair(inputs.expand(self._copies, *inputs.shape)).relu()
         degree = self.serving.sum(0).clamp_min(1)[:, None]
         messages = [incidence.T @ pairs / degree for incidence in (self.serving, self.neighbor)]
@@ -136,15 +150,32 @@ class _Graph(nn.Module):
         return pairs, cells
 
 
+@dataclass(frozen=True)
+class Residual:
+    """The integral rule that a policy corrects: a_ij = leak * a_ij in force + gain * (load_i - load_j).
+
+    Attributes:
+        gain: Change of the action, which is the CIO over its range, for a load difference of 1; 0 is no rule.
+        leak: Share of the action in force that is kept.
+    """
+
+    gain: float = 0.0
+    leak: float = 1.0
+
+
 class Actor(nn.Module):
-    """Squashed Gaussian policy with its observation normaliser; `forward` takes normalised observations (N, O)."""
+    """Squashed Gaussian policy with its observation normaliser; `forward` takes normalised observations (N, O).
+
+    With a rule to correct, the action is that of the rule plus the squashed Gaussian, clipped to [-1, 1]; it begins
+    close to the rule. Gradients go straight through the clipping.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, layout: Layout, hidden: int) -> None:
+    def __init__(self, layout: Layout, hidden: int, residual: Residual = Residual()) -> None:
         super().__init__()
-        self._layout = layout
+        self._layout, self._residual = layout, residual
         self.register_buffer("mean", torch.zeros(layout.observation_size))
         self.register_buffer("std", torch.ones(layout.observation_size))
         if layout.pairs:
@@ -152,6 +183,12 @@ class Actor(nn.Module):
             self.head = _perceptron(1, 3 * hidden, hidden, 2)
         else:
             self.head = _perceptron(1, layout.observation_size, hidden, 2 * layout.action_size)
+        if residual.gain:
+            last = self.head[-1]
+            assert isinstance(last, StackedLinear)
+            with torch.no_grad():
+                last.weight[..., : last.weight.shape[-1] // 2] *= _FIRST_CORRECTION
+                last.bias[..., : last.bias.shape[-1] // 2] *= _FIRST_CORRECTION
 
     def fit_normalizer(self, mean: Tensor, std: Tensor) -> None:
         """Sets the normaliser from the moments (O,) of the data."""
@@ -177,9 +214,12 @@ class Actor(nn.Module):
     @torch.no_grad()
     def mode(self, observations: Singles) -> Singles:
         """Returns the deterministic actions (N, A) for raw observations (N, O)."""
-        mean, _ = self(self.normalize(torch.as_tensor(observations)))
-        actions: Singles = torch.tanh(mean).numpy()
+        actions: Singles = self.mean_action(self.normalize(torch.as_tensor(observations))).numpy()
         return actions
+
+    def mean_action(self, observations: Tensor) -> Tensor:
+        """Returns the actions of the mean before squashing, (N, A)."""
+        return self._corrected(observations, torch.tanh(self(observations)[0]))
 
     def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draws reparametrised actions (N, A) and their log-density (N,)."""
@@ -189,7 +229,17 @@ class Actor(nn.Module):
         gaussian = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         # log(1 - tanh(x)^2) in a form that does not underflow
         squash = 2 * (math.log(2) - raw - functional.softplus(-2 * raw))
-        return torch.tanh(raw), (gaussian - squash).sum(-1)
+        return self._corrected(observations, torch.tanh(raw)), (gaussian - squash).sum(-1)
+
+    def _corrected(self, observations: Tensor, squashed: Tensor) -> Tensor:
+        """Adds a correction (N, A) in [-1, 1] to the action of the rule, if there is one."""
+        if not self._residual.gain:
+            return squashed
+        cell, pair = self._layout.split(observations * self.std + self.mean)
+        load, (serving, neighbor) = cell[..., 0], torch.tensor(self._layout.pairs).T
+        rule = self._residual.leak * pair[..., -1] + self._residual.gain * (load[..., serving] - load[..., neighbor])
+        wanted = rule.clamp(-1, 1) + squashed
+        return wanted + (wanted.clamp(-1, 1) - wanted).detach()
 
 
 class TwinCritic(nn.Module):

@@ -11,7 +11,9 @@ from torch import Tensor
 from py_agent.algorithms.base import Algorithm
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import TwinCritic
+from py_agent.algorithms.soft_reward import SoftReward
 from py_agent.algorithms.transitions import Transitions
+from sumo_mobility.base.errors import ConfigError, DataError
 
 
 class SacConfig(AlgorithmConfig):
@@ -29,6 +31,11 @@ class SacConfig(AlgorithmConfig):
     """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
     Fujimoto & Gu 2021); 0 is plain SAC. Scarce data of one behaviour policy needs it, random actions do not."""
 
+    physics_weight: float = Field(0.0, ge=0)
+    """Weight of the soft physics in the actor's loss, beside the critic, which has 1; 0 is plain SAC."""
+    physics_temperature_db: tuple[float, float] = (2.0, 0.5)
+    """Softness of the physics at the first and at the last gradient step, between which it falls exponentially."""
+
     @property
     def discount(self) -> float:
         """The discount."""
@@ -42,9 +49,13 @@ class Sac(Algorithm):
 
         y = r + gamma (1 - d) (min_k Q'_k(s', b') - alpha log pi(b'|s'))
         L_Q = sum_k mean (Q_k(s, a) - y)^2
-        L_pi = mean (alpha log pi(b|s) - min_k Q_k(s, b)) + bc_weight mean (b - a)^2
+        L_pi = mean (alpha log pi(b|s) - min_k Q_k(s, b) - physics_weight R(s, b)) + bc_weight mean (b - a)^2
         L_alpha = log(alpha) (mean (-log pi(b|s)) - target entropy)
         Q' <- (1 - tau) Q' + tau Q
+
+    R is the reward of the coming interval by the soft physics (`cf_augment.physics.SoftWhatIf`): a stochastic value
+    gradient (Heess et al. 2015, arXiv 1510.09142; Amos et al. 2021, arXiv 2008.12775) through known physics, in which
+    the UEs stand still. The critic has learned what it leaves out.
 
     Metrics: critic_loss, actor_loss, q (mean over the batch), alpha and entropy; Q, losses and entropy are in units of
     the reward's standard deviation.
@@ -62,6 +73,7 @@ class Sac(Algorithm):
         self.target_entropy = self.config.target_entropy_per_action * self.layout.action_size
         self._optimize("critic", self.critic.parameters())
         self._optimize("alpha", [self.log_alpha])
+        self._physics = None if self.config.physics_weight == 0 else self._soft_reward()
 
     def _learn(self, batch: Transitions) -> dict[str, float]:
         alpha = self.log_alpha.detach().exp()
@@ -71,6 +83,11 @@ class Sac(Algorithm):
 
         actions, log_prob = self.actor.sample(batch.observations, self._generator)
         actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
+        if self._physics is not None:
+            first_db, last_db = self.config.physics_temperature_db
+            done = min(1.0, self.step / self.config.gradient_steps)
+            soft = self._physics(batch.states, actions, first_db * (last_db / first_db) ** done)
+            actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean()
         if self.config.bc_weight > 0:
             actor_loss = actor_loss + self.config.bc_weight * ((actions - batch.actions) ** 2).mean()
         self._descend("actor", actor_loss)
@@ -85,6 +102,14 @@ class Sac(Algorithm):
             "critic_loss": critic_loss.item(), "actor_loss": actor_loss.item(), "q": q.mean().item(),
             "alpha": alpha.item(), "entropy": entropy.item(),
         }  # fmt: skip
+
+    def _soft_reward(self) -> SoftReward:
+        cure = "set physics_weight to 0, which is plain SAC, or train on data of 'mlb collect' and 'mlb augment'"
+        if self.scenario is None:
+            raise ConfigError("physics_weight: the physics of data without a scenario is not known", cure)
+        if self._sources[0].rsrp_dbm.shape[1] == 0:
+            raise DataError("dataset: has no RSRP and serving cells of the UEs, which the physics needs", cure)
+        return SoftReward(self.scenario)
 
     @torch.no_grad()
     def _target_values(self, batch: Transitions, alpha: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cf_augment.physics import RadioStates
 from sumo_mobility.base.arrays import AnyFloats, Bools
 from sumo_mobility.base.errors import DataError
 
@@ -26,6 +27,10 @@ class Transitions(NamedTuple):
     """(N, O) float32."""
     terminals: Tensor
     """(N,) float32, 1 where the episode ended by itself."""
+    rsrp_dbm: Tensor
+    """(N, U, C) float32, what the UEs received when the action was chosen; U = C = 0 in data that does not have it."""
+    serving: Tensor
+    """(N, U) int64, the cells that served them."""
 
     @classmethod
     def of(
@@ -35,6 +40,7 @@ class Transitions(NamedTuple):
         rewards: AnyFloats,
         next_observations: AnyFloats,
         terminals: Bools,
+        states: RadioStates | None = None,
     ) -> Self:
         """Checks and converts arrays.
 
@@ -42,7 +48,11 @@ class Transitions(NamedTuple):
             DataError: see `check`.
         """
         arrays = (observations, actions, rewards, next_observations, terminals)
-        made = cls(*(torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32) for array in arrays))
+        columns = [torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32) for array in arrays]
+        if states is None:
+            rows = len(observations)
+            states = RadioStates(torch.empty(rows, 0, 0), torch.empty(rows, 0, dtype=torch.int64))
+        made = cls(*columns, *states)  # type: ignore[call-arg]  # five and two
         made.check()
         return made
 
@@ -62,6 +72,11 @@ class Transitions(NamedTuple):
         greatest = float(self.actions.abs().max())
         if greatest > 1 + 1e-6:
             raise DataError(f"dataset: actions reach {greatest:.3g}; they must be scaled to [-1, 1]")
+
+    @property
+    def states(self) -> RadioStates:
+        """What the UEs received when the action was chosen, and from which cells."""
+        return RadioStates(self.rsrp_dbm, self.serving)
 
     def rows(self, index: Tensor) -> Self:
         """Returns the rows with these indices (B,)."""

@@ -151,7 +151,7 @@ def random_rows(scenario: Scenario) -> Transitions:
 def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
-    sac = Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs)
+    sac = Sac(SMALL, [data], [1.0], 0, scenario)
     for _ in range(5):
         sac.train_step()
     sac.save(tmp_path / "last.pt")
@@ -167,7 +167,7 @@ def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
 def test_the_normaliser_shares_moments_over_cells_and_pairs() -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
-    sac = Sac(SMALL, [data], [1.0], 0, scenario.neighbor_pairs)
+    sac = Sac(SMALL, [data], [1.0], 0, scenario)
     loads, cio = data.observations[:, :3], data.observations[:, -6:]
     for columns, values in ((slice(0, 3), loads), (slice(-6, None), cio)):
         torch.testing.assert_close(sac.actor.mean[columns], values.mean().expand(values.shape[1]))
@@ -188,7 +188,7 @@ def test_the_networks_do_not_care_how_cells_are_numbered() -> None:
     results = []
     for given, observations, chosen in ((pairs, before, actions), (tuple(moved), after, new_actions)):
         torch.manual_seed(1)
-        layout = Layout(observations.shape[1], 6, given)
+        layout = Layout(observations.shape[1], 6, given, 3)
         actor, critic = Actor(layout, 8), TwinCritic(layout, 8)
         results.append((actor(observations)[0], critic(observations, chosen)))
     torch.testing.assert_close(results[0][0], results[1][0][:, order])

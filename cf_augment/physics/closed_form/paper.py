@@ -52,10 +52,9 @@ class Paper:
 
     def serve(self, rsrp_dbm: AnyFloats, serving: Ints, duration_s: float) -> Service:
         """Returns what `duration_s` brings to UEs that receive (B, C, U) from their cells (B, U)."""
-        own_dbm = np.take_along_axis(rsrp_dbm, serving[:, None], axis=1)[:, 0]
-        mcs = np.interp(own_dbm, (LOWEST_DBM, HIGHEST_DBM), (0, 28)).astype(int)
-        arriving = np.broadcast_to(self._packets_per_s * duration_s, serving.shape)
-        need = self._per_cell(serving, arriving * self._ttis_per_packet[mcs])
+        arriving, ttis = self.demand(np.take_along_axis(rsrp_dbm, serving[:, None], axis=1)[:, 0], duration_s)
+        arriving = np.broadcast_to(arriving, serving.shape)
+        need = self._per_cell(serving, arriving * ttis)
         capacity = duration_s / TTI_S
         share = np.minimum(1, capacity / np.maximum(need, 1e-9))
         delivered = arriving * np.take_along_axis(share, serving, axis=1)
@@ -65,6 +64,11 @@ class Paper:
             delivered=self._per_cell(serving, delivered),
             ue_delivered=delivered,
         )
+
+    def demand(self, rsrp_dbm: AnyFloats, duration_s: float) -> tuple[Floats, Floats]:
+        """Returns the packets that arrive for each UE (U,), and the TTIs that each takes at any RSRP (...)."""
+        mcs = np.interp(rsrp_dbm, (LOWEST_DBM, HIGHEST_DBM), (0, 28)).astype(int)
+        return self._packets_per_s * duration_s, self._ttis_per_packet[mcs]
 
     def _per_cell(self, serving: Ints, values: Floats) -> Floats:
         """Sums values of UEs (B, U) over their cells, (B, C)."""
