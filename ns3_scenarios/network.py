@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ns3_scenarios.episode import Episode
 from ns3_scenarios.handover import Handover
+from ns3_scenarios.radio import LteRadio
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.mobility_config import MobilityConfig
 
@@ -42,6 +43,16 @@ class Network(Protocol):
     @property
     def mobility(self) -> MobilityConfig:
         """The mobility settings, with the number of UEs."""
+        ...
+
+    @property
+    def radio(self) -> LteRadio:
+        """Bandwidth and receivers."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile of the physics."""
         ...
 
     @property

@@ -20,6 +20,7 @@ from ns3_scenarios.handover import Handover
 from ns3_scenarios.mdp import OBSERVATIONS, REWARDS
 from ns3_scenarios.neighbors import MOST_CELLS, MOST_PAIRS, CellIndex, neighbor_pairs
 from ns3_scenarios.radio import LteRadio, Radio, RadioLink
+from ns3_scenarios.rule import Rule
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError
@@ -78,6 +79,8 @@ class Preset(Contract):
     """The name of a reward, or a weighted sum of several."""
     handover_cost: float = Field(0.0, ge=0, le=1e6)
     """Penalty that is subtracted from the reward: this much times the handovers in the interval per UE."""
+    rule: Rule = Rule()
+    """Gains of the policy `integral`, tuned to this scenario."""
     profile: ProfileName = "ns3"
     """Whose physics the engine computes: ns-3's, quirks included; the standards' where ns-3 departs from them; or those
     of the reference system (`cf_augment.physics.closed_form.paper`). Every other back end has those of ns-3 only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import ClassVar
@@ -16,6 +17,11 @@ from sumo_mobility.base.registry import Registry
 
 MARGIN_EDGES_DB = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """CIO values at which cell-kpi counts the UEs that would move."""
+_THERMAL_NOISE_DBM_PER_HZ, _SUBCARRIER_HZ = -174.0, 15e3
+_SNR_GAP = -math.log(5 * 5e-5) / 1.5
+_BITS_PER_SYMBOL = (0.1523, 5.5547)
+_DATA_SHARE = 11 / 14
+"""Share of the symbols that carry data, where three of fourteen are the control region."""
 _RSRP_CENTRE_DBM, _RSRP_SCALE_DB = -90.0, 20.0
 
 
@@ -82,6 +88,61 @@ class CellKpi(Observation):
 OBSERVATIONS.register(CellKpi())
 
 
+class LoadCurve(Observation):
+    """For each neighbour pair, how much load an offset would move, as far as measurement reports tell.
+
+    A UE that reports the RSRP of a cell tells by it the SINR that it would have there, and so the share of that cell's
+    PRBs which its traffic would take. Summed over the UEs that a CIO would hand over, this is a curve over the CIO, of
+    the load that leaves the serving cell and of that which enters the neighbour.
+    """
+
+    name = "load-curve"
+    formula = (
+        "per cell: prb_utilization, connected_ues / UEs, load that its UEs need by their ue_rsrp_dbm; per neighbour "
+        "pair: load that would leave the serving cell, and load that would enter the neighbour, at 7 CIOs over the "
+        "range that acts; CIO / handover.cio_range_db"
+    )
+    cell_features = 3
+    levels = 7
+
+    def size(self, network: Network) -> int:
+        """See `Observation.size`."""
+        return 3 * len(network.cells) + (2 * self.levels + 1) * len(network.neighbor_pairs)
+
+    def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
+        """See `Observation.of`."""
+        *batch, ues, cells = kpis.ue_rsrp_dbm.shape
+        rsrp_dbm, serving = kpis.ue_rsrp_dbm.reshape(-1, ues, cells), kpis.ue_serving_cell.reshape(-1, ues)
+        need = _needed_load(network, rsrp_dbm)
+        connected = serving >= 0
+        own = np.where(connected, serving, 0)[..., None]
+        load = np.where(connected[..., None] & (own == np.arange(cells)), need, 0.0).sum(axis=1)
+        leaving, entering = self._curves(network, rsrp_dbm, serving, need)
+        cio = np.broadcast_to(cio_db / network.handover.cio_range_db, (*batch, np.shape(cio_db)[-1]))
+        curves = np.concatenate([leaving, entering], axis=1).reshape(*batch, -1)
+        cell = [kpis.prb_utilization, kpis.connected_ues / ues, load.reshape(*batch, cells)]
+        return np.concatenate([*cell, curves, cio], axis=-1, dtype=np.float32)
+
+    def _curves(self, network: Network, rsrp_dbm: Floats, serving: Ints, need: Floats) -> tuple[Floats, Floats]:
+        """Returns the loads (B, L, E) that would leave the serving cell of each pair, and enter the neighbour."""
+        first, second = np.transpose(network.neighbor_pairs)
+        handover = network.handover
+        range_db = handover.cio_range_db * (2 if network.profile == "paper" else 1)
+        steps_db = np.linspace(-range_db, range_db, self.levels)
+        wanted_db = rsrp_dbm[..., first] - rsrp_dbm[..., second] + handover.a3_offset_db + handover.hysteresis_db
+        moved = (serving[..., None] == first) & (wanted_db < range_db)
+        b, u, e = np.nonzero(moved)
+        level = np.searchsorted(steps_db, wanted_db[b, u, e], side="right")
+        pairs, size = len(first), len(rsrp_dbm) * self.levels * len(first)
+        row = (b * self.levels + level) * pairs + e
+        curves = [np.bincount(row, need[b, u, cells[e]], size) for cells in (first, second)]
+        leaving, entering = (curve.reshape(-1, self.levels, pairs).cumsum(axis=1) for curve in curves)
+        return leaving, entering
+
+
+OBSERVATIONS.register(LoadCurve())
+
+
 class RsrpMatrix(Observation):
     """The state of the reference system: what every UE receives from every cell."""
 
@@ -129,6 +190,23 @@ def margins_db(network: Network, kpis: StepKpis) -> Floats:
     rsrp = np.swapaxes(kpis.ue_rsrp_dbm, -1, -2)
     served = kpis.ue_serving_cell[..., None, :] == serving[:, None]
     return np.where(served, rsrp[..., serving, :] - rsrp[..., neighbor, :], np.nan)
+
+
+def _needed_load(network: Network, rsrp_dbm: Floats) -> Floats:
+    """Share of the PRBs of each cell that the traffic of each UE would take, (B, U, C), from RSRP alone.
+
+    By Shannon's capacity less ns-3's gap for a bit error rate of 5e-5 (Piro et al. 2011), between CQI 1 and CQI 15 of
+    TS 36.213 table 7.2.3-1, in the control region's SINR, where all cells transmit; in profile `paper`, which has no
+    interference, in the SNR.
+    """
+    radio = network.radio
+    received_mw = 10 ** (rsrp_dbm / 10)
+    noise_mw = 10 ** ((_THERMAL_NOISE_DBM_PER_HZ + radio.ue_noise_figure_db) / 10) * _SUBCARRIER_HZ
+    others_mw = 0.0 if network.profile == "paper" else received_mw.sum(axis=-1, keepdims=True) - received_mw
+    bits_per_symbol = np.log2(1 + received_mw / (others_mw + noise_mw) / _SNR_GAP).clip(*_BITS_PER_SYMBOL)
+    offered_bps = network.traffic.ue_offered_bps(rsrp_dbm.shape[-2])[:, None]
+    per_second = radio.dl_bandwidth_rb * 12 * _SUBCARRIER_HZ * _DATA_SHARE
+    return np.asarray(offered_bps / (per_second * bits_per_symbol))
 
 
 def _moving(network: Network, kpis: StepKpis) -> Singles:

@@ -90,12 +90,15 @@ class Algorithm(ABC):
             raise DataError(
                 f"datasets: {observation_size} observations, {action_size} actions; the scenario has {self.layout}"
             )
+        if config.residual and scenario is None:
+            raise ConfigError("residual: data without a scenario have no rule", "leave it out")
+        residual = Residual.of(scenario) if config.residual and scenario else Residual()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._sources = list(sources)
         self._generator = torch.Generator().manual_seed(derive(seed, self.name, "batches"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, self.name, "weights"))
-            self.actor = Actor(self.layout, config.hidden, _residual(config, self.layout))
+            self.actor = Actor(self.layout, config.hidden, residual)
             self._optimize("actor", self.actor.parameters())
             self._build()
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
@@ -211,7 +214,7 @@ class Algorithm(ABC):
                 f"the policy was trained for {layout}; scenario {scenario.id} has {here}",
                 "evaluate it in a scenario whose observations and actions have the same form",
             )
-        actor = Actor(here, config.hidden, _residual(config, here))
+        actor = Actor(here, config.hidden, Residual.of(scenario) if config.residual else Residual())
         weights = below(tensors, "actor")
         actor.load_state_dict(weights | {name: layout.unpool(weights[name], here) for name in ("mean", "std")})
         return ActorPolicy(actor)
@@ -288,20 +291,6 @@ def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
         raise DataError(f"{checkpoint}: {error.message}", error.cure) from None
     except (KeyError, RuntimeError) as error:
         raise DataError(f"{checkpoint}: not a checkpoint that fits {RECORD} ({error})", CURE) from None
-
-
-def _residual(config: AlgorithmConfig, layout: Layout) -> Residual:
-    """The rule that the policy corrects.
-
-    Raises:
-        ConfigError: there is to be one, but observations and actions are not those of cells and pairs.
-    """
-    if config.residual_gain and not layout.pairs:
-        raise ConfigError(
-            "residual_gain: only policies by cell and pair can correct a rule",
-            "choose an observation such as cell-kpi and handover.action: pair, or set it to 0",
-        )
-    return Residual(config.residual_gain, config.residual_leak)
 
 
 def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:

@@ -22,11 +22,9 @@ class AlgorithmConfig(Contract):
     """Step size of Adam."""
     gradient_steps: int = Field(2000, ge=1)
     """Updates of the networks; the cost of a training."""
-    residual_gain: float = Field(0.0, ge=0, le=1000)
-    """If above 0, the policy corrects an integral rule and begins as that rule: the change of the action, which is the
-    CIO over its range, for a load difference of 1."""
-    residual_leak: float = Field(1.0, ge=0, le=1)
-    """Share of the action in force that the rule keeps in each interval."""
+    residual: bool = False
+    """Whether the policy corrects the scenario's integral rule, as which it begins; without the rule's proportional
+    part."""
 
     @property
     def discount(self) -> float:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from ns3_scenarios.mdp import OBSERVATIONS, action_size, observation_size
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
+from sumo_mobility.base.errors import ConfigError
 
 _LOG_STD_RANGE = (-5.0, 2.0)
 _OBSERVATION_CLIP = 5.0
@@ -161,6 +162,20 @@ class Residual:
 
     gain: float = 0.0
     leak: float = 1.0
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Residual:
+        """Returns the integral part of the scenario's rule.
+
+        Raises:
+            ConfigError: observations and actions are not those of cells and pairs.
+        """
+        if not Layout.of(scenario).pairs:
+            raise ConfigError(
+                "residual: only policies by cell and pair can correct a rule",
+                "choose an observation such as cell-kpi and handover.action: pair, or leave it out",
+            )
+        return cls(scenario.rule.gain_db / scenario.handover.cio_range_db, scenario.rule.leak)
 
 
 class Actor(nn.Module):

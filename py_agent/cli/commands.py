@@ -31,6 +31,7 @@ from py_agent.cli.scenario import (
 )
 from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from py_agent.cli.traces import Export, Import, Intervene, Plot
+from py_agent.cli.tune import Tune
 from sumo_mobility.base.contract import described
 from sumo_mobility.base.documents import read_yaml
 from sumo_mobility.base.errors import ConfigError
@@ -69,6 +70,7 @@ Commands = (
     | Annotated[Quickstart, subcommand("quickstart")]
     | Annotated[MobilityCommands, subcommand("mobility", description="Make, change, draw, export or import traces.")]
     | Annotated[ScenarioCommands, subcommand("scenario", description="List, show, write, validate or draw presets.")]
+    | Annotated[Tune, subcommand("tune")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Augment, subcommand("augment")]
     | Annotated[Train, subcommand("train")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.backends import open_backend
@@ -13,8 +14,15 @@ from sumo_mobility.pipeline import load_map, make_traces
 from sumo_mobility.trace import Mobility
 
 
-def make_env(preset: str, backend: str = "ns3", traces: int = 1, seed: int = 0, live: bool = False) -> MlbEnv:
-    """Places a preset on its map, makes training traces by SUMO, and opens the environment.
+def make_env(
+    preset: str,
+    backend: str = "ns3",
+    traces: int = 1,
+    seed: int = 0,
+    live: bool = False,
+    split: Literal["train", "test"] = "train",
+) -> MlbEnv:
+    """Places a preset on its map, makes mobility traces by SUMO, and opens the environment.
 
     Live traffic can react to the network. Here cars that a busy cell serves shun the street ahead of them:
 
@@ -34,9 +42,10 @@ def make_env(preset: str, backend: str = "ns3", traces: int = 1, seed: int = 0, 
     Args:
         preset: Id of a shipped preset, or path of a .yaml file.
         backend: One of BACKENDS, such as "ns3", the LTE program, or "engine", the closed form.
-        traces: Number of mobility traces; they take the preset's train contexts in turn.
+        traces: Number of mobility traces; they take the preset's contexts of the split in turn.
         seed: Of the traces, of `action_space.sample()`, and of the first reset where that is given none.
         live: SUMO runs beside the network instead of before it; untouched, it drives the same traces.
+        split: Whose contexts they are: those of training, or those that policies are judged on.
 
     Raises:
         ConfigError: unknown preset, a value out of range, or live traffic on open ground.
@@ -46,8 +55,8 @@ def make_env(preset: str, backend: str = "ns3", traces: int = 1, seed: int = 0, 
     chosen = Preset.load(preset)
     mobility = chosen.mobility
     scenario = Scenario.place(chosen, chosen.sites.place(load_map(mobility.map)))
-    contexts = mobility.train_contexts
-    jobs = [(contexts[index % len(contexts)], derive(seed, "train", index)) for index in range(traces)]
+    contexts = mobility.train_contexts if split == "train" else mobility.test_contexts
+    jobs = [(contexts[index % len(contexts)], derive(seed, split, index)) for index in range(traces)]
     moving: Sequence[Mobility] = [LiveTraffic(mobility, *job) for job in jobs] if live else make_traces(mobility, jobs)
     env = MlbEnv(scenario, open_backend(scenario, backend), moving, seed)
     env.action_space.seed(seed)

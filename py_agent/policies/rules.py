@@ -6,6 +6,7 @@ import numpy as np
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size
+from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.seeds import stream
@@ -42,7 +43,7 @@ class Random:
 
 
 class IntegralRule:
-    """Integral control of the load: CIO_ij += gain_db x (load_i - load_j) at each step, clipped to the range.
+    """Proportional-integral control of the load, as `ns3_scenarios.rule.Rule` says.
 
     While cell i carries more than its neighbour j, the offset of j grows and UEs at the border leave i. Load is
     the PRB utilisation. What it asks for is the difference of two cells, which every form of the action can express.
@@ -51,13 +52,27 @@ class IntegralRule:
 
     Args:
         scenario: The scenario.
-        gain_db: CIO in dB a step for a load difference of 1.
+        gain_db: CIO in dB a step for a load difference of 1; the scenario's own if None, as all others.
+        leak: Share of the integral that is kept at each step.
+        proportional_db: CIO in dB for a load difference of 1.
+
+    Raises:
+        ConfigError: a gain is out of range.
     """
 
-    def __init__(self, scenario: Scenario, gain_db: float = 8.0) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        gain_db: float | None = None,
+        leak: float | None = None,
+        proportional_db: float | None = None,
+    ) -> None:
+        given = {"gain_db": gain_db, "leak": leak, "proportional_db": proportional_db}
+        changed = {name: value for name, value in given.items() if value is not None}
+        self._rule = Rule.parse(scenario.rule.model_dump() | changed, "policy integral")
         self._scenario = scenario
-        self._gain_db = gain_db
         self._serving, self._neighbor = np.array(scenario.neighbor_pairs).T
+        self._is_cio = scenario.handover.grid == "continuous" and self._rule.proportional_db == 0
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -65,9 +80,11 @@ class IntegralRule:
         self._integral_db = np.zeros(len(self._scenario.neighbor_pairs))
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
-        """Returns the integral, which is the CIO in force if that can be any value, plus the correction."""
-        load, handover = kpis.prb_utilization, self._scenario.handover
-        before_db = cio_db if handover.grid == "continuous" else self._integral_db
-        wanted_db = before_db + self._gain_db * (load[self._serving] - load[self._neighbor])
-        self._integral_db = np.clip(wanted_db, -handover.cio_range_db, handover.cio_range_db)
-        return action_from_cio(self._scenario, self._integral_db).astype(np.float32)
+        """Returns the integral, which is the CIO in force if that can be any value, plus the corrections."""
+        load, limit_db = kpis.prb_utilization, self._scenario.handover.cio_range_db
+        difference = load[self._serving] - load[self._neighbor]
+        before_db = cio_db if self._is_cio else self._integral_db
+        integral_db = self._rule.leak * before_db + self._rule.gain_db * difference
+        self._integral_db = np.clip(integral_db, -limit_db, limit_db)
+        wanted_db = self._integral_db + self._rule.proportional_db * difference
+        return action_from_cio(self._scenario, wanted_db).astype(np.float32)

@@ -167,3 +167,12 @@ def test_the_same_seed_samples_the_same_actions() -> None:
 
     assert np.array_equal(drawn(1), drawn(1))
     assert not np.array_equal(drawn(1), drawn(2))
+
+
+def test_an_environment_has_the_contexts_of_either_split() -> None:
+    contexts = {}
+    for split in ("train", "test"):
+        env = make_env("line3-right-none-left-v0", backend="engine", split=split)
+        contexts[split] = env.traces[0].metadata.context_parameters["behaviors"]
+        env.close()
+    assert contexts == {"train": ["right", "right", "none"], "test": ["right", "none", "left"]}

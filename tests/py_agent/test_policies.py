@@ -67,6 +67,18 @@ def test_the_integral_rule_by_hand(kpis: StepKpis) -> None:
     assert act == pytest.approx([1 / 6, -1 / 6])
 
 
+def test_the_rule_with_leak_and_proportional_part_by_hand(kpis: StepKpis) -> None:
+    """From 0: integral 4 x 0.5 = 2, then 0.5 x 2 - 4 x 0.25 = 0; the CIO adds 3 x 0.5 = 1.5, then 3 x -0.25 = -0.75."""
+    scenario = made_network.scenario(rule={"gain_db": 4, "leak": 0.5, "proportional_db": 3})
+    rule = IntegralRule(scenario)
+    assert rule.act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2)) == pytest.approx([3.5 / 6, -3.5 / 6])
+    assert rule.act(OBSERVATION, loaded(kpis, 0.2, 0.45), np.full(2, 9.0)) == pytest.approx([-0.75 / 6, 0.75 / 6])
+    other = IntegralRule(scenario, proportional_db=0.0)
+    assert other.act(OBSERVATION, loaded(kpis, 0.7, 0.2), np.zeros(2)) == pytest.approx([2 / 6, -2 / 6])
+    with pytest.raises(ConfigError, match=r"^policy integral: leak: must be less than or equal to 1, got 1\.5"):
+        policy_factory("integral:leak=1.5")(scenario)
+
+
 def test_on_the_standards_grid_the_integral_rule_loses_no_small_correction(kpis: StepKpis) -> None:
     """0.32 dB a step, of which each is less than half a step of the grid: the CIO follows their sum, both ways."""
     scenario = made_network.scenario(handover={"grid": "standard"})

@@ -9,22 +9,38 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import solve_discrete_are
-from small_world import small_episode, small_scenario
+from small_world import small_dataset, small_episode, small_scenario, small_trace
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 from torch.nn import functional
 
-from ns3_scenarios.mdp import observation_size
+from cf_augment.dataset import Dataset, EpisodeMetadata, Provenance
+from ns3_scenarios.mdp import load_std, observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy
-from py_agent.algorithms.networks import Actor, Layout, TwinCritic
+from py_agent.algorithms.networks import Actor, Layout, Residual, TwinCritic
 from py_agent.algorithms.sac import Sac, SacConfig
 from py_agent.algorithms.transitions import Transitions
+from py_agent.env import MlbEnv, open_backend
+from py_agent.policies import IntegralRule
+from py_agent.rollout import run_episode
+from py_agent.train import shaped
 from sumo_mobility.base.arrays import AnyFloats
 from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.trace import MobilityTrace
 
 SMALL = SacConfig(
     hidden=32, batch_size=64, learning_rate=3e-3, gamma=0.0, gradient_steps=400, target_entropy_per_action=-2
 )
+
+
+METADATA = EpisodeMetadata(
+    scenario_id="small-v0", trace_name="trace", policy="sac", seed=0, backend="engine",
+    provenance=Provenance(action_source="sac"),
+)  # fmt: skip
+
+
+def engine_env(scenario: Scenario, trace: MobilityTrace) -> MlbEnv:
+    return MlbEnv(scenario, open_backend(scenario, "engine"), [trace])
 
 
 def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
@@ -35,8 +51,10 @@ def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
     return Transitions.of(states, actions, rewards, states, np.ones(rows, bool))
 
 
-def trained(config: SacConfig, sources: list[Transitions], shares: list[float], seed: int = 0) -> Sac:
-    sac = Sac(config, sources, shares, seed)
+def trained(
+    config: SacConfig, sources: list[Transitions], shares: list[float], seed: int = 0, scenario: Scenario | None = None
+) -> Sac:
+    sac = Sac(config, sources, shares, seed, scenario)
     for _ in range(config.gradient_steps):
         sac.train_step()
     return sac
@@ -162,6 +180,50 @@ def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(action, np.tanh(mean[0].detach().numpy()), rtol=1e-5)
     assert action.dtype == np.float32
+
+
+def test_a_residual_policy_begins_as_the_rule() -> None:
+    """Which it corrects by 1 of the range at most, and whose limits it keeps to."""
+    scenario, episode = small_scenario(), small_episode(small_scenario(), 0)
+    data = shaped(Dataset(scenario, [episode]), 0.0)
+    sac = Sac(SMALL.model_copy(update={"residual": True}), [data], [1.0], 0, scenario)
+    rule = IntegralRule(scenario)
+    for row in range(episode.steps):
+        cio_db = 6 * episode.observations[row, -6:]
+        wanted = rule.act(episode.observations[row], episode.kpis_at(row), cio_db)
+        assert sac.policy(scenario).act(episode.observations[row], episode.kpis_at(row), cio_db) == pytest.approx(
+            wanted, abs=0.02
+        )
+    with pytest.raises(ConfigError, match="residual: only policies by cell and pair"):
+        Residual.of(scenario.model_copy(update={"observation": "rsrp-matrix"}))
+    with pytest.raises(ConfigError, match="residual: data without a scenario"):
+        Sac(SMALL.model_copy(update={"residual": True}), [bandit(0.8)], [1.0], 0)
+
+
+@pytest.mark.slow
+def test_the_physics_alone_teaches_what_the_rewards_hide() -> None:
+    """Rewards are noise here, so that plain SAC learns nothing; what follows the physics balances the loads."""
+    scenario = small_scenario()
+    traces = [small_trace(scenario, seed) for seed in range(8)]
+    clean = shaped(small_dataset(scenario, list(range(8))), 0.0)
+    data = clean._replace(rewards=torch.randn(len(clean.rewards), generator=torch.Generator().manual_seed(0)))
+    config = SMALL.model_copy(update={"gradient_steps": 300, "physics_weight": 20.0})
+    std = {}
+    for weight in (0.0, 20.0):
+        learned = trained(config.model_copy(update={"physics_weight": weight}), [data], [1.0], scenario=scenario)
+        policy = learned.policy(scenario)
+        played = [run_episode(engine_env(scenario, trace), policy, METADATA) for trace in traces]
+        std[weight] = np.mean([load_std(episode.kpis)[1:].mean() for episode in played])
+    assert std[20.0] < 0.8 * std[0.0]
+
+
+def test_the_physics_needs_a_scenario_and_what_the_ues_receive() -> None:
+    config = SMALL.model_copy(update={"physics_weight": 1.0})
+    with pytest.raises(ConfigError, match=r"^physics_weight: the physics of data without a scenario is not known"):
+        Sac(config, [bandit(0.8)], [1.0], 0)
+    scenario = small_scenario()
+    with pytest.raises(DataError, match=r"^dataset: has no RSRP and serving cells of the UEs"):
+        Sac(config, [random_rows(scenario)], [1.0], 0, scenario)
 
 
 def test_the_normaliser_shares_moments_over_cells_and_pairs() -> None:

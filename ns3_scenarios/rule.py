@@ -1,0 +1,23 @@
+"""The integral rule of a scenario, against which all policies are measured."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sumo_mobility.base.contract import Contract
+
+
+class Rule(Contract):
+    """Gains of the rule that moves offsets with the difference of the loads, tuned to a scenario by `mlb tune`.
+
+    For each neighbour pair (i, j), with the loads l of the last interval:
+    integral_ij <- leak * integral_ij + gain_db * (l_i - l_j), and CIO_ij = integral_ij + proportional_db * (l_i - l_j),
+    both clipped to handover.cio_range_db.
+    """
+
+    gain_db: float = Field(8.0, ge=0, le=1000)
+    """Integral gain, in dB an interval for a load difference of 1."""
+    leak: float = Field(1.0, ge=0, le=1)
+    """Share of the integral that is kept in each interval."""
+    proportional_db: float = Field(0.0, ge=0, le=1000)
+    """Proportional gain, in dB for a load difference of 1."""
