@@ -137,6 +137,10 @@ class Algorithm(ABC):
             DataError: the training diverged; names the quantity that is no longer finite.
         """
         self.step += 1
+        for optimizer in self._optimizers.values():
+            optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._annealed(
+                self.config.learning_rate_decay
+            )
         parts = [
             source.rows(torch.randint(len(source.rewards), (rows,), generator=self._generator))
             for source, rows in zip(self._sources, self._rows, strict=True)
@@ -219,6 +223,10 @@ class Algorithm(ABC):
         actor.load_state_dict(weights | {name: layout.unpool(weights[name], here) for name in ("mean", "std")})
         return ActorPolicy(actor)
 
+    def _annealed(self, last: float) -> float:
+        """Returns a factor that goes exponentially from 1, at the first gradient step, to `last` at the last one."""
+        return float(last ** min(1.0, (self.step - 1) / max(1, self.config.gradient_steps - 1)))
+
     def _optimize(self, name: str, parameters: Iterable[Tensor]) -> None:
         """Makes the optimizer of `_descend`, by its name."""
         self._optimizers[name] = torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)
@@ -255,7 +263,7 @@ class ActorPolicy:
     """
 
     def __init__(self, actor: Actor) -> None:
-        self._actor = actor
+        self.actor = actor
         torch.set_num_threads(1)
 
     def reset(self, seed: int) -> None:
@@ -263,7 +271,7 @@ class ActorPolicy:
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the action for an observation."""
-        return self._actor.mode(observation[None])[0]
+        return self.actor.mode(observation[None])[0]
 
 
 def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:

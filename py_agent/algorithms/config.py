@@ -19,7 +19,9 @@ class AlgorithmConfig(Contract):
     batch_size: int = Field(128, ge=1)
     """Transitions per gradient step."""
     learning_rate: float = Field(3e-4, gt=0, le=1)
-    """Step size of Adam."""
+    """Step size of Adam at the first gradient step."""
+    learning_rate_decay: float = Field(1.0, gt=0, le=1)
+    """What the step size is multiplied by until the last gradient step, exponentially; 1 leaves it as it is."""
     gradient_steps: int = Field(2000, ge=1)
     """Updates of the networks; the cost of a training."""
     residual: bool = False

@@ -251,8 +251,8 @@ class Actor(nn.Module):
         if not self._residual.gain:
             return squashed
         cell, pair = self._layout.split(observations * self.std + self.mean)
-        load, (serving, neighbor) = cell[..., 0], torch.tensor(self._layout.pairs).T
-        rule = self._residual.leak * pair[..., -1] + self._residual.gain * (load[..., serving] - load[..., neighbor])
+        difference = cell[..., 0] @ (self.graph.serving - self.graph.neighbor).T
+        rule = self._residual.leak * pair[..., -1] + self._residual.gain * difference
         wanted = rule.clamp(-1, 1) + squashed
         return wanted + (wanted.clamp(-1, 1) - wanted).detach()
 

@@ -36,6 +36,9 @@ class SacConfig(AlgorithmConfig):
     physics_temperature_db: tuple[float, float] = (2.0, 0.5)
     """Softness of the physics at the first and at the last gradient step, between which it falls exponentially."""
 
+    physics_through_mean: bool = True
+    """Whether the physics judges the mean action, as it will be taken, or one that is drawn."""
+
     @property
     def discount(self) -> float:
         """The discount."""
@@ -85,8 +88,8 @@ class Sac(Algorithm):
         actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
         if self._physics is not None:
             first_db, last_db = self.config.physics_temperature_db
-            done = min(1.0, self.step / self.config.gradient_steps)
-            soft = self._physics(batch.states, actions, first_db * (last_db / first_db) ** done)
+            chosen = self.actor.mean_action(batch.observations) if self.config.physics_through_mean else actions
+            soft = self._physics(batch.states, chosen, first_db * self._annealed(last_db / first_db))
             actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean()
         if self.config.bc_weight > 0:
             actor_loss = actor_loss + self.config.bc_weight * ((actions - batch.actions) ** 2).mean()

@@ -19,6 +19,7 @@ from py_agent.cli.dataset import DatasetExport, DatasetInfo
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
+from py_agent.cli.policy import PolicyExport, PolicyShow
 from py_agent.cli.quickstart import Quickstart
 from py_agent.cli.report import Report
 from py_agent.cli.scenario import (
@@ -45,6 +46,8 @@ MobilityCommands = (
 )
 
 DatasetCommands = Annotated[DatasetInfo, subcommand("info")] | Annotated[DatasetExport, subcommand("export")]
+
+PolicyCommands = Annotated[PolicyShow, subcommand("show")] | Annotated[PolicyExport, subcommand("export")]
 
 ScenarioCommands = (
     Annotated[ScenarioList, subcommand("list")]
@@ -76,6 +79,7 @@ Commands = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[PolicyCommands, subcommand("policy", description="Show a trained policy, or write it for others.")]
     | Annotated[DatasetCommands, subcommand("dataset", description="Check a dataset, or write it for other tools.")]
     | Annotated[Fidelity, subcommand("fidelity")]
     | Annotated[BenchCommands, subcommand("bench", description="Measure what the project promises.")]
