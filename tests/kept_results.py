@@ -18,7 +18,7 @@ import torch
 from small_world import small_dataset, small_scenario, small_trace
 
 from cf_augment.dataset import EpisodeMetadata, Provenance, write_dataset
-from cf_augment.physics import Engine, SoftWhatIf, WhatIf
+from cf_augment.physics import Engine, RadioStates, SoftWhatIf, WhatIf
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy
@@ -69,7 +69,7 @@ def _what_if() -> Arrays:
     engine = Engine(scenario)
     cio_db = np.linspace(-6, 6, 3)[:, None] * np.ones(len(scenario.neighbor_pairs))
     hard = WhatIf(engine)(episode.kpis_at(2), cio_db)
-    soft = SoftWhatIf(engine).utilization(episode.kpis_at(2), torch.tensor(cio_db))
+    soft = SoftWhatIf(scenario).kpis(RadioStates.of(episode.kpis_at(2)), torch.tensor(cio_db)).prb_utilization
     return {name: getattr(hard, name) for name in KPI_AXES} | {"soft_utilization": soft.detach().numpy()}
 
 

@@ -53,7 +53,7 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     """The name of the algorithm in the registry."""
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     """The version of the checkpoints, raised when older ones can no longer be read."""
     Config: ClassVar[type[AlgorithmConfig]] = AlgorithmConfig
     """Class of its hyper-parameters; all have defaults."""
