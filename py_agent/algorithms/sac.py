@@ -33,8 +33,10 @@ class SacConfig(AlgorithmConfig):
 
     physics_weight: float = Field(0.0, ge=0)
     """Weight of the soft physics in the actor's loss, beside the critic, which has 1; 0 is plain SAC."""
-    physics_temperature_db: tuple[float, float] = (2.0, 0.5)
-    """Softness of the physics at the first and at the last gradient step, between which it falls exponentially."""
+    physics_temperature_db: float = Field(2.0, gt=0, le=100)
+    """Softness of the physics at the first gradient step: the difference of RSRP over which a handover turns."""
+    physics_last_temperature_db: float = Field(0.5, gt=0, le=100)
+    """Softness at the last gradient step, to which it falls exponentially."""
 
     physics_through_mean: bool = True
     """Whether the physics judges the mean action, as it will be taken, or one that is drawn."""
@@ -87,7 +89,7 @@ class Sac(Algorithm):
         actions, log_prob = self.actor.sample(batch.observations, self._generator)
         actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
         if self._physics is not None:
-            first_db, last_db = self.config.physics_temperature_db
+            first_db, last_db = self.config.physics_temperature_db, self.config.physics_last_temperature_db
             chosen = self.actor.mean_action(batch.observations) if self.config.physics_through_mean else actions
             soft = self._physics(batch.states, chosen, first_db * self._annealed(last_db / first_db))
             actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean()

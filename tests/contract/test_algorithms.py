@@ -172,8 +172,8 @@ def test_damaged_and_foreign_files_are_refused(kind: type[Algorithm], tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 99}, r"is a checkpoint of algorithm {name}, version 99, not of {name}, version 1"),
-        ({"algorithm": "ppo"}, r"unknown algorithm 'ppo'.*sac.*|is a checkpoint of algorithm ppo, version 1, not of"),
+        ({"version": 99}, r"is a checkpoint of algorithm {name}, version 99, not of {name}, version {version}"),
+        ({"algorithm": "ppo"}, r"unknown algorithm 'ppo'.*sac.*|is a checkpoint of algorithm ppo, version {version}, not of"),
     ],
 )
 def test_a_file_of_another_version_or_algorithm_is_refused_in_one_line(
@@ -183,7 +183,7 @@ def test_a_file_of_another_version_or_algorithm_is_refused_in_one_line(
     record = json.loads((tmp_path / "algorithm.json").read_text())
     (tmp_path / "algorithm.json").write_text(json.dumps(record | changes))
     for refuse in (lambda: trained_policy(SCENARIO, path), lambda: begun(kind).restore(path)):
-        with pytest.raises(DataError, match=message.format(name=kind.name)) as refused:
+        with pytest.raises(DataError, match=message.format(name=kind.name, version=kind.version)) as refused:
             refuse()
         assert refused.value.message.startswith(str(path))
         assert "\n" not in refused.value.message
