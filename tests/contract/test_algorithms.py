@@ -173,7 +173,10 @@ def test_damaged_and_foreign_files_are_refused(kind: type[Algorithm], tmp_path: 
     ("changes", "message"),
     [
         ({"version": 99}, r"is a checkpoint of algorithm {name}, version 99, not of {name}, version {version}"),
-        ({"algorithm": "ppo"}, r"unknown algorithm 'ppo'.*sac.*|is a checkpoint of algorithm ppo, version {version}, not of"),
+        (
+            {"algorithm": "ppo"},
+            r"unknown algorithm 'ppo'.*sac.*|is a checkpoint of algorithm ppo, version {version}, not of",
+        ),
     ],
 )
 def test_a_file_of_another_version_or_algorithm_is_refused_in_one_line(
