@@ -20,8 +20,9 @@ from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.networks import Actor, Layout, Residual, TwinCritic
 from py_agent.algorithms.sac import Sac, SacConfig
 from py_agent.algorithms.transitions import Transitions
-from py_agent.env import MlbEnv, open_backend
-from py_agent.policies import IntegralRule
+from py_agent.backends import open_backend
+from py_agent.env import MlbEnv
+from py_agent.policies.rules import IntegralRule
 from py_agent.rollout import run_episode
 from py_agent.train import shaped
 from sumo_mobility.base.arrays import AnyFloats
