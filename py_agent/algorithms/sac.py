@@ -33,9 +33,9 @@ class SacConfig(AlgorithmConfig):
 
     physics_weight: float = Field(0.0, ge=0)
     """Weight of the soft physics in the actor's loss, beside the critic, which has 1; 0 is plain SAC."""
-    physics_temperature_db: float = Field(2.0, gt=0, le=100)
+    physics_temperature_db: float = Field(1.0, gt=0, le=100)
     """Softness of the physics at the first gradient step: the difference of RSRP over which a handover turns."""
-    physics_last_temperature_db: float = Field(0.5, gt=0, le=100)
+    physics_last_temperature_db: float = Field(0.2, gt=0, le=100)
     """Softness at the last gradient step, to which it falls exponentially."""
 
     physics_through_mean: bool = True
