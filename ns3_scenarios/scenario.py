@@ -23,6 +23,7 @@ from ns3_scenarios.radio import LteRadio, Radio, RadioLink
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
+from sumo_mobility.base.documents import printable
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.fields import Coordinate
 from sumo_mobility.maps import MapSource
@@ -143,7 +144,7 @@ class Preset(Contract):
             return cls.read_yaml(path)
         if name not in preset_ids():
             raise ConfigError(
-                f"unknown preset '{name}'{nearest(name, preset_ids())}",
+                f"unknown preset '{printable(name)}'{nearest(name, preset_ids())}",
                 "'mlb scenario list' shows all presets",
             )
         return cls.read_yaml(PRESETS / f"{name}.yaml")

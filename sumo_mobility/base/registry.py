@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from sumo_mobility.base.contract import nearest
+from sumo_mobility.base.documents import printable
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.progress import note
 
@@ -116,7 +117,7 @@ class Registry(Mapping[str, Entry]):
     def _unknown(self, name: str) -> str:
         hint, all_ = nearest(name, list(self._entries)), ", ".join(self._entries)
         # Where nothing is near, the hint has all names.
-        return f"unknown {self.kind} '{name}'{hint}" + ("" if all_ in hint else f"; there are {all_}")
+        return f"unknown {self.kind} '{printable(name)}'{hint}" + ("" if all_ in hint else f"; there are {all_}")
 
     def __contains__(self, name: object) -> bool:
         _import_plugins()

@@ -50,6 +50,10 @@ def test_an_unknown_name_is_told_with_the_nearest_and_all() -> None:
         fruits["aple"]
     with pytest.raises(ValueError, match=r"^unknown fruit 'plum' \(known: apple, cherry\)$"):
         fruits.known("plum")
+    with pytest.raises(ValueError, match=r"^unknown fruit 'x{60}\.\.\.' \(known: apple, cherry\)$"):
+        fruits.known("x" * 5000)
+    with pytest.raises(ConfigError, match=r"^unknown fruit 'a\\nb'"):
+        fruits["a\nb"]
 
 
 @pytest.mark.parametrize("path", ["nowhere.at_all:Thing", "json:Thing"])
