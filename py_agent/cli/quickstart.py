@@ -18,9 +18,9 @@ from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.progress import note
 
-_LOGGED: dict[str, Any] = {"gradient_steps": 1000}
+_LOGGED: dict[str, Any] = {"gradient_steps": 700}
 _COUNTERFACTUAL: dict[str, Any] = {
-    "gradient_steps": 1500, "hidden": 48, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05,
+    "gradient_steps": 1000, "hidden": 48, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05,
     "gamma": 0.0, "target_entropy_per_action": -1.0, "physics_weight": 40.0, "residual": True,
 }  # fmt: skip
 """Plain SAC on the logged data; on counterfactual data too, SAC that follows the physics and corrects the rule."""
