@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import sha256
 from sumo_mobility.base.progress import progress
 from sumo_mobility.base.scratch import ScratchDirectory
-from sumo_mobility.contexts import Context
+from sumo_mobility.contexts import CONTEXTS, Context
 from sumo_mobility.maps import MapSource, find_map
 from sumo_mobility.mobility_config import MobilityConfig
 from sumo_mobility.net import RoadNetwork, build_net, read_network
@@ -175,7 +176,7 @@ def changed_context(path: Path, changes: Mapping[str, object]) -> Context:
 
 
 class _Do(Contract):
-    context: Context
+    context: Annotated[Context, CONTEXTS]
 
 
 def _cause(path: Path, metadata: TraceMetadata) -> tuple[MobilityConfig, Context, int]:

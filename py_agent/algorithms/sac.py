@@ -30,14 +30,12 @@ class SacConfig(AlgorithmConfig):
     bc_weight: float = Field(0.0, ge=0)
     """Pull towards the data's actions, in reward standard deviations per unit of squared distance (after TD3+BC,
     Fujimoto & Gu 2021); 0 is plain SAC. Scarce data of one behaviour policy needs it, random actions do not."""
-
     physics_weight: float = Field(0.0, ge=0)
     """Weight of the soft physics in the actor's loss, beside the critic, which has 1; 0 is plain SAC."""
     physics_temperature_db: float = Field(1.0, gt=0, le=100)
     """Softness of the physics at the first gradient step: the difference of RSRP over which a handover turns."""
     physics_last_temperature_db: float = Field(0.2, gt=0, le=100)
     """Softness at the last gradient step, to which it falls exponentially."""
-
     physics_through_mean: bool = True
     """Whether the physics judges the mean action, as it will be taken, or one that is drawn."""
 
@@ -54,13 +52,14 @@ class Sac(Algorithm):
 
         y = r + gamma (1 - d) (min_k Q'_k(s', b') - alpha log pi(b'|s'))
         L_Q = sum_k mean (Q_k(s, a) - y)^2
-        L_pi = mean (alpha log pi(b|s) - min_k Q_k(s, b) - physics_weight R(s, b)) + bc_weight mean (b - a)^2
+        L_pi = mean (alpha log pi(b|s) - min_k Q_k(s, b) - physics_weight R(s, m)) + bc_weight mean (b - a)^2
         L_alpha = log(alpha) (mean (-log pi(b|s)) - target entropy)
         Q' <- (1 - tau) Q' + tau Q
 
-    R is the reward of the coming interval by the soft physics (`cf_augment.physics.SoftWhatIf`): a stochastic value
-    gradient (Heess et al. 2015, arXiv 1510.09142; Amos et al. 2021, arXiv 2008.12775) through known physics, in which
-    the UEs stand still. The critic has learned what it leaves out.
+    m is the actor's mean action, or b unless physics_through_mean. R is the reward of the coming interval by the soft
+    physics (`cf_augment.physics.SoftWhatIf`): a stochastic value gradient (Heess et al. 2015, arXiv 1510.09142; Amos et
+    al. 2021, arXiv 2008.12775) through known physics, in which the UEs stand still. The critic has learned what it
+    leaves out.
 
     Metrics: critic_loss, actor_loss, q (mean over the batch), alpha and entropy; Q, losses and entropy are in units of
     the reward's standard deviation.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine_cases import scenario, trace
 
-from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, SoftWhatIf, WhatIf
+from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, WhatIf
 from cf_augment.physics.closed_form.paper import HIGHEST_DBM, LOWEST_DBM
 from cf_augment.physics.tables import lte_tables
 from ns3_scenarios.scenario import Scenario
@@ -92,5 +92,3 @@ def test_the_what_if_is_exact(line: Scenario) -> None:
 def test_what_does_not_know_the_profile_refuses_it(line: Scenario) -> None:
     with pytest.raises(ConfigError, match="profile: the back end emulator has no 'paper', only 'ns3'"):
         EmulatorBackend(line)
-    with pytest.raises(ConfigError, match="profile: the soft what-if has no 'paper'"):
-        SoftWhatIf(Engine(line))
