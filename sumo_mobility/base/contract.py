@@ -146,6 +146,9 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
             owner = here
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
+            for mark in field.metadata if field else ():
+                if isinstance(mark, Choice):
+                    here = Annotated[here, mark]
             tagged = field is not None and any(isinstance(item, Discriminator) for item in field.metadata)
         elif get_origin(here) in (tuple, list, dict):
             here = get_args(here)[-2 if get_args(here)[-1] is Ellipsis else -1]
