@@ -19,7 +19,7 @@ def test_it_loads_as_its_example_with_and_without_its_comments(name: str, tmp_pa
     file.write_text(text)
     assert Preset.load(str(file)) == example.model_copy(update={"id": "my-town"})
     settings = re.findall(r"^ *#(\w+):", text, re.MULTILINE)
-    assert {"a3_offset_db", "scheduler", "profile"} <= set(settings)
+    assert {"a3_offset_db", "scheduler"} <= set(settings)
     file.write_text(re.sub(r"^( *)#(?=\w)", r"\1", text, flags=re.MULTILINE))
     assert Preset.load(str(file)) == example.model_copy(update={"id": "my-town"})
     assert "places_m: " not in text  # they follow from the sites
