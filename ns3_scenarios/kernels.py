@@ -31,7 +31,8 @@ Result = TypeVar("Result", covariant=True)
 
 class Kernel(Protocol[Parameters, Result]):
     """A compiled function. Type checkers see the annotations of the function that it is made of; numba does not look
-    at them, but at the types of the arguments of each call."""
+    at them, but at the types of the arguments of each call. `Any` stands there for what has no Python type: numpy's
+    structured records, and numba's own objects."""
 
     @property
     def py_func(self) -> Callable[Parameters, Result]:

@@ -54,7 +54,8 @@ def policy_card(scenario: Scenario, checkpoint: Path) -> dict[str, Any]:
             "formula": OBSERVATIONS[scenario.observation].formula,
         },
         "action": {
-            "form": scenario.handover.action, "size": record.layout.action_size, "neighbor_pairs": pairs,
+            "form": scenario.handover.action, "grid": scenario.handover.grid, "steer": list(scenario.handover.steer),
+            "size": record.layout.action_size, "neighbor_pairs": pairs,
             "cio_db": "action @ cio_per_action_db, clipped to handover.cio_range_db",
             "cio_per_action_db": cio_per_action_db(scenario).tolist(),
         },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -178,6 +179,17 @@ class Residual:
         return cls(scenario.rule.gain_db / scenario.handover.cio_range_db, scenario.rule.leak)
 
 
+class Sample(NamedTuple):
+    """Actions that were drawn for N observations."""
+
+    actions: Tensor
+    """(N, A) in [-1, 1]."""
+    log_prob: Tensor
+    """(N,) log-density of the actions; of the correction, where the policy corrects a rule."""
+    mean_actions: Tensor
+    """(N, A) actions of the mean before squashing, which the policy takes once it is trained."""
+
+
 class Actor(nn.Module):
     """Squashed Gaussian policy with its observation normaliser; `forward` takes normalised observations (N, O).
 
@@ -236,15 +248,16 @@ class Actor(nn.Module):
         """Returns the actions of the mean before squashing, (N, A)."""
         return self._corrected(observations, torch.tanh(self(observations)[0]))
 
-    def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draws reparametrised actions (N, A) and their log-density (N,)."""
+    def sample(self, observations: Tensor, generator: torch.Generator) -> Sample:
+        """Draws reparametrised actions."""
         mean, log_std = self(observations)
         noise = torch.randn(mean.shape, generator=generator)
         raw = mean + log_std.exp() * noise
         gaussian = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         # log(1 - tanh(x)^2) in a form that does not underflow
         squash = 2 * (math.log(2) - raw - functional.softplus(-2 * raw))
-        return self._corrected(observations, torch.tanh(raw)), (gaussian - squash).sum(-1)
+        actions, mean_actions = (self._corrected(observations, torch.tanh(value)) for value in (raw, mean))
+        return Sample(actions, (gaussian - squash).sum(-1), mean_actions)
 
     def _corrected(self, observations: Tensor, squashed: Tensor) -> Tensor:
         """Adds a correction (N, A) in [-1, 1] to the action of the rule, if there is one."""

@@ -58,8 +58,8 @@ class Sac(Algorithm):
 
     m is the actor's mean action, or b unless physics_through_mean. R is the reward of the coming interval by the soft
     physics (`cf_augment.physics.SoftWhatIf`): a stochastic value gradient (Heess et al. 2015, arXiv 1510.09142; Amos et
-    al. 2021, arXiv 2008.12775) through known physics, in which the UEs stand still. The critic has learned what it
-    leaves out.
+    al. 2021, arXiv 2008.12775) through known physics, in which the UEs stand still. The critic, which has learned from
+    rewards, also values what the physics leaves out: movement, and what follows the interval.
 
     Metrics: critic_loss, actor_loss, q (mean over the batch), alpha and entropy; Q, losses and entropy are in units of
     the reward's standard deviation.
@@ -85,12 +85,12 @@ class Sac(Algorithm):
         critic_loss = ((q - self._target_values(batch, alpha)) ** 2).mean(1).sum()
         self._descend("critic", critic_loss)
 
-        actions, log_prob = self.actor.sample(batch.observations, self._generator)
+        actions, log_prob, mean_actions = self.actor.sample(batch.observations, self._generator)
         actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
         if self._physics is not None:
             first_db, last_db = self.config.physics_temperature_db, self.config.physics_last_temperature_db
-            chosen = self.actor.mean_action(batch.observations) if self.config.physics_through_mean else actions
-            soft = self._physics(batch.states, chosen, first_db * self._annealed(last_db / first_db))
+            judged = mean_actions if self.config.physics_through_mean else actions
+            soft = self._physics(batch.states, judged, first_db * self._annealed(last_db / first_db))
             actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean()
         if self.config.bc_weight > 0:
             actor_loss = actor_loss + self.config.bc_weight * ((actions - batch.actions) ** 2).mean()
@@ -119,6 +119,6 @@ class Sac(Algorithm):
     def _target_values(self, batch: Transitions, alpha: Tensor) -> Tensor:
         if self.config.gamma == 0:
             return batch.rewards
-        actions, log_prob = self.actor.sample(batch.next_observations, self._generator)
+        actions, log_prob, _ = self.actor.sample(batch.next_observations, self._generator)
         value = self.target(batch.next_observations, actions).amin(0) - alpha * log_prob
         return batch.rewards + self.config.gamma * (1 - batch.terminals) * value

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_augment.physics import EmulatorBackend, EngineBackend
-from cf_augment.physics.closed_form.data_region import data_region_of, pace_in_data_region
+from cf_augment.physics.closed_form.data_region import pace_in_data_region
+from cf_augment.physics.closed_form.data_region_tables import data_region_of
 from cf_augment.physics.closed_form.load import Load
 from cf_augment.physics.closed_form.slot import Slot, new_downlink
 from cf_augment.physics.fluid import FluidBackend

@@ -14,14 +14,17 @@ from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 from cf_augment.exports import EXPORTS
+from ns3_scenarios.scenario import Preset
 from py_agent.algorithms import ALGORITHMS
 from py_agent.backends import BACKENDS
 from py_agent.cli import doctor
 from py_agent.cli.bench import Bench
 from py_agent.cli.commands import parse
+from py_agent.cli.quickstart import _with_physics
 from py_agent.fidelity.cases import NETWORKS
 from py_agent.policies import POLICIES
 from py_agent.rundir import RunDirectory, StageRecord
+from sumo_mobility.base.documents import yaml_text
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.registry import Lazy, Registry
@@ -38,6 +41,9 @@ def mlb(*arguments: str) -> subprocess.CompletedProcess[str]:
         "doctor",
         "build",
         "quickstart",
+        "tune",
+        "policy show",
+        "policy export",
         "mobility make",
         "mobility intervene",
         "mobility plot",
@@ -231,3 +237,24 @@ def test_the_sites_of_a_preset_are_drawn(tmp_path: Path) -> None:
     with Image.open(out) as image:
         colors = {color for _, color in image.convert("RGB").getcolors(2**24) or []}
     assert (0xC3, 0xC8, 0xD1) in colors  # the streets
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"observation": "rsrp-matrix"}, "residual: only policies by cell and pair"),
+        ({"radio": {"cqi": "pdsch"}}, "radio.cqi: the one-step what-if knows CQI from the control region only"),
+        ({"handover": {"steer": ["hysteresis"]}}, "handover.steer: the one-step what-if knows CIO alone"),
+        ({"traffic": {"arrivals": {"model": "poisson"}}}, "traffic.arrivals.model: the engine has no 'poisson'"),
+    ],
+)
+def test_the_quickstart_follows_the_physics_where_there_is_one(
+    changes: dict[str, object], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And trains plain SAC with any other preset, as it says before it begins."""
+    preset = Preset.load("helsinki-event-v0").model_dump(mode="json", exclude_unset=True) | changes
+    (tmp_path / "mine.yaml").write_text(yaml_text(preset))
+    hyperparameters = _with_physics(str(tmp_path / "mine.yaml"))
+    assert ("physics_weight" in hyperparameters) is not bool(reason)
+    assert reason in capsys.readouterr().err

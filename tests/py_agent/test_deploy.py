@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from small_world import small_dataset, small_scenario
 
 from ns3_scenarios.mdp import cio_from_action, observation_size
 from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.deploy import CARD, export_policy
 from py_agent.algorithms.sac import Sac, SacConfig
+from py_agent.cli.commands import parse
+from py_agent.rundir import RunDirectory, last_checkpoint
 from py_agent.train import shaped
-from sumo_mobility.base.errors import DataError
+from sumo_mobility.base.errors import DataError, StorageError
 
 SCENARIO = small_scenario()
 LOADED = """
@@ -60,3 +63,22 @@ def test_what_is_no_checkpoint_is_refused_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"last\.pt: no checkpoint of an algorithm"):
         export_policy(SCENARIO, tmp_path / "last.pt", tmp_path / "policy.ts")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt"]
+
+
+def test_the_commands_print_the_card_and_write_the_file_once(tmp_path: Path) -> None:
+    data = shaped(small_dataset(SCENARIO, [0]), 0.0)
+    sac = Sac(SacConfig(hidden=8, batch_size=6), [data], [1.0], 0, SCENARIO)
+    run = RunDirectory(tmp_path / "run")
+    last_checkpoint(run.training / "mine").parent.mkdir(parents=True)
+    sac.save(last_checkpoint(run.training / "mine"))
+    SCENARIO.write_json(run.scenario_path)
+    shown = parse(["policy", "show", "mine", "--run", str(run.path)]).execute()
+    assert yaml.safe_load(str(shown.view)) == json.loads(json.dumps(shown.data))
+    assert shown.data["observation"]["name"] == "cell-kpi"
+    export = ["policy", "export", "mine", "--run", str(run.path), "--out", str(tmp_path / "policy.ts")]
+    assert parse(export).execute().data["weights_sha256"] == shown.data["weights_sha256"]
+    assert (tmp_path / "policy.ts").stat().st_size > 1000
+    with pytest.raises(StorageError, match=r"policy\.ts: exists"):
+        parse(export).execute()
+    with pytest.raises(DataError, match=r"run 'mlb train --run"):
+        parse(["policy", "show", "yours", "--run", str(run.path)]).execute()

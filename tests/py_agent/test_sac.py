@@ -120,8 +120,9 @@ def test_log_prob_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
     actor = Actor(Layout(7, 3), 16)
     observations = torch.randn(50, 7)
-    actions, log_prob = actor.sample(observations, torch.Generator().manual_seed(1))
+    actions, log_prob, mean_actions = actor.sample(observations, torch.Generator().manual_seed(1))
     mean, log_std = actor(observations)
+    torch.testing.assert_close(mean_actions, torch.tanh(mean))
     reference = TransformedDistribution(Independent(Normal(mean, log_std.exp()), 1), [TanhTransform(cache_size=1)])
     # the reference's log(1 - tanh^2) is inexact near 1
     inside = (actions.abs() < 0.999).all(-1)
@@ -155,7 +156,7 @@ def test_the_actor_loss_leaves_the_critic_alone() -> None:
     sac = Sac(SMALL, [bandit(0.8)], [1.0], 0)
     sac.train_step()
     gradients = [parameter.grad.clone() for parameter in sac.critic.parameters()]
-    actions, _ = sac.actor.sample(torch.zeros(4, 2), torch.Generator())
+    actions = sac.actor.sample(torch.zeros(4, 2), torch.Generator()).actions
     sac._descend("actor", -sac.critic(torch.zeros(4, 2), actions).mean())
     for parameter, gradient in zip(sac.critic.parameters(), gradients, strict=True):
         assert torch.equal(parameter.grad, gradient)
@@ -202,13 +203,14 @@ def test_a_residual_policy_begins_as_the_rule() -> None:
 
 
 @pytest.mark.slow
-def test_the_physics_alone_teaches_what_the_rewards_hide() -> None:
+@pytest.mark.parametrize("through_mean", [True, False])
+def test_the_physics_alone_teaches_what_the_rewards_hide(through_mean: bool) -> None:
     """Rewards are noise here, so that plain SAC learns nothing; what follows the physics balances the loads."""
     scenario = small_scenario()
     traces = [small_trace(scenario, seed) for seed in range(8)]
     clean = shaped(small_dataset(scenario, list(range(8))), 0.0)
     data = clean._replace(rewards=torch.randn(len(clean.rewards), generator=torch.Generator().manual_seed(0)))
-    config = SMALL.model_copy(update={"gradient_steps": 300, "physics_weight": 20.0})
+    config = SMALL.model_copy(update={"gradient_steps": 300, "physics_through_mean": through_mean})
     std = {}
     for weight in (0.0, 20.0):
         learned = trained(config.model_copy(update={"physics_weight": weight}), [data], [1.0], scenario=scenario)

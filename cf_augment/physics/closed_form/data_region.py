@@ -10,37 +10,27 @@ cells send in the same TTIs (coupling.py): a fixed point.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from cf_augment.physics.closed_form.coupling import Coupling, Transmissions, couple, follow, new_transmissions
+from cf_augment.physics.closed_form.data_region_tables import GRID, TRANSMISSIONS, DataRegion
 from cf_augment.physics.closed_form.load import Pace, Queues
 from cf_augment.physics.closed_form.slot import Downlink, Slot
 from cf_augment.physics.constants import (
-    CODE_RATE,
     CQI_DELAY_TTIS,
     HARQ_FEEDBACK_TTIS,
     MAC_TO_CHANNEL_TTIS,
-    MAX_RETRANSMISSIONS,
-    PDCP_BYTES,
-    RLC_BYTES,
     TTI_S,
-    UDP_IP_BYTES,
 )
-from cf_augment.physics.radio.phy import phy_of, rank
+from cf_augment.physics.radio.phy import rank
 from cf_augment.physics.radio.vector_math import compiled, part
-from cf_augment.physics.tables import lte_tables
-from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints, Singles
 
-TRANSMISSIONS = 1 + MAX_RETRANSMISSIONS
 _STRONGEST = 3
 """Interferers that are on or off; what all others send is taken as even."""
 _STATES = 1 << _STRONGEST
-_GRID = 512
-"""Steps of mutual information in the table of block errors."""
 _UNITS = 64
 """A packet is cut into at most."""
 _ROUNDS = 6
@@ -54,29 +44,6 @@ _ROUND_TRIP = HARQ_FEEDBACK_TTIS + MAC_TO_CHANNEL_TTIS
 """TTIs from one sending of a block to the next."""
 _MEASURED_BEFORE = CQI_DELAY_TTIS + MAC_TO_CHANNEL_TTIS + 1.5
 """TTIs from the measurement that decides on a block to the block: UEs report in every other TTI on the last one."""
-_CODE_BITS = 1 << 16
-"""ns-3 counts the code bits of a process in 16 bits."""
-
-
-class DataRegion(NamedTuple):
-    """The constants of one scenario; by CQI 0..15."""
-
-    used: bool
-    """Whether the CQI is measured in the data region."""
-    noise_mw: float
-    cqi_sinr: Floats
-    """(15,) least SINR of CQI 1 to 15, linear."""
-    modulation: Ints
-    """(16,)."""
-    information_sinr: Floats
-    """(3, N) SINR from which the next entry of `information` holds, by modulation."""
-    information: Floats
-    """(3, N + 1) mutual information of a bit."""
-    block_error: Floats
-    """(16, TRANSMISSIONS, _GRID + 1) probability that a block is broken still, by receptions and their mean mutual
-    information."""
-    packet_share: Floats
-    """(16,) of a packet that fits into a block."""
 
 
 class Link(NamedTuple):
@@ -142,48 +109,6 @@ class BlockMeans(NamedTuple):
     lost: float
     """Probability that a block is never decoded."""
     total: float
-
-
-def data_region_of(scenario: Scenario) -> DataRegion:
-    """Returns the constants of a scenario."""
-    phy, radio = phy_of(scenario), scenario.radio
-    rbgs = int(phy["rbgs"])
-    need = scenario.traffic.packet_bytes + UDP_IP_BYTES + PDCP_BYTES + RLC_BYTES
-    block_error = np.ones((16, TRANSMISSIONS, _GRID + 1))
-    for row in lte_tables(radio.dl_bandwidth_rb).cqi:
-        for receptions in range(1, TRANSMISSIONS + 1):
-            block_error[row.cqi, receptions - 1] = _block_error(phy, row.cqi, row.mcs, rbgs, receptions)
-    return DataRegion(
-        used=radio.cqi == "pdsch",
-        noise_mw=float(phy["noise_mw"]),
-        cqi_sinr=phy["cqi_sinr"].copy(),
-        modulation=phy["modulation"].copy(),
-        information_sinr=phy["information_sinr"].copy(),
-        information=phy["information"].copy(),
-        block_error=block_error,
-        packet_share=np.maximum(phy["block_bytes"][:, rbgs] - RLC_BYTES, 0) / need,
-    )
-
-
-def _block_error(phy: Any, cqi: int, mcs: int, rbgs: int, receptions: int) -> Floats:
-    """Returns the probability that a block on all RBGs is broken still, (_GRID + 1,) by the mean mutual information of
-    its receptions."""
-    bits = 8 * int(phy["block_bytes"][cqi, rbgs])
-    code_bits = 8 * int(bits / 8 / CODE_RATE[mcs])
-    counted = max(1, receptions * code_bits % _CODE_BITS)
-    information = np.linspace(0, 1, _GRID + 1) * (receptions * code_bits / counted)
-    curve = phy["curve"][cqi]
-    if receptions > 1:
-        modulation = phy["modulation"][cqi]
-        curve, first = phy["last_curve"][modulation], phy["first_curve"][modulation]
-        while phy["curve_rate"][curve] > bits / counted and curve > first:
-            curve -= 1
-    success = np.ones(_GRID + 1)
-    for count, size in phy["code_blocks"][cqi, rbgs]:
-        if count > 0:
-            deviation = (information - phy["curve_mean"][size, curve]) / phy["curve_std"][size, curve]
-            success *= ndtr(deviation) ** count
-    return 1 - success
 
 
 @compiled
@@ -372,7 +297,7 @@ def _receive_first(data: DataRegion, link: Link, q: int, is_new: bool, scratch: 
         if is_new:
             entry = rank(data.information_sinr[modulation], scratch.sinr[j])
             scratch.information[j] = data.information[modulation, entry]
-        error = data.block_error[q, 0, int(scratch.information[j] * _GRID + 0.5)]
+        error = data.block_error[q, 0, int(scratch.information[j] * GRID + 0.5)]
         scratch.failure[j] = scratch.if_new[j] * link.grant_received * error
 
 
@@ -395,7 +320,7 @@ def _send_block(data: DataRegion, link: Link, q: int, share: float, scratch: Scr
         for n in range(link.states):
             of_two = information[j] + information[n]
             resent = scratch.failure[j] * following[j, n]
-            failed = resent * link.grant_received * error[1, int(of_two * (_GRID / 2) + 0.5)]
+            failed = resent * link.grant_received * error[1, int(of_two * (GRID / 2) + 0.5)]
             second += failed
             scratch.sent[n] += share * resent
             scratch.broken[n] += share * failed
@@ -404,13 +329,13 @@ def _send_block(data: DataRegion, link: Link, q: int, share: float, scratch: Scr
             for m in range(link.states):
                 of_three = of_two + information[m]
                 resent = failed * following[n, m]
-                again = resent * link.grant_received * error[2, int(of_three * (_GRID / 3) + 0.5)]
+                again = resent * link.grant_received * error[2, int(of_three * (GRID / 3) + 0.5)]
                 third += again
                 # The last one meets what the third one has met.
                 scratch.sent[m] += share * (resent + again)
                 scratch.broken[m] += share * again
                 of_four = of_three + information[m]
-                fourth += again * link.grant_received * error[3, int(of_four * (_GRID / 4) + 0.5)]
+                fourth += again * link.grant_received * error[3, int(of_four * (GRID / 4) + 0.5)]
     scratch.attempts[0] += share
     scratch.attempts[1] += share * first
     scratch.attempts[2] += share * second

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from cf_augment.physics.closed_form import interval
-from cf_augment.physics.closed_form.data_region import data_region_of
+from cf_augment.physics.closed_form.data_region_tables import data_region_of
 from cf_augment.physics.closed_form.handover import Connection
 from cf_augment.physics.closed_form.load import Load, Service
 from cf_augment.physics.closed_form.paper import Paper

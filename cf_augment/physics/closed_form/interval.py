@@ -12,7 +12,8 @@ from cf_augment.physics.closed_form.control_region import (
     sinr_of_serving_db,
     sinr_of_ue_db,
 )
-from cf_augment.physics.closed_form.data_region import DataRegion, pace_in_data_region
+from cf_augment.physics.closed_form.data_region import pace_in_data_region
+from cf_augment.physics.closed_form.data_region_tables import DataRegion
 from cf_augment.physics.closed_form.handover import Rules, complete, configure, measure, trigger
 from cf_augment.physics.closed_form.load import Queues, Service, serve, service_of
 from cf_augment.physics.closed_form.radio_link import LinkRules, monitor
