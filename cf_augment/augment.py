@@ -5,8 +5,9 @@ under another CIO sequence is exact as far as the engine is. What the UEs might 
 Rewards and observations always come from the engine's KPIs; every episode carries its provenance.
 
 In each episode the CIO of the first steps are those of a logged episode, so that what follows begins from many
-states of the network. Then they are either uniformly random, or searched: the best of K draws by the engine's
-one-step what-if, with K from episode to episode between poor and good, since a critic needs to see both.
+states of the network. Then they are uniformly random; or searched, which means the best of K draws by the engine's
+one-step what-if, with K from episode to episode between poor and good, since a critic needs to see both; or those of
+the scenario's rule with noise, which lead to the states that a good policy meets.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cf_augment.interventions import generate_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
-from ns3_scenarios.mdp import action_size, cio_from_action, control_from_action, reward
+from ns3_scenarios.mdp import action_from_cio, action_size, cio_from_action, control_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import ConfigError
@@ -37,8 +38,47 @@ from sumo_mobility.trace import MobilityTrace
 ActionSource = Callable[[int, StepKpis], Singles]
 """A function of the step and of the KPIs before it that returns an action (A,) in [-1, 1]."""
 
-SEARCH_SIZES = (4, 16, 64, 256)
-"""K of the searched episodes, in turn."""
+
+@dataclass(frozen=True)
+class Random:
+    """Uniformly random actions."""
+
+    def __str__(self) -> str:
+        return "random"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The best of some candidates.
+
+    Attributes:
+        candidates: K, the number of draws at each step.
+    """
+
+    candidates: int
+
+    def __str__(self) -> str:
+        return f"searched-{self.candidates}"
+
+
+@dataclass(frozen=True)
+class NoisyRule:
+    """The scenario's rule with Gaussian noise.
+
+    Attributes:
+        noise: Standard deviation of the noise on each component of the action.
+    """
+
+    noise: float
+
+    def __str__(self) -> str:
+        return f"rule+{self.noise:g}"
+
+
+SOURCES = (
+    Random(), NoisyRule(0.3), Searched(4), NoisyRule(0.1), Searched(16), NoisyRule(0.6), Searched(64), NoisyRule(0.2)
+)  # fmt: skip
+"""What chooses the actions of the replays of a trace, in turn."""
 _LEAD_IN = 0.25
 """Largest share of an episode that begins with logged CIO."""
 _BATCH = 32
@@ -55,20 +95,15 @@ class Job:
         trace_name: A name that is unique to the trace.
         trace: The mobility of the UEs.
         provenance: The provenance of the trace.
-        search: The number K of candidates that are searched at each step, or 0 for random CIOs.
+        source: What chooses its actions.
         seed: The seed of the CIOs.
     """
 
     trace_name: str
     trace: MobilityTrace
     provenance: Provenance
-    search: int
+    source: Random | Searched | NoisyRule
     seed: int
-
-    @property
-    def action_source(self) -> str:
-        """The source of the CIOs, for people."""
-        return f"searched-{self.search}" if self.search else "random"
 
 
 def augment(
@@ -88,8 +123,7 @@ def augment(
         logged: What was collected; its traces are the model's training data.
         street_map: The map of those traces.
         seed: Of the model, the interventions and the CIO.
-        replays_per_trace: Episodes on each logged and on each generated trace, half with random, half with
-            searched CIO.
+        replays_per_trace: Episodes on each logged and on each generated trace, whose CIOs are those of SOURCES in turn.
         generated_traces: Traces that the model draws; 0 fits no model.
         model_path: Where the fitted model is written, and beside it, as .json, what the gates refused.
         model_steps: Its gradient steps.
@@ -113,8 +147,7 @@ def augment(
     jobs: list[Job] = []
     for name, trace in traces.items():
         for replay in range(replays_per_trace):
-            size = SEARCH_SIZES[replay // 2 % len(SEARCH_SIZES)] if replay % 2 else 0
-            jobs.append(Job(name, trace, sources[name], size, seed=len(jobs)))
+            jobs.append(Job(name, trace, sources[name], SOURCES[replay % len(SOURCES)], seed=len(jobs)))
     return play(logged, jobs, seed)
 
 
@@ -136,11 +169,11 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:
                 metadata = EpisodeMetadata(
                     scenario_id=scenario.id,
                     trace_name=job.trace_name,
-                    policy=job.action_source,
+                    policy=str(job.source),
                     seed=job.seed,
                     backend="engine",
                     versions={"mlb-testbed": version("mlb-testbed")},
-                    provenance=job.provenance.model_copy(update={"action_source": job.action_source}),
+                    provenance=job.provenance.model_copy(update={"action_source": str(job.source)}),
                 )
                 yield Episode.from_kpis(scenario, job.trace, kpis, actions, metadata)
 
@@ -178,25 +211,33 @@ def roll_out(
 
 
 def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> ActionSource:
-    """Logged CIO at first, then random or searched ones; deterministic."""
+    """Logged CIO at first, then those of the job's source; deterministic."""
     scenario = logged.scenario
     random = stream(seed, "augment", "actions", job.seed)
     lead = logged.episodes[int(random.integers(len(logged.episodes)))].actions
     lead = lead[random.integers(len(lead)) :][: random.integers(round(_LEAD_IN * scenario.episode.steps) + 1)]
     size = action_size(scenario)
-    last = np.zeros(size)
+    serving, neighbor = np.array(scenario.neighbor_pairs).T
+    last, integral_db = np.zeros(size), np.zeros(len(serving))
 
     def act(step: int, kpis: StepKpis) -> Singles:
-        nonlocal last
+        nonlocal last, integral_db
         if step < len(lead):
             action = lead[step]
-        elif job.search == 0:
+            integral_db = cio_from_action(scenario, action)
+        elif isinstance(job.source, Random):
             action = random.uniform(-1, 1, size).astype(np.float32)
+        elif isinstance(job.source, NoisyRule):
+            difference = kpis.prb_utilization[serving] - kpis.prb_utilization[neighbor]
+            integral_db, wanted_db = scenario.rule.follow(difference, integral_db, scenario.handover.cio_range_db)
+            noisy = action_from_cio(scenario, wanted_db) + job.source.noise * random.standard_normal(size)
+            action = np.clip(noisy, -1, 1).astype(np.float32)
         else:
-            drawn = random.uniform(-1, 1, (job.search, size))
-            nearby = np.clip(last + _SEARCH_STEP * random.standard_normal((job.search, size)), -1, 1)
+            count = job.source.candidates
+            drawn = random.uniform(-1, 1, (count, size))
+            nearby = np.clip(last + _SEARCH_STEP * random.standard_normal((count, size)), -1, 1)
             # Half of the draws go everywhere, half stay near the action in force.
-            candidates = np.where(np.arange(job.search)[:, None] % 2, nearby, drawn)
+            candidates = np.where(np.arange(count)[:, None] % 2, nearby, drawn)
             candidates = np.concatenate([last[None], candidates])
             predicted = what_if(kpis, cio_from_action(scenario, candidates))
             value = reward(scenario, predicted) - _HANDOVER_COST * predicted.handovers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import Contract
 
 
@@ -21,3 +23,14 @@ class Rule(Contract):
     """Share of the integral that is kept in each interval."""
     proportional_db: float = Field(0.0, ge=0, le=1000)
     """Proportional gain, in dB for a load difference of 1."""
+
+    def follow(self, difference: Floats, integral_db: Floats, limit_db: float) -> tuple[Floats, Floats]:
+        """Returns the integral (..., E) of this interval and the CIO (..., E), not yet clipped, that the rule wants.
+
+        Args:
+            difference: (..., E) load of the serving cell of each pair less that of its neighbour.
+            integral_db: (..., E) of the interval before.
+            limit_db: The greatest integral, handover.cio_range_db.
+        """
+        integral_db = np.clip(self.leak * integral_db + self.gain_db * difference, -limit_db, limit_db)
+        return integral_db, integral_db + self.proportional_db * difference

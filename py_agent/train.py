@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,11 @@ class TrainRecord(Contract):
 
 
 def train(
-    config: TrainConfig, logged: Dataset | None, counterfactual: Dataset | None, out_dir: Path, resume: bool
-) -> Path:
-    """Trains an algorithm and returns the path of its last checkpoint.
+    config: TrainConfig, logged: Dataset | None, counterfactual: Dataset | None, out_dirs: Sequence[Path], resume: bool
+) -> list[Path]:
+    """Trains an algorithm with one seed or several at once, and returns the paths of their last checkpoints.
 
-    The directory holds record.json (configuration, seed, versions), metrics.parquet (step, and what the algorithm
+    Each directory holds record.json (configuration, seed, versions), metrics.parquet (step, and what the algorithm
     reports), train.log and checkpoints/{last,step-*}.pt. Resumed, it ends with the same bytes of
     metrics and weights as if it had never stopped.
 
@@ -48,17 +49,19 @@ def train(
         config: What to do; of the class that `TrainConfig.of` returns.
         logged: What the network did; None trains on the counterfactual data alone.
         counterfactual: What it would have done; None trains on the logged data alone, with as many gradient steps.
-        out_dir: The training's directory; progress and log call it by its name.
-        resume: Go on with a training that was begun there.
+        out_dirs: A directory for each training; the first has the seed of `config`, each other the next one. Progress
+            and log call them by their names.
+        resume: Go on with trainings that were begun there.
 
     Raises:
-        StorageError: the directory is in use and `resume` is False, or was begun with other options or data.
-        DataError: there are no data, the datasets are of two scenarios, a checkpoint is damaged, or the training
-            diverged; what it had saved before is kept.
+        StorageError: a directory is in use and `resume` is False, or was begun with other options or data.
+        DataError: there are no data, the datasets are of two scenarios, a checkpoint is damaged, or a training
+            diverged; what was saved before is kept.
     """
+    title = out_dirs[0].name if len(out_dirs) == 1 else f"{out_dirs[0].name} to {out_dirs[-1].name}"
     datasets = [data for data in (logged, counterfactual) if data is not None]
     if not datasets:
-        raise DataError(f"training {out_dir.name}: no data", "run 'mlb collect' first")
+        raise DataError(f"training {title}: no data", "run 'mlb collect' first")
     scenario = datasets[0].scenario
     if any(data.scenario != scenario for data in datasets):
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
@@ -66,40 +69,76 @@ def train(
     parameters = config.parameters
     sources = [shaped(data, parameters.discount) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
-    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, config.seed, scenario)
-    record = TrainRecord(
-        config=config.model_dump(mode="json"),
-        scenario_id=scenario.id,
-        logged_transitions=0 if logged is None else logged.transitions,
-        counterfactual_transitions=0 if counterfactual is None else counterfactual.transitions,
-        data_sha256=_fingerprint(sources),
-        versions=versions(),
-    )
-    _begin(record, out_dir, resume)
-    last, metrics_path = last_checkpoint(out_dir), out_dir / "metrics.parquet"
-    rows: list[dict[str, float]] = []
-    if last.is_file():
-        learner.restore(last)
-        kept = pd.read_parquet(metrics_path).query("step <= @learner.step")
-        rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+    seeds = [config.seed + k for k in range(len(out_dirs))]
+    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, seeds, scenario)
+    data_sha256 = _fingerprint(sources)
+    logs = []
+    for seed, out_dir in zip(seeds, out_dirs, strict=True):
+        record = TrainRecord(
+            config=config.model_copy(update={"seed": seed}).model_dump(mode="json"),
+            scenario_id=scenario.id,
+            logged_transitions=0 if logged is None else logged.transitions,
+            counterfactual_transitions=0 if counterfactual is None else counterfactual.transitions,
+            data_sha256=data_sha256,
+            versions=versions(),
+        )
+        _begin(record, out_dir, resume)
+        logs.append(_Log(out_dir))
+    common = _common_step(out_dirs)
+    if common:
+        learner.restore([_checkpoint(out_dir, common) for out_dir in out_dirs])
+        for index, log in enumerate(logs):
+            log.restore(common)
+            learner.save(last_checkpoint(log.out_dir), index)
     started, first, steps = time.monotonic(), learner.step, parameters.gradient_steps
-    with (out_dir / "train.log").open("a") as log, progress(f"train {out_dir.name}", steps - first) as bar:
+    with progress(f"train {title}", steps - first) as bar:
         while learner.step < steps:
             metrics = learner.train_step()
             bar.advance()
             if learner.step % config.log_every == 0:
-                rows.append({"step": learner.step, **metrics})
+                for log, row in zip(logs, metrics, strict=True):
+                    log.rows.append({"step": learner.step, **row})
             if learner.step % config.checkpoint_every == 0 or learner.step == steps:
-                # the metrics first: a checkpoint without its metrics could not be resumed
-                with replacing(metrics_path) as temporary:
-                    columns = ["step", *metrics]  # there may be no rows yet
-                    pd.DataFrame(rows, columns=columns).to_parquet(temporary, index=False)
-                learner.save(last.with_name(f"step-{learner.step:07d}.pt"))
-                learner.save(last)
                 rate = (learner.step - first) / (time.monotonic() - started)
-                line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
-                print(f"{out_dir.name}, step {learner.step}: {line} ({rate:.0f} steps/s)", file=log, flush=True)
-    return last
+                for index, (log, row) in enumerate(zip(logs, metrics, strict=True)):
+                    # the metrics first: a checkpoint without its metrics could not be resumed
+                    log.write(learner.step, row, rate)
+                    learner.save(_checkpoint(log.out_dir, learner.step), index)
+                    learner.save(last_checkpoint(log.out_dir), index)
+    return [last_checkpoint(out_dir) for out_dir in out_dirs]
+
+
+class _Log:
+    """What one training reports: metrics.parquet and train.log in its directory."""
+
+    def __init__(self, out_dir: Path) -> None:
+        self.out_dir = out_dir
+        self.rows: list[dict[str, float]] = []
+        self._path = out_dir / "metrics.parquet"
+
+    def restore(self, step: int) -> None:
+        """Takes over the rows up to a step."""
+        kept = pd.read_parquet(self._path).query("step <= @step")
+        self.rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+
+    def write(self, step: int, metrics: dict[str, float], rate: float) -> None:
+        """Writes the rows so far, and a line about this step."""
+        with replacing(self._path) as temporary:
+            columns = ["step", *metrics]  # there may be no rows yet
+            pd.DataFrame(self.rows, columns=columns).to_parquet(temporary, index=False)
+        line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
+        with (self.out_dir / "train.log").open("a") as log:
+            print(f"{self.out_dir.name}, step {step}: {line} ({rate:.0f} steps/s)", file=log)
+
+
+def _checkpoint(out_dir: Path, step: int) -> Path:
+    return last_checkpoint(out_dir).with_name(f"step-{step:07d}.pt")
+
+
+def _common_step(out_dirs: Sequence[Path]) -> int:
+    """Returns the last step of which every training has a checkpoint, 0 if there is none."""
+    steps = [{int(path.stem[5:]) for path in _checkpoint(out_dir, 0).parent.glob("step-*.pt")} for out_dir in out_dirs]
+    return max(set.intersection(*steps), default=0)
 
 
 def shaped(data: Dataset, gamma: float) -> Transitions:

@@ -78,7 +78,8 @@ def _training() -> Arrays:
     config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=25), seed=3)
     logged, other = small_dataset(scenario, [0, 1]), small_dataset(scenario, [2, 3], "generated")
     with tempfile.TemporaryDirectory() as folder:
-        policy = trained_policy(scenario, train(config, logged, other, Path(folder), resume=False))
+        (last,) = train(config, logged, other, [Path(folder)], resume=False)
+        policy = trained_policy(scenario, last)
     rows = zip(logged.observations, logged.episodes[0].kpis.time_s[:-1], strict=False)
     zero = np.zeros(len(scenario.neighbor_pairs))
     return {"actions": np.stack([policy.act(row, logged.episodes[0].kpis_at(0), zero) for row, _ in rows])}

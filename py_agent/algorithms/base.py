@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.checkpoint import CURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
 from py_agent.algorithms.config import AlgorithmConfig
-from py_agent.algorithms.networks import Actor, Layout, Residual
+from py_agent.algorithms.networks import Actor, Layout, Residual, stacked
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.base import Policy
@@ -26,51 +26,59 @@ from sumo_mobility.base.seeds import derive
 
 
 class Algorithm(ABC):
-    """A training in progress. The same data, configuration and seed give the same bytes.
+    """A training in progress, of several seeds at once. The same data, configuration and seed give the same bytes.
 
-    A subclass says its name, adds what it needs besides the actor in `_build`, and learns from one batch in `_learn`;
-    its hyper-parameters are a class `Config` derived from `AlgorithmConfig`. Its state, which `save` writes and
-    `restore` takes over, is every attribute that is a module or a tensor, the optimizers that `_optimize` made, the
-    generator of all its randomness and the number of steps.
+    All seeds share the data and the configuration; each has weights, batches and noise of its own, and its weights
+    are, but for rounding, those that it would have alone. Tensors have a leading dimension of S seeds.
+
+    A subclass says its name, makes what it needs besides the actor in `_build`, and learns from one batch in `_learn`;
+    its hyper-parameters are a class `Config` derived from `AlgorithmConfig`. The state of a seed, which `save` writes
+    and `restore` takes over, is its part of every attribute that is a module or a tensor and of their optimizers, the
+    generator of its randomness, and the number of steps.
 
     Attributes:
         config: Hyper-parameters.
+        seeds: The seeds.
         step: Number of gradient steps so far.
         layout: Form of the observations and actions.
-        actor: The policy with its normaliser of observations.
+        actor: The policies with their normaliser of observations.
 
     Args:
         config: Hyper-parameters.
         sources: Datasets that are mixed in every batch.
         shares: Share of the batch that each source gives; they add up to 1.
-        seed: Fixes weights, batches and noise.
+        seeds: Each fixes the weights, batches and noise of one training.
         scenario: The scenario of the data, if it is of one; without it, networks are plain perceptrons.
 
     Raises:
         DataError: the sources do not fit each other or the scenario, or hold a value that is not finite.
-        ConfigError: the shares do not fit the sources.
+        ConfigError: the shares do not fit the sources, or there is no seed.
     """
 
     name: ClassVar[str]
     """The name of the algorithm in the registry."""
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     """The version of the checkpoints, raised when older ones can no longer be read."""
     Config: ClassVar[type[AlgorithmConfig]] = AlgorithmConfig
     """Class of its hyper-parameters; all have defaults."""
     deterministic: ClassVar[bool] = True
     """Whether the policy's actions depend on the observation alone, and not on the seed of the episode."""
     config: AlgorithmConfig
+    actor: Actor
 
     def __init__(
         self,
         config: AlgorithmConfig,
         sources: Sequence[Transitions],
         shares: Sequence[float],
-        seed: int,
+        seeds: Sequence[int],
         scenario: Scenario | None = None,
     ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
         self.config = config
+        self.seeds = tuple(seeds)
+        if not self.seeds:
+            raise ConfigError(f"{self.name}: no seed to train with")
         self.step = 0
         for source in sources:
             source.check()
@@ -92,15 +100,17 @@ class Algorithm(ABC):
             )
         if config.residual and scenario is None:
             raise ConfigError("residual: data without a scenario have no rule", "leave it out")
-        residual = Residual.of(scenario) if config.residual and scenario else Residual()
-        self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._sources = list(sources)
-        self._generator = torch.Generator().manual_seed(derive(seed, self.name, "batches"))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, self.name, "weights"))
-            self.actor = Actor(self.layout, config.hidden, residual)
-            self._optimize("actor", self.actor.parameters())
-            self._build()
+        self._generators = [torch.Generator().manual_seed(derive(seed, self.name, "batches")) for seed in self.seeds]
+        residual = Residual.of(scenario) if config.residual and scenario else Residual()
+        parts: list[dict[str, Any]] = []
+        for seed in self.seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(seed, self.name, "weights"))
+                parts.append({"actor": Actor(self.layout, config.hidden, residual), **self._build()})
+        for name in parts[0]:
+            setattr(self, name, stacked([part[name] for part in parts]))
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
         self._rows = [int(rows) for rows in np.diff(bounds)]
         self.actor.fit_normalizer(*_moments([source.observations for source in sources], shares))
@@ -116,87 +126,112 @@ class Algorithm(ABC):
             for source in sources
         ]
 
-    def _build(self) -> None:  # noqa: B027
-        """Makes what is trained besides the actor; PyTorch's global generator has been seeded for it."""
+    def _build(self) -> dict[str, nn.Module | Tensor]:
+        """Returns what one seed trains besides the actor, by the name of the attribute that it becomes.
+
+        PyTorch's global generator has been seeded for it. Modules are made of `StackedLinear` layers; tensors have a
+        leading dimension of 1. The attributes hold those of all seeds side by side.
+        """
+        return {}
 
     @abstractmethod
-    def _learn(self, batch: Transitions) -> dict[str, float]:
-        """Updates the networks once.
+    def _learn(self, batch: Transitions) -> dict[str, Tensor]:
+        """Updates the networks of all seeds once.
 
         Args:
-            batch: Observations as the actor normalised them, rewards in units of their standard deviation.
+            batch: A batch of each seed, (S, B, ...). Observations are as the actor normalised them, rewards in units
+                of their standard deviation.
 
         Returns:
-            What is logged, by name; the same names at each step.
+            What is logged, by name, each (S,); the same names at each step.
         """
 
-    def train_step(self) -> dict[str, float]:
-        """Draws a batch, learns from it, and returns what `_learn` reports.
+    def train_step(self) -> list[dict[str, float]]:
+        """Draws a batch for each seed, learns from them, and returns what `_learn` reports of each seed.
 
         Raises:
             DataError: the training diverged; names the quantity that is no longer finite.
         """
         self.step += 1
-        for optimizer in self._optimizers.values():
-            optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._annealed(
-                self.config.learning_rate_decay
-            )
-        parts = [
-            source.rows(torch.randint(len(source.rewards), (rows,), generator=self._generator))
-            for source, rows in zip(self._sources, self._rows, strict=True)
-        ]
-        metrics = self._learn(Transitions.joined(parts))
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise DataError(
-                    f"{self.name}: the training diverged, {name} is {value} at gradient step {self.step}",
-                    "the last checkpoint was kept; train with a lower learning rate",
-                )
-        return metrics
+        parts = []
+        for source, rows in zip(self._sources, self._rows, strict=True):
+            of_seeds = [torch.randint(len(source.rewards), (rows,), generator=each) for each in self._generators]
+            parts.append(source.rows(torch.stack(of_seeds)))
+        metrics = {name: value.tolist() for name, value in self._learn(Transitions.joined(parts, dim=1)).items()}
+        for name, values in metrics.items():
+            for seed, value in zip(self.seeds, values, strict=True):
+                if not math.isfinite(value):
+                    raise DataError(
+                        f"{self.name}: the training diverged, {name} of seed {seed} is {value} at gradient step "
+                        f"{self.step}",
+                        "the last checkpoint was kept; train with a lower learning rate",
+                    )
+        return [{name: values[k] for name, values in metrics.items()} for k in range(len(self.seeds))]
 
-    def save(self, path: Path) -> None:
-        """Writes the whole state to `path` and the configuration beside it, atomically; same state, same bytes."""
+    def save(self, path: Path, index: int = 0) -> None:
+        """Writes the state of one seed to `path` and the configuration beside it, atomically; same state, same bytes.
+
+        Args:
+            path: The file.
+            index: Which of the seeds.
+        """
         config = self.config.model_dump(mode="json")
         record = CheckpointRecord(algorithm=self.name, version=self.version, config=config, layout=self.layout)
         record.write_json(path.parent / RECORD)
-        save_tensors(self._tensors(), path)
+        save_tensors(self._tensors(index), path)
 
-    def restore(self, path: Path) -> None:
-        """Takes over the state of a checkpoint, so that training goes on as if it had never stopped.
+    def restore(self, paths: Sequence[Path]) -> None:
+        """Takes over the states of checkpoints, one of each seed, so that training goes on as if it had never stopped.
 
         Raises:
-            DataError: the file is missing, damaged or foreign, or of a training with another configuration.
+            DataError: a file is missing, damaged or foreign, or of a training with another configuration, or two are
+                of different steps.
         """
-        record = CheckpointRecord.beside(path)
-        record.check_version(path, self.name, self.version)
-        if record.config != self.config.model_dump(mode="json"):
-            raise DataError(f"{path}: was trained with another configuration ({path.parent / RECORD})", CURE)
-        tensors = load_tensors(path)
+        states = []
+        for path in paths:
+            record = CheckpointRecord.beside(path)
+            record.check_version(path, self.name, self.version)
+            if record.config != self.config.model_dump(mode="json"):
+                raise DataError(f"{path}: was trained with another configuration ({path.parent / RECORD})", CURE)
+            states.append(load_tensors(path))
+        steps = [int(state.get("step", -1)) for state in states]
+        if len(set(steps)) != 1 or len(steps) != len(self.seeds):
+            raise DataError(f"{paths[0]}: checkpoints of steps {steps}, for {len(self.seeds)} seeds", CURE)
         try:
+            tensors = {
+                name: torch.cat([state[name] for state in states]) if self._is_by_seed(name) else value
+                for name, value in states[0].items()
+            }
             for name, part in vars(self).items():
                 if isinstance(part, nn.Module):
                     part.load_state_dict(below(tensors, name))
                 elif isinstance(part, Tensor):
                     part.data.copy_(tensors[name])
-            for name, optimizer in self._optimizers.items():
-                state: dict[int, dict[str, Tensor]] = {}
-                for key, value in below(tensors, f"adam.{name}").items():
-                    index, _, moment = key.partition(".")
-                    state.setdefault(int(index), {})[moment] = value
+            moments: dict[str, dict[int, dict[str, Tensor]]] = {}
+            for key, value in below(tensors, "adam").items():
+                name, index, moment = key.split(".")
+                moments.setdefault(name, {}).setdefault(int(index), {})[moment] = value
+            for name, of_parameters in moments.items():
+                optimizer = self._optimizer(name)
                 groups = optimizer.state_dict()["param_groups"]
-                optimizer.load_state_dict({"state": state, "param_groups": groups})
-            self._generator.set_state(tensors["generator"])
-            self.step = int(tensors["step"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"{path}: not a {self.name} checkpoint of this training ({error})", CURE) from None
+                optimizer.load_state_dict({"state": of_parameters, "param_groups": groups})
+            for generator, state in zip(self._generators, states, strict=True):
+                generator.set_state(state["generator"])
+            self.step = steps[0]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise DataError(f"{paths[0]}: not a {self.name} checkpoint of this training ({error})", CURE) from None
 
-    def policy(self, scenario: Scenario) -> Policy:
-        """Returns the policy as it is now, for any scenario that it fits; training on leaves it as it is.
+    def policy(self, scenario: Scenario, index: int = 0) -> Policy:
+        """Returns the policy of one seed as it is now, for any scenario that it fits; training on leaves it as it is.
+
+        Args:
+            scenario: Where it acts.
+            index: Which of the seeds.
 
         Raises:
             DataError: the policy does not fit the scenario.
         """
-        return self._policy(scenario, self.config, self.layout, self._tensors())
+        return self._policy(scenario, self.config, self.layout, self._tensors(index))
 
     @classmethod
     def _policy(cls, scenario: Scenario, config: AlgorithmConfig, layout: Layout, tensors: dict[str, Tensor]) -> Policy:
@@ -206,7 +241,7 @@ class Algorithm(ABC):
             scenario: Where it acts.
             config: Hyper-parameters of the training.
             layout: Form of the observations and actions that it was trained on.
-            tensors: The state, by name.
+            tensors: The state of one seed, by name.
 
         Raises:
             DataError: the policy does not fit the scenario.
@@ -227,20 +262,34 @@ class Algorithm(ABC):
         """Returns a factor that goes exponentially from 1, at the first gradient step, to `last` at the last one."""
         return float(last ** min(1.0, (self.step - 1) / max(1, self.config.gradient_steps - 1)))
 
-    def _optimize(self, name: str, parameters: Iterable[Tensor]) -> None:
-        """Makes the optimizer of `_descend`, by its name."""
-        self._optimizers[name] = torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)
+    def _noise(self, *shape: int) -> Tensor:
+        """Draws standard normal numbers, (S, *shape)."""
+        return torch.stack([torch.randn(shape, generator=generator) for generator in self._generators])
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        """Moves the parameters of one optimizer, and no others, a step down the gradient of a loss."""
-        optimizer = self._optimizers[name]
-        parameters = optimizer.param_groups[0]["params"]
+        """Moves the parameters of the attribute `name`, and no others, a step down the gradient of a loss.
+
+        Args:
+            name: The attribute, a module or a tensor.
+            loss: (S,) the loss of each seed.
+        """
+        optimizer = self._optimizer(name)
+        (group,) = optimizer.param_groups
+        group["lr"] = self.config.learning_rate * self._annealed(self.config.learning_rate_decay)
         optimizer.zero_grad()
-        loss.backward(inputs=parameters)  # the actor's loss leaves the critics' gradients uncomputed
+        loss.sum().backward(inputs=group["params"])  # the actor's loss leaves the critics' gradients uncomputed
         optimizer.step()
 
-    def _tensors(self) -> dict[str, Tensor]:
-        """The state as one flat dictionary, because pickle writes nested ones differently after a restore."""
+    def _optimizer(self, name: str) -> torch.optim.Optimizer:
+        """Returns the optimizer of the attribute `name`; Adam moves every number by itself, so seeds may share one."""
+        if name not in self._optimizers:
+            part = getattr(self, name)
+            parameters = [part] if isinstance(part, Tensor) else part.parameters()
+            self._optimizers[name] = torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)
+        return self._optimizers[name]
+
+    def _tensors(self, index: int) -> dict[str, Tensor]:
+        """The state of one seed as a flat dictionary, because pickle writes nested ones differently after a restore."""
         parts = vars(self)
         tensors = {
             f"{name}.{key}": value
@@ -249,10 +298,22 @@ class Algorithm(ABC):
             for key, value in part.state_dict().items()
         }
         for name, optimizer in self._optimizers.items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                tensors.update({f"adam.{name}.{index}.{key}": value for key, value in moments.items()})
+            for parameter, moments in optimizer.state_dict()["state"].items():
+                tensors.update({f"adam.{name}.{parameter}.{key}": value for key, value in moments.items()})
         tensors |= {name: part.detach() for name, part in parts.items() if isinstance(part, Tensor)}
-        return tensors | {"generator": self._generator.get_state(), "step": torch.tensor(self.step)}
+        own = {
+            name: (value.chunk(len(self.seeds))[index] if self._is_by_seed(name) else value).clone()
+            for name, value in tensors.items()
+        }
+        return own | {"generator": self._generators[index].get_state(), "step": torch.tensor(self.step)}
+
+    def _is_by_seed(self, name: str) -> bool:
+        """Whether a tensor of the state has a part for each seed; buffers and numbers of steps are the same for all."""
+        if name in ("generator", "step") or (name.startswith("adam.") and name.endswith(".step")):
+            return False
+        attribute, _, key = name.partition(".")
+        part = getattr(self, attribute, None)
+        return not (isinstance(part, nn.Module) and key in dict(part.named_buffers()))
 
 
 class ActorPolicy:
@@ -271,7 +332,7 @@ class ActorPolicy:
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the action for an observation."""
-        return self.actor.mode(observation[None])[0]
+        return self.actor.mode(observation[None, None])[0, 0]
 
 
 def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:

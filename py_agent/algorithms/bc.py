@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from py_agent.algorithms.base import Algorithm
 from py_agent.algorithms.transitions import Transitions
@@ -23,8 +24,8 @@ class Bc(Algorithm):
 
     name = "bc"
 
-    def _learn(self, batch: Transitions) -> dict[str, float]:
+    def _learn(self, batch: Transitions) -> dict[str, Tensor]:
         mean, _ = self.actor(batch.observations)
-        loss = ((torch.tanh(mean) - batch.actions) ** 2).mean()
+        loss = ((torch.tanh(mean) - batch.actions) ** 2).mean((1, 2))
         self._descend("actor", loss)
-        return {"squared_error": loss.item()}
+        return {"squared_error": loss}

@@ -34,7 +34,7 @@ class _Deployed(nn.Module):
         self.actor = actor
 
     def forward(self, observations: Tensor) -> Tensor:
-        return self.actor.mean_action(self.actor.normalize(observations))
+        return self.actor.mean_action(self.actor.normalize(observations)[None])[0]
 
 
 def policy_card(scenario: Scenario, checkpoint: Path) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def export_policy(scenario: Scenario, checkpoint: Path, path: Path) -> dict[str,
         traced = torch.jit.trace(_Deployed(policy.actor).requires_grad_(False), observations[:2])
         torch.jit.save(traced, str(temporary), _extra_files={CARD: json.dumps(card, indent=2)})
         acts = torch.jit.load(str(temporary))(observations)
-        difference = float((acts - torch.from_numpy(policy.actor.mode(observations.numpy()))).abs().max())
+        difference = float((acts - torch.from_numpy(policy.actor.mode(observations[None].numpy())[0])).abs().max())
         if not difference <= _TOLERANCE:
             raise DataError(f"{path}: acts otherwise than {checkpoint}, by {difference:.2g}", "report it as a fault")
     return card

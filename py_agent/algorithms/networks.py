@@ -7,8 +7,9 @@ lessons as there are pairs; scarce data suffices, where a perceptron must learn 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import ConfigError
 
+_Part = TypeVar("_Part", nn.Module, Tensor)
 _LOG_STD_RANGE = (-5.0, 2.0)
 _OBSERVATION_CLIP = 5.0
 _MIN_STD = 1e-2
@@ -96,7 +98,10 @@ class Layout:
 
 
 class StackedLinear(nn.Module):
-    """Independent linear layers side by side, (copies, ..., inputs) to (copies, ..., outputs)."""
+    """Independent linear layers side by side, (copies, ..., inputs) to (copies, ..., outputs).
+
+    Fewer inputs than there are copies are shared: of S of them, each goes to copies / S layers in a row.
+    """
 
     def __init__(self, copies: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -105,7 +110,28 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(copies, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = _shared(x, len(self.weight))
         return torch.baddbmm(self.bias, x.flatten(1, -2), self.weight).unflatten(1, x.shape[1:-1])
+
+
+def _shared(x: Tensor, copies: int) -> Tensor:
+    """Repeats each of the S leading entries of x (S, ...) in a row, to (copies, ...)."""
+    return x if len(x) == copies else x[:, None].expand(-1, copies // len(x), *x.shape[1:]).flatten(0, 1)
+
+
+def stacked(parts: Sequence[_Part]) -> _Part:
+    """Joins networks of one form, which differ in their weights alone, to one that computes them side by side.
+
+    Args:
+        parts: Modules made of StackedLinear layers, the first of which is changed and returned, and whose buffers all
+            share; or tensors with a leading dimension of 1.
+    """
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts)).detach().requires_grad_(first.requires_grad)
+    for name, parameter in first.named_parameters():
+        parameter.data = torch.cat([part.get_parameter(name).data for part in parts])
+    return first
 
 
 def _perceptron(copies: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -127,7 +153,7 @@ class _Graph(nn.Module):
 
     def __init__(self, copies: int, layout: Layout, extra: int, hidden: int) -> None:
         super().__init__()
-        self._copies, self._layout = copies, layout
+        self._layout = layout
         index = {pair: k for k, pair in enumerate(layout.pairs)}
         reverse = [(k, index[j, i]) for (i, j), k in index.items() if (j, i) in index]
         self.register_buffer("reverse", torch.zeros(len(index), len(index)), persistent=False)
@@ -141,14 +167,14 @@ class _Graph(nn.Module):
         self.cell = _perceptron(copies, layout.cell_features + 2 * hidden, hidden, hidden)
 
     def forward(self, observations: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns embeddings of pairs (copies, N, A, H) and cells (copies, N, C, H)."""
+        """Returns embeddings of pairs (copies, N, A, H) and cells (copies, N, C, H) of observations (S, N, O)."""
         cell, pair = self._layout.split(observations)
         pair = torch.cat([pair, *extra], dim=-1)
         inputs = torch.cat([self.serving @ cell, self.neighbor @ cell, pair, self.reverse @ pair], dim=-1)
-        pairs = self.pair(inputs.expand(self._copies, *inputs.shape)).relu()
+        pairs = self.pair(inputs).relu()
         degree = self.serving.sum(0).clamp_min(1)[:, None]
         messages = [incidence.T @ pairs / degree for incidence in (self.serving, self.neighbor)]
-        cells = self.cell(torch.cat([cell.expand(self._copies, *cell.shape), *messages], dim=-1)).relu()
+        cells = self.cell(torch.cat([_shared(cell, len(pairs)), *messages], dim=-1)).relu()
         return pairs, cells
 
 
@@ -180,18 +206,20 @@ class Residual:
 
 
 class Sample(NamedTuple):
-    """Actions that were drawn for N observations."""
+    """Actions that were drawn for N observations of each of S seeds."""
 
     actions: Tensor
-    """(N, A) in [-1, 1]."""
+    """(S, N, A) in [-1, 1]."""
     log_prob: Tensor
-    """(N,) log-density of the actions; of the correction, where the policy corrects a rule."""
+    """(S, N) log-density of the actions; of the correction, where the policy corrects a rule."""
     mean_actions: Tensor
-    """(N, A) actions of the mean before squashing, which the policy takes once it is trained."""
+    """(S, N, A) actions of the mean before squashing, which the policy takes once it is trained."""
 
 
 class Actor(nn.Module):
-    """Squashed Gaussian policy with its observation normaliser; `forward` takes normalised observations (N, O).
+    """Squashed Gaussian policies of S seeds with their observation normaliser.
+
+    One actor is of one seed; `stacked` joins several. `forward` takes normalised observations (S, N, O).
 
     With a rule to correct, the action is that of the rule plus the squashed Gaussian, clipped to [-1, 1]; it begins
     close to the rule. Gradients go straight through the clipping.
@@ -228,30 +256,29 @@ class Actor(nn.Module):
         return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns mean and log standard deviation before squashing, each (N, A)."""
+        """Returns mean and log standard deviation before squashing, each (S, N, A)."""
         if self._layout.pairs:
             pairs, cells = self.graph(observations)
             ends = [self.graph.serving @ cells, self.graph.neighbor @ cells]
-            mean, log_std = self.head(torch.cat([pairs, *ends], dim=-1))[0].unbind(-1)
+            mean, log_std = self.head(torch.cat([pairs, *ends], dim=-1)).unbind(-1)
         else:
-            mean, log_std = self.head(observations[None])[0].chunk(2, dim=-1)
+            mean, log_std = self.head(observations).chunk(2, dim=-1)
         low, high = _LOG_STD_RANGE
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
 
     @torch.no_grad()
     def mode(self, observations: Singles) -> Singles:
-        """Returns the deterministic actions (N, A) for raw observations (N, O)."""
+        """Returns the deterministic actions (S, N, A) for raw observations (S, N, O)."""
         actions: Singles = self.mean_action(self.normalize(torch.as_tensor(observations))).numpy()
         return actions
 
     def mean_action(self, observations: Tensor) -> Tensor:
-        """Returns the actions of the mean before squashing, (N, A)."""
+        """Returns the actions of the mean before squashing, (S, N, A)."""
         return self._corrected(observations, torch.tanh(self(observations)[0]))
 
-    def sample(self, observations: Tensor, generator: torch.Generator) -> Sample:
-        """Draws reparametrised actions."""
+    def sample(self, observations: Tensor, noise: Tensor) -> Sample:
+        """Draws reparametrised actions with standard normal noise (S, N, A)."""
         mean, log_std = self(observations)
-        noise = torch.randn(mean.shape, generator=generator)
         raw = mean + log_std.exp() * noise
         gaussian = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         # log(1 - tanh(x)^2) in a form that does not underflow
@@ -260,7 +287,7 @@ class Actor(nn.Module):
         return Sample(actions, (gaussian - squash).sum(-1), mean_actions)
 
     def _corrected(self, observations: Tensor, squashed: Tensor) -> Tensor:
-        """Adds a correction (N, A) in [-1, 1] to the action of the rule, if there is one."""
+        """Adds a correction (S, N, A) in [-1, 1] to the action of the rule, if there is one."""
         if not self._residual.gain:
             return squashed
         cell, pair = self._layout.split(observations * self.std + self.mean)
@@ -271,7 +298,7 @@ class Actor(nn.Module):
 
 
 class TwinCritic(nn.Module):
-    """Two independent Q-functions."""
+    """Two independent Q-functions for each of S seeds; one is made, and `stacked` joins several."""
 
     def __init__(self, layout: Layout, hidden: int) -> None:
         super().__init__()
@@ -283,11 +310,11 @@ class TwinCritic(nn.Module):
             self.head = _perceptron(2, layout.observation_size + layout.action_size, hidden, 1)
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Returns both values, (2, N), of normalised observations (N, O) and actions (N, A)."""
+        """Returns both values, (S, 2, N), of normalised observations (S, N, O) and actions (S, N, A)."""
         if self._layout.pairs:
             _, cells = self.graph(observations, actions[..., None])
             inputs = cells.mean(-2)
         else:
-            inputs = torch.cat([observations, actions], dim=-1).expand(2, -1, -1)
+            inputs = torch.cat([observations, actions], dim=-1)
         values: Tensor = self.head(inputs)
-        return values.squeeze(-1)
+        return values.squeeze(-1).unflatten(0, (-1, 2))

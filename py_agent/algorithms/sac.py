@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import Algorithm
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import TwinCritic
@@ -69,56 +71,72 @@ class Sac(Algorithm):
     Config = SacConfig
     config: SacConfig
 
-    def _build(self) -> None:
-        self.critic = TwinCritic(self.layout, self.config.hidden)
-        self.target = TwinCritic(self.layout, self.config.hidden)
-        self.target.load_state_dict(self.critic.state_dict())
-        self.log_alpha = torch.tensor(math.log(self.config.initial_alpha), requires_grad=True)
-        self.target_entropy = self.config.target_entropy_per_action * self.layout.action_size
-        self._optimize("critic", self.critic.parameters())
-        self._optimize("alpha", [self.log_alpha])
-        self._physics = None if self.config.physics_weight == 0 else self._soft_reward()
+    critic: TwinCritic
+    target: TwinCritic
+    log_alpha: Tensor
 
-    def _learn(self, batch: Transitions) -> dict[str, float]:
+    def __init__(
+        self,
+        config: SacConfig,
+        sources: Sequence[Transitions],
+        shares: Sequence[float],
+        seeds: Sequence[int],
+        scenario: Scenario | None = None,
+    ) -> None:
+        super().__init__(config, sources, shares, seeds, scenario)
+        self._physics = _soft_reward(scenario, sources[0]) if config.physics_weight > 0 else None
+
+    def _build(self) -> dict[str, nn.Module | Tensor]:
+        critic, target = (TwinCritic(self.layout, self.config.hidden) for _ in range(2))
+        target.load_state_dict(critic.state_dict())
+        log_alpha = torch.tensor([math.log(self.config.initial_alpha)], requires_grad=True)
+        return {"critic": critic, "target": target, "log_alpha": log_alpha}
+
+    def _learn(self, batch: Transitions) -> dict[str, Tensor]:
         alpha = self.log_alpha.detach().exp()
         q = self.critic(batch.observations, batch.actions)
-        critic_loss = ((q - self._target_values(batch, alpha)) ** 2).mean(1).sum()
+        errors = q - self._target_values(batch, alpha)[:, None]
+        critic_loss = (errors**2).mean(2).sum(1)
         self._descend("critic", critic_loss)
 
-        actions, log_prob, mean_actions = self.actor.sample(batch.observations, self._generator)
-        actor_loss = (alpha * log_prob - self.critic(batch.observations, actions).amin(0)).mean()
+        drawn = self.actor.sample(batch.observations, self._noise(*batch.actions.shape[1:]))
+        value = self.critic(batch.observations, drawn.actions).amin(1) - alpha[:, None] * drawn.log_prob
+        actor_loss = -value.mean(1)
         if self._physics is not None:
             first_db, last_db = self.config.physics_temperature_db, self.config.physics_last_temperature_db
-            judged = mean_actions if self.config.physics_through_mean else actions
+            judged = drawn.mean_actions if self.config.physics_through_mean else drawn.actions
             soft = self._physics(batch.states, judged, first_db * self._annealed(last_db / first_db))
-            actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean()
+            actor_loss = actor_loss - self.config.physics_weight * self._reward_scale * soft.mean(1)
         if self.config.bc_weight > 0:
-            actor_loss = actor_loss + self.config.bc_weight * ((actions - batch.actions) ** 2).mean()
+            actor_loss = actor_loss + self.config.bc_weight * ((drawn.actions - batch.actions) ** 2).mean((1, 2))
         self._descend("actor", actor_loss)
 
-        entropy = -log_prob.detach().mean()
-        self._descend("alpha", self.log_alpha * (entropy - self.target_entropy))
+        entropy = -drawn.log_prob.detach().mean(1)
+        target_entropy = self.config.target_entropy_per_action * self.layout.action_size
+        self._descend("log_alpha", self.log_alpha * (entropy - target_entropy))
 
         with torch.no_grad():
             for target, source in zip(self.target.parameters(), self.critic.parameters(), strict=True):
                 target.lerp_(source, self.config.tau)
         return {
-            "critic_loss": critic_loss.item(), "actor_loss": actor_loss.item(), "q": q.mean().item(),
-            "alpha": alpha.item(), "entropy": entropy.item(),
+            "critic_loss": critic_loss, "actor_loss": actor_loss, "q": q.mean((1, 2)), "alpha": alpha,
+            "entropy": entropy,
         }  # fmt: skip
-
-    def _soft_reward(self) -> SoftReward:
-        cure = "set physics_weight to 0, which is plain SAC, or train on data of 'mlb collect' and 'mlb augment'"
-        if self.scenario is None:
-            raise ConfigError("physics_weight: the physics of data without a scenario is not known", cure)
-        if self._sources[0].rsrp_dbm.shape[1] == 0:
-            raise DataError("dataset: has no RSRP and serving cells of the UEs, which the physics needs", cure)
-        return SoftReward(self.scenario)
 
     @torch.no_grad()
     def _target_values(self, batch: Transitions, alpha: Tensor) -> Tensor:
+        """Returns y, (S, B)."""
         if self.config.gamma == 0:
             return batch.rewards
-        actions, log_prob, _ = self.actor.sample(batch.next_observations, self._generator)
-        value = self.target(batch.next_observations, actions).amin(0) - alpha * log_prob
+        drawn = self.actor.sample(batch.next_observations, self._noise(*batch.actions.shape[1:]))
+        value = self.target(batch.next_observations, drawn.actions).amin(1) - alpha[:, None] * drawn.log_prob
         return batch.rewards + self.config.gamma * (1 - batch.terminals) * value
+
+
+def _soft_reward(scenario: Scenario | None, data: Transitions) -> SoftReward:
+    cure = "set physics_weight to 0, which is plain SAC, or train on data of 'mlb collect' and 'mlb augment'"
+    if scenario is None:
+        raise ConfigError("physics_weight: the physics of data without a scenario is not known", cure)
+    if data.rsrp_dbm.shape[1] == 0:
+        raise DataError("dataset: has no RSRP and serving cells of the UEs, which the physics needs", cure)
+    return SoftReward(scenario)

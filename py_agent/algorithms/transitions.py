@@ -15,7 +15,10 @@ from sumo_mobility.base.errors import DataError
 
 
 class Transitions(NamedTuple):
-    """Rows of a dataset in D4RL's terms; a time-out is no terminal, so the value of its next state counts."""
+    """Rows of a dataset in D4RL's terms; a time-out is no terminal, so the value of its next state counts.
+
+    In a batch, N is (S, B): B rows for each of S seeds.
+    """
 
     observations: Tensor
     """(N, O) float32."""
@@ -79,10 +82,10 @@ class Transitions(NamedTuple):
         return RadioStates(self.rsrp_dbm, self.serving)
 
     def rows(self, index: Tensor) -> Self:
-        """Returns the rows with these indices (B,)."""
+        """Returns the rows with these indices (...), in their shape."""
         return type(self)(*(column[index] for column in self))
 
     @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """Returns the rows of all parts, one part after the other."""
-        return cls(*map(torch.cat, zip(*parts, strict=True)))
+    def joined(cls, parts: Sequence[Self], dim: int = 0) -> Self:
+        """Returns the rows of all parts, one part after the other along a dimension."""
+        return cls(*(torch.cat(columns, dim) for columns in zip(*parts, strict=True)))

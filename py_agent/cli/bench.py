@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.table import Table
@@ -109,3 +110,12 @@ class BenchKills(LongBench):
     """
 
     suite = "kills"
+
+
+@dataclass(kw_only=True)
+class BenchAgent(LongBench):
+    """What a trained agent is worth against the tuned rule, the planner and SAC on logged data alone."""
+
+    suite = "agent"
+    directory: Path = Path("runs/bench-agent")
+    """Where traces, data, trainings and results are kept; a measurement that was interrupted goes on there."""

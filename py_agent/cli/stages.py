@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -129,6 +130,9 @@ class Train(StageCommand):
     name: str = ""
     """The name of the training for `mlb evaluate`. The default is the algorithm's name, to which -cf is added if it
     learns from both data, and -cf-only if it learns from augmented.h5 alone."""
+    seeds: int = 1
+    """How many trainings to run at once, which differ in the seed alone; NAME-0, NAME-1 and so on, if there are several
+    that begin with seed 0."""
     algorithm: AlgorithmOption = "sac"
     data: Literal["logged", "both", "counterfactual"] = "both"
     """logged.h5, augmented.h5, or both mixed in every batch."""
@@ -154,7 +158,7 @@ class Train(StageCommand):
 
     def options(self) -> dict[str, Any]:
         """All hyper-parameters, wherever they were given."""
-        values = {"name": self._name, "algorithm": self.algorithm, "data": self.data}
+        values = {"name": self._name, "seeds": self.seeds, "algorithm": self.algorithm, "data": self.data}
         return values | _flat(self.training.model_dump())
 
     @classmethod
@@ -170,22 +174,31 @@ class Train(StageCommand):
         from py_agent.rundir import RunDirectory, check_name
         from py_agent.train import train
 
-        run, name = RunDirectory(self.run), self._name
-        check_name(name)
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds {self.seeds}: must be 1 at least")
+        run, first = RunDirectory(self.run), self.training.seed
+        seeds = {self._name: first}
+        if self.seeds > 1:
+            seeds = {f"{self._name}-{seed}": seed for seed in range(first, first + self.seeds)}
+        for name in seeds:
+            check_name(name)
         logged = None if self.data == "counterfactual" else read_dataset(run.require(run.logged, "collect"))
         augmented = None if self.data == "logged" else read_dataset(run.require(run.augmented, "augment"))
-        made = f"training/{name}/record.json"
-        with run.stage("train", self.options(), self.resume, (made,), name):
-            checkpoint = train(self.training, logged, augmented, run.training / name, resume=True)
+        with ExitStack() as stages:
+            for name, seed in seeds.items():
+                options = self.options() | {"name": name, "seed": seed}
+                stages.enter_context(run.stage("train", options, self.resume, (f"training/{name}/record.json",), name))
+            checkpoints = train(self.training, logged, augmented, [run.training / name for name in seeds], resume=True)
         sizes = [0 if data is None else data.transitions for data in (logged, augmented)]
         steps = self.training.parameters.gradient_steps
         table = Table("policy", "logged rows", "counterfactual rows", "gradient steps")
-        table.add_row(name, *map(str, (*sizes, steps)))
+        for name in seeds:
+            table.add_row(name, *map(str, (*sizes, steps)))
         data = {
-            "policy": name, "data": self.data, "logged_transitions": sizes[0], "counterfactual_transitions": sizes[1],
-            "gradient_steps": steps, "checkpoint": str(checkpoint),
+            "data": self.data, "logged_transitions": sizes[0], "counterfactual_transitions": sizes[1],
+            "gradient_steps": steps, "checkpoints": dict(zip(seeds, map(str, checkpoints), strict=True)),
         }  # fmt: skip
-        return Result(data, Group(table, Text(f"Checkpoint: {checkpoint}")))
+        return Result(data, Group(table, *(Text(f"Checkpoint: {checkpoint}") for checkpoint in checkpoints)))
 
 
 @dataclass(kw_only=True)

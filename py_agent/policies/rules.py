@@ -84,7 +84,5 @@ class IntegralRule:
         load, limit_db = kpis.prb_utilization, self._scenario.handover.cio_range_db
         difference = load[self._serving] - load[self._neighbor]
         before_db = cio_db if self._is_cio else self._integral_db
-        integral_db = self._rule.leak * before_db + self._rule.gain_db * difference
-        self._integral_db = np.clip(integral_db, -limit_db, limit_db)
-        wanted_db = self._integral_db + self._rule.proportional_db * difference
+        self._integral_db, wanted_db = self._rule.follow(difference, before_db, limit_db)
         return action_from_cio(self._scenario, wanted_db).astype(np.float32)

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from cf_augment.augment import SEARCH_SIZES, Job, augment, play, roll_out
+from cf_augment.augment import Job, NoisyRule, Random, Searched, augment, play, roll_out
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.interventions import refusal
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
+from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Preset, Scenario
+from py_agent.policies.rules import IntegralRule
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
@@ -113,7 +115,7 @@ def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Pa
     said = {e.metadata.provenance.intervention for e in generated}
     assert any("of the way to" in text for text in said)
     assert any("gather at" in text for text in said)
-    assert {e.metadata.policy for e in replayed} == {"random", *(f"searched-{k}" for k in SEARCH_SIZES[:2])}
+    assert {e.metadata.policy for e in replayed} == {"random", "rule+0.3", "searched-4", "rule+0.1"}
     assert len({e.metadata.seed for e in episodes}) == len(episodes)
 
 
@@ -131,8 +133,8 @@ def test_rows_are_what_the_mdp_says_of_the_engine(logged: Dataset, made_up: tupl
 def test_search_earns_more_than_chance_and_more_with_more_draws(logged: Dataset) -> None:
     source = Provenance(kind="replay", source=("-",), action_source="-")
     jobs = [
-        Job(episode.metadata.trace_name, episode.trace, source, search, seed)
-        for search in (0, 64)
+        Job(episode.metadata.trace_name, episode.trace, source, chosen_by, seed)
+        for chosen_by in (Random(), Searched(64))
         for episode in logged.episodes
         for seed in (1, 2)
     ]
@@ -140,10 +142,29 @@ def test_search_earns_more_than_chance_and_more_with_more_draws(logged: Dataset)
     assert (mean[len(jobs) // 2 :] > mean[: len(jobs) // 2]).all()
 
 
+def test_without_noise_it_is_the_rule_and_noise_is_what_is_added(logged: Dataset) -> None:
+    """From the end of the lead-in; the rule's own policy, begun with the CIO that were in force then."""
+    place = logged.scenario.model_copy(update={"rule": Rule(gain_db=6, leak=0.9, proportional_db=3)})
+    data = Dataset(place, logged.episodes)
+    source, trace = Provenance(kind="replay", source=("-",), action_source="-"), logged.episodes[0].trace
+    noises = (0.0, 0.2)
+    clean, noisy = (next(iter(play(data, [Job("t", trace, source, NoisyRule(noise), 3)], 0))) for noise in noises)
+    lead = int((clean.actions == noisy.actions).all(axis=1).sum())
+    assert lead < STEPS - 3
+    rule = IntegralRule(place)
+    cio_db = cio_from_action(place, clean.actions[lead - 1]) if lead else np.zeros(len(place.neighbor_pairs))
+    rule._integral_db = cio_db
+    for step in range(lead, STEPS):
+        wanted = rule.act(clean.observations[step], clean.kpis_at(step), cio_db)
+        np.testing.assert_allclose(clean.actions[step], wanted, atol=1e-6)
+    assert np.abs(noisy.actions[lead] - clean.actions[lead]).max() > 0.01
+
+
 def test_episodes_begin_with_logged_cio(logged: Dataset) -> None:
     source = Provenance(kind="replay", source=("-",), action_source="-")
     trace = logged.episodes[0].trace
-    begins = [e.actions[0] for e in play(logged, [Job("west-0", trace, source, 0, seed) for seed in range(24)], 0)]
+    jobs = [Job("west-0", trace, source, Random(), seed) for seed in range(24)]
+    begins = [e.actions[0] for e in play(logged, jobs, 0)]
     known = np.concatenate([episode.actions for episode in logged.episodes])
     taken = [bool((np.abs(known - action).max(axis=1) == 0).any()) for action in begins]
     assert 0 < sum(taken) < len(taken)

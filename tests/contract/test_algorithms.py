@@ -57,10 +57,10 @@ def earned(actions: AnyFloats) -> AnyFloats:
     return -((actions - BEST) ** 2).sum(1)
 
 
-def begun(kind: type[Algorithm], seed: int = 5, spread: float = 1.0, **parameters: float) -> Algorithm:
+def begun(kind: type[Algorithm], *seeds: int, spread: float = 1.0, **parameters: float) -> Algorithm:
     """A training on two sources, with the hyper-parameters that all algorithms have."""
     config = kind.Config.parse({"hidden": 16, "batch_size": 32, "learning_rate": 1e-2} | parameters, "test")
-    return kind(config, [rows(0, spread), rows(1, spread)], [0.5, 0.5], seed, SCENARIO)
+    return kind(config, [rows(0, spread), rows(1, spread)], [0.5, 0.5], seeds or [5], SCENARIO)
 
 
 def stepped(learner: Algorithm, steps: int) -> Algorithm:
@@ -69,8 +69,8 @@ def stepped(learner: Algorithm, steps: int) -> Algorithm:
     return learner
 
 
-def saved(learner: Algorithm, folder: Path) -> Path:
-    learner.save(folder / "last.pt")
+def saved(learner: Algorithm, folder: Path, index: int = 0) -> Path:
+    learner.save(folder / "last.pt", index)
     return folder / "last.pt"
 
 
@@ -98,10 +98,41 @@ def test_restored_it_ends_as_if_it_had_never_stopped(kind: type[Algorithm], tmp_
     logs = [whole.train_step() for _ in range(30)]
     part = saved(stepped(begun(kind), 11), tmp_path / "part")
     rest = begun(kind)
-    rest.restore(part)
+    rest.restore([part])
     assert rest.step == 11
     assert [rest.train_step() for _ in range(19)] == logs[11:]
     assert saved(rest, tmp_path / "rest").read_bytes() == saved(whole, tmp_path / "whole").read_bytes()
+
+
+def test_each_of_several_seeds_is_trained_as_it_would_be_alone(kind: type[Algorithm], tmp_path: Path) -> None:
+    seeds = (5, 6, 7)
+    many = begun(kind, *seeds)
+    logs = [many.train_step() for _ in range(12)]
+    for index, seed in enumerate(seeds):
+        alone = begun(kind, seed)
+        reported = [alone.train_step()[0] for _ in range(12)]
+        for step, row in enumerate(reported):
+            assert logs[step][index] == pytest.approx(row, rel=1e-3, abs=1e-4)
+        alone_does, together_does = (actions(learner.policy(SCENARIO, k)) for learner, k in ((alone, 0), (many, index)))
+        assert together_does == pytest.approx(alone_does, abs=1e-4)
+        whole = torch.load(saved(many, tmp_path / f"many-{seed}", index))
+        assert {name: value.shape for name, value in whole.items()} == {
+            name: value.shape for name, value in torch.load(saved(alone, tmp_path / f"alone-{seed}")).items()
+        }
+    again = begun(kind, *seeds)
+    again.restore([tmp_path / f"many-{seed}" / "last.pt" for seed in seeds])
+    assert again.train_step() == many.train_step()
+
+
+def test_checkpoints_of_other_steps_or_of_too_few_seeds_are_refused(kind: type[Algorithm], tmp_path: Path) -> None:
+    learner = begun(kind, 5, 6)
+    first = saved(stepped(learner, 1), tmp_path / "first")
+    second = saved(stepped(learner, 1), tmp_path / "second", index=1)
+    for paths, steps in (([first, second], r"\[1, 2\]"), ([first], r"\[1\]")):
+        with pytest.raises(DataError, match=rf"checkpoints of steps {steps}, for 2 seeds"):
+            begun(kind, 5, 6).restore(paths)
+    with pytest.raises(ConfigError, match="no seed to train with"):
+        kind(kind.Config(), [rows(0)], [1.0], [])
 
 
 def test_its_policy_keeps_to_the_range_and_to_its_seed(kind: type[Algorithm]) -> None:
@@ -132,12 +163,14 @@ def test_what_is_not_finite_is_refused_by_its_name(kind: type[Algorithm]) -> Non
             continue
         column[3] = float("nan")
         with pytest.raises(DataError, match=rf"^dataset: {name}\[3\] is not finite$"):
-            kind(kind.Config(), [rows(1), rows(0)._replace(**{name: column})], [0.5, 0.5], 0)
+            kind(kind.Config(), [rows(1), rows(0)._replace(**{name: column})], [0.5, 0.5], [0])
     learner = begun(kind)
-    quantities = "|".join(learner.train_step())
+    quantities = "|".join(learner.train_step()[0])
     with torch.no_grad():
         next(learner.actor.parameters()).fill_(float("nan"))
-    with pytest.raises(DataError, match=rf"^{kind.name}: the training diverged, ({quantities}) is nan at .* step 2\n"):
+    with pytest.raises(
+        DataError, match=rf"^{kind.name}: the training diverged, ({quantities}) of seed 5 is nan at .* step 2\n"
+    ):
         learner.train_step()
 
 
@@ -163,9 +196,9 @@ def test_damaged_and_foreign_files_are_refused(kind: type[Algorithm], tmp_path: 
         with pytest.raises(DataError, match=rf"{file.name}.*checkpoint[\s\S]*cure: train the policy anew"):
             trained_policy(SCENARIO, file)
         with pytest.raises(DataError, match=rf"{file.name}.*checkpoint[\s\S]*cure: train the policy anew"):
-            begun(kind).restore(file)
+            begun(kind).restore([file])
     with pytest.raises(DataError, match="another configuration"):
-        begun(kind, learning_rate=0.5).restore(path)
+        begun(kind, learning_rate=0.5).restore([path])
     assert path.read_bytes() == good
 
 
@@ -185,7 +218,7 @@ def test_a_file_of_another_version_or_algorithm_is_refused_in_one_line(
     path = saved(begun(kind), tmp_path)
     record = json.loads((tmp_path / "algorithm.json").read_text())
     (tmp_path / "algorithm.json").write_text(json.dumps(record | changes))
-    for refuse in (lambda: trained_policy(SCENARIO, path), lambda: begun(kind).restore(path)):
+    for refuse in (lambda: trained_policy(SCENARIO, path), lambda: begun(kind).restore([path])):
         with pytest.raises(DataError, match=message.format(name=kind.name, version=kind.version)) as refused:
             refuse()
         assert refused.value.message.startswith(str(path))
@@ -205,7 +238,7 @@ def test_it_does_better_than_the_data_where_one_action_is_the_best(kind: type[Al
 def test_it_is_trained_on_logged_data_alone_and_its_directory_says_how(kind: type[Algorithm], tmp_path: Path) -> None:
     parameters = {"hidden": 8, "batch_size": 8, "gradient_steps": 4}
     config = TrainConfig.of(kind.name).parse({kind.name: parameters, "checkpoint_every": 2}, "test")
-    last = train(config, logged(), None, tmp_path, resume=False)
+    (last,) = train(config, logged(), None, [tmp_path], resume=False)
     record = json.loads((tmp_path / "record.json").read_text())
     assert parameters.items() <= record["config"][kind.name].items()
     assert (record["logged_transitions"], record["counterfactual_transitions"]) == (12, 0)

@@ -9,7 +9,7 @@ import made_network
 import numpy as np
 import pytest
 
-from cf_augment.augment import Job, play
+from cf_augment.augment import Job, NoisyRule, Random, Searched, play
 from cf_augment.dataset import EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.dataset.records import Dataset
 from cf_augment.exports.parquet import to_frame
@@ -61,14 +61,14 @@ def test_the_whole_job_in_each_form(form: str, grid: str, tmp_path: Path) -> Non
     assert on_grid.all() == (grid == "standard")
 
     jobs = [
-        Job("t", made_network.trace(), Provenance(kind="replay", source=("t",), action_source="-"), search, search)
-        for search in (0, 4)
+        Job("t", made_network.trace(), Provenance(kind="replay", source=("t",), action_source="-"), chosen_by, seed)
+        for seed, chosen_by in enumerate((Random(), Searched(4), NoisyRule(0.2)))
     ]
     counterfactual = Dataset(scenario, tuple(play(kept, jobs, seed=3)))
     assert counterfactual.actions.shape[1] == SIZES[form]
 
     config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=3))
-    checkpoint = train(config, kept, counterfactual, tmp_path / "sac", resume=False)
+    (checkpoint,) = train(config, kept, counterfactual, [tmp_path / "sac"], resume=False)
     trained = logged(scenario, {"sac": partial(trained_policy, checkpoint=checkpoint)})
     assert np.abs(trained.actions).max() <= 1
 

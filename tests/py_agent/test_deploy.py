@@ -35,7 +35,7 @@ assert not any(name.startswith(("py_agent", "cf_augment")) for name in sys.modul
 @pytest.mark.parametrize("residual", [False, True])
 def test_it_acts_the_same_in_a_process_that_has_pytorch_alone(residual: bool, tmp_path: Path) -> None:
     data = shaped(small_dataset(SCENARIO, [0, 1]), 0.0)
-    sac = Sac(SacConfig(hidden=8, batch_size=16, residual=residual), [data], [1.0], 0, SCENARIO)
+    sac = Sac(SacConfig(hidden=8, batch_size=16, residual=residual), [data], [1.0], [0], SCENARIO)
     for _ in range(5):
         sac.train_step()
     sac.save(tmp_path / "last.pt")
@@ -67,7 +67,7 @@ def test_what_is_no_checkpoint_is_refused_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_the_commands_print_the_card_and_write_the_file_once(tmp_path: Path) -> None:
     data = shaped(small_dataset(SCENARIO, [0]), 0.0)
-    sac = Sac(SacConfig(hidden=8, batch_size=6), [data], [1.0], 0, SCENARIO)
+    sac = Sac(SacConfig(hidden=8, batch_size=6), [data], [1.0], [0], SCENARIO)
     run = RunDirectory(tmp_path / "run")
     last_checkpoint(run.training / "mine").parent.mkdir(parents=True)
     sac.save(last_checkpoint(run.training / "mine"))

@@ -91,7 +91,7 @@ def test_failures_by_cause_and_what_older_episodes_do_not_tell() -> None:
 @pytest.mark.slow
 def test_evaluation_is_paired_resumable_and_knows_its_policies(tmp_path: Path) -> None:
     config = TrainConfig.of("sac")(sac=SacConfig(hidden=8, batch_size=8, gradient_steps=2))
-    last = train(config, small_dataset(SCENARIO, [0]), None, tmp_path / "sac", resume=False)
+    (last,) = train(config, small_dataset(SCENARIO, [0]), None, [tmp_path / "sac"], resume=False)
     traces = {f"test-{seed}": small_trace(SCENARIO, seed) for seed in (10, 11)}
     policies = {
         "static": Static,

@@ -55,14 +55,14 @@ def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
 def trained(
     config: SacConfig, sources: list[Transitions], shares: list[float], seed: int = 0, scenario: Scenario | None = None
 ) -> Sac:
-    sac = Sac(config, sources, shares, seed, scenario)
+    sac = Sac(config, sources, shares, [seed], scenario)
     for _ in range(config.gradient_steps):
         sac.train_step()
     return sac
 
 
 def actions_of(sac: Sac, states: AnyFloats) -> AnyFloats:
-    return sac.actor.mode(states.astype(np.float32))
+    return sac.actor.mode(states[None].astype(np.float32))[0]
 
 
 @pytest.mark.slow
@@ -119,8 +119,8 @@ def test_behaviour_regularisation_pulls_towards_the_data() -> None:
 def test_log_prob_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
     actor = Actor(Layout(7, 3), 16)
-    observations = torch.randn(50, 7)
-    actions, log_prob, mean_actions = actor.sample(observations, torch.Generator().manual_seed(1))
+    observations = torch.randn(1, 50, 7)
+    actions, log_prob, mean_actions = actor.sample(observations, torch.randn(1, 50, 3))
     mean, log_std = actor(observations)
     torch.testing.assert_close(mean_actions, torch.tanh(mean))
     reference = TransformedDistribution(Independent(Normal(mean, log_std.exp()), 1), [TanhTransform(cache_size=1)])
@@ -134,7 +134,7 @@ def test_twin_critic_is_two_networks() -> None:
     torch.manual_seed(0)
     critic = TwinCritic(Layout(3, 2), 8)
     observations, actions = torch.randn(5, 3), torch.randn(5, 2)
-    values = critic(observations, actions)
+    (values,) = critic(observations[None], actions[None])
     for k in range(2):
         x = torch.cat([observations, actions], -1)
         for depth, layer in enumerate([critic.head[0], critic.head[2], critic.head[4]]):
@@ -144,7 +144,7 @@ def test_twin_critic_is_two_networks() -> None:
 
 
 def test_polyak_moves_the_targets_by_tau() -> None:
-    sac = Sac(SMALL.model_copy(update={"tau": 0.25}), [bandit(0.8)], [1.0], 0)
+    sac = Sac(SMALL.model_copy(update={"tau": 0.25}), [bandit(0.8)], [1.0], [0])
     sac.train_step()
     before = copy.deepcopy(sac.target.state_dict())
     sac.train_step()
@@ -153,11 +153,12 @@ def test_polyak_moves_the_targets_by_tau() -> None:
 
 
 def test_the_actor_loss_leaves_the_critic_alone() -> None:
-    sac = Sac(SMALL, [bandit(0.8)], [1.0], 0)
+    sac = Sac(SMALL, [bandit(0.8)], [1.0], [0])
     sac.train_step()
     gradients = [parameter.grad.clone() for parameter in sac.critic.parameters()]
-    actions = sac.actor.sample(torch.zeros(4, 2), torch.Generator()).actions
-    sac._descend("actor", -sac.critic(torch.zeros(4, 2), actions).mean())
+    states = torch.zeros(1, 4, 2)
+    actions = sac.actor.sample(states, torch.zeros(1, 4, 2)).actions
+    sac._descend("actor", -sac.critic(states, actions).mean((1, 2)))
     for parameter, gradient in zip(sac.critic.parameters(), gradients, strict=True):
         assert torch.equal(parameter.grad, gradient)
 
@@ -171,12 +172,12 @@ def random_rows(scenario: Scenario) -> Transitions:
 def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
-    sac = Sac(SMALL, [data], [1.0], 0, scenario)
+    sac = Sac(SMALL, [data], [1.0], [0], scenario)
     for _ in range(5):
         sac.train_step()
     sac.save(tmp_path / "last.pt")
     state = data.observations[3:4]
-    mean, _ = sac.actor(sac.actor.normalize(state))
+    ((mean,), _) = sac.actor(sac.actor.normalize(state)[None])
     action = trained_policy(scenario, tmp_path / "last.pt").act(
         state[0].numpy(), small_episode(scenario, 0).kpis_at(0), np.zeros(6)
     )
@@ -188,7 +189,7 @@ def test_a_residual_policy_begins_as_the_rule() -> None:
     """Which it corrects by 1 of the range at most, and whose limits it keeps to."""
     scenario, episode = small_scenario(), small_episode(small_scenario(), 0)
     data = shaped(Dataset(scenario, [episode]), 0.0)
-    sac = Sac(SMALL.model_copy(update={"residual": True}), [data], [1.0], 0, scenario)
+    sac = Sac(SMALL.model_copy(update={"residual": True}), [data], [1.0], [0], scenario)
     rule = IntegralRule(scenario)
     for row in range(episode.steps):
         cio_db = 6 * episode.observations[row, -6:]
@@ -199,7 +200,7 @@ def test_a_residual_policy_begins_as_the_rule() -> None:
     with pytest.raises(ConfigError, match="residual: only policies by cell and pair"):
         Residual.of(scenario.model_copy(update={"observation": "rsrp-matrix"}))
     with pytest.raises(ConfigError, match="residual: data without a scenario"):
-        Sac(SMALL.model_copy(update={"residual": True}), [bandit(0.8)], [1.0], 0)
+        Sac(SMALL.model_copy(update={"residual": True}), [bandit(0.8)], [1.0], [0])
 
 
 @pytest.mark.slow
@@ -223,16 +224,16 @@ def test_the_physics_alone_teaches_what_the_rewards_hide(through_mean: bool) -> 
 def test_the_physics_needs_a_scenario_and_what_the_ues_receive() -> None:
     config = SMALL.model_copy(update={"physics_weight": 1.0})
     with pytest.raises(ConfigError, match=r"^physics_weight: the physics of data without a scenario is not known"):
-        Sac(config, [bandit(0.8)], [1.0], 0)
+        Sac(config, [bandit(0.8)], [1.0], [0])
     scenario = small_scenario()
     with pytest.raises(DataError, match=r"^dataset: has no RSRP and serving cells of the UEs"):
-        Sac(config, [random_rows(scenario)], [1.0], 0, scenario)
+        Sac(config, [random_rows(scenario)], [1.0], [0], scenario)
 
 
 def test_the_normaliser_shares_moments_over_cells_and_pairs() -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
-    sac = Sac(SMALL, [data], [1.0], 0, scenario)
+    sac = Sac(SMALL, [data], [1.0], [0], scenario)
     loads, cio = data.observations[:, :3], data.observations[:, -6:]
     for columns, values in ((slice(0, 3), loads), (slice(-6, None), cio)):
         torch.testing.assert_close(sac.actor.mean[columns], values.mean().expand(values.shape[1]))
@@ -255,7 +256,7 @@ def test_the_networks_do_not_care_how_cells_are_numbered() -> None:
         torch.manual_seed(1)
         layout = Layout(observations.shape[1], 6, given, 3)
         actor, critic = Actor(layout, 8), TwinCritic(layout, 8)
-        results.append((actor(observations)[0], critic(observations, chosen)))
+        results.append((actor(observations[None])[0][0], critic(observations[None], chosen[None])))
     torch.testing.assert_close(results[0][0], results[1][0][:, order])
     torch.testing.assert_close(results[0][1], results[1][1])
     assert results[0][0].std() > 1e-3
@@ -272,6 +273,6 @@ def test_bad_data_is_refused() -> None:
         Transitions.of(states, actions, rewards[:3], states, ends)
     data = Transitions.of(states, actions, rewards, states, ends)
     with pytest.raises(DataError, match="cannot be mixed"):
-        Sac(SMALL, [data, bandit(0.8)], [0.5, 0.5], 0)
+        Sac(SMALL, [data, bandit(0.8)], [0.5, 0.5], [0])
     with pytest.raises(ConfigError, match="with the sum 1"):
-        Sac(SMALL, [data], [0.5], 0)
+        Sac(SMALL, [data], [0.5], [0])

@@ -50,9 +50,21 @@ def test_logged_data_alone_need_no_counterfactuals_and_the_table_names_them(run:
         train(run)
     assert not (run.training / "sac-cf").exists()
     assert train(run, "--data", "logged") == {
-        "policy": "sac", "data": "logged", "logged_transitions": 6, "counterfactual_transitions": 0,
-        "gradient_steps": 3, "checkpoint": str(last_checkpoint(run.training / "sac")),
+        "data": "logged", "logged_transitions": 6, "counterfactual_transitions": 0, "gradient_steps": 3,
+        "checkpoints": {"sac": str(last_checkpoint(run.training / "sac"))},
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_several_seeds_are_trained_at_once_and_each_is_a_policy(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", SCENARIO)
+    train(run, "--data", "logged", "--name", "many", "--seeds", "2", "--seed", "4")
+    assert set(run.trainings()) == {"many-4", "many-5"}
+    assert StageRecord.read_json(run.training / "many-5" / "train.json").config["seed"] == 5
+    with pytest.raises(StorageError, match="training 'many-4' of this run exists"):
+        train(run, "--data", "logged", "--name", "many", "--seeds", "2", "--seed", "4")
+    with pytest.raises(ConfigError, match="--seeds 0: must be 1 at least"):
+        train(run, "--data", "logged", "--seeds", "0")
 
 
 @pytest.mark.slow
@@ -79,7 +91,7 @@ def test_any_algorithm_is_trained_and_judged_by_the_name_of_its_training(tmp_pat
     file.write_text("seed: 7\nbc: {hidden: 8, gradient_steps: 3}\n")
     start = ["train", "--run", str(other.path), "--data", "logged"]
     data = parse([*start, "--config", str(file), "--bc.batch-size", "4"]).execute().data
-    assert (data["policy"], data["gradient_steps"]) == ("bc", 3)
+    assert (list(data["checkpoints"]), data["gradient_steps"]) == (["bc"], 3)
     config = StageRecord.read_json(other.training / "bc" / "train.json").config
     expected = {"algorithm": "bc", "seed": 7, "bc.hidden": 8, "bc.batch_size": 4, "bc.learning_rate": 3e-4}
     assert expected.items() <= config.items()
@@ -110,7 +122,8 @@ def test_counterfactuals_alone_can_be_trained_on(run: RunDirectory, tmp_path: Pa
     other.logged.unlink()
     write_dataset(other.augmented, SCENARIO, small_dataset(SCENARIO, [2, 3], "generated").episodes)
     data = train(other, "--data", "counterfactual")
-    assert (data["policy"], data["logged_transitions"], data["counterfactual_transitions"]) == ("sac-cf-only", 0, 12)
+    assert list(data["checkpoints"]) == ["sac-cf-only"]
+    assert (data["logged_transitions"], data["counterfactual_transitions"]) == (0, 12)
 
 
 def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:

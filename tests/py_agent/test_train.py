@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from small_world import small_dataset, small_scenario
+from torch import Tensor
 
 import py_agent.train as train_module
 from cf_augment.dataset import Dataset
@@ -41,7 +43,7 @@ def results(out_dir: Path) -> dict[str, bytes]:
 
 
 def test_run_directory(tmp_path: Path) -> None:
-    last = train(CONFIG, logged(), counterfactual(), tmp_path, resume=False)
+    (last,) = train(CONFIG, logged(), counterfactual(), [tmp_path], resume=False)
     assert last == last_checkpoint(tmp_path)
     steps = [path.name for path in sorted(last.parent.glob("step-*.pt"))]
     assert steps == ["step-0000010.pt", "step-0000020.pt", "step-0000025.pt"]
@@ -64,20 +66,41 @@ def test_run_directory(tmp_path: Path) -> None:
 def test_interrupted_and_resumed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    train(CONFIG, logged(), counterfactual(), tmp_path / "whole", resume=False)
+    train(CONFIG, logged(), counterfactual(), [tmp_path / "whole"], resume=False)
     with monkeypatch.context() as patch:
         step = Sac.train_step
 
-        def interrupted(self: Sac) -> object:
+        def interrupted(self: Sac) -> list[dict[str, float]]:
             if self.step == stop:
                 raise KeyboardInterrupt
             return step(self)
 
         patch.setattr(Sac, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=False)
-    train(CONFIG, logged(), counterfactual(), tmp_path / "part", resume=True)
+            train(CONFIG, logged(), counterfactual(), [tmp_path / "part"], resume=False)
+    train(CONFIG, logged(), counterfactual(), [tmp_path / "part"], resume=True)
     assert results(tmp_path / "part") == results(tmp_path / "whole")
+
+
+def test_several_seeds_are_interrupted_and_resumed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here between the checkpoints of step 20 of the two: the second one has that of step 10 alone."""
+    whole, part = ([tmp_path / f"{name}-{seed}" for seed in (3, 4)] for name in ("whole", "part"))
+    train(CONFIG, logged(), None, whole, resume=False)
+    with monkeypatch.context() as patch:
+        save = Sac.save
+
+        def interrupted(self: Sac, path: Path, index: int = 0) -> None:
+            if index == 1 and self.step == 20:
+                raise KeyboardInterrupt
+            save(self, path, index)
+
+        patch.setattr(Sac, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(CONFIG, logged(), None, part, resume=False)
+    train(CONFIG, logged(), None, part, resume=True)
+    assert [results(out_dir) for out_dir in part] == [results(out_dir) for out_dir in whole]
+    record = train_module.TrainRecord.read_json(whole[1] / "record.json")
+    assert record.config["seed"] == 4
 
 
 def test_a_training_that_diverges_stops_and_keeps_its_last_checkpoint(
@@ -85,12 +108,12 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_checkpoint(
 ) -> None:
     learn = Sac._learn
 
-    def diverging(self: Sac, batch: Transitions) -> dict[str, float]:
-        return learn(self, batch) | ({"q": float("inf")} if self.step == 13 else {})
+    def diverging(self: Sac, batch: Transitions) -> dict[str, Tensor]:
+        return learn(self, batch) | ({"q": torch.tensor([float("inf")])} if self.step == 13 else {})
 
     monkeypatch.setattr(Sac, "_learn", diverging)
-    with pytest.raises(DataError, match=r"^sac: the training diverged, q is inf at gradient step 13\n"):
-        train(CONFIG, logged(), None, tmp_path, resume=False)
+    with pytest.raises(DataError, match=r"^sac: the training diverged, q of seed 3 is inf at gradient step 13\n"):
+        train(CONFIG, logged(), None, [tmp_path], resume=False)
     checkpoints = last_checkpoint(tmp_path).parent
     assert sorted(path.name for path in checkpoints.glob("*.pt")) == ["last.pt", "step-0000010.pt"]
 
@@ -104,9 +127,9 @@ def test_shaping_subtracts_the_reward_before() -> None:
 
 @pytest.mark.slow
 def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> None:
-    train(CONFIG, logged(), None, tmp_path / "a", resume=False)
+    train(CONFIG, logged(), None, [tmp_path / "a"], resume=False)
     before = results(tmp_path / "a")
-    train(CONFIG, logged(), None, tmp_path / "a", resume=True)
+    train(CONFIG, logged(), None, [tmp_path / "a"], resume=True)
     assert results(tmp_path / "a") == before
     weights = {"a": before["checkpoints/last.pt"]}
     for name, config, extra in (
@@ -114,35 +137,37 @@ def test_seed_and_data_matter_and_a_finished_training_stays(tmp_path: Path) -> N
         ("data", CONFIG, counterfactual()),
         ("share 0", CONFIG.model_copy(update={"counterfactual_share": 0.0}), counterfactual()),
     ):
-        weights[name] = train(config, logged(), extra, tmp_path / name, resume=False).read_bytes()
+        (last,) = train(config, logged(), extra, [tmp_path / name], resume=False)
+        weights[name] = last.read_bytes()
     assert len({weights["a"], weights["seed"], weights["data"]}) == 3
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    train(CONFIG, logged(), None, tmp_path, resume=False)
+    train(CONFIG, logged(), None, [tmp_path], resume=False)
     before = results(tmp_path)
     with pytest.raises(StorageError, match=r"exists and is not empty[\s\S]*cure: resume it with --resume"):
-        train(CONFIG, logged(), None, tmp_path, resume=False)
+        train(CONFIG, logged(), None, [tmp_path], resume=False)
     with pytest.raises(StorageError, match="begun with another config"):
-        train(CONFIG.model_copy(update={"seed": 9}), logged(), None, tmp_path, resume=True)
+        train(CONFIG.model_copy(update={"seed": 9}), logged(), None, [tmp_path], resume=True)
     with pytest.raises(StorageError, match="begun with another logged_transitions"):
-        train(CONFIG, small_dataset(SCENARIO, [0]), None, tmp_path, resume=True)
+        train(CONFIG, small_dataset(SCENARIO, [0]), None, [tmp_path], resume=True)
     with pytest.raises(StorageError, match="begun with another data_sha256"):
-        train(CONFIG, small_dataset(SCENARIO, [0, 5]), None, tmp_path, resume=True)
+        train(CONFIG, small_dataset(SCENARIO, [0, 5]), None, [tmp_path], resume=True)
     assert results(tmp_path) == before
 
 
 def test_a_damaged_checkpoint_and_foreign_data_are_refused(tmp_path: Path) -> None:
-    last = train(CONFIG, logged(), None, tmp_path, resume=False)
-    last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"last\.pt: not a readable checkpoint"):
-        train(CONFIG, logged(), None, tmp_path, resume=True)
+    (last,) = train(CONFIG, logged(), None, [tmp_path], resume=False)
+    damaged = last.with_name("step-0000025.pt")
+    damaged.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"step-0000025\.pt: not a readable checkpoint"):
+        train(CONFIG, logged(), None, [tmp_path], resume=True)
     other = SCENARIO.model_copy(update={"reward": "jain"})
     with pytest.raises(DataError, match="two scenarios"):
-        train(CONFIG, logged(), small_dataset(other, [2], "generated"), tmp_path / "new", resume=False)
+        train(CONFIG, logged(), small_dataset(other, [2], "generated"), [tmp_path / "new"], resume=False)
     assert not (tmp_path / "new").exists()
     wider = SCENARIO.model_copy(update={"observation": "rsrp-matrix"})
     with pytest.raises(
         DataError, match=r"for 45 observations, 6 actions, by cell \(3\) and pair \(6\); .* has 36 .*, not"
     ):
-        trained_policy(wider, tmp_path / "checkpoints" / "step-0000025.pt")
+        trained_policy(wider, last)
