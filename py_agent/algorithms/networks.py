@@ -150,18 +150,19 @@ class _Graph(nn.Module):
     serving: Tensor
     neighbor: Tensor
     reverse: Tensor
+    degree: Tensor
 
     def __init__(self, copies: int, layout: Layout, extra: int, hidden: int) -> None:
         super().__init__()
         self._layout = layout
         index = {pair: k for k, pair in enumerate(layout.pairs)}
-        reverse = [(k, index[j, i]) for (i, j), k in index.items() if (j, i) in index]
-        self.register_buffer("reverse", torch.zeros(len(index), len(index)), persistent=False)
-        for k, other in reverse:
-            self.reverse[k, other] = 1.0
-        one_hot = functional.one_hot(torch.tensor(layout.pairs), layout.cells).float()
-        self.register_buffer("serving", one_hot[:, 0], persistent=False)
-        self.register_buffer("neighbor", one_hot[:, 1], persistent=False)
+        serving, neighbor = torch.tensor(layout.pairs).T.contiguous()
+        reverse = torch.tensor([index.get((j, i), len(index)) for i, j in layout.pairs])
+        self.register_buffer("serving", serving, persistent=False)
+        self.register_buffer("neighbor", neighbor, persistent=False)
+        self.register_buffer("reverse", reverse, persistent=False)
+        degree = torch.bincount(serving, minlength=layout.cells).clamp_min(1)[:, None]
+        self.register_buffer("degree", degree.float(), persistent=False)
         pair_features = 2 * (layout.pair_features + extra)  # of the pair and of its reverse, zeros where there is none
         self.pair = _perceptron(copies, 2 * layout.cell_features + pair_features, hidden, hidden)
         self.cell = _perceptron(copies, layout.cell_features + 2 * hidden, hidden, hidden)
@@ -170,12 +171,18 @@ class _Graph(nn.Module):
         """Returns embeddings of pairs (copies, N, A, H) and cells (copies, N, C, H) of observations (S, N, O)."""
         cell, pair = self._layout.split(observations)
         pair = torch.cat([pair, *extra], dim=-1)
-        inputs = torch.cat([self.serving @ cell, self.neighbor @ cell, pair, self.reverse @ pair], dim=-1)
+        # The reverse of a pair that has none is the row of zeros behind the last pair.
+        back = functional.pad(pair, (0, 0, 0, 1)).index_select(-2, self.reverse)
+        inputs = torch.cat([*self.ends(cell), pair, back], dim=-1)
         pairs = self.pair(inputs).relu()
-        degree = self.serving.sum(0).clamp_min(1)[:, None]
-        messages = [incidence.T @ pairs / degree for incidence in (self.serving, self.neighbor)]
+        nothing = pairs.new_zeros(*pairs.shape[:-2], len(self.degree), pairs.shape[-1])
+        messages = [nothing.index_add(-2, cells, pairs) / self.degree for cells in (self.serving, self.neighbor)]
         cells = self.cell(torch.cat([_shared(cell, len(pairs)), *messages], dim=-1)).relu()
         return pairs, cells
+
+    def ends(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what cells (..., C, F) have at the serving and at the neighbour end of each pair, (..., A, F)."""
+        return cells.index_select(-2, self.serving), cells.index_select(-2, self.neighbor)
 
 
 @dataclass(frozen=True)
@@ -259,8 +266,7 @@ class Actor(nn.Module):
         """Returns mean and log standard deviation before squashing, each (S, N, A)."""
         if self._layout.pairs:
             pairs, cells = self.graph(observations)
-            ends = [self.graph.serving @ cells, self.graph.neighbor @ cells]
-            mean, log_std = self.head(torch.cat([pairs, *ends], dim=-1)).unbind(-1)
+            mean, log_std = self.head(torch.cat([pairs, *self.graph.ends(cells)], dim=-1)).unbind(-1)
         else:
             mean, log_std = self.head(observations).chunk(2, dim=-1)
         low, high = _LOG_STD_RANGE
@@ -291,7 +297,8 @@ class Actor(nn.Module):
         if not self._residual.gain:
             return squashed
         cell, pair = self._layout.split(observations * self.std + self.mean)
-        difference = cell[..., 0] @ (self.graph.serving - self.graph.neighbor).T
+        serving, neighbor = self.graph.ends(cell[..., :1])
+        difference = (serving - neighbor).squeeze(-1)
         rule = self._residual.leak * pair[..., -1] + self._residual.gain * difference
         wanted = rule.clamp(-1, 1) + squashed
         return wanted + (wanted.clamp(-1, 1) - wanted).detach()

@@ -138,7 +138,7 @@ class SoftWhatIf:
             leaving = 1 - moves.diagonal(dim1=-2, dim2=-1)
             for _ in range(self._hops - 1):
                 handovers = handovers + (share * leaving).sum(dim=(-2, -1))
-                share = (share.unsqueeze(-2) @ moves).squeeze(-2)
+                share = (share.unsqueeze(-1) * moves).sum(dim=-2)
         return share, handovers
 
 
