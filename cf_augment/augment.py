@@ -1,7 +1,8 @@
-"""Counterfactual episodes: logged traces under other actions, and generated traces under interventions.
+"""Counterfactual episodes: logged traces under other actions, and traces that interventions on the context make.
 
 What the offsets (CIO) do, the engine says: they have no influence on mobility, so the replay of a logged trace
-under another CIO sequence is exact as far as the engine is. What the UEs might have done, the causal model says.
+under another CIO sequence is exact as far as the engine is. Other crowds are mixed of the logged UEs; what no UE has
+done, but might have, the causal model says.
 Rewards and observations always come from the engine's KPIs; every episode carries its provenance.
 
 In each episode the CIO of the first steps are those of a logged episode, so that what follows begins from many
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance
-from cf_augment.interventions import generate_traces
+from cf_augment.interventions import generate_traces, mix_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
@@ -111,6 +112,7 @@ def augment(
     street_map: StreetMap,
     seed: int,
     replays_per_trace: int,
+    mixed_traces: int,
     generated_traces: int,
     model_path: Path,
     model_steps: int = 400,
@@ -123,7 +125,8 @@ def augment(
         logged: What was collected; its traces are the model's training data.
         street_map: The map of those traces.
         seed: Of the model, the interventions and the CIO.
-        replays_per_trace: Episodes on each logged and on each generated trace, whose CIOs are those of SOURCES in turn.
+        replays_per_trace: Episodes on each logged, mixed or generated trace, whose CIOs are those of SOURCES in turn.
+        mixed_traces: Traces of logged UEs in other crowds.
         generated_traces: Traces that the model draws; 0 fits no model.
         model_path: Where the fitted model is written, and beside it, as .json, what the gates refused.
         model_steps: Its gradient steps.
@@ -133,14 +136,21 @@ def augment(
         DataError: the traces do not fit the scenario or each other.
         StorageError: the model cannot be written.
     """
-    if min(replays_per_trace, generated_traces) < 0:
-        raise ConfigError(f"replays_per_trace {replays_per_trace}, generated_traces {generated_traces}: negative")
-    traces = logged_traces(logged)
-    sources = {name: Provenance(kind="replay", source=(name,), action_source="-") for name in traces}
+    counts = {
+        "replays_per_trace": replays_per_trace, "mixed_traces": mixed_traces, "generated_traces": generated_traces
+    }  # fmt: skip
+    for name, count in counts.items():
+        if count < 0:
+            raise ConfigError(f"{name}: {count}, must not be negative")
+    observed = logged_traces(logged)
+    mixed = mix_traces(observed, mixed_traces, seed)
+    traces = observed | mixed.traces
+    sources = {name: Provenance(kind="replay", source=(name,), action_source="-") for name in observed}
+    sources |= mixed.provenance
     if generated_traces:
-        model = CausalMobilityModel.fit(list(traces.values()), street_map, seed, model_steps)
+        model = CausalMobilityModel.fit(list(observed.values()), street_map, seed, model_steps)
         model.save(model_path)
-        drawn = generate_traces(model, traces, street_map, generated_traces, seed)
+        drawn = generate_traces(model, observed, street_map, generated_traces, seed)
         report = {"generated": len(drawn.traces), "wanted": generated_traces, "rejected": drawn.rejected}
         write_text(model_path.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
         traces, sources = traces | drawn.traces, sources | drawn.provenance

@@ -1,4 +1,4 @@
-"""Interventions on the context, and the gates that a generated trace must pass."""
+"""Interventions on the context: UEs of the logged traces mixed anew, or traces drawn from the model and its gates."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cf_augment.model import CausalMobilityModel
 from cf_augment.model.fitting import gathering_weight
 from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
@@ -19,6 +20,8 @@ from sumo_mobility.trace import MobilityTrace
 MIX_WEIGHTS = (1.0, 0.5, 1.5)
 """Swap, interpolate, extrapolate."""
 _ATTEMPTS = 4
+_CHOICE = 1.5
+"""How many logged UEs there must be for each UE that is drawn, so that none is drawn twice."""
 _OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, 2.0
 
 
@@ -35,6 +38,62 @@ class Drawn:
     traces: dict[str, MobilityTrace]
     provenance: dict[str, Provenance]
     rejected: dict[str, int]
+
+
+def mix_traces(logged: Mapping[str, MobilityTrace], count: int, seed: int) -> Drawn:
+    """Composes crowds that were not there of UEs that were: each UE moves as it did in a logged trace.
+
+    Given the context, UEs move independently of each other; so a UE may be taken out of its crowd and put into
+    another one, and the physics of what it receives stays exact. For each trace a place on the map is drawn at random,
+    and UEs of all logged traces with weights that fall with their distance from it: crowds gather where none did. What
+    the model must invent, and this cannot, are ways that no logged UE has gone.
+
+    Args:
+        logged: Traces by name, of the same map, UEs and times.
+        count: How many to compose.
+        seed: Of all draws.
+
+    Raises:
+        DataError: the traces differ in their times or in their number of UEs.
+    """
+    names, traces_of = list(logged), list(logged.values())
+    first = traces_of[0]
+    for name, trace in logged.items():
+        if trace.position_m.shape != first.position_m.shape or trace.step_s != first.step_s:
+            raise DataError(f"traces {names[0]} and {name}: differ in UEs or times, so they cannot be mixed")
+    position_m, speed_mps, heading_deg = (
+        np.concatenate([getattr(trace, name) for trace in traces_of], axis=1)
+        for name in ("position_m", "speed_mps", "heading_deg")
+    )
+    origin = np.repeat(names, first.ues)
+    west, south, east, north = first.metadata.bounds_m
+    traces: dict[str, MobilityTrace] = {}
+    provenance: dict[str, Provenance] = {}
+    for index in range(count):
+        random = stream(seed, "mixing", index)
+        place = random.uniform([west, south], [east, north])
+        away = (position_m.mean(axis=0) - place) / (max(east - west, north - south) / 2)
+        weight = gathering_weight(away, random)
+        # Few UEs would leave no choice: of one trace all, so that each may come more than once.
+        again = len(weight) < _CHOICE * first.ues
+        chosen = np.sort(random.choice(len(weight), size=first.ues, replace=again, p=weight / weight.sum()))
+        source = tuple(dict.fromkeys(origin[chosen].tolist()))
+        intervention = f"do(crowd: UEs of {', '.join(source)} near ({place[0]:.0f}, {place[1]:.0f}) m)"
+        name = f"mixed-{index:03d}"
+        traces[name] = replace(
+            first,
+            position_m=position_m[:, chosen],
+            speed_mps=speed_mps[:, chosen],
+            heading_deg=heading_deg[:, chosen],
+            metadata=first.metadata.model_copy(
+                update={
+                    "context": "mixed",
+                    "provenance": first.metadata.provenance | {"intervention": intervention},
+                }
+            ),
+        )
+        provenance[name] = Provenance(kind="mixed", source=source, intervention=intervention, action_source="-")
+    return Drawn(traces, provenance, {})
 
 
 def generate_traces(

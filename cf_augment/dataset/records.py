@@ -22,14 +22,15 @@ from sumo_mobility.trace import MobilityTrace
 class Provenance(Contract):
     """The provenance of an episode."""
 
-    kind: Literal["logged", "replay", "generated"] = "logged"
-    """`replay`: a logged trace under other actions; `generated`: a trace that a model drew."""
+    kind: Literal["logged", "replay", "mixed", "generated"] = "logged"
+    """`replay`: a logged trace under other actions; `mixed`: a trace of UEs of several logged traces; `generated`: a
+    trace that a model drew."""
     source: tuple[str, ...] = ()
     """Names of the logged traces that it derives from; empty if logged."""
     intervention: str = ""
     """The intervention on the exogenous part, for example "do(context: tide-1 x 0.5)"; empty if nothing."""
     action_source: str
-    """The source of the actions: a behaviour policy, "random" or "searched"."""
+    """The source of the actions: a behaviour policy, or what `cf_augment.augment.SOURCES` names."""
 
 
 class EpisodeMetadata(Contract):

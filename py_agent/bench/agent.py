@@ -7,11 +7,8 @@ offsets. What has been made is kept in a directory, so that a measurement that w
 
 from __future__ import annotations
 
-import json
-import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,25 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cf_augment.augment import augment
-from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
-from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.algorithms.base import trained_policy
-from py_agent.algorithms.config import TrainConfig
-from py_agent.collect import simulation_work
-from py_agent.env import MlbEnv, open_backend
-from py_agent.jobs import LOCAL, Executor, Job
+from py_agent.bench.workshop import Effort, JudgeJob, Workshop
+from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
-from py_agent.metrics import episode_metrics
-from py_agent.policies import PolicyFactory, policy_factory
-from py_agent.rollout import run_episode
-from py_agent.rundir import last_checkpoint
-from py_agent.train import train
+from py_agent.policies import policy_factory
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.files import replacing, sha256, write_text
-from sumo_mobility.base.seeds import derive, stream
-from sumo_mobility.pipeline import load_map, make_traces
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.base.contract import nearest
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.seeds import stream
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,6 @@ class Setting:
         test_traces: Logged traces of the contexts in which the policy is judged.
         target: S to reach, the mean over the contexts and the least of them.
         goal: S to aim at, likewise.
-        generated: Traces that the causal model adds.
     """
 
     name: str
@@ -58,7 +44,6 @@ class Setting:
     test_traces: int
     target: tuple[float, float]
     goal: tuple[float, float]
-    generated: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,240 +85,36 @@ NETWORKS = (
             Setting("from the test contexts", 0, 40, (0.75, 0.75), (1.0, 1.0)),
             Setting("from 20 traces", 20, 0, (0.4, 0.4), (0.8, 0.8)),
             Setting("from 5 traces", 5, 0, (0.2, 0.2), (0.6, 0.6)),
-            Setting("from 2 traces", 2, 0, (0.2, 0.2), (0.5, 0.5), generated=24),
+            Setting("from 2 traces", 2, 0, (0.2, 0.2), (0.5, 0.5)),
         ),
     ),
 )  # fmt: skip
 
 _PHYSICS: dict[str, Any] = {
-    "hidden": 48, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0.0,
-    "target_entropy_per_action": -1.0, "physics_weight": 40.0, "residual": True,
+    "hidden": 64, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0.0,
+    "target_entropy_per_action": -1.0, "physics_weight": 40.0, "physics_last_temperature_db": 0.15, "residual": True,
 }  # fmt: skip
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "SAC": ("logged", {}),
-    "SAC + CF, no physics": ("both", {}),
-    "SAC + CF": ("both", _PHYSICS),
-}
-"""What each method learns from, and its hyper-parameters; all take the same number of gradient steps."""
-OURS = "SAC + CF"
-_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train.
+
+    Attributes:
+        counterfactual: Whether it learns from counterfactual data beside the logged ones.
+        hyperparameters: Of SAC, but for the number of gradient steps, which is the same for all.
+    """
+
+    counterfactual: bool
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+METHODS = {"SAC": Method(False), "SAC + CF, no physics": Method(True), "SAC + CF": Method(True, _PHYSICS)}
+"""The methods; each also has SAC's own defaults."""
+OURS, PLAIN = "SAC + CF", "SAC"
 RULES = {"static": "static", "rule": "integral", "planner": "planner"}
-_REPLAYS = 160
-"""Counterfactual episodes of the logged traces, however many these are."""
-
-
-@dataclass(frozen=True)
-class DataJob:
-    """Logged episodes of random offsets on some traces, and counterfactual episodes of them.
-
-    Attributes:
-        scenario: Where they are played, in the engine.
-        traces: Files of the traces, by name.
-        seed: Of offsets, model and interventions.
-        generated: Traces that the causal model adds.
-        folder: Where logged.h5 and augmented.h5 go.
-    """
-
-    scenario: Scenario
-    traces: Mapping[str, Path]
-    seed: int
-    generated: int
-    folder: Path
-
-    @property
-    def logged(self) -> Path:
-        """The logged data."""
-        return self.folder / "logged.h5"
-
-    @property
-    def path(self) -> Path:
-        """The counterfactual data, which are written last."""
-        return self.folder / "augmented.h5"
-
-    @property
-    def work(self) -> float:
-        """See `simulation_work`."""
-        return _REPLAYS * simulation_work(self.scenario, self.scenario.episode.duration_s)
-
-    def run(self, advance: Callable[[float], None]) -> None:
-        """Plays them; `advance` is called once."""
-        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
-        write_dataset(self.logged, self.scenario, list(episodes))
-        replays = -(-_REPLAYS // (len(self.traces) + self.generated))
-        made = augment(
-            read_dataset(self.logged), load_map(self.scenario.mobility.map), self.seed, replays, self.generated,
-            self.folder / "model.pt",
-        )  # fmt: skip
-        write_dataset(self.path, self.scenario, list(made))
-        advance(self.work)
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """A training of several seeds at once.
-
-    Attributes:
-        data: What it learns from.
-        method: One of METHODS.
-        seeds: Number of seeds.
-        gradient_steps: How long it is trained.
-    """
-
-    data: DataJob
-    method: str
-    seeds: int
-    gradient_steps: int
-
-    @property
-    def path(self) -> Path:
-        """What it took."""
-        return self._folder / "cost.json"
-
-    @property
-    def work(self) -> float:
-        """Gradient steps of all seeds."""
-        return float(self.seeds * self.gradient_steps)
-
-    @property
-    def checkpoints(self) -> list[Path]:
-        """The last checkpoint of each seed."""
-        return [last_checkpoint(self._folder / str(seed)) for seed in range(self.seeds)]
-
-    @property
-    def _folder(self) -> Path:
-        return self.data.folder / self.method.replace(" ", "-").replace(",", "")
-
-    def run(self, advance: Callable[[float], None]) -> None:
-        """Trains; `advance` is called once."""
-        sources, parameters = METHODS[self.method]
-        config = TrainConfig.of("sac").parse({"sac": parameters | {"gradient_steps": self.gradient_steps}}, "bench")
-        started = time.process_time()
-        logged = read_dataset(self.data.logged)
-        counterfactual = read_dataset(self.data.path) if sources == "both" else None
-        train(config, logged, counterfactual, [path.parents[1] for path in self.checkpoints], resume=True)
-        write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
-        advance(self.work)
-
-
-@dataclass(frozen=True)
-class JudgeJob:
-    """A policy on some traces, of which the metrics of the episodes are kept.
-
-    Attributes:
-        scenario: Where it is judged.
-        traces: Files of the traces, by name.
-        policy: Its name.
-        factory: Makes it.
-        backend: One of BACKENDS.
-        path: The table that is written.
-    """
-
-    scenario: Scenario
-    traces: Mapping[str, Path]
-    policy: str
-    factory: PolicyFactory
-    backend: str
-    path: Path
-
-    @property
-    def work(self) -> float:
-        """See `simulation_work`; the engine is as fast as if a second had a hundredth."""
-        work = len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
-        return work if self.backend == "ns3" else work / 100
-
-    def run(self, advance: Callable[[float], None]) -> None:
-        """Plays them; `advance` is called for each episode."""
-        rows = []
-        for episode in _played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
-            rows.append({"trace": episode.metadata.trace_name, **episode_metrics(self.scenario, episode)})
-            advance(self.work / len(self.traces))
-        with replacing(self.path) as temporary:
-            pd.DataFrame(rows).to_parquet(temporary, index=False)
-
-
-def _played(
-    scenario: Scenario, traces: Mapping[str, Path], factory: PolicyFactory, name: str, seed: int, backend: str
-) -> Iterator[Episode]:
-    """Plays a policy on each trace."""
-    made = {trace: MobilityTrace.read(path) for trace, path in traces.items()}
-    env = MlbEnv(scenario, open_backend(scenario, backend), list(made.values()))
-    try:
-        policy = factory(scenario)
-        for index, trace in enumerate(made):
-            metadata = EpisodeMetadata(
-                scenario_id=scenario.id, trace_name=trace, policy=name, seed=seed, backend=backend,
-                provenance=Provenance(action_source=name),
-            )  # fmt: skip
-            yield run_episode(env, policy, metadata, index)
-    finally:
-        env.close()
-
-
-class Workshop:
-    """Makes traces, data, trainings and judgements in a directory, and keeps them.
-
-    Args:
-        directory: Where they are kept.
-        seed: Of all traces and data.
-        seeds: Seeds of each training.
-        test_traces: Traces on which policies are judged.
-        gradient_steps: How long each training is.
-        executor: Where all is done.
-    """
-
-    def __init__(
-        self, directory: Path, seed: int, seeds: int, test_traces: int, gradient_steps: int, executor: Executor
-    ) -> None:
-        self._directory, self._seed, self._executor = directory, seed, executor
-        self.seeds, self.test_traces, self._gradient_steps = seeds, test_traces, gradient_steps
-
-    def scenario(self, preset: str) -> Scenario:
-        """Returns the scenario of a preset."""
-        loaded = Preset.load(preset)
-        return Scenario.place(loaded, loaded.sites.place(load_map(loaded.mobility.map)))
-
-    def traces(self, scenario: Scenario, split: str, count: int) -> dict[str, Path]:
-        """Returns the files of traces by name, made if need be: "train", "logged" (test contexts, to learn from) or
-        "test" (test contexts, to be judged on)."""
-        contexts = scenario.mobility.train_contexts if split == "train" else scenario.mobility.test_contexts
-        folder = self._directory / scenario.id / "traces"
-        paths = [folder / f"{split}-{index:03d}.parquet" for index in range(count)]
-        missing = [index for index, path in enumerate(paths) if not path.with_suffix(".json").is_file()]
-        jobs = [(contexts[i % len(contexts)], derive(self._seed, "bench", "agent", split, i)) for i in missing]
-        if jobs:
-            make_traces(scenario.mobility, jobs, 2, lambda index, trace: trace.write(paths[missing[index]]))
-        return {path.stem: path for path in paths}
-
-    def data(self, preset: str, setting: Setting) -> DataJob:
-        """Returns the data of a setting, whose test contexts are those of the preset."""
-        scenario = self.scenario(preset)
-        traces = self.traces(scenario, "train", setting.train_traces)
-        traces |= self.traces(scenario, "logged", setting.test_traces)
-        folder = self._directory / scenario.id / _slug(setting.name)
-        return DataJob(scenario, traces, self._seed, setting.generated, folder)
-
-    def training(self, data: DataJob, method: str) -> TrainJob:
-        """Returns the training of a method."""
-        return TrainJob(data, method, self.seeds, self._gradient_steps)
-
-    def judgement(
-        self, preset: str, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0
-    ) -> JudgeJob:
-        """Returns the judgement of a policy in a preset."""
-        scenario = self.scenario(preset)
-        files = self.traces(scenario, "test", traces or self.test_traces)
-        given = factory.keywords.get("checkpoint") if isinstance(factory, partial) else None
-        what = f"{_slug(policy)}-{sha256(given)[:12]}" if given else _slug(policy)
-        path = self._directory / scenario.id / f"judged-{backend}-{len(files)}" / f"{what}.parquet"
-        return JudgeJob(scenario, files, policy, factory, backend, path)
-
-    def run(self, jobs: Sequence[Job], title: str) -> None:
-        """Does what has not been done."""
-        self._executor.run([job for job in jobs if not job.path.is_file()], title)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+"""Policies that are not trained."""
+_RESAMPLES = 1000
 
 
 def score(load_std: Floats, rule: Floats, planner: Floats) -> Floats:
@@ -363,88 +144,139 @@ def score_interval(load_std: Floats, rule: Floats, planner: Floats, seed: int = 
     return float(low), float(high)
 
 
-def measure(seed: int, quick: bool, directory: Path) -> Iterator[Measurement]:
+def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> Iterator[Measurement]:
     """Yields the figures, network by network.
 
     Args:
         seed: Of all traces, data and trainings.
-        quick: 2 seeds, 12 traces and a quarter of the gradient steps, on line3 and one setting alone.
+        quick: 2 seeds, 12 traces and a quarter of the gradient steps; on line3 and in one setting alone, if no network
+            is named.
         directory: Where everything is kept.
+        network: Names of the networks; all if none is named.
+
+    Raises:
+        ConfigError: there is no such network.
     """
-    size = Workshop(directory, seed, 2, 12, 500, LOCAL) if quick else Workshop(directory, seed, 5, 50, 2000, LOCAL)
-    for network in NETWORKS[:1] if quick else NETWORKS:
-        rules = _judged_rules(size, network)
-        for setting in network.settings[1:2] if quick else network.settings:
-            yield from _figures(size, network, setting, rules)
+    known = {each.name: each for each in NETWORKS}
+    for name in network:
+        if name not in known:
+            raise ConfigError(f"unknown network '{name}'{nearest(name, list(known))}")
+    workshop = Workshop(directory, seed, Effort(2, 12, 500) if quick else Effort(5, 50, 2000), LOCAL)
+    chosen = [known[name] for name in network] or list(NETWORKS)
+    if quick and not network:
+        chosen = [replace(NETWORKS[0], settings=NETWORKS[0].settings[1:2])]
+    for each in chosen:
+        rules = judged_rules(workshop, each)
+        for setting in each.settings:
+            yield from figures(workshop, each, setting, rules)
 
 
-def _judged_rules(workshop: Workshop, network: Network) -> dict[str, list[pd.DataFrame]]:
-    """Returns the metrics of the policies that are not trained, by name, of each preset."""
+@dataclass(frozen=True)
+class Judged:
+    """The metrics of a policy in one or more contexts, each with its seeds.
+
+    Attributes:
+        tables: Of each context (preset), of each seed, a row for each trace.
+    """
+
+    tables: list[list[pd.DataFrame]]
+
+    def __getitem__(self, metric: str) -> Floats:
+        """Returns one of METRICS, (contexts, seeds, traces)."""
+        return np.array([[table[metric] for table in of_seeds] for of_seeds in self.tables])
+
+
+def judged_rules(workshop: Workshop, network: Network) -> dict[str, Judged]:
+    """Judges the policies that are not trained in all presets of a network."""
     jobs = {
-        name: [workshop.judgement(preset, name, policy_factory(policy)) for preset in network.presets]
+        name: [[workshop.judgement(preset, name, policy_factory(policy))] for preset in network.presets]
         for name, policy in RULES.items()
     }
-    workshop.run([job for of_presets in jobs.values() for job in of_presets], f"{network.name}: rules")
-    return {name: [pd.read_parquet(job.path) for job in of_presets] for name, of_presets in jobs.items()}
+    return _judged(workshop, jobs, f"{network.name}: rules")
 
 
-def _figures(
-    workshop: Workshop, network: Network, setting: Setting, rules: dict[str, list[pd.DataFrame]]
-) -> Iterator[Measurement]:
+def judged_trainings(
+    workshop: Workshop, network: Network, setting: Setting
+) -> tuple[dict[str, Judged], dict[str, float]]:
+    """Trains by all methods, and judges what came of it.
+
+    Returns:
+        The judgements of each method, and the CPU time of a training of one seed in s.
+    """
     title = f"{network.name}, {setting.name}"
-    # Where test contexts are among the data, each of them is learned from by itself.
+    # Where logged traces are of the test contexts, each of these is learned from by itself.
     homes = network.presets if setting.test_traces else network.presets[:1]
-    data = [workshop.data(preset, setting) for preset in homes]
+    data = [workshop.data(preset, setting.name, setting.train_traces, setting.test_traces) for preset in homes]
     workshop.run(data, f"{title}: data")
-    trainings = {method: [workshop.training(each, method) for each in data] for method in METHODS}
+    trainings = {
+        name: [workshop.training(each, name, method.counterfactual, method.hyperparameters) for each in data]
+        for name, method in METHODS.items()
+    }
     workshop.run([job for jobs in trainings.values() for job in jobs], f"{title}: trainings")
-    judged: dict[str, list[list[JudgeJob]]] = {}
-    for method, jobs in trainings.items():
-        judged[method] = [
+    judgements = {
+        name: [
             [
-                workshop.judgement(preset, f"{method}-{k}", partial(trained_policy, checkpoint=checkpoint))
-                for k, checkpoint in enumerate(job.checkpoints)
+                workshop.judgement(preset, f"{name}-{seed}", partial(trained_policy, checkpoint=checkpoint))
+                for seed, checkpoint in enumerate(jobs[min(index, len(jobs) - 1)].checkpoints)
             ]
-            for preset, job in zip(network.presets, jobs * (len(network.presets) // len(jobs)), strict=True)
+            for index, preset in enumerate(network.presets)
         ]
-    workshop.run([job for presets in judged.values() for jobs in presets for job in jobs], f"{title}: judgements")
-    tables = {
-        method: [[pd.read_parquet(job.path) for job in jobs] for jobs in presets] for method, presets in judged.items()
+        for name, jobs in trainings.items()
+    }
+    spent_s = {name: float(np.mean([job.cpu_s() for job in jobs])) for name, jobs in trainings.items()}
+    return _judged(workshop, judgements, f"{title}: judgements"), spent_s
+
+
+def _judged(workshop: Workshop, jobs: dict[str, list[list[JudgeJob]]], title: str) -> dict[str, Judged]:
+    workshop.run([job for presets in jobs.values() for seeds in presets for job in seeds], title)
+    return {
+        name: Judged([[pd.read_parquet(job.path) for job in seeds] for seeds in presets])
+        for name, presets in jobs.items()
     }
 
-    def column(name: str, method: str) -> Floats:
-        return np.array([[table[name] for table in of_seeds] for of_seeds in tables[method]])
 
-    def of_rule(name: str, rule: str = "rule") -> Floats:
-        return np.array([table[name] for table in rules[rule]])
+def figures(
+    workshop: Workshop, network: Network, setting: Setting, rules: Mapping[str, Judged]
+) -> Iterator[Measurement]:
+    """Yields the figures of one setting.
 
-    for method in METHODS:
-        load_std = column("load_std", method)
-        references = of_rule("load_std"), of_rule("load_std", "planner")
-        scores = score(load_std, *references)
-        low, high = score_interval(load_std, *references, seed=0)
-        is_ours = method == OURS
-        for what, value, k in (("mean", scores.mean(), 0), ("least", scores.min(), 1)):
-            if what == "least" and (len(scores) == 1 or not is_ours):
-                continue
-            interval = f" [{low:.2f}, {high:.2f}]" if what == "mean" else ""
-            target, goal = (setting.target[k], setting.goal[k]) if is_ours else (None, None)
-            yield Measurement(f"{title}: S of {method}, {what}{interval}", value, "", target, goal, more_is_better=True)
-    ours, plain = column("load_std", OURS), column("load_std", "SAC")
-    better = float((ours[:, :, None] < plain[:, None]).mean())
-    yield Measurement(f"{title}: P({OURS} > SAC)", better, "", 0.95, 1.0, more_is_better=True)
-    handovers, of_the_rule = column("handovers_per_ue_minute", OURS), of_rule("handovers_per_ue_minute")
-    yield Measurement(f"{title}: handovers over the rule's", handovers.mean() / of_the_rule.mean(), "", 1.5, 1.0)
-    back = (column("ping_pong_share", OURS) * handovers).sum() / handovers.sum()
+    Args:
+        workshop: Where everything is made.
+        network: The network.
+        setting: One of its settings.
+        rules: As of `judged_rules`.
+    """
+    title = f"{network.name}, {setting.name}"
+    judged, spent_s = judged_trainings(workshop, network, setting)
+    references = [rules[name]["load_std"][:, 0] for name in ("rule", "planner")]
+    for name, of_method in judged.items():
+        scores = score(of_method["load_std"], references[0], references[1])
+        low, high = score_interval(of_method["load_std"], references[0], references[1])
+        target, goal = (setting.target, setting.goal) if name == OURS else (None, None)
+        yield Measurement(
+            f"{title}: S of {name} [{low:.2f}, {high:.2f}]", float(scores.mean()), "",
+            target and target[0], goal and goal[0], more_is_better=True,
+        )  # fmt: skip
+        if len(scores) > 1 and target and goal:
+            yield Measurement(
+                f"{title}: S of {name}, least of the contexts", float(scores.min()), "", target[1], goal[1],
+                more_is_better=True,
+            )  # fmt: skip
+    ours, plain, rule = judged[OURS], judged[PLAIN], rules["rule"]
+    # Over all pairs of seeds, trace by trace; a tie is no win.
+    better = float((ours["load_std"][:, :, None] < plain["load_std"][:, None]).mean())
+    yield Measurement(f"{title}: P({OURS} > {PLAIN})", better, "", 0.95, 1.0, more_is_better=True)
+    handovers = ours["handovers_per_ue_minute"]
+    ratio = float(handovers.mean() / rule["handovers_per_ue_minute"].mean())
+    yield Measurement(f"{title}: handovers, over the rule's", ratio, "", 1.5, 1.0)
+    back = float((ours["ping_pong_share"] * handovers).sum() / handovers.sum())
     yield Measurement(f"{title}: ping-pongs", 100 * back, "% of handovers", 10, 5)
-    for name, unit, scale, sign in (
-        ("p5_throughput_bps", "kbit/s", 1e-3, 1),
-        ("rlf_per_ue_minute", "per UE-minute", 1.0, -1),
-    ):
-        # Not worse: the better end of the 95 % interval of the difference, paired by trace, is no worse than 0.
-        difference = scale * (column(name, OURS).mean(1) - of_rule(name)).ravel()
-        end = difference.mean() + sign * 1.96 * difference.std(ddof=1) / np.sqrt(difference.size)
-        what = f"{title}: {name} less the rule's, {'upper' if sign > 0 else 'lower'} end"
+    for metric, unit, scale, sign in (
+        ("p5_throughput_bps", "kbit/s", 1e-3, 1), ("rlf_per_ue_minute", "per UE-minute", 1.0, -1)
+    ):  # fmt: skip
+        # Not worse: the better end of the 95 % interval of the difference, paired by trace.
+        difference = scale * (ours[metric].mean(1) - rule[metric][:, 0]).ravel()
+        end = float(difference.mean() + sign * 1.96 * difference.std(ddof=1) / np.sqrt(difference.size))
+        what = f"{title}: {metric} less the rule's, {'upper' if sign > 0 else 'lower'} end of the interval"
         yield Measurement(what, end, unit, 0.0, more_is_better=sign > 0)
-    spent_s = np.array([json.loads(job.path.read_text())["cpu_s"] / job.seeds for job in trainings[OURS]])
-    yield Measurement(f"{title}: CPU time of a training", spent_s.mean(), "s", 600, 60)
+    yield Measurement(f"{title}: CPU time of a training", spent_s[OURS], "s", 600, 60)

@@ -117,5 +117,7 @@ class BenchAgent(LongBench):
     """What a trained agent is worth against the tuned rule, the planner and SAC on logged data alone."""
 
     suite = "agent"
+    network: tuple[str, ...] = ()
+    """Networks to measure on, of line3, helsinki3 and helsinki-event; all if none is named."""
     directory: Path = Path("runs/bench-agent")
     """Where traces, data, trainings and results are kept; a measurement that was interrupted goes on there."""

@@ -21,9 +21,12 @@ from sumo_mobility.base.progress import note
 _LOGGED: dict[str, Any] = {"gradient_steps": 700}
 _COUNTERFACTUAL: dict[str, Any] = {
     "gradient_steps": 1000, "hidden": 48, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05,
-    "gamma": 0.0, "target_entropy_per_action": -1.0, "physics_weight": 40.0, "residual": True,
+    "gamma": 0.0, "target_entropy_per_action": -1.0, "physics_weight": 40.0, "physics_last_temperature_db": 0.15,
+    "residual": True,
 }  # fmt: skip
 """Plain SAC on the logged data; on counterfactual data too, SAC that follows the physics and corrects the rule."""
+_COUNTERFACTUAL_SHARE = 0.95
+"""Few of the logged states, half of them under random offsets, are states that a good policy meets."""
 _JUDGED = ("static", "integral", "planner", "sac", "sac-cf")
 """Few steps for few data, and no random offsets to be judged: the whole job is to take minutes."""
 
@@ -46,7 +49,9 @@ class Quickstart(StageCommand):
         """Runs the stages in order; what is done already is kept."""
         run, resume, seed = self.run, self.resume, self.seed
         plain, physical = (
-            TrainConfig.of("sac").model_validate({"seed": seed, "sac": hyperparameters})
+            TrainConfig.of("sac").model_validate(
+                {"seed": seed, "counterfactual_share": _COUNTERFACTUAL_SHARE, "sac": hyperparameters}
+            )
             for hyperparameters in (_LOGGED, _with_physics(self.preset))
         )
         stages: list[StageCommand] = [
@@ -59,7 +64,7 @@ class Quickstart(StageCommand):
                 seed=seed,
             ),
             Collect(run=run, resume=resume, seed=seed),
-            Augment(run=run, resume=resume, seed=seed),
+            Augment(run=run, resume=resume, replays_per_trace=4, seed=seed),
             Train(run=run, resume=resume, data="logged", training=plain),
             Train(run=run, resume=resume, data="both", training=physical),
             Evaluate(run=run, resume=resume, policies=_JUDGED),

@@ -96,10 +96,12 @@ class Collect(StageCommand):
 
 @dataclass(kw_only=True)
 class Augment(StageCommand):
-    """Make counterfactual data: logged traces under other actions, and traces of other contexts."""
+    """Make counterfactual data: logged traces under other actions, and other crowds and contexts."""
 
     replays_per_trace: int = 8
-    """Episodes in which a logged trace is re-run in the engine under other CIOs."""
+    """Episodes in which each trace is re-run in the engine under other CIOs."""
+    mixed_traces: int = 24
+    """Traces in which logged UEs, moving as they did, gather in other crowds."""
     generated_traces: int = 12
     """Traces that the causal model draws under interventions on the context; 0 leaves the model out."""
     seed: int = 0
@@ -116,7 +118,7 @@ class Augment(StageCommand):
         scenario = run.scenario()
         logged = read_dataset(run.require(run.logged, "collect"))
         street_map = load_map(scenario.mobility.map)
-        counts = self.replays_per_trace, self.generated_traces
+        counts = self.replays_per_trace, self.mixed_traces, self.generated_traces
         with run.stage("augment", self.options(), self.resume, (run.augmented.name,)):
             if not run.augmented.is_file():
                 write_dataset(run.augmented, scenario, augment(logged, street_map, self.seed, *counts, run.model))

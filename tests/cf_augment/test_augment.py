@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import made_streets as made
@@ -13,7 +14,7 @@ import torch
 
 from cf_augment.augment import Job, NoisyRule, Random, Searched, augment, play, roll_out
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
-from cf_augment.interventions import refusal
+from cf_augment.interventions import mix_traces, refusal
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import KPI_AXES
@@ -21,13 +22,13 @@ from ns3_scenarios.mdp import cio_from_action, observe, reward
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies.rules import IntegralRule
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
 STREETS = made.street_map()
 STEPS = 8
-REPLAYS, GENERATED = 4, 4
+REPLAYS, MIXED, GENERATED = 4, 3, 4
 
 
 def scenario() -> Scenario:
@@ -70,7 +71,7 @@ def logged() -> Dataset:
 @pytest.fixture(scope="module")
 def made_up(logged: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Episode], Path]:
     path = tmp_path_factory.mktemp("model") / "model.pt"
-    return list(augment(logged, STREETS, 0, REPLAYS, GENERATED, path, model_steps=30)), path
+    return list(augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, path, model_steps=30)), path
 
 
 def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> None:
@@ -98,8 +99,10 @@ def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Pa
     replayed = [e for e in episodes if e.metadata.provenance.kind == "replay"]
     generated = [e for e in episodes if e.metadata.provenance.kind == "generated"]
     assert len(replayed) == REPLAYS * len(traces)
+    mixed = [e for e in episodes if e.metadata.provenance.kind == "mixed"]
     assert len(generated) == REPLAYS * report["generated"] > 0
-    assert len(episodes) == len(replayed) + len(generated)
+    assert len(mixed) == REPLAYS * MIXED
+    assert len(episodes) == len(replayed) + len(mixed) + len(generated)
     for episode in episodes:
         meta, origin = episode.metadata, episode.metadata.provenance
         assert meta.synthetic
@@ -142,6 +145,42 @@ def test_search_earns_more_than_chance_and_more_with_more_draws(logged: Dataset)
     assert (mean[len(jobs) // 2 :] > mean[: len(jobs) // 2]).all()
 
 
+def test_mixed_crowds_are_of_logged_ues_and_gather_where_none_did() -> None:
+    """Each UE moves as one that was logged; around the drawn place there are more of them than in the logged traces."""
+    logged = made.two_contexts(range(2))
+    ways = np.concatenate([trace.position_m for trace in logged.values()], axis=1).transpose(1, 0, 2)
+    mixed = mix_traces(logged, 12, seed=0)
+    assert list(mixed.traces) == list(mixed.provenance) == [f"mixed-{index:03d}" for index in range(12)]
+    closer = []
+    for name, trace in mixed.traces.items():
+        of_ues = trace.position_m.transpose(1, 0, 2)
+        distance = np.abs(of_ues[:, None] - ways[None]).max(axis=(2, 3))
+        assert (distance.min(axis=1) == 0).all()
+        assert len(set(distance.argmin(axis=1))) == trace.ues
+        origin = mixed.provenance[name]
+        assert set(origin.source) <= set(logged)
+        place = np.array(re.search(r"near \((-?\d+), (-?\d+)\) m", origin.intervention).groups(), dtype=float)
+        away = [np.linalg.norm(part.mean(axis=1) - place, axis=-1).mean() for part in (of_ues, ways)]
+        closer.append(away[0] < away[1])
+        assert (trace.metadata.context, trace.metadata.provenance["intervention"]) == ("mixed", origin.intervention)
+    assert np.mean(closer) > 0.9
+    same, other = (mix_traces(logged, 1, seed).traces["mixed-000"].position_m for seed in (0, 1))
+    assert np.array_equal(same, mixed.traces["mixed-000"].position_m)
+    assert not np.array_equal(same, other)
+    (alone,) = mix_traces({"west-0": logged["west-0"]}, 1, seed=0).traces.values()
+    assert alone.ues == mixed.traces["mixed-000"].ues
+
+
+def test_traces_that_do_not_fit_each_other_are_not_mixed() -> None:
+    first, second, *_ = made.two_contexts(range(2)).values()
+    fewer = dataclasses.replace(
+        second, position_m=second.position_m[:, 1:], speed_mps=second.speed_mps[:, 1:],
+        heading_deg=second.heading_deg[:, 1:],
+    )  # fmt: skip
+    with pytest.raises(DataError, match="traces a and b: differ in UEs or times, so they cannot be mixed"):
+        mix_traces({"a": first, "b": fewer}, 1, 0)
+
+
 def test_without_noise_it_is_the_rule_and_noise_is_what_is_added(logged: Dataset) -> None:
     """From the end of the lead-in; the rule's own policy, begun with the CIO that were in force then."""
     place = logged.scenario.model_copy(update={"rule": Rule(gain_db=6, leak=0.9, proportional_db=3)})
@@ -173,7 +212,7 @@ def test_episodes_begin_with_logged_cio(logged: Dataset) -> None:
 @pytest.mark.slow
 def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Path], tmp_path: Path) -> None:
     episodes, model_path = made_up
-    again = augment(logged, STREETS, 0, REPLAYS, GENERATED, tmp_path / "model.pt", model_steps=30)
+    again = augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, tmp_path / "model.pt", model_steps=30)
     assert (tmp_path / "model.pt").read_bytes() == model_path.read_bytes()
     write_dataset(tmp_path / "a.h5", logged.scenario, episodes)
     write_dataset(tmp_path / "b.h5", logged.scenario, again)
@@ -181,7 +220,7 @@ def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Pat
     stored = read_dataset(tmp_path / "a.h5")
     assert [e.metadata for e in stored.episodes] == [e.metadata for e in episodes]
     assert stored.episodes[-1].trace.metadata.context == "generated"
-    other = next(augment(logged, STREETS, 1, 1, 0, tmp_path / "none.pt"))
+    other = next(augment(logged, STREETS, 1, 1, 0, 0, tmp_path / "none.pt"))
     assert not (tmp_path / "none.pt").exists()
     assert not np.array_equal(other.actions, episodes[0].actions)
 
@@ -202,5 +241,6 @@ def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> N
 
 
 def test_negative_counts_are_refused(logged: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="replays_per_trace -1"):
-        augment(logged, STREETS, 0, -1, 0, tmp_path / "model.pt")
+    for counts, message in (((-1, 0, 0), "replays_per_trace: -1"), ((0, -2, 0), "mixed_traces: -2")):
+        with pytest.raises(ConfigError, match=f"^{message}, must not be negative"):
+            augment(logged, STREETS, 0, *counts, tmp_path / "model.pt")

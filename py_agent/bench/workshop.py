@@ -1,0 +1,279 @@
+"""Traces, data, trainings and judgements of a benchmark of agents: made once, and kept in a directory."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cf_augment.augment import augment
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
+from ns3_scenarios.scenario import Preset, Scenario
+from py_agent.algorithms.config import TrainConfig
+from py_agent.collect import simulation_work
+from py_agent.env import MlbEnv, open_backend
+from py_agent.jobs import Executor, Job
+from py_agent.metrics import episode_metrics
+from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.rollout import run_episode
+from py_agent.rundir import last_checkpoint
+from py_agent.train import train
+from sumo_mobility.base.files import replacing, sha256, write_text
+from sumo_mobility.base.seeds import derive
+from sumo_mobility.pipeline import load_map, make_traces
+from sumo_mobility.trace import MobilityTrace
+
+COUNTERFACTUAL_SHARE = 0.95
+"""Most of each batch, since few of the logged states, under random offsets, are states that a good policy meets."""
+
+
+@dataclass(frozen=True)
+class DataJob:
+    """Logged episodes of random offsets on some traces, and counterfactual episodes of them.
+
+    Attributes:
+        scenario: Where they are played, in the engine.
+        traces: Files of the traces, by name.
+        seed: Of offsets and interventions.
+        replays: Counterfactual episodes on each trace.
+        mixed_traces: Traces of other crowds beside the logged ones.
+        folder: Where logged.h5 and augmented.h5 go.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    seed: int
+    replays: int
+    mixed_traces: int
+    folder: Path
+
+    @property
+    def logged(self) -> Path:
+        """The logged data."""
+        return self.folder / "logged.h5"
+
+    @property
+    def path(self) -> Path:
+        """The counterfactual data, which are written last."""
+        return self.folder / "augmented.h5"
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        episodes = self.replays * (len(self.traces) + self.mixed_traces)
+        return episodes * simulation_work(self.scenario, self.scenario.episode.duration_s)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Plays them; `advance` is called once."""
+        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
+        write_dataset(self.logged, self.scenario, list(episodes))
+        street_map, model = load_map(self.scenario.mobility.map), self.folder / "model.pt"
+        made = augment(read_dataset(self.logged), street_map, self.seed, self.replays, self.mixed_traces, 0, model)
+        write_dataset(self.path, self.scenario, list(made))
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """A training of several seeds at once.
+
+    Attributes:
+        data: What it learns from.
+        method: How its directory is called.
+        sac: Hyper-parameters of SAC; those that are not named have its defaults.
+        counterfactual: Whether it learns from counterfactual data as well.
+        seeds: Number of seeds.
+    """
+
+    data: DataJob
+    method: str
+    sac: Mapping[str, Any]
+    counterfactual: bool
+    seeds: int
+
+    @property
+    def path(self) -> Path:
+        """What it took."""
+        return self._folder / "cost.json"
+
+    @property
+    def work(self) -> float:
+        """Gradient steps of all seeds."""
+        return float(self.seeds * self.sac["gradient_steps"])
+
+    def cpu_s(self) -> float:
+        """CPU time of one seed's training, in s."""
+        spent: float = json.loads(self.path.read_text())["cpu_s"]
+        return spent / self.seeds
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The last checkpoint of each seed."""
+        return [last_checkpoint(self._folder / str(seed)) for seed in range(self.seeds)]
+
+    @property
+    def _folder(self) -> Path:
+        return self.data.folder / _slug(self.method)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Trains; `advance` is called once."""
+        given = {"counterfactual_share": COUNTERFACTUAL_SHARE, "sac": self.sac}
+        config = TrainConfig.of("sac").parse(given, f"training {self.method}")  # whose class no process can send
+        started = time.process_time()
+        logged = read_dataset(self.data.logged)
+        counterfactual = read_dataset(self.data.path) if self.counterfactual else None
+        train(config, logged, counterfactual, [path.parents[1] for path in self.checkpoints], resume=True)
+        write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class JudgeJob:
+    """A policy on some traces, of which the metrics of the episodes are kept.
+
+    Attributes:
+        scenario: Where it is judged.
+        traces: Files of the traces, by name.
+        policy: Its name.
+        factory: Makes it.
+        backend: One of BACKENDS.
+        path: The table that is written.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    policy: str
+    factory: PolicyFactory
+    backend: str
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`; the engine is as fast as if a second had a hundredth."""
+        work = len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
+        return work if self.backend == "ns3" else work / 100
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Plays them; `advance` is called for each episode."""
+        rows = []
+        for episode in _played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
+            rows.append({"trace": episode.metadata.trace_name, **episode_metrics(self.scenario, episode)})
+            advance(self.work / len(self.traces))
+        with replacing(self.path) as temporary:
+            pd.DataFrame(rows).to_parquet(temporary, index=False)
+
+
+def _played(
+    scenario: Scenario, traces: Mapping[str, Path], factory: PolicyFactory, name: str, seed: int, backend: str
+) -> Iterator[Episode]:
+    """Plays a policy on each trace."""
+    made = {trace: MobilityTrace.read(path) for trace, path in traces.items()}
+    env = MlbEnv(scenario, open_backend(scenario, backend), list(made.values()))
+    try:
+        policy = factory(scenario)
+        for index, trace in enumerate(made):
+            metadata = EpisodeMetadata(
+                scenario_id=scenario.id, trace_name=trace, policy=name, seed=seed, backend=backend,
+                provenance=Provenance(action_source=name),
+            )  # fmt: skip
+            yield run_episode(env, policy, metadata, index)
+    finally:
+        env.close()
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done in each setting.
+
+    Attributes:
+        seeds: Seeds of each training.
+        test_traces: Traces on which policies are judged.
+        gradient_steps: The length of each training.
+        replays: Counterfactual episodes on each trace.
+        mixed_traces: Traces of other crowds beside the logged ones.
+    """
+
+    seeds: int
+    test_traces: int
+    gradient_steps: int
+    replays: int = 8
+    mixed_traces: int = 40
+
+
+class Workshop:
+    """Makes traces, data, trainings and judgements in a directory, and keeps them.
+
+    Args:
+        directory: Where they are kept.
+        seed: Of all traces and data.
+        effort: How much is done.
+        executor: Where it is done.
+    """
+
+    def __init__(self, directory: Path, seed: int, effort: Effort, executor: Executor) -> None:
+        self._directory, self._seed, self._executor = directory, seed, executor
+        self.effort = effort
+
+    def scenario(self, preset: str) -> Scenario:
+        """Returns the scenario of a preset."""
+        loaded = Preset.load(preset)
+        return Scenario.place(loaded, loaded.sites.place(load_map(loaded.mobility.map)))
+
+    def traces(self, scenario: Scenario, split: str, count: int) -> dict[str, Path]:
+        """Returns the files of traces by name, made if need be: "train", "logged" (test contexts, to learn from) or
+        "test" (test contexts, to be judged on)."""
+        contexts = scenario.mobility.train_contexts if split == "train" else scenario.mobility.test_contexts
+        folder = self._directory / scenario.id / "traces"
+        paths = [folder / f"{split}-{index:03d}.parquet" for index in range(count)]
+        missing = [index for index, path in enumerate(paths) if not path.with_suffix(".json").is_file()]
+        jobs = [(contexts[i % len(contexts)], derive(self._seed, "bench", "agent", split, i)) for i in missing]
+        if jobs:
+            make_traces(scenario.mobility, jobs, 2, lambda index, trace: trace.write(paths[missing[index]]))
+        return {path.stem: path for path in paths}
+
+    def data(self, preset: str, name: str, train_traces: int, test_traces: int) -> DataJob:
+        """Returns the data of some logged traces.
+
+        Args:
+            preset: Where they were logged.
+            name: How their directory is called.
+            train_traces: Traces of the preset's train contexts.
+            test_traces: Traces of its test contexts, which are others than those that policies are judged on.
+        """
+        scenario = self.scenario(preset)
+        traces = self.traces(scenario, "train", train_traces) | self.traces(scenario, "logged", test_traces)
+        folder = self._directory / scenario.id / _slug(name)
+        return DataJob(scenario, traces, self._seed, self.effort.replays, self.effort.mixed_traces, folder)
+
+    def training(
+        self, data: DataJob, method: str, counterfactual: bool, hyperparameters: Mapping[str, Any]
+    ) -> TrainJob:
+        """Returns a training of SAC; see `TrainJob`."""
+        sac = {**hyperparameters, "gradient_steps": self.effort.gradient_steps}
+        return TrainJob(data, method, sac, counterfactual, self.effort.seeds)
+
+    def judgement(
+        self, preset: str, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0
+    ) -> JudgeJob:
+        """Returns the judgement of a policy in a preset."""
+        scenario = self.scenario(preset)
+        files = self.traces(scenario, "test", traces or self.effort.test_traces)
+        given = factory.keywords.get("checkpoint") if isinstance(factory, partial) else None
+        what = f"{_slug(policy)}-{sha256(given)[:12]}" if given else _slug(policy)
+        path = self._directory / scenario.id / f"judged-{backend}-{len(files)}" / f"{what}.parquet"
+        return JudgeJob(scenario, files, policy, factory, backend, path)
+
+    def run(self, jobs: Sequence[Job], title: str) -> None:
+        """Does what has not been done."""
+        self._executor.run([job for job in jobs if not job.path.is_file()], title)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")

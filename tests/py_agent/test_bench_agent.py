@@ -1,0 +1,68 @@
+"""The benchmark of agents: its scale and intervals against their definitions, and a small one from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from py_agent.bench import agent
+from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
+from py_agent.bench.workshop import Effort, Workshop
+from py_agent.jobs import LOCAL
+from sumo_mobility.base.errors import ConfigError
+
+
+def test_the_rule_has_0_the_planner_1_and_half_way_is_a_half() -> None:
+    rng = np.random.default_rng(0)
+    rule, planner = rng.uniform(0.2, 0.3, (2, 30)), rng.uniform(0.1, 0.2, (2, 30))
+    for share in (0.0, 0.5, 1.0, -0.5):
+        load_std = ((1 - share) * rule + share * planner)[:, None].repeat(3, axis=1)
+        assert score(load_std, rule, planner) == pytest.approx([share, share])
+
+
+def test_the_interval_holds_the_true_score_about_as_often_as_it_says() -> None:
+    """Of 60 experiments with 5 seeds and 50 traces, whose seeds and traces differ."""
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(60):
+        trace = rng.normal(0, 0.02, (2, 1, 50))
+        rule, planner = (base + trace[:, 0] + rng.normal(0, 0.004, (2, 50)) for base in (0.25, 0.20))
+        seed = rng.normal(0, 0.01, (2, 5, 1))
+        low, high = score_interval(0.21 + trace + seed + rng.normal(0, 0.004, (2, 5, 50)), rule, planner)
+        held += low <= 0.8 <= high
+    assert 45 <= held <= 60
+
+
+@pytest.mark.slow
+def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A correction of the rule that is not trained scores 0; plain SAC after three steps is far from that."""
+    monkeypatch.setattr(
+        agent,
+        "METHODS",
+        {"SAC": Method(False, {"hidden": 8}), "SAC + CF": Method(True, {"residual": True, "learning_rate": 1e-9})},
+    )
+    presets = ("line3-right-loiter-left-v0", "line3-right-none-left-v0")
+    setting = Setting("from one trace", 1, 0, (0.9, 0.9), (1.0, 1.0))
+    network = Network("line3", presets, (setting,))
+    workshop = Workshop(tmp_path, 0, Effort(2, 2, 3, replays=1, mixed_traces=1), LOCAL)
+    rules = judged_rules(workshop, network)
+    found = {figure.metric: figure for figure in figures(workshop, network, setting, rules)}
+    ours = next(figure for name, figure in found.items() if "S of SAC + CF [" in name)
+    assert ours.value == pytest.approx(0, abs=0.3)
+    assert not ours.ok
+    plain = next(figure for name, figure in found.items() if "S of SAC [" in name)
+    assert plain.target is None
+    assert plain.value < -1
+    assert found["line3, from one trace: P(SAC + CF > SAC)"].value == 1
+    assert found["line3, from one trace: handovers, over the rule's"].value == pytest.approx(1, abs=0.1)
+    assert found["line3, from one trace: p5_throughput_bps less the rule's, upper end of the interval"].unit == "kbit/s"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    again = {figure.metric: figure for figure in figures(workshop, network, setting, judged_rules(workshop, network))}
+    assert again == found
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_only_known_networks_are_measured(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown network 'line4' \(did you mean 'line3'\?\)"):
+        next(agent.measure(0, True, tmp_path, ("line4",)))
