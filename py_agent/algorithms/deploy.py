@@ -94,6 +94,7 @@ def export_policy(scenario: Scenario, checkpoint: Path, path: Path) -> dict[str,
     observations = torch.from_numpy(rows * policy.actor.std.numpy() + policy.actor.mean.numpy())
     with warnings.catch_warnings(), torch.no_grad(), replacing(path) as temporary:
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what the check below would find
         traced = torch.jit.trace(_Deployed(policy.actor).requires_grad_(False), observations[:2])
         torch.jit.save(traced, str(temporary), _extra_files={CARD: json.dumps(card, indent=2)})
         acts = torch.jit.load(str(temporary))(observations)

@@ -111,7 +111,12 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = _shared(x, len(self.weight))
-        return torch.baddbmm(self.bias, x.flatten(1, -2), self.weight).unflatten(1, x.shape[1:-1])
+        rows = x.flatten(1, -2)
+        if self.weight.shape[-1] == 1:  # many times as fast as a product of matrices with one column
+            outputs = (rows * self.weight.mT).sum(-1, keepdim=True) + self.bias
+        else:
+            outputs = torch.bmm(rows, self.weight).add_(self.bias)
+        return outputs.unflatten(1, x.shape[1:-1])
 
 
 def _shared(x: Tensor, copies: int) -> Tensor:

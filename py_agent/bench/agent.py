@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.algorithms.base import trained_policy
-from py_agent.bench.workshop import Effort, JudgeJob, Workshop
+from py_agent.bench.training_speed import training_speed
+from py_agent.bench.workshop import Effort, JudgeJob, TrainJob, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
 from py_agent.policies import policy_factory
@@ -25,6 +28,7 @@ from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.pipeline import load_map
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,17 @@ class Network:
         name: What the figures call it.
         presets: Presets that differ in their test contexts alone; policies are judged in all of them.
         settings: The settings.
+        carried: The setting whose policies are judged elsewhere too: in ns-3, and with other numbers of cells.
     """
 
     name: str
     presets: tuple[str, ...]
     settings: tuple[Setting, ...]
+    carried: Setting | None = None
 
 
 _CONTEXTS = ("right-loiter-left", "right-right-left", "right-none-left")
+_FROM_20 = Setting("from 20 traces", 20, 0, (0.4, 0.4), (0.8, 0.8))
 NETWORKS = (
     Network(
         "line3", tuple(f"line3-{context}-v0" for context in _CONTEXTS),
@@ -83,12 +90,23 @@ NETWORKS = (
         "helsinki-event", ("helsinki-event-v0",),
         (
             Setting("from the test contexts", 0, 40, (0.75, 0.75), (1.0, 1.0)),
-            Setting("from 20 traces", 20, 0, (0.4, 0.4), (0.8, 0.8)),
+            _FROM_20,
             Setting("from 5 traces", 5, 0, (0.2, 0.2), (0.6, 0.6)),
             Setting("from 2 traces", 2, 0, (0.2, 0.2), (0.5, 0.5)),
         ),
+        _FROM_20,
     ),
 )  # fmt: skip
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "7 cells": {"sites": {"inter_site_distance_m": 500}, "traffic": {"offered_bps": 132e3}},
+    "21 cells": {
+        "sites": {"inter_site_distance_m": 500, "sectors": 3}, "traffic": {"offered_bps": 200e3},
+        "radio": {"antenna": {"pattern": "sector", "tilt_deg": 8}},
+        "handover": {"neighbors": {"by": "count", "count": 6}},
+    },
+}  # fmt: skip
+"""Networks of other numbers of cells for the same UEs, whose traffic loads the cells about as much."""
+_ELSEWHERE_TRACES, _NS3_TRACES = 20, 10
 
 _PHYSICS: dict[str, Any] = {
     "hidden": 64, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0.0,
@@ -161,6 +179,7 @@ def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> 
     for name in network:
         if name not in known:
             raise ConfigError(f"unknown network '{name}'{nearest(name, list(known))}")
+    yield from training_speed(seed, 2 if quick else 10)
     workshop = Workshop(directory, seed, Effort(2, 12, 500) if quick else Effort(5, 50, 2000), LOCAL)
     chosen = [known[name] for name in network] or list(NETWORKS)
     if quick and not network:
@@ -169,6 +188,9 @@ def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> 
         rules = judged_rules(workshop, each)
         for setting in each.settings:
             yield from figures(workshop, each, setting, rules)
+        if each.carried:
+            yield from elsewhere(workshop, each, each.carried)
+            yield from in_ns3(workshop, each, each.carried)
 
 
 @dataclass(frozen=True)
@@ -188,43 +210,29 @@ class Judged:
 
 def judged_rules(workshop: Workshop, network: Network) -> dict[str, Judged]:
     """Judges the policies that are not trained in all presets of a network."""
+    return _judged_rules(workshop, [scenario_of(preset) for preset in network.presets], network.name)
+
+
+def _judged_rules(workshop: Workshop, scenarios: Sequence[Scenario], title: str, traces: int = 0) -> dict[str, Judged]:
     jobs = {
-        name: [[workshop.judgement(preset, name, policy_factory(policy))] for preset in network.presets]
+        name: [[workshop.judgement(scenario, name, policy_factory(policy), traces=traces)] for scenario in scenarios]
         for name, policy in RULES.items()
     }
-    return _judged(workshop, jobs, f"{network.name}: rules")
+    return _judged(workshop, jobs, f"{title}: rules")
 
 
-def judged_trainings(
-    workshop: Workshop, network: Network, setting: Setting
-) -> tuple[dict[str, Judged], dict[str, float]]:
-    """Trains by all methods, and judges what came of it.
-
-    Returns:
-        The judgements of each method, and the CPU time of a training of one seed in s.
-    """
+def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str, list[TrainJob]]:
+    """Trains by all methods; a training for each preset, if logged traces are of the test contexts, or one for all."""
     title = f"{network.name}, {setting.name}"
-    # Where logged traces are of the test contexts, each of these is learned from by itself.
-    homes = network.presets if setting.test_traces else network.presets[:1]
-    data = [workshop.data(preset, setting.name, setting.train_traces, setting.test_traces) for preset in homes]
+    homes = [scenario_of(preset) for preset in (network.presets if setting.test_traces else network.presets[:1])]
+    data = [workshop.data(home, setting.name, setting.train_traces, setting.test_traces) for home in homes]
     workshop.run(data, f"{title}: data")
     trainings = {
         name: [workshop.training(each, name, method.counterfactual, method.hyperparameters) for each in data]
         for name, method in METHODS.items()
     }
     workshop.run([job for jobs in trainings.values() for job in jobs], f"{title}: trainings")
-    judgements = {
-        name: [
-            [
-                workshop.judgement(preset, f"{name}-{seed}", partial(trained_policy, checkpoint=checkpoint))
-                for seed, checkpoint in enumerate(jobs[min(index, len(jobs) - 1)].checkpoints)
-            ]
-            for index, preset in enumerate(network.presets)
-        ]
-        for name, jobs in trainings.items()
-    }
-    spent_s = {name: float(np.mean([job.cpu_s() for job in jobs])) for name, jobs in trainings.items()}
-    return _judged(workshop, judgements, f"{title}: judgements"), spent_s
+    return trainings
 
 
 def _judged(workshop: Workshop, jobs: dict[str, list[list[JudgeJob]]], title: str) -> dict[str, Judged]:
@@ -247,7 +255,15 @@ def figures(
         rules: As of `judged_rules`.
     """
     title = f"{network.name}, {setting.name}"
-    judged, spent_s = judged_trainings(workshop, network, setting)
+    trainings = trained(workshop, network, setting)
+    judgements = {
+        name: [
+            _of_seeds(workshop, scenario_of(preset), name, jobs[min(index, len(jobs) - 1)])
+            for index, preset in enumerate(network.presets)
+        ]
+        for name, jobs in trainings.items()
+    }
+    judged = _judged(workshop, judgements, f"{title}: judgements")
     references = [rules[name]["load_std"][:, 0] for name in ("rule", "planner")]
     for name, of_method in judged.items():
         scores = score(of_method["load_std"], references[0], references[1])
@@ -279,4 +295,66 @@ def figures(
         end = float(difference.mean() + sign * 1.96 * difference.std(ddof=1) / np.sqrt(difference.size))
         what = f"{title}: {metric} less the rule's, {'upper' if sign > 0 else 'lower'} end of the interval"
         yield Measurement(what, end, unit, 0.0, more_is_better=sign > 0)
-    yield Measurement(f"{title}: CPU time of a training", spent_s[OURS], "s", 600, 60)
+    spent_s = float(np.mean([job.cpu_s() for job in trainings[OURS]]))
+    yield Measurement(f"{title}: CPU time of a training", spent_s, "s", 600, 60)
+
+
+def elsewhere(workshop: Workshop, network: Network, setting: Setting) -> Iterator[Measurement]:
+    """Yields S of the trained policies in networks of other numbers of cells, whose rules are tuned anew."""
+    base = Preset.load(network.presets[0]).model_dump(exclude_unset=True)
+    (training,) = trained(workshop, network, setting)[OURS]
+    for name, changes in ELSEWHERE.items():
+        preset = Preset.parse({**base, **changes, "id": f"{network.name}-{name.replace(' ', '-')}"}, name)
+        scenario = workshop.tuned(_placed(preset))
+        rules = _judged_rules(workshop, [scenario], name, _ELSEWHERE_TRACES)
+        jobs = {OURS: [_of_seeds(workshop, scenario, OURS, training, _ELSEWHERE_TRACES)]}
+        load_std = _judged(workshop, jobs, f"{name}: judgements")[OURS]["load_std"]
+        references = [rules[of]["load_std"][:, 0] for of in ("rule", "planner")]
+        low, high = score_interval(load_std, references[0], references[1])
+        value = float(score(load_std, references[0], references[1]).mean())
+        title = f"{network.name}, {setting.name}, zero-shot on {name}: S of {OURS} [{low:.2f}, {high:.2f}]"
+        yield Measurement(title, value, "", 0.0, 0.5, more_is_better=True)
+
+
+def in_ns3(workshop: Workshop, network: Network, setting: Setting) -> Iterator[Measurement]:
+    """Yields how many pairs of policies ns-3 puts in the same order as the engine, by their mean load_std."""
+    (preset,) = network.presets
+    scenario, trainings = scenario_of(preset), trained(workshop, network, setting)
+    policies = {name: policy_factory(policy) for name, policy in RULES.items()}
+    policies |= {name: partial(trained_policy, checkpoint=jobs[0].checkpoints[0]) for name, jobs in trainings.items()}
+    means = {}
+    for backend in ("engine", "ns3"):
+        jobs = {
+            name: [[workshop.judgement(scenario, name, factory, backend, _NS3_TRACES)]]
+            for name, factory in policies.items()
+        }
+        judged = _judged(workshop, jobs, f"{network.name} in {backend}")
+        means[backend] = {name: float(of_policy["load_std"].mean()) for name, of_policy in judged.items()}
+        for name, value in means[backend].items():
+            yield Measurement(f"{network.name}, {setting.name}: load std of {name} in {backend}", value, "", None)
+    pairs = list(combinations(policies, 2))
+    kept = [
+        (means["engine"][first] < means["engine"][second]) == (means["ns3"][first] < means["ns3"][second])
+        for first, second in pairs
+    ]
+    title = f"{network.name}, {setting.name}: pairs of policies in the same order in ns-3"
+    yield Measurement(title, 100 * float(np.mean(kept)), f"% of {len(pairs)}", 90, 100, more_is_better=True)
+
+
+def scenario_of(preset: str) -> Scenario:
+    """Returns the scenario of a shipped preset."""
+    return _placed(Preset.load(preset))
+
+
+def _placed(preset: Preset) -> Scenario:
+    return Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
+
+
+def _of_seeds(
+    workshop: Workshop, scenario: Scenario, method: str, training: TrainJob, traces: int = 0
+) -> list[JudgeJob]:
+    """Returns the judgements of all seeds of a training."""
+    return [
+        workshop.judgement(scenario, f"{method}-{seed}", partial(trained_policy, checkpoint=checkpoint), traces=traces)
+        for seed, checkpoint in enumerate(training.checkpoints)
+    ]

@@ -15,7 +15,8 @@ import pandas as pd
 
 from cf_augment.augment import augment
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
-from ns3_scenarios.scenario import Preset, Scenario
+from ns3_scenarios.rule import Rule
+from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.config import TrainConfig
 from py_agent.collect import simulation_work
 from py_agent.env import MlbEnv, open_backend
@@ -25,6 +26,7 @@ from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.rollout import run_episode
 from py_agent.rundir import last_checkpoint
 from py_agent.train import train
+from py_agent.tune import tune
 from sumo_mobility.base.files import replacing, sha256, write_text
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import load_map, make_traces
@@ -221,15 +223,16 @@ class Workshop:
         self._directory, self._seed, self._executor = directory, seed, executor
         self.effort = effort
 
-    def scenario(self, preset: str) -> Scenario:
-        """Returns the scenario of a preset."""
-        loaded = Preset.load(preset)
-        return Scenario.place(loaded, loaded.sites.place(load_map(loaded.mobility.map)))
-
     def traces(self, scenario: Scenario, split: str, count: int) -> dict[str, Path]:
-        """Returns the files of traces by name, made if need be: "train", "logged" (test contexts, to learn from) or
-        "test" (test contexts, to be judged on)."""
-        contexts = scenario.mobility.train_contexts if split == "train" else scenario.mobility.test_contexts
+        """Returns the files of traces by name, made if need be.
+
+        Args:
+            scenario: Whose UEs they are.
+            split: "train" or "tune", of the train contexts; "logged", of the test contexts but to learn from; "test".
+            count: How many.
+        """
+        mobility = scenario.mobility
+        contexts = mobility.train_contexts if split in ("train", "tune") else mobility.test_contexts
         folder = self._directory / scenario.id / "traces"
         paths = [folder / f"{split}-{index:03d}.parquet" for index in range(count)]
         missing = [index for index, path in enumerate(paths) if not path.with_suffix(".json").is_file()]
@@ -238,19 +241,27 @@ class Workshop:
             make_traces(scenario.mobility, jobs, 2, lambda index, trace: trace.write(paths[missing[index]]))
         return {path.stem: path for path in paths}
 
-    def data(self, preset: str, name: str, train_traces: int, test_traces: int) -> DataJob:
+    def data(self, scenario: Scenario, name: str, train_traces: int, test_traces: int) -> DataJob:
         """Returns the data of some logged traces.
 
         Args:
-            preset: Where they were logged.
+            scenario: Where they were logged.
             name: How their directory is called.
-            train_traces: Traces of the preset's train contexts.
+            train_traces: Traces of the scenario's train contexts.
             test_traces: Traces of its test contexts, which are others than those that policies are judged on.
         """
-        scenario = self.scenario(preset)
         traces = self.traces(scenario, "train", train_traces) | self.traces(scenario, "logged", test_traces)
         folder = self._directory / scenario.id / _slug(name)
         return DataJob(scenario, traces, self._seed, self.effort.replays, self.effort.mixed_traces, folder)
+
+    def tuned(self, scenario: Scenario) -> Scenario:
+        """Returns the scenario with the rule that is tuned to it on 24 traces of its train contexts."""
+        path = self._directory / scenario.id / "rule.json"
+        if not path.is_file():
+            traces = [MobilityTrace.read(trace) for trace in self.traces(scenario, "tune", 24).values()]
+            best = tune(scenario, traces).iloc[0]
+            Rule(**{name: float(best[name]) for name in Rule.model_fields}).write_json(path)
+        return scenario.model_copy(update={"rule": Rule.read_json(path)})
 
     def training(
         self, data: DataJob, method: str, counterfactual: bool, hyperparameters: Mapping[str, Any]
@@ -260,10 +271,9 @@ class Workshop:
         return TrainJob(data, method, sac, counterfactual, self.effort.seeds)
 
     def judgement(
-        self, preset: str, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0
+        self, scenario: Scenario, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0
     ) -> JudgeJob:
-        """Returns the judgement of a policy in a preset."""
-        scenario = self.scenario(preset)
+        """Returns the judgement of a policy in a scenario, on as many test traces as the effort says, or `traces`."""
         files = self.traces(scenario, "test", traces or self.effort.test_traces)
         given = factory.keywords.get("checkpoint") if isinstance(factory, partial) else None
         what = f"{_slug(policy)}-{sha256(given)[:12]}" if given else _slug(policy)

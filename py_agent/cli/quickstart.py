@@ -34,14 +34,16 @@ _JUDGED = ("static", "integral", "planner", "sac", "sac-cf")
 @dataclass(kw_only=True)
 class Quickstart(StageCommand):
     """Run every stage: mobility, collect, augment, train (plain SAC on logged data; then on counterfactual data too,
-    following the physics), evaluate, report."""
+    following the physics), evaluate (in the engine on many traces, in ns-3 on a few), report."""
 
     preset: str = "helsinki-quick-v0"
     """Id of a preset, or path of a .yaml file."""
     train_traces: int = 3
     """Traces to collect data on."""
     test_traces: int = 3
-    """Traces to judge policies on."""
+    """Traces to judge policies on in ns-3."""
+    engine_traces: int = 24
+    """Traces to judge policies on in the engine; results are in RUN/scenarios/PRESET."""
     seed: int = 0
     """Seed of everything."""
 
@@ -67,6 +69,14 @@ class Quickstart(StageCommand):
             Augment(run=run, resume=resume, replays_per_trace=4, seed=seed),
             Train(run=run, resume=resume, data="logged", training=plain),
             Train(run=run, resume=resume, data="both", training=physical),
+            Evaluate(
+                run=run,
+                resume=resume,
+                policies=_JUDGED,
+                scenario=self.preset,
+                test_traces=self.engine_traces,
+                backend="engine",
+            ),
             Evaluate(run=run, resume=resume, policies=_JUDGED),
             Report(run=run),
         ]

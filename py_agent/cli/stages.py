@@ -225,6 +225,11 @@ class Evaluate(StageCommand):
     workers: int = 2
     """Processes; the figures do not depend on it."""
 
+    @property
+    def title(self) -> str:
+        """The title of the command, with the back end."""
+        return f"evaluate in {self.backend}"
+
     def options(self) -> dict[str, Any]:
         """Returns the options that say what is judged where; a run knows its scenario and its traces."""
         others = ("policy", "scenario", "test_traces")

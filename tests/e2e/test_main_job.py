@@ -50,7 +50,7 @@ def quickstart(folder: Path, *more: object) -> dict[str, Any]:
     preset.write_text(yaml.safe_dump(PRESET))
     data = json.loads(
         mlb("quickstart", "--run", folder / "run", "--preset", preset, "--train-traces", 2, "--test-traces", 2,
-            "--json", *more)
+            "--engine-traces", 3, "--json", *more)
     )  # fmt: skip
     assert isinstance(data, dict)
     return data
@@ -74,6 +74,8 @@ def test_every_policy_is_judged_on_every_trace(result: dict[str, Any], folder: P
     judged = pd.read_parquet(folder / "run" / "evaluation.parquet")
     assert len(judged) == 10
     assert judged["load_std"].between(0, 0.5).all()
+    in_engine = pd.read_parquet(folder / "run" / "scenarios" / "tiny-v0" / "evaluation.parquet")
+    assert in_engine.groupby("policy").size().to_dict() == dict.fromkeys(policies, 3)
 
 
 def test_report_is_one_file_that_names_the_policies_and_credits_the_map(result: dict[str, Any], folder: Path) -> None:
