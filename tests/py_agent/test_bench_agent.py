@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from mktestdocs import grab_code_blocks
 
 from py_agent.bench import agent
 from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
-from py_agent.bench.workshop import Effort, Workshop
+from py_agent.bench.workshop import COUNTERFACTUAL_SHARE, Effort, Workshop
 from py_agent.jobs import LOCAL
 from sumo_mobility.base.errors import ConfigError
 
@@ -61,6 +63,13 @@ def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch
     again = {figure.metric: figure for figure in figures(workshop, network, setting, judged_rules(workshop, network))}
     assert again == found
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mdp.md").read_text(encoding="utf-8")
+    (block,) = grab_code_blocks(page, lang="yaml")
+    given = yaml.safe_load(block)
+    assert given == {"counterfactual_share": COUNTERFACTUAL_SHARE, "sac": agent.METHODS[agent.OURS].hyperparameters}
 
 
 def test_only_known_networks_are_measured(tmp_path: Path) -> None:
