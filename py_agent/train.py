@@ -89,7 +89,9 @@ def train(
         learner.restore([_checkpoint(out_dir, common) for out_dir in out_dirs])
         for index, log in enumerate(logs):
             log.restore(common)
-            learner.save(last_checkpoint(log.out_dir), index)
+            last = last_checkpoint(log.out_dir)
+            if not last.is_file() or last.read_bytes() != _checkpoint(log.out_dir, common).read_bytes():
+                learner.save(last, index)
     started, first, steps = time.monotonic(), learner.step, parameters.gradient_steps
     with progress(f"train {title}", steps - first) as bar:
         while learner.step < steps:

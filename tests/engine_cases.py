@@ -16,13 +16,14 @@ FIVE_SITES_M = [(0.0, 0.0), (700.0, 0.0), (350.0, 606.0), (1050.0, 606.0), (-350
 
 
 def scenario(sites_m: list[tuple[float, float]] = FIVE_SITES_M, ues: int = 60, **parts: Any) -> Scenario:
-    """The shipped preset on given sites, with 25 packets a UE and second.
+    """The shipped preset on given sites, with 25 packets a UE and second, and handovers that cost nothing.
 
     Parts such as handover={"hysteresis_db": 1} change its fields.
     """
     preset = Preset.load("helsinki-event-v0").model_dump()
     preset["mobility"]["ues"] = ues
     preset["traffic"] = {"offered_bps": 200e3, "packet_bytes": 1000}
+    preset["handover_cost"] = 0.0
     for name, value in parts.items():
         preset[name] = {**preset[name], **value} if isinstance(value, dict) else value
     return Scenario.place(Preset.model_validate(preset), sites_m)

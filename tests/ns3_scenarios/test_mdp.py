@@ -22,8 +22,8 @@ from sumo_mobility.base.errors import ConfigError
 def scenario() -> Scenario:
     preset = Preset.load("helsinki-event-v0")
     mobility = preset.mobility.model_copy(update={"ues": 3})
-    small = preset.model_copy(update={"mobility": mobility, "traffic": Traffic(offered_bps=200e3)})
-    return Scenario.place(small, [(0, 0), (700, 0)])
+    changes = {"mobility": mobility, "traffic": Traffic(offered_bps=200e3), "observation": "cell-kpi"}
+    return Scenario.place(preset.model_copy(update=changes | {"handover_cost": 0.0}), [(0, 0), (700, 0)])
 
 
 @pytest.fixture
