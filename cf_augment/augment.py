@@ -14,6 +14,7 @@ the scenario's rule with noise, which lead to the states that a good policy meet
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size, cio_from_action, control_from_action, reward
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import Singles
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
@@ -40,17 +41,48 @@ ActionSource = Callable[[int, StepKpis], Singles]
 """A function of the step and of the KPIs before it that returns an action (A,) in [-1, 1]."""
 
 
+@dataclass
+class Situation:
+    """What chooses an action may ask for, besides the KPIs.
+
+    Attributes:
+        scenario: The scenario.
+        what_if: Its one-step what-if.
+        random: The episode's randomness.
+        action: The action in force, (A,).
+        integral_db: The rule's integral, (E,).
+    """
+
+    scenario: Scenario
+    what_if: WhatIf
+    random: np.random.Generator
+    action: Floats
+    integral_db: Floats
+
+
+class Source(ABC):
+    """What chooses the actions of a replay; its text is its name."""
+
+    @abstractmethod
+    def choose(self, situation: Situation, kpis: StepKpis) -> Floats:
+        """Returns the next action, (A,) in [-1, 1]."""
+
+
 @dataclass(frozen=True)
-class Random:
+class Random(Source):
     """Uniformly random actions."""
 
     def __str__(self) -> str:
         return "random"
 
+    def choose(self, situation: Situation, kpis: StepKpis) -> Floats:
+        """See `Source.choose`."""
+        return situation.random.uniform(-1, 1, len(situation.action))
+
 
 @dataclass(frozen=True)
-class Searched:
-    """The best of some candidates.
+class Searched(Source):
+    """The best of some candidates, by the engine's one-step what-if.
 
     Attributes:
         candidates: K, the number of draws at each step.
@@ -61,9 +93,21 @@ class Searched:
     def __str__(self) -> str:
         return f"searched-{self.candidates}"
 
+    def choose(self, situation: Situation, kpis: StepKpis) -> Floats:
+        """See `Source.choose`."""
+        scenario, shape = situation.scenario, (self.candidates, len(situation.action))
+        drawn = situation.random.uniform(-1, 1, shape)
+        nearby = np.clip(situation.action + _SEARCH_STEP * situation.random.standard_normal(shape), -1, 1)
+        # Half of the draws go everywhere, half stay near the action in force.
+        candidates = np.where(np.arange(self.candidates)[:, None] % 2, nearby, drawn)
+        candidates = np.concatenate([situation.action[None], candidates])
+        predicted = situation.what_if(kpis, cio_from_action(scenario, candidates))
+        value = reward(scenario, predicted) - _HANDOVER_COST * predicted.handovers
+        return candidates[value.argmax()]
+
 
 @dataclass(frozen=True)
-class NoisyRule:
+class NoisyRule(Source):
     """The scenario's rule with Gaussian noise.
 
     Attributes:
@@ -74,6 +118,16 @@ class NoisyRule:
 
     def __str__(self) -> str:
         return f"rule+{self.noise:g}"
+
+    def choose(self, situation: Situation, kpis: StepKpis) -> Floats:
+        """See `Source.choose`."""
+        scenario = situation.scenario
+        serving, neighbor = np.array(scenario.neighbor_pairs).T
+        difference = kpis.prb_utilization[serving] - kpis.prb_utilization[neighbor]
+        limit_db = scenario.handover.cio_range_db
+        situation.integral_db, wanted_db = scenario.rule.follow(difference, situation.integral_db, limit_db)
+        noise = self.noise * situation.random.standard_normal(len(situation.action))
+        return np.clip(action_from_cio(scenario, wanted_db) + noise, -1, 1)
 
 
 SOURCES = (
@@ -103,7 +157,7 @@ class Job:
     trace_name: str
     trace: MobilityTrace
     provenance: Provenance
-    source: Random | Searched | NoisyRule
+    source: Source
     seed: int
 
 
@@ -226,33 +280,16 @@ def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> Acti
     random = stream(seed, "augment", "actions", job.seed)
     lead = logged.episodes[int(random.integers(len(logged.episodes)))].actions
     lead = lead[random.integers(len(lead)) :][: random.integers(round(_LEAD_IN * scenario.episode.steps) + 1)]
-    size = action_size(scenario)
-    serving, neighbor = np.array(scenario.neighbor_pairs).T
-    last, integral_db = np.zeros(size), np.zeros(len(serving))
+    no_offsets = np.zeros(len(scenario.neighbor_pairs))
+    situation = Situation(scenario, what_if, random, np.zeros(action_size(scenario)), no_offsets)
 
     def act(step: int, kpis: StepKpis) -> Singles:
-        nonlocal last, integral_db
         if step < len(lead):
             action = lead[step]
-            integral_db = cio_from_action(scenario, action)
-        elif isinstance(job.source, Random):
-            action = random.uniform(-1, 1, size).astype(np.float32)
-        elif isinstance(job.source, NoisyRule):
-            difference = kpis.prb_utilization[serving] - kpis.prb_utilization[neighbor]
-            integral_db, wanted_db = scenario.rule.follow(difference, integral_db, scenario.handover.cio_range_db)
-            noisy = action_from_cio(scenario, wanted_db) + job.source.noise * random.standard_normal(size)
-            action = np.clip(noisy, -1, 1).astype(np.float32)
+            situation.integral_db = cio_from_action(scenario, action)
         else:
-            count = job.source.candidates
-            drawn = random.uniform(-1, 1, (count, size))
-            nearby = np.clip(last + _SEARCH_STEP * random.standard_normal((count, size)), -1, 1)
-            # Half of the draws go everywhere, half stay near the action in force.
-            candidates = np.where(np.arange(count)[:, None] % 2, nearby, drawn)
-            candidates = np.concatenate([last[None], candidates])
-            predicted = what_if(kpis, cio_from_action(scenario, candidates))
-            value = reward(scenario, predicted) - _HANDOVER_COST * predicted.handovers
-            action = candidates[value.argmax()].astype(np.float32)
-        last = np.asarray(action, dtype=np.float64)
+            action = job.source.choose(situation, kpis).astype(np.float32)
+        situation.action = np.asarray(action, dtype=np.float64)
         return action
 
     return act

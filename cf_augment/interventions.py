@@ -43,10 +43,11 @@ class Drawn:
 def mix_traces(logged: Mapping[str, MobilityTrace], count: int, seed: int) -> Drawn:
     """Composes crowds that were not there of UEs that were: each UE moves as it did in a logged trace.
 
-    Given the context, UEs move independently of each other; so a UE may be taken out of its crowd and put into
-    another one, and the physics of what it receives stays exact. For each trace a place on the map is drawn at random,
-    and UEs of all logged traces with weights that fall with their distance from it: crowds gather where none did. What
-    the model must invent, and this cannot, are ways that no logged UE has gone.
+    Given the context, UEs are taken to move independently of each other, though cars of one trace did give way to each
+    other; so a UE may be taken out of its crowd and put into another one, and the physics of what it receives stays
+    exact. For each trace a place on the map is drawn at random, and UEs of all logged traces with weights that fall
+    with their distance from it: crowds gather where none did. What the model must invent, and this cannot, are ways
+    that no logged UE has gone.
 
     Args:
         logged: Traces by name, of the same map, UEs and times.

@@ -107,6 +107,8 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Networks of other numbers of cells for the same UEs, whose traffic loads the cells about as much."""
 _ELSEWHERE_TRACES, _NS3_TRACES = 20, 10
+_WHOLE = Effort(seeds=5, test_traces=50, gradient_steps=2000)
+_QUICK = Effort(seeds=2, test_traces=12, gradient_steps=500)
 
 _PHYSICS: dict[str, Any] = {
     "hidden": 64, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0.0,
@@ -174,13 +176,14 @@ def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> 
 
     Raises:
         ConfigError: there is no such network.
+        StorageError: the directory was made with another seed or effort, or by other presets.
+        DependencyError: d3rlpy is not installed, which is said last.
     """
     known = {each.name: each for each in NETWORKS}
     for name in network:
         if name not in known:
             raise ConfigError(f"unknown network '{name}'{nearest(name, list(known))}")
-    yield from training_speed(seed, 2 if quick else 10)
-    workshop = Workshop(directory, seed, Effort(2, 12, 500) if quick else Effort(5, 50, 2000), LOCAL)
+    workshop = Workshop(directory, seed, _QUICK if quick else _WHOLE, LOCAL)
     chosen = [known[name] for name in network] or list(NETWORKS)
     if quick and not network:
         chosen = [replace(NETWORKS[0], settings=NETWORKS[0].settings[1:2])]
@@ -191,6 +194,7 @@ def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> 
         if each.carried:
             yield from elsewhere(workshop, each, each.carried)
             yield from in_ns3(workshop, each, each.carried)
+    yield from training_speed(seed, 2 if quick else 10)
 
 
 @dataclass(frozen=True)

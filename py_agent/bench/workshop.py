@@ -27,6 +27,8 @@ from py_agent.rollout import run_episode
 from py_agent.rundir import last_checkpoint
 from py_agent.train import train
 from py_agent.tune import tune
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.errors import StorageError
 from sumo_mobility.base.files import replacing, sha256, write_text
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import load_map, make_traces
@@ -34,6 +36,9 @@ from sumo_mobility.trace import MobilityTrace
 
 COUNTERFACTUAL_SHARE = 0.95
 """Most of each batch, since few of the logged states, under random offsets, are states that a good policy meets."""
+
+
+_TUNE_TRACES = 24
 
 
 @dataclass(frozen=True)
@@ -190,23 +195,26 @@ def _played(
         env.close()
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much is done in each setting.
-
-    Attributes:
-        seeds: Seeds of each training.
-        test_traces: Traces on which policies are judged.
-        gradient_steps: The length of each training.
-        replays: Counterfactual episodes on each trace.
-        mixed_traces: Traces of other crowds beside the logged ones.
-    """
+class Effort(Contract):
+    """How much is done in each setting."""
 
     seeds: int
+    """Seeds of each training."""
     test_traces: int
+    """Traces on which policies are judged."""
     gradient_steps: int
+    """The length of each training."""
     replays: int = 8
+    """Counterfactual episodes on each trace."""
     mixed_traces: int = 40
+    """Traces of other crowds beside the logged ones."""
+
+
+class WorkshopRecord(Contract):
+    """What everything in a directory was made with."""
+
+    seed: int
+    effort: Effort
 
 
 class Workshop:
@@ -217,11 +225,15 @@ class Workshop:
         seed: Of all traces and data.
         effort: How much is done.
         executor: Where it is done.
+
+    Raises:
+        StorageError: the directory was made with another seed or effort.
     """
 
     def __init__(self, directory: Path, seed: int, effort: Effort, executor: Executor) -> None:
         self._directory, self._seed, self._executor = directory, seed, executor
         self.effort = effort
+        _keep(WorkshopRecord(seed=seed, effort=effort), directory / "workshop.json")
 
     def traces(self, scenario: Scenario, split: str, count: int) -> dict[str, Path]:
         """Returns the files of traces by name, made if need be.
@@ -230,7 +242,11 @@ class Workshop:
             scenario: Whose UEs they are.
             split: "train" or "tune", of the train contexts; "logged", of the test contexts but to learn from; "test".
             count: How many.
+
+        Raises:
+            StorageError: what is kept of the scenario was made when it was another one.
         """
+        _keep(scenario, self._directory / scenario.id / "scenario.json")
         mobility = scenario.mobility
         contexts = mobility.train_contexts if split in ("train", "tune") else mobility.test_contexts
         folder = self._directory / scenario.id / "traces"
@@ -255,13 +271,13 @@ class Workshop:
         return DataJob(scenario, traces, self._seed, self.effort.replays, self.effort.mixed_traces, folder)
 
     def tuned(self, scenario: Scenario) -> Scenario:
-        """Returns the scenario with the rule that is tuned to it on 24 traces of its train contexts."""
+        """Returns the scenario, by another id, with the rule that is tuned to it on traces of its train contexts."""
         path = self._directory / scenario.id / "rule.json"
         if not path.is_file():
-            traces = [MobilityTrace.read(trace) for trace in self.traces(scenario, "tune", 24).values()]
+            traces = [MobilityTrace.read(trace) for trace in self.traces(scenario, "tune", _TUNE_TRACES).values()]
             best = tune(scenario, traces).iloc[0]
             Rule(**{name: float(best[name]) for name in Rule.model_fields}).write_json(path)
-        return scenario.model_copy(update={"rule": Rule.read_json(path)})
+        return scenario.model_copy(update={"id": f"{scenario.id}-tuned", "rule": Rule.read_json(path)})
 
     def training(
         self, data: DataJob, method: str, counterfactual: bool, hyperparameters: Mapping[str, Any]
@@ -283,6 +299,14 @@ class Workshop:
     def run(self, jobs: Sequence[Job], title: str) -> None:
         """Does what has not been done."""
         self._executor.run([job for job in jobs if not job.path.is_file()], title)
+
+
+def _keep(record: Contract, path: Path) -> None:
+    """Writes what results are made of, or checks that it is still the same."""
+    if not path.is_file():
+        record.write_json(path)
+    elif type(record).read_json(path) != record:
+        raise StorageError(f"{path}: what is kept there was made of something else", "choose another --directory")
 
 
 def _slug(text: str) -> str:

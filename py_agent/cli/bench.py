@@ -114,7 +114,10 @@ class BenchKills(LongBench):
 
 @dataclass(kw_only=True)
 class BenchAgent(LongBench):
-    """What a trained agent is worth against the tuned rule, the planner and SAC on logged data alone."""
+    """What a trained agent is worth against the tuned rule, the planner and SAC on logged data alone.
+
+    The speed of the training is compared with d3rlpy's, which has to be installed for it: `pip install d3rlpy==2.8.1`.
+    """
 
     suite = "agent"
     network: tuple[str, ...] = ()

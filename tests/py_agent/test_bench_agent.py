@@ -9,11 +9,16 @@ import pytest
 import yaml
 from mktestdocs import grab_code_blocks
 
+from ns3_scenarios.rule import Rule
+from ns3_scenarios.scenario import Scenario
 from py_agent.bench import agent
+from py_agent.bench import workshop as workshop_module
 from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
 from py_agent.bench.workshop import COUNTERFACTUAL_SHARE, Effort, Workshop
 from py_agent.jobs import LOCAL
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, StorageError
+
+SMALL = Effort(seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=1)
 
 
 def test_the_rule_has_0_the_planner_1_and_half_way_is_a_half() -> None:
@@ -47,7 +52,7 @@ def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch
     presets = ("line3-right-loiter-left-v0", "line3-right-none-left-v0")
     setting = Setting("from one trace", 1, 0, (0.9, 0.9), (1.0, 1.0))
     network = Network("line3", presets, (setting,))
-    workshop = Workshop(tmp_path, 0, Effort(2, 2, 3, replays=1, mixed_traces=1), LOCAL)
+    workshop = Workshop(tmp_path, 0, SMALL, LOCAL)
     rules = judged_rules(workshop, network)
     found = {figure.metric: figure for figure in figures(workshop, network, setting, rules)}
     ours = next(figure for name, figure in found.items() if "S of SAC + CF [" in name)
@@ -70,6 +75,52 @@ def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:
     (block,) = grab_code_blocks(page, lang="yaml")
     given = yaml.safe_load(block)
     assert given == {"counterfactual_share": COUNTERFACTUAL_SHARE, "sac": agent.METHODS[agent.OURS].hyperparameters}
+
+
+@pytest.mark.slow
+@pytest.mark.sumo
+@pytest.mark.ns3
+def test_policies_are_carried_to_other_numbers_of_cells_and_to_ns3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule is tuned to the other network, and ns-3 has static and rule in the engine's order."""
+    monkeypatch.setattr(
+        agent,
+        "METHODS",
+        {"SAC": Method(False, {"hidden": 8}), "SAC + CF": Method(True, {"residual": True, "learning_rate": 1e-9})},
+    )
+    for name in ("_ELSEWHERE_TRACES", "_NS3_TRACES"):
+        monkeypatch.setattr(agent, name, 1)
+    monkeypatch.setattr(workshop_module, "_TUNE_TRACES", 1)
+    monkeypatch.setattr(agent, "ELSEWHERE", {"7 cells": agent.ELSEWHERE["7 cells"]})
+    setting = Setting("from 2 traces", 2, 0, (0.2, 0.2), (0.5, 0.5))
+    network = Network("helsinki-event", ("helsinki-event-v0",), (setting,), setting)
+    workshop = Workshop(tmp_path, 0, SMALL, LOCAL)
+    (zero_shot,) = agent.elsewhere(workshop, network, setting)
+    assert zero_shot.metric.startswith("helsinki-event, from 2 traces, zero-shot on 7 cells: S of SAC + CF [")
+    assert Rule.read_json(tmp_path / "helsinki-event-7-cells" / "rule.json") != Rule()
+    assert len(Scenario.read_json(tmp_path / "helsinki-event-7-cells-tuned" / "scenario.json").cells) == 7
+    in_ns3 = {figure.metric: figure for figure in agent.in_ns3(workshop, network, setting)}
+    pairs = in_ns3["helsinki-event, from 2 traces: pairs of policies in the same order in ns-3"]
+    assert pairs.unit == "% of 10"
+    for backend in ("engine", "ns3"):
+        static, rule = (
+            in_ns3[f"helsinki-event, from 2 traces: load std of {name} in {backend}"].value
+            for name in ("static", "rule")
+        )
+        assert rule < static
+
+
+def test_what_was_made_with_another_effort_or_preset_is_not_mixed_in(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, 0, SMALL, LOCAL)
+    Workshop(tmp_path, 0, SMALL, LOCAL)
+    for seed, effort in ((1, SMALL), (0, SMALL.model_copy(update={"gradient_steps": 4}))):
+        with pytest.raises(StorageError, match=r"workshop\.json: .* made of something else\n.*another --directory"):
+            Workshop(tmp_path, seed, effort, LOCAL)
+    scenario = agent.scenario_of("line3-right-loiter-left-v0")
+    assert workshop.traces(scenario, "test", 0) == {}
+    with pytest.raises(StorageError, match=r"line3-right-loiter-left-v0/scenario\.json: "):
+        workshop.traces(scenario.model_copy(update={"rule": Rule(gain_db=1)}), "test", 0)
 
 
 def test_only_known_networks_are_measured(tmp_path: Path) -> None:
