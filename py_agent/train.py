@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from tensorboardX import SummaryWriter
 
 from cf_augment.dataset import Dataset
 from cf_augment.physics import RadioStates
@@ -42,8 +44,8 @@ def train(
     """Trains an algorithm with one seed or several at once, and returns the paths of their last checkpoints.
 
     Each directory holds record.json (configuration, seed, versions), metrics.parquet (step, and what the algorithm
-    reports), train.log and checkpoints/{last,step-*}.pt. Resumed, it ends with the same bytes of
-    metrics and weights as if it had never stopped.
+    reports), the same in tensorboard/ for TensorBoard, train.log and checkpoints/{last,step-*}.pt. Resumed, it ends
+    with the same bytes of metrics and weights as if it had never stopped.
 
     Args:
         config: What to do; of the class that `TrainConfig.of` returns.
@@ -70,7 +72,7 @@ def train(
     sources = [shaped(data, parameters.discount) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
     seeds = [config.seed + k for k in range(len(out_dirs))]
-    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, seeds, scenario)
+    learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, seeds, scenario, config.device)
     data_sha256 = _fingerprint(sources)
     logs = []
     for seed, out_dir in zip(seeds, out_dirs, strict=True):
@@ -93,13 +95,15 @@ def train(
             if not last.is_file() or last.read_bytes() != _checkpoint(log.out_dir, common).read_bytes():
                 learner.save(last, index)
     started, first, steps = time.monotonic(), learner.step, parameters.gradient_steps
-    with progress(f"train {title}", steps - first) as bar:
+    with progress(f"train {title}", steps - first) as bar, ExitStack() as opened:
+        for log in logs if first < steps else []:
+            opened.enter_context(log.board(first))
         while learner.step < steps:
             metrics = learner.train_step()
             bar.advance()
             if learner.step % config.log_every == 0:
                 for log, row in zip(logs, metrics, strict=True):
-                    log.rows.append({"step": learner.step, **row})
+                    log.add(learner.step, row)
             if learner.step % config.checkpoint_every == 0 or learner.step == steps:
                 rate = (learner.step - first) / (time.monotonic() - started)
                 for index, (log, row) in enumerate(zip(logs, metrics, strict=True)):
@@ -111,23 +115,36 @@ def train(
 
 
 class _Log:
-    """What one training reports: metrics.parquet and train.log in its directory."""
+    """What one training reports: metrics.parquet, train.log and tensorboard/ in its directory."""
 
     def __init__(self, out_dir: Path) -> None:
         self.out_dir = out_dir
-        self.rows: list[dict[str, float]] = []
+        self._rows: list[dict[str, float]] = []
         self._path = out_dir / "metrics.parquet"
+        self._board: SummaryWriter | None = None
+
+    def board(self, first: int) -> SummaryWriter:
+        """Opens the files for TensorBoard, in which what comes after step `first` replaces what was there."""
+        self._board = SummaryWriter(str(self.out_dir / "tensorboard"), purge_step=first + 1)
+        return self._board
+
+    def add(self, step: int, metrics: dict[str, float]) -> None:
+        """Takes up the metrics of a step."""
+        self._rows.append({"step": step, **metrics})
+        assert self._board is not None
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
 
     def restore(self, step: int) -> None:
         """Takes over the rows up to a step."""
         kept = pd.read_parquet(self._path).query("step <= @step")
-        self.rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+        self._rows = [{str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
 
     def write(self, step: int, metrics: dict[str, float], rate: float) -> None:
         """Writes the rows so far, and a line about this step."""
         with replacing(self._path) as temporary:
             columns = ["step", *metrics]  # there may be no rows yet
-            pd.DataFrame(self.rows, columns=columns).to_parquet(temporary, index=False)
+            pd.DataFrame(self._rows, columns=columns).to_parquet(temporary, index=False)
         line = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
         with (self.out_dir / "train.log").open("a") as log:
             print(f"{self.out_dir.name}, step {step}: {line} ({rate:.0f} steps/s)", file=log)

@@ -49,10 +49,11 @@ class Algorithm(ABC):
         shares: Share of the batch that each source gives; they add up to 1.
         seeds: Each fixes the weights, batches and noise of one training.
         scenario: The scenario of the data, if it is of one; without it, networks are plain perceptrons.
+        device: Where it is computed, as PyTorch names it. What is random is drawn on the CPU all the same.
 
     Raises:
         DataError: the sources do not fit each other or the scenario, or hold a value that is not finite.
-        ConfigError: the shares do not fit the sources, or there is no seed.
+        ConfigError: the shares do not fit the sources, or there is no seed or no such device.
     """
 
     name: ClassVar[str]
@@ -73,12 +74,16 @@ class Algorithm(ABC):
         shares: Sequence[float],
         seeds: Sequence[int],
         scenario: Scenario | None = None,
+        device: str = "cpu",
     ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
         self.config = config
         self.seeds = tuple(seeds)
         if not self.seeds:
             raise ConfigError(f"{self.name}: no seed to train with")
+        self.device = torch.device(device)
+        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
+            raise ConfigError(f"device {device}: there is none that PyTorch could use", "train on --device cpu")
         self.step = 0
         for source in sources:
             source.check()
@@ -100,7 +105,6 @@ class Algorithm(ABC):
             )
         if config.residual and scenario is None:
             raise ConfigError("residual: data without a scenario have no rule", "leave it out")
-        self._sources = list(sources)
         self._generators = [torch.Generator().manual_seed(derive(seed, self.name, "batches")) for seed in self.seeds]
         residual = Residual.of(scenario) if config.residual and scenario else Residual()
         parts: list[dict[str, Any]] = []
@@ -109,7 +113,7 @@ class Algorithm(ABC):
                 torch.manual_seed(derive(seed, self.name, "weights"))
                 parts.append({"actor": Actor(self.layout, config.hidden, residual), **self._build()})
         for name in parts[0]:
-            setattr(self, name, stacked([part[name] for part in parts]))
+            setattr(self, name, stacked([part[name] for part in parts], self.device))
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
         self._rows = [int(rows) for rows in np.diff(bounds)]
@@ -117,14 +121,16 @@ class Algorithm(ABC):
         # A scale of the reward changes no optimal policy, but it sets what other terms of a loss are weighed against.
         scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
         self._reward_scale = float(scale)
-        self._sources = [
-            source._replace(
-                observations=self.actor.normalize(source.observations),
-                next_observations=self.actor.normalize(source.next_observations),
-                rewards=source.rewards * scale,
+        self._sources = []
+        for source in sources:
+            moved = source.to(self.device)
+            self._sources.append(
+                moved._replace(
+                    observations=self.actor.normalize(moved.observations),
+                    next_observations=self.actor.normalize(moved.next_observations),
+                    rewards=moved.rewards * self._reward_scale,
+                )
             )
-            for source in sources
-        ]
 
     def _build(self) -> dict[str, nn.Module | Tensor]:
         """Returns what one seed trains besides the actor, by the name of the attribute that it becomes.
@@ -156,7 +162,7 @@ class Algorithm(ABC):
         parts = []
         for source, rows in zip(self._sources, self._rows, strict=True):
             of_seeds = [torch.randint(len(source.rewards), (rows,), generator=each) for each in self._generators]
-            parts.append(source.rows(torch.stack(of_seeds)))
+            parts.append(source.rows(torch.stack(of_seeds).to(self.device)))
         metrics = {name: value.tolist() for name, value in self._learn(Transitions.joined(parts, dim=1)).items()}
         for name, values in metrics.items():
             for seed, value in zip(self.seeds, values, strict=True):
@@ -264,7 +270,7 @@ class Algorithm(ABC):
 
     def _noise(self, *shape: int) -> Tensor:
         """Draws standard normal numbers, (S, *shape)."""
-        return torch.stack([torch.randn(shape, generator=generator) for generator in self._generators])
+        return torch.stack([torch.randn(shape, generator=each) for each in self._generators]).to(self.device)
 
     def _descend(self, name: str, loss: Tensor) -> None:
         """Moves the parameters of the attribute `name`, and no others, a step down the gradient of a loss.
@@ -302,7 +308,7 @@ class Algorithm(ABC):
                 tensors.update({f"adam.{name}.{parameter}.{key}": value for key, value in moments.items()})
         tensors |= {name: part.detach() for name, part in parts.items() if isinstance(part, Tensor)}
         own = {
-            name: (value.chunk(len(self.seeds))[index] if self._is_by_seed(name) else value).clone()
+            name: (value.chunk(len(self.seeds))[index] if self._is_by_seed(name) else value).cpu().clone()
             for name, value in tensors.items()
         }
         return own | {"generator": self._generators[index].get_state(), "step": torch.tensor(self.step)}

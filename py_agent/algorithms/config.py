@@ -39,6 +39,9 @@ class TrainConfig(Contract):
 
     seed: int = Field(0, ge=0)
     """Fixes weights, batches and noise."""
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    """Where the networks and the physics are computed: cpu, cuda or cuda:N. Only on a CPU the same seed gives the same
+    bytes."""
     counterfactual_share: float = Field(0.5, ge=0, le=1)
     """Share of each batch that is counterfactual, where logged data are used as well."""
     log_every: int = Field(50, ge=1)

@@ -124,19 +124,20 @@ def _shared(x: Tensor, copies: int) -> Tensor:
     return x if len(x) == copies else x[:, None].expand(-1, copies // len(x), *x.shape[1:]).flatten(0, 1)
 
 
-def stacked(parts: Sequence[_Part]) -> _Part:
+def stacked(parts: Sequence[_Part], device: torch.device) -> _Part:
     """Joins networks of one form, which differ in their weights alone, to one that computes them side by side.
 
     Args:
         parts: Modules made of StackedLinear layers, the first of which is changed and returned, and whose buffers all
             share; or tensors with a leading dimension of 1.
+        device: Where it goes.
     """
     first = parts[0]
     if isinstance(first, Tensor):
-        return torch.cat(list(parts)).detach().requires_grad_(first.requires_grad)
+        return torch.cat(list(parts)).detach().to(device).requires_grad_(first.requires_grad)
     for name, parameter in first.named_parameters():
         parameter.data = torch.cat([part.get_parameter(name).data for part in parts])
-    return first
+    return first.to(device)
 
 
 def _perceptron(copies: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:

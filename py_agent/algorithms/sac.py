@@ -82,9 +82,10 @@ class Sac(Algorithm):
         shares: Sequence[float],
         seeds: Sequence[int],
         scenario: Scenario | None = None,
+        device: str = "cpu",
     ) -> None:
-        super().__init__(config, sources, shares, seeds, scenario)
-        self._physics = _soft_reward(scenario, sources[0]) if config.physics_weight > 0 else None
+        super().__init__(config, sources, shares, seeds, scenario, device)
+        self._physics = _soft_reward(scenario, sources[0], device) if config.physics_weight > 0 else None
 
     def _build(self) -> dict[str, nn.Module | Tensor]:
         critic, target = (TwinCritic(self.layout, self.config.hidden) for _ in range(2))
@@ -133,10 +134,10 @@ class Sac(Algorithm):
         return batch.rewards + self.config.gamma * (1 - batch.terminals) * value
 
 
-def _soft_reward(scenario: Scenario | None, data: Transitions) -> SoftReward:
+def _soft_reward(scenario: Scenario | None, data: Transitions, device: str) -> SoftReward:
     cure = "set physics_weight to 0, which is plain SAC, or train on data of 'mlb collect' and 'mlb augment'"
     if scenario is None:
         raise ConfigError("physics_weight: the physics of data without a scenario is not known", cure)
     if data.rsrp_dbm.shape[1] == 0:
         raise DataError("dataset: has no RSRP and serving cells of the UEs, which the physics needs", cure)
-    return SoftReward(scenario)
+    return SoftReward(scenario, device)

@@ -15,14 +15,15 @@ class SoftReward:
 
     Args:
         scenario: The scenario.
+        device: Where it is computed.
 
     Raises:
         ConfigError: the scenario has no soft physics; see `SoftWhatIf`.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._what_if = SoftWhatIf(scenario)
-        self._cio_per_action_db = torch.as_tensor(cio_per_action_db(scenario), dtype=torch.float32)
+    def __init__(self, scenario: Scenario, device: str = "cpu") -> None:
+        self._what_if = SoftWhatIf(scenario, device)
+        self._cio_per_action_db = torch.as_tensor(cio_per_action_db(scenario), dtype=torch.float32, device=device)
 
     def __call__(self, states: RadioStates, actions: Tensor, temperature_db: float) -> Tensor:
         """Returns the rewards (N,) of actions (N, A), with their graph.

@@ -85,6 +85,10 @@ class Transitions(NamedTuple):
         """Returns the rows with these indices (...), in their shape."""
         return type(self)(*(column[index] for column in self))
 
+    def to(self, device: torch.device) -> Self:
+        """Returns the rows on a device."""
+        return type(self)(*(column.to(device) for column in self))
+
     @classmethod
     def joined(cls, parts: Sequence[Self], dim: int = 0) -> Self:
         """Returns the rows of all parts, one part after the other along a dimension."""

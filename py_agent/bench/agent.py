@@ -19,6 +19,7 @@ import pandas as pd
 
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.recipes import PHYSICS
 from py_agent.bench.training_speed import training_speed
 from py_agent.bench.workshop import Effort, JudgeJob, TrainJob, Workshop
 from py_agent.jobs import LOCAL
@@ -110,11 +111,6 @@ _ELSEWHERE_TRACES, _NS3_TRACES = 20, 10
 _WHOLE = Effort(seeds=5, test_traces=50, gradient_steps=2000)
 _QUICK = Effort(seeds=2, test_traces=12, gradient_steps=500)
 
-_PHYSICS: dict[str, Any] = {
-    "hidden": 64, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0.0,
-    "target_entropy_per_action": -1.0, "physics_weight": 40.0, "physics_last_temperature_db": 0.15, "residual": True,
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Method:
@@ -122,15 +118,19 @@ class Method:
 
     Attributes:
         counterfactual: Whether it learns from counterfactual data beside the logged ones.
-        hyperparameters: Of SAC, but for the number of gradient steps, which is the same for all.
+        training: Fields of `TrainConfig`, but for the number of gradient steps, which is the same for all.
     """
 
     counterfactual: bool
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
-METHODS = {"SAC": Method(False), "SAC + CF, no physics": Method(True), "SAC + CF": Method(True, _PHYSICS)}
-"""The methods; each also has SAC's own defaults."""
+METHODS = {
+    "SAC": Method(False),
+    "SAC + CF, no physics": Method(True, {"counterfactual_share": PHYSICS["counterfactual_share"]}),
+    "SAC + CF": Method(True, PHYSICS),
+}
+"""The methods; what they do not say has SAC's own defaults."""
 OURS, PLAIN = "SAC + CF", "SAC"
 RULES = {"static": "static", "rule": "integral", "planner": "planner"}
 """Policies that are not trained."""
@@ -232,7 +232,7 @@ def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str,
     data = [workshop.data(home, setting.name, setting.train_traces, setting.test_traces) for home in homes]
     workshop.run(data, f"{title}: data")
     trainings = {
-        name: [workshop.training(each, name, method.counterfactual, method.hyperparameters) for each in data]
+        name: [workshop.training(each, name, method.counterfactual, method.training) for each in data]
         for name, method in METHODS.items()
     }
     workshop.run([job for jobs in trainings.values() for job in jobs], f"{title}: trainings")

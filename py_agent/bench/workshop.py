@@ -34,9 +34,6 @@ from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import load_map, make_traces
 from sumo_mobility.trace import MobilityTrace
 
-COUNTERFACTUAL_SHARE = 0.95
-"""Most of each batch, since few of the logged states, under random offsets, are states that a good policy meets."""
-
 
 _TUNE_TRACES = 24
 
@@ -94,14 +91,14 @@ class TrainJob:
     Attributes:
         data: What it learns from.
         method: How its directory is called.
-        sac: Hyper-parameters of SAC; those that are not named have its defaults.
+        training: Fields of the `TrainConfig` of SAC; those that are not named have its defaults.
         counterfactual: Whether it learns from counterfactual data as well.
         seeds: Number of seeds.
     """
 
     data: DataJob
     method: str
-    sac: Mapping[str, Any]
+    training: Mapping[str, Any]
     counterfactual: bool
     seeds: int
 
@@ -113,7 +110,7 @@ class TrainJob:
     @property
     def work(self) -> float:
         """Gradient steps of all seeds."""
-        return float(self.seeds * self.sac["gradient_steps"])
+        return float(self.seeds * self.training["sac"]["gradient_steps"])
 
     def cpu_s(self) -> float:
         """CPU time of one seed's training, in s."""
@@ -131,8 +128,8 @@ class TrainJob:
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Trains; `advance` is called once."""
-        given = {"counterfactual_share": COUNTERFACTUAL_SHARE, "sac": self.sac}
-        config = TrainConfig.of("sac").parse(given, f"training {self.method}")  # whose class no process can send
+        # whose class is made while the program runs, so that it could not be sent to this process
+        config = TrainConfig.of("sac").parse(dict(self.training), f"training {self.method}")
         started = time.process_time()
         logged = read_dataset(self.data.logged)
         counterfactual = read_dataset(self.data.path) if self.counterfactual else None
@@ -279,12 +276,10 @@ class Workshop:
             Rule(**{name: float(best[name]) for name in Rule.model_fields}).write_json(path)
         return scenario.model_copy(update={"id": f"{scenario.id}-tuned", "rule": Rule.read_json(path)})
 
-    def training(
-        self, data: DataJob, method: str, counterfactual: bool, hyperparameters: Mapping[str, Any]
-    ) -> TrainJob:
+    def training(self, data: DataJob, method: str, counterfactual: bool, training: Mapping[str, Any]) -> TrainJob:
         """Returns a training of SAC; see `TrainJob`."""
-        sac = {**hyperparameters, "gradient_steps": self.effort.gradient_steps}
-        return TrainJob(data, method, sac, counterfactual, self.effort.seeds)
+        sac = training.get("sac", {}) | {"gradient_steps": self.effort.gradient_steps}
+        return TrainJob(data, method, {**training, "sac": sac}, counterfactual, self.effort.seeds)
 
     def judgement(
         self, scenario: Scenario, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0

@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from py_agent.algorithms.config import TrainConfig
+from py_agent.algorithms.recipes import PHYSICS
 from py_agent.cli.command import Result, StageCommand
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.report import Report
@@ -18,15 +19,10 @@ from py_agent.cli.stages import Augment, Collect, Evaluate, Train
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.progress import note
 
-_LOGGED: dict[str, Any] = {"gradient_steps": 700}
-_COUNTERFACTUAL: dict[str, Any] = {
-    "gradient_steps": 1000, "hidden": 48, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05,
-    "gamma": 0.0, "target_entropy_per_action": -1.0, "physics_weight": 40.0, "physics_last_temperature_db": 0.15,
-    "residual": True,
-}  # fmt: skip
-"""Plain SAC on the logged data; on counterfactual data too, SAC that follows the physics and corrects the rule."""
-_COUNTERFACTUAL_SHARE = 0.95
-"""Few of the logged states, half of them under random offsets, are states that a good policy meets."""
+_LOGGED: dict[str, Any] = {"sac": {"gradient_steps": 700}}
+"""Plain SAC on the logged data."""
+_COUNTERFACTUAL: dict[str, Any] = PHYSICS | {"sac": PHYSICS["sac"] | {"gradient_steps": 1000, "hidden": 48}}
+"""On counterfactual data too, SAC that follows the physics and corrects the rule."""
 _JUDGED = ("static", "integral", "planner", "sac", "sac-cf")
 """Few steps for few data, and no random offsets to be judged: the whole job is to take minutes."""
 
@@ -51,10 +47,8 @@ class Quickstart(StageCommand):
         """Runs the stages in order; what is done already is kept."""
         run, resume, seed = self.run, self.resume, self.seed
         plain, physical = (
-            TrainConfig.of("sac").model_validate(
-                {"seed": seed, "counterfactual_share": _COUNTERFACTUAL_SHARE, "sac": hyperparameters}
-            )
-            for hyperparameters in (_LOGGED, _with_physics(self.preset))
+            TrainConfig.of("sac").model_validate({"seed": seed, **training})
+            for training in (_LOGGED, _with_physics(self.preset))
         )
         stages: list[StageCommand] = [
             Mobility(

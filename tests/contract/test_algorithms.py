@@ -57,10 +57,12 @@ def earned(actions: AnyFloats) -> AnyFloats:
     return -((actions - BEST) ** 2).sum(1)
 
 
-def begun(kind: type[Algorithm], *seeds: int, spread: float = 1.0, **parameters: float) -> Algorithm:
+def begun(
+    kind: type[Algorithm], *seeds: int, spread: float = 1.0, device: str = "cpu", **parameters: float
+) -> Algorithm:
     """A training on two sources, with the hyper-parameters that all algorithms have."""
     config = kind.Config.parse({"hidden": 16, "batch_size": 32, "learning_rate": 1e-2} | parameters, "test")
-    return kind(config, [rows(0, spread), rows(1, spread)], [0.5, 0.5], seeds or [5], SCENARIO)
+    return kind(config, [rows(0, spread), rows(1, spread)], [0.5, 0.5], seeds or [5], SCENARIO, device)
 
 
 def stepped(learner: Algorithm, steps: int) -> Algorithm:
@@ -122,6 +124,24 @@ def test_each_of_several_seeds_is_trained_as_it_would_be_alone(kind: type[Algori
     again = begun(kind, *seeds)
     again.restore([tmp_path / f"many-{seed}" / "last.pt" for seed in seeds])
     assert again.train_step() == many.train_step()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_trains_as_the_cpu_does_but_for_rounding(kind: type[Algorithm], tmp_path: Path) -> None:
+    learners = {device: begun(kind, 5, 6, device=device) for device in ("cpu", "cuda")}
+    for _ in range(5):
+        rows = {device: learner.train_step() for device, learner in learners.items()}
+        for on_cpu, on_gpu in zip(rows["cpu"], rows["cuda"], strict=True):
+            assert on_gpu == pytest.approx(on_cpu, rel=1e-2, abs=1e-2)
+    done = [actions(learner.policy(SCENARIO, 1)) for learner in learners.values()]
+    assert done[1] == pytest.approx(done[0], abs=1e-2)
+    begun(kind, 5).restore([saved(learners["cuda"], tmp_path)])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so(kind: type[Algorithm]) -> None:
+    with pytest.raises(ConfigError, match=r"^device cuda: there is none that PyTorch could use\n.*--device cpu"):
+        begun(kind, device="cuda")
 
 
 def test_checkpoints_of_other_steps_or_of_too_few_seeds_are_refused(kind: type[Algorithm], tmp_path: Path) -> None:

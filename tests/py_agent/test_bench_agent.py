@@ -11,10 +11,11 @@ from mktestdocs import grab_code_blocks
 
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.recipes import PHYSICS
 from py_agent.bench import agent
 from py_agent.bench import workshop as workshop_module
 from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
-from py_agent.bench.workshop import COUNTERFACTUAL_SHARE, Effort, Workshop
+from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from sumo_mobility.base.errors import ConfigError, StorageError
 
@@ -47,7 +48,10 @@ def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch
     monkeypatch.setattr(
         agent,
         "METHODS",
-        {"SAC": Method(False, {"hidden": 8}), "SAC + CF": Method(True, {"residual": True, "learning_rate": 1e-9})},
+        {
+            "SAC": Method(False, {"sac": {"hidden": 8}}),
+            "SAC + CF": Method(True, {"sac": {"residual": True, "learning_rate": 1e-9}}),
+        },
     )
     presets = ("line3-right-loiter-left-v0", "line3-right-none-left-v0")
     setting = Setting("from one trace", 1, 0, (0.9, 0.9), (1.0, 1.0))
@@ -74,7 +78,7 @@ def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:
     page = (Path(__file__).parents[2] / "docs" / "mdp.md").read_text(encoding="utf-8")
     (block,) = grab_code_blocks(page, lang="yaml")
     given = yaml.safe_load(block)
-    assert given == {"counterfactual_share": COUNTERFACTUAL_SHARE, "sac": agent.METHODS[agent.OURS].hyperparameters}
+    assert given == PHYSICS == agent.METHODS[agent.OURS].training
 
 
 @pytest.mark.slow

@@ -255,6 +255,6 @@ def test_the_quickstart_follows_the_physics_where_there_is_one(
     """And trains plain SAC with any other preset, as it says before it begins."""
     preset = Preset.load("helsinki-event-v0").model_dump(mode="json", exclude_unset=True) | changes
     (tmp_path / "mine.yaml").write_text(yaml_text(preset))
-    hyperparameters = _with_physics(str(tmp_path / "mine.yaml"))
-    assert ("physics_weight" in hyperparameters) is not bool(reason)
+    training = _with_physics(str(tmp_path / "mine.yaml"))
+    assert ("physics_weight" in training["sac"]) is not bool(reason)
     assert reason in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from small_world import small_dataset, small_scenario
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 import py_agent.train as train_module
@@ -38,7 +39,11 @@ def counterfactual() -> Dataset:
 
 def results(out_dir: Path) -> dict[str, bytes]:
     """All that must not depend on when and how often the training was interrupted."""
-    names = [path for path in sorted(out_dir.rglob("*")) if path.is_file() and path.name != "train.log"]
+    names = [
+        path
+        for path in sorted(out_dir.rglob("*"))
+        if path.is_file() and path.name != "train.log" and path.parent.name != "tensorboard"
+    ]
     return {str(path.relative_to(out_dir)): path.read_bytes() for path in names}
 
 
@@ -62,11 +67,8 @@ def test_run_directory(tmp_path: Path) -> None:
     assert action.dtype == "float32"
 
 
-@pytest.mark.parametrize("stop", [7, 13, 20])
-def test_interrupted_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
-) -> None:
-    train(CONFIG, logged(), counterfactual(), [tmp_path / "whole"], resume=False)
+def stopping(monkeypatch: pytest.MonkeyPatch, out_dir: Path, stop: int) -> None:
+    """Trains until a step, before which Ctrl-C is pressed."""
     with monkeypatch.context() as patch:
         step = Sac.train_step
 
@@ -77,9 +79,34 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
 
         patch.setattr(Sac, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, logged(), counterfactual(), [tmp_path / "part"], resume=False)
+            train(CONFIG, logged(), counterfactual(), [out_dir], resume=False)
+
+
+@pytest.mark.parametrize("stop", [7, 13, 20])
+def test_interrupted_and_resumed_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    train(CONFIG, logged(), counterfactual(), [tmp_path / "whole"], resume=False)
+    stopping(monkeypatch, tmp_path / "part", stop)
     train(CONFIG, logged(), counterfactual(), [tmp_path / "part"], resume=True)
     assert results(tmp_path / "part") == results(tmp_path / "whole")
+
+
+def test_tensorboard_shows_the_metrics_of_a_training_that_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose steps after the last checkpoint were done twice, and are shown once."""
+    stopping(monkeypatch, tmp_path, 18)
+    train(CONFIG, logged(), counterfactual(), [tmp_path], resume=True)
+    metrics = pd.read_parquet(tmp_path / "metrics.parquet").set_index("step")
+    shown = EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    assert set(shown.Tags()["scalars"]) == set(metrics)
+    for name in metrics:
+        events = {event.step: event.value for event in shown.Scalars(name)}
+        assert list(events) == [5, 10, 15, 20, 25]
+        assert len(shown.Scalars(name)) == 5
+        np.testing.assert_allclose(list(events.values()), metrics[name].to_numpy(), rtol=1e-6)
 
 
 def test_several_seeds_are_interrupted_and_resumed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
