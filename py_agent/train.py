@@ -125,7 +125,8 @@ class _Log:
 
     def board(self, first: int) -> SummaryWriter:
         """Opens the files for TensorBoard, in which what comes after step `first` replaces what was there."""
-        self._board = SummaryWriter(str(self.out_dir / "tensorboard"), purge_step=first + 1)
+        folder, suffix = str(self.out_dir / "tensorboard"), f".{first:07d}"  # files are told apart by the second, else
+        self._board = SummaryWriter(folder, purge_step=first + 1, filename_suffix=suffix)
         return self._board
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
