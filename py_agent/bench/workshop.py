@@ -34,7 +34,6 @@ from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import load_map, make_traces
 from sumo_mobility.trace import MobilityTrace
 
-
 _TUNE_TRACES = 24
 
 
