@@ -30,8 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--tier",
         choices=("fast", "fuzz"),
-        help="fast: only the tests that need neither SUMO nor ns-3, nor more than a few seconds, and 20 examples of a "
-        "property; fuzz: only the readers of files and messages, each with 2,000 damaged inputs. All tests otherwise.",
+        help="fast: only the tests that need neither SUMO nor ns-3, nor other processes, nor more than about a second, "
+        "and 20 examples of a property; fuzz: only the readers of files and messages, each with 2,000 damaged inputs. "
+        "All tests otherwise.",
     )
 
 

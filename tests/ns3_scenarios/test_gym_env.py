@@ -28,6 +28,8 @@ from gymnasium.vector import AsyncVectorEnv
 from ns3_scenarios.bridge.gym_env import Ns3GymEnv
 from sumo_mobility.base.errors import ConfigError, SimulatorError
 
+pytestmark = pytest.mark.slow  # nearly each of them starts a process
+
 SIMULATOR = [sys.executable, upstream_simulator.__file__]
 COMMAND = [*SIMULATOR, "--openGymPort={port}", "--simSeed={seed}"]
 BOX = spaces.Box(0.0, 100.0, (2, 1), np.float64)

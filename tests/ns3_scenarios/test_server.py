@@ -23,6 +23,8 @@ from ns3_scenarios.bridge.process import ChildProcess
 from ns3_scenarios.bridge.server import AgentServer, endpoint_in
 from sumo_mobility.base.errors import ConfigError, DependencyError, SimulatorError
 
+pytestmark = pytest.mark.slow  # nearly each of them starts a process
+
 PEER = [sys.executable, wire_peer.__file__]
 
 

@@ -45,6 +45,7 @@ def logged(scenario: Scenario, policies: dict[str, PolicyFactory]) -> Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", ["continuous", "standard"])
 @pytest.mark.parametrize("form", SIZES)
 def test_the_whole_job_in_each_form(form: str, grid: str, tmp_path: Path) -> None:

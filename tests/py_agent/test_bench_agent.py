@@ -30,6 +30,7 @@ def test_the_rule_has_0_the_planner_1_and_half_way_is_a_half() -> None:
         assert score(load_std, rule, planner) == pytest.approx([share, share])
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_score_about_as_often_as_it_says() -> None:
     """Of 60 experiments with 5 seeds and 50 traces, whose seeds and traces differ."""
     rng, held = np.random.default_rng(1), 0

@@ -217,6 +217,7 @@ def test_unknown_policy_names_the_nearest(tmp_path: Path) -> None:
     assert not (tmp_path / "collect.json").exists()
 
 
+@pytest.mark.slow
 def test_the_doctor_refuses_a_version_that_the_project_does_not_declare(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"numpy", "torch", "pyzmq"} <= doctor._needed_versions().keys()
     assert doctor._package("numpy").ok

@@ -32,6 +32,7 @@ assert not any(name.startswith(("py_agent", "cf_augment")) for name in sys.modul
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", [False, True])
 def test_it_acts_the_same_in_a_process_that_has_pytorch_alone(residual: bool, tmp_path: Path) -> None:
     data = shaped(small_dataset(SCENARIO, [0, 1]), 0.0)

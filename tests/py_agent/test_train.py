@@ -82,6 +82,7 @@ def stopping(monkeypatch: pytest.MonkeyPatch, out_dir: Path, stop: int) -> None:
             train(CONFIG, logged(), counterfactual(), [out_dir], resume=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [7, 13, 20])
 def test_interrupted_and_resumed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
@@ -109,6 +110,7 @@ def test_tensorboard_shows_the_metrics_of_a_training_that_was_interrupted(
         np.testing.assert_allclose(list(events.values()), metrics[name].to_numpy(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_several_seeds_are_interrupted_and_resumed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here between the checkpoints of step 20 of the two: the second one has that of step 10 alone."""
     whole, part = ([tmp_path / f"{name}-{seed}" for seed in (3, 4)] for name in ("whole", "part"))

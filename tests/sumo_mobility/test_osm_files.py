@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import osmium
@@ -125,8 +126,8 @@ def test_streets_across_the_antimeridian_are_one_network_and_far_ones_are_none(t
         ("id.osm", town(more='<node id="99999999999999999999" lon="1" lat="1"/>'), "illegal id"),
         ("top.osm", town(sign=-1, more=f'<node id="{2**63 - 9}" lon="1" lat="1"/>'), "illegal id|no id is left"),
         ("entity.osm", '<!DOCTYPE osm [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>' + town(), "entities are not supported"),
-        ("bomb.osm.gz", gzip.compress(b'<osm version="0.6">' + b" " * (65 << 20)), "unpacks to more than 64 MiB"),
-        ("bomb.osm.bz2", bz2.compress(b'<osm version="0.6">' + b" " * (65 << 20)), "unpacks to more than 64 MiB"),
+        ("bomb.osm.gz", lambda: gzip.compress(b'<osm version="0.6">' + b" " * (65 << 20)), "more than 64 MiB"),
+        ("bomb.osm.bz2", lambda: bz2.compress(b'<osm version="0.6">' + b" " * (65 << 20)), "more than 64 MiB"),
         ("cut.osm.gz", gzip.compress(os.urandom(999) + town().encode())[:800], "not a whole OpenStreetMap file"),
         ("odd.osm", town(more='<node action="delete" lon="1" lat="1"/>'), "not a whole OpenStreetMap file"),
         ("odd.osm", town(more='<node id="x" action="delete" lon="1" lat="1"/>'), "not a whole OpenStreetMap file"),
@@ -134,9 +135,11 @@ def test_streets_across_the_antimeridian_are_one_network_and_far_ones_are_none(t
          '<nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/></way></osm>', "holds no street"),
     ],
 )  # fmt: skip
-def test_hostile_files_are_refused(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
+def test_hostile_files_are_refused(
+    tmp_path: Path, name: str, content: bytes | str | Callable[[], bytes], message: str
+) -> None:
     with pytest.raises(DataError, match=message) as error:
-        cleaned(tmp_path / name, content)
+        cleaned(tmp_path / name, content() if callable(content) else content)
     assert error.value.cure
     assert not (tmp_path / "cleaned.osm").exists()
 

@@ -102,6 +102,7 @@ def test_what_is_not_ours_stays_and_blocks_nothing(temporary: Path, name: str, m
     assert sorted(temporary.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_thousands_of_entries_are_no_trouble(temporary: Path) -> None:
     for index in range(2000):
