@@ -22,6 +22,7 @@ from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.base import Policy
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.memory import keep_freed_memory
 from sumo_mobility.base.seeds import derive
 
 
@@ -77,6 +78,7 @@ class Algorithm(ABC):
         device: str = "cpu",
     ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
+        keep_freed_memory()
         self.config = config
         self.seeds = tuple(seeds)
         if not self.seeds:
