@@ -99,11 +99,11 @@ class LoadCurve(Observation):
     name = "load-curve"
     formula = (
         "per cell: prb_utilization, connected_ues / UEs, load that its UEs need by their ue_rsrp_dbm; per neighbour "
-        "pair: load that would leave the serving cell, and load that would enter the neighbour, at 7 CIOs over the "
+        "pair: load that would leave the serving cell, and load that would enter the neighbour, at 25 CIOs over the "
         "range that acts; CIO / handover.cio_range_db"
     )
     cell_features = 3
-    levels = 7
+    levels = 25
 
     def size(self, network: Network) -> int:
         """See `Observation.size`."""

@@ -8,10 +8,10 @@ PHYSICS: dict[str, Any] = {
     "counterfactual_share": 0.95,
     "sac": {
         "hidden": 64, "batch_size": 64, "learning_rate": 2e-3, "learning_rate_decay": 0.05, "gamma": 0,
-        "target_entropy_per_action": -1, "physics_weight": 40, "physics_last_temperature_db": 0.15, "residual": True,
+        "target_entropy_per_action": -1, "physics_weight": 40, "physics_last_temperature_db": 0.15,
     },
 }  # fmt: skip
-"""SAC that follows the soft physics and corrects the rule, at control each second; `mlb bench agent` measures it.
+"""SAC that follows the soft physics, at control each second; `mlb bench agent` measures it.
 
 Few of the logged states, under random offsets, are states that a good policy meets; so most of each batch is
 counterfactual.

@@ -36,7 +36,7 @@ def test_it_is_what_the_definition_says(profile: str, range_db: float) -> None:
     cio_db = np.random.default_rng(0).uniform(-6, 6, (3, len(network.neighbor_pairs)))
     seen = observe(network, kpis, cio_db)
     assert seen.shape == (3, observation_size(network))
-    cells, pairs, levels = len(network.cells), len(network.neighbor_pairs), 7
+    cells, pairs, levels = len(network.cells), len(network.neighbor_pairs), 25
     for b in range(3):
         rsrp, serving = kpis.ue_rsrp_dbm[b], kpis.ue_serving_cell[b]
         cell, curves = seen[b, : 3 * cells].reshape(3, cells), seen[b, 3 * cells : -pairs].reshape(2, levels, pairs)

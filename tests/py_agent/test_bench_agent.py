@@ -92,7 +92,10 @@ def test_policies_are_carried_to_other_numbers_of_cells_and_to_ns3(
     monkeypatch.setattr(
         agent,
         "METHODS",
-        {"SAC": Method(False, {"hidden": 8}), "SAC + CF": Method(True, {"residual": True, "learning_rate": 1e-9})},
+        {
+            "SAC": Method(False, {"sac": {"hidden": 8}}),
+            "SAC + CF": Method(True, {"sac": {"residual": True, "learning_rate": 1e-9}}),
+        },
     )
     for name in ("_ELSEWHERE_TRACES", "_NS3_TRACES"):
         monkeypatch.setattr(agent, name, 1)
