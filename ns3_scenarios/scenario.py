@@ -78,7 +78,7 @@ class Preset(Contract):
     observation: ObservationName = "cell-kpi"
     reward: RewardName | dict[RewardName, Weight] = "load-std"
     """The name of a reward, or a weighted sum of several."""
-    handover_cost: float = Field(0.0, ge=0, le=1e6)
+    handover_cost: float = Field(0.05, ge=0, le=1e6)
     """Penalty that is subtracted from the reward: this much times the handovers in the interval per UE."""
     rule: Rule = Rule()
     """Gains of the policy `integral`, tuned to this scenario."""

@@ -108,8 +108,8 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Networks of other numbers of cells for the same UEs, whose traffic loads the cells about as much."""
 _ELSEWHERE_TRACES, _NS3_TRACES = 20, 10
-_WHOLE = Effort(seeds=5, test_traces=50, gradient_steps=2500)
-_QUICK = Effort(seeds=2, test_traces=12, gradient_steps=500)
+_WHOLE = Effort(seeds=5, test_traces=50, gradient_steps=4000)
+_QUICK = Effort(seeds=2, test_traces=12, gradient_steps=1000)
 
 
 @dataclass(frozen=True)

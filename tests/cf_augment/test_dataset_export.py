@@ -136,7 +136,8 @@ def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
     pairs = dataset.scenario.neighbor_pairs
     serving, neighbor = pairs[4]
     np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, 4] * 6.0, rtol=1e-6)
-    np.testing.assert_allclose(frame["load_std"], -frame["reward"], rtol=1e-6)
+    paid = dataset.scenario.handover_cost / dataset.scenario.mobility.ues * frame["handovers"]
+    np.testing.assert_allclose(frame["load_std"], -frame["reward"] - paid, rtol=1e-5)
 
 
 def test_parquet_comes_in_groups_of_episodes(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

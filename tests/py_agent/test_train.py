@@ -150,7 +150,9 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_checkpoint(
 def test_shaping_subtracts_the_reward_before() -> None:
     for gamma in (0.0, 0.5):
         rewards = train_module.shaped(logged(), gamma).rewards.numpy()[:6]
-        earned = -logged().episodes[0].kpis.prb_utilization.std(axis=-1)
+        kpis, scenario = logged().episodes[0].kpis, logged().scenario
+        paid = scenario.handover_cost / scenario.mobility.ues * kpis.handovers
+        earned = -kpis.prb_utilization.std(axis=-1) - paid
         np.testing.assert_allclose(rewards, earned[1:] + gamma * earned[1:] - earned[:-1], atol=1e-6)
 
 
