@@ -33,6 +33,7 @@ def positions(kind: str, ues: int, points: int, seed: int) -> np.ndarray:
     return np.asarray(others[kind])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kind=st.sampled_from(PLACES),

@@ -52,6 +52,7 @@ def test_what_is_exported_is_the_trace(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "ues.tcl").read_text().count("set X_") == 50
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_what_sumo_wrote(tmp_path: Path) -> None:
     rows = [(t, f"car{k}", 10.0 * t, 5.0 * k, 10.0, 90.0) for t in range(31) for k in range(3)]
     names = ("timestep_time", "vehicle_id", "vehicle_x", "vehicle_y", "vehicle_speed", "vehicle_angle")
