@@ -72,7 +72,7 @@ class Quickstart(StageCommand):
                 backend="engine",
             ),
             Evaluate(run=run, resume=resume, policies=_JUDGED),
-            Report(run=run),
+            Report(run=run, replay=("static", "sac-cf")),
         ]
         console = Console(stderr=True)
         started = time.monotonic()
