@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written aside, synced, then renamed."""
+"""Files and directories that are either whole or absent: written aside, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,10 +39,15 @@ def require_file(path: Path, cure: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, directory: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it over `path` if the block succeeds.
 
-    The new file has the mode that the umask says. What a writer of `path` left that was killed is removed.
+    What is new has the mode that the umask says. What a writer of `path` left that was killed is removed.
+
+    Args:
+        path: What is made, or replaced if it is there; of a directory that is replaced nothing stays.
+        directory: It is a directory instead of a file, and so is the temporary path, at first empty. Since no directory
+            can be renamed over another, the old one is renamed first, and for an instant there is none.
 
     Raises:
         StorageError: the directory is not writable, the disk is full; `path` is then as it was before.
@@ -51,11 +57,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        temporary, lock = _locked_file(path)
+        temporary, lock = _locked(path, directory)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for part in [temporary, *temporary.rglob("*")]:
+            _sync(part)
+        _rename(temporary, path)
         temporary = None
     except OSError as error:
         raise StorageError(
@@ -63,13 +69,43 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
         if lock >= 0:
             os.close(lock)
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{path.suffix}")
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    if not (temporary.is_dir() and path.is_dir()):
+        temporary.replace(path)
+        return
+    old = path.rename(_beside(path))
+    try:
+        temporary.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _sweep(path: Path) -> None:
-    """Removes the temporary files of `path` that nobody writes."""
+    """Removes the temporary files and directories of `path` that nobody writes."""
     name = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}" + re.escape(path.suffix))
     with suppress(OSError):  # the directory cannot be listed
         for left in path.parent.iterdir():
@@ -79,18 +115,23 @@ def _sweep(path: Path) -> None:
 
 
 def _remove_unheld(path: Path) -> None:
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    mode = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR
+    file = os.open(path, mode | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        _remove(path)
     finally:
         os.close(file)
 
 
-def _locked_file(path: Path) -> tuple[Path, int]:
+def _locked(path: Path, directory: bool) -> tuple[Path, int]:
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{path.suffix}")
-        file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        temporary = _beside(path)
+        if directory:
+            temporary.mkdir()
+            file = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+        else:
+            file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         with suppress(OSError):  # not every file system has locks; there nobody sweeps either
             fcntl.flock(file, fcntl.LOCK_EX)
         if temporary.exists():

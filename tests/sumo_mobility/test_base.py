@@ -64,6 +64,23 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_directory_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with replacing(path, directory=True) as temporary:
+        (temporary / "below").mkdir()
+        (temporary / "below" / "old").touch()
+    with pytest.raises(IndexError), replacing(path, directory=True) as temporary:
+        [][(temporary / "half").write_text("half")]
+    assert [*path.rglob("*")] == [path / "below", path / "below" / "old"]
+    with replacing(path, directory=True) as temporary:
+        (temporary / "new").touch()
+        assert (path / "below" / "old").exists()
+    assert [*tmp_path.rglob("*")] == [path, path / "new"]
+    with pytest.raises(StorageError, match="Not a directory"), replacing(path / "new", directory=True):
+        pass
+    assert [*tmp_path.rglob("*")] == [path, path / "new"]
+
+
 def test_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot write .*file/a\.txt.*\n.*cure: "):
@@ -105,12 +122,15 @@ def test_a_file_has_the_mode_that_the_umask_says(tmp_path: Path, umask: int, mod
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == mode | (mode & 0o444) >> 2
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", [False, True])
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path, directory: bool) -> None:
     path, other = tmp_path / "a[1].txt", tmp_path / ".a[1].txt.notes"
     other.touch()
     code = (
         "import os, sys; from pathlib import Path; from sumo_mobility.base.files import replacing\n"
-        "with replacing(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+        f"with replacing(Path(sys.argv[1]), {directory}) as left:\n"
+        "    left.is_dir() and (left / 'part').touch()\n"
+        "    os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-B", "-c", code, str(path)], timeout=60).returncode == -9
     assert len(list(tmp_path.iterdir())) == 2
