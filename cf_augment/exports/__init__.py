@@ -40,5 +40,6 @@ class Export(ABC):
 EXPORTS: Registry[Lazy[Export]] = Registry("export")
 """All exports by name."""
 
-EXPORTS.register(Lazy("parquet", "cf_augment.exports.parquet:ParquetExport", "a table for pandas and others"))
+EXPORTS.register(Lazy("parquet", "cf_augment.exports.table:ParquetExport", "a table for pandas, datasets and others"))
+EXPORTS.register(Lazy("csv", "cf_augment.exports.table:CsvExport", "the same table as text"))
 EXPORTS.register(Lazy("d3rlpy", "cf_augment.exports.d3rlpy:D3rlpyExport", "d3rlpy's ReplayBuffer"))

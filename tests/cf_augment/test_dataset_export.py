@@ -16,8 +16,11 @@ from pyarrow.parquet import ParquetFile
 from cf_augment.dataset import Dataset, read_dataset, write_dataset
 from cf_augment.exports import EXPORTS
 from cf_augment.exports.d3rlpy import to_d3rlpy
-from cf_augment.exports.parquet import to_frame
+from cf_augment.exports.table import to_frame
 from sumo_mobility.base.errors import ConfigError, StorageError
+
+_LAST_BIT = 1e-15
+"""Relative error of a number that some releases of pandas read from text."""
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_every_export_gives_a_file_and_the_same_bytes_again(dataset: Dataset, tm
 
 def test_an_unknown_export_is_told_with_the_nearest_and_all() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown export 'parket' \(did you mean 'parquet'\?\); there are parquet, d3rlpy"
+        ConfigError, match=r"^unknown export 'parket' \(did you mean 'parquet'\?\); there are parquet, csv, d3rlpy"
     ):
         EXPORTS["parket"]
 
@@ -124,24 +127,52 @@ def test_d3rlpy_learns_from_it(dataset: Dataset, name: str) -> None:
     assert np.abs(action).max() <= 1
 
 
-def test_parquet_holds_the_frame(dataset: Dataset, tmp_path: Path) -> None:
-    EXPORTS["parquet"].load()().write(dataset, tmp_path / "d.parquet")
-    frame = pd.read_parquet(tmp_path / "d.parquet")
-    pd.testing.assert_frame_equal(frame, to_frame(dataset))
+def test_the_frame_says_what_was_done_and_what_it_led_to(dataset: Dataset) -> None:
+    frame = to_frame(dataset)
     assert len(frame) == 15
     assert frame["provenance"].tolist() == ["logged"] * 6 + ["replay"] * 9
+    assert frame["episode"].tolist() == [0] * 6 + [1] * 9
     assert frame["step"].tolist() == [*range(6), *range(9)]
     np.testing.assert_array_equal(frame["reward"], dataset.rewards)
     np.testing.assert_array_equal(frame["prb_utilization_2"][:6], dataset.episodes[0].kpis.prb_utilization[1:, 2])
-    pairs = dataset.scenario.neighbor_pairs
-    serving, neighbor = pairs[4]
-    np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, 4] * 6.0, rtol=1e-6)
+    for index, (serving, neighbor) in enumerate(dataset.scenario.neighbor_pairs):
+        np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, index] * 6.0, rtol=1e-6)
     paid = dataset.scenario.handover_cost / dataset.scenario.mobility.ues * frame["handovers"]
     np.testing.assert_allclose(frame["load_std"], -frame["reward"] - paid, rtol=1e-5)
 
 
-def test_parquet_comes_in_groups_of_episodes(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cf_augment.exports.parquet._GROUP_ROWS", 6)
+@pytest.fixture(params=[6, 1 << 16])
+def rows_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A table is written in parts of so many rows: two of one episode each, or one."""
+    monkeypatch.setattr("cf_augment.exports.table._GROUP_ROWS", request.param)
+    return request.param
+
+
+def test_pandas_reads_the_frame_from_parquet(dataset: Dataset, tmp_path: Path, rows_in_memory: int) -> None:
     EXPORTS["parquet"].load()().write(dataset, tmp_path / "d.parquet")
-    assert ParquetFile(tmp_path / "d.parquet").num_row_groups == 2
+    assert ParquetFile(tmp_path / "d.parquet").num_row_groups == (2 if rows_in_memory == 6 else 1)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "d.parquet"), to_frame(dataset))
+
+
+@pytest.mark.usefixtures("rows_in_memory")
+def test_pandas_reads_the_frame_from_csv(dataset: Dataset, tmp_path: Path) -> None:
+    EXPORTS["csv"].load()().write(dataset, tmp_path / "d.csv")
+    wanted = to_frame(dataset)
+    frame = pd.read_csv(tmp_path / "d.csv", dtype=wanted.dtypes.to_dict())
+    pd.testing.assert_frame_equal(frame, wanted, rtol=_LAST_BIT, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["parquet", "csv"])
+def test_hugging_face_datasets_loads_the_table(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    path = tmp_path / f"d.{name}"
+    EXPORTS[name].load()().write(dataset, path)
+    loaded = datasets.load_dataset(name, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    wanted = to_frame(dataset)
+    assert loaded.column_names == [*wanted]
+    pd.testing.assert_frame_equal(loaded.to_pandas().astype(wanted.dtypes), wanted, rtol=_LAST_BIT, atol=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cf_augment.dataset.records import Dataset, EpisodeMetadata, Provenance
-from cf_augment.exports.parquet import to_frame
+from cf_augment.exports.table import to_frame
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EventKind, StepKpis

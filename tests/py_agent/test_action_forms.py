@@ -12,7 +12,7 @@ import pytest
 from cf_augment.augment import Job, NoisyRule, Random, Searched, play
 from cf_augment.dataset import EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.dataset.records import Dataset
-from cf_augment.exports.parquet import to_frame
+from cf_augment.exports.table import to_frame
 from ns3_scenarios.mdp import action_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy

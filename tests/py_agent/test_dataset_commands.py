@@ -85,7 +85,7 @@ def test_an_unknown_format_is_told_with_the_nearest_and_all(dataset: Path, capsy
         parse(["dataset", "export", str(dataset), "--format", "parket", "--out", "d.parquet"])
     assert ended.value.code == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, d3rlpy" in said
+    assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, csv, d3rlpy" in said
 
 
 def test_naming_the_exports_loads_no_library_that_they_need() -> None:

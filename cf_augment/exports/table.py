@@ -1,4 +1,4 @@
-"""A dataset as a table: for pandas, Polars, DuckDB and whatever else reads Parquet."""
+"""A dataset as a table, a row a transition: for pandas, Polars, DuckDB and whatever else reads Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ class ParquetExport(Export):
             finally:
                 if writer is not None:
                     writer.close()
+
+
+class CsvExport(Export):
+    """CSV (RFC 4180, UTF-8) with the columns of `to_frame`, numbers in as many digits as give them back exactly."""
+
+    suffix = ".csv"
+
+    def write(self, dataset: Dataset, path: Path) -> None:
+        """Writes a head and one row a transition, some thousand rows at a time."""
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            for index, frame in enumerate(_groups(dataset)):
+                frame.to_csv(file, index=False, header=index == 0, lineterminator="\r\n")
 
 
 def to_frame(dataset: Dataset) -> pd.DataFrame:
