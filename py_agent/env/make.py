@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.backends import open_backend
@@ -15,7 +15,7 @@ from sumo_mobility.trace import Mobility
 
 
 def make_env(
-    preset: str,
+    preset: str | Mapping[str, Any],
     backend: str = "ns3",
     traces: int = 1,
     seed: int = 0,
@@ -40,7 +40,7 @@ def make_env(
         env.traffic.trace().write(Path("driven.parquet"))
 
     Args:
-        preset: Id of a shipped preset, or path of a .yaml file.
+        preset: Id of a shipped preset, or path of a .yaml file; or a whole scenario as its JSON has it, cells included.
         backend: One of BACKENDS, such as "ns3", the LTE program, or "engine", the closed form.
         traces: Number of mobility traces; they take the preset's contexts of the split in turn.
         seed: Of the traces, of `action_space.sample()`, and of the first reset where that is given none.
@@ -52,12 +52,18 @@ def make_env(
         DependencyError: the ns-3 program has not been built.
         SimulatorError: SUMO failed.
     """
-    chosen = Preset.load(preset)
-    mobility = chosen.mobility
-    scenario = Scenario.place(chosen, chosen.sites.place(load_map(mobility.map)))
+    scenario = _placed(preset)
+    mobility = scenario.mobility
     contexts = mobility.train_contexts if split == "train" else mobility.test_contexts
     jobs = [(contexts[index % len(contexts)], derive(seed, split, index)) for index in range(traces)]
     moving: Sequence[Mobility] = [LiveTraffic(mobility, *job) for job in jobs] if live else make_traces(mobility, jobs)
     env = MlbEnv(scenario, open_backend(scenario, backend), moving, seed)
     env.action_space.seed(seed)
     return env
+
+
+def _placed(preset: str | Mapping[str, Any]) -> Scenario:
+    if not isinstance(preset, str):
+        return Scenario.parse(preset, "scenario")
+    chosen = Preset.load(preset)
+    return Scenario.place(chosen, chosen.sites.place(load_map(chosen.mobility.map)))
