@@ -1,4 +1,4 @@
-"""Exports: a dataset in a file as another tool reads it, by name."""
+"""Exports: a dataset as another tool reads it, by name."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ if TYPE_CHECKING:
 
 
 class Export(ABC):
-    """A format in which other tools read a dataset, as one file.
+    """A format in which other tools read a dataset, as one file or one directory.
 
     The datasets of this project are themselves HDF5 files with the keys of D4RL, which the usual offline-RL readers
     load untouched; an export is for the others.
     """
 
     suffix: ClassVar[str]
-    """The suffix of its files, such as ".parquet"."""
+    """How the names of what it writes end, such as ".parquet"."""
 
     @abstractmethod
     def write(self, dataset: Dataset, path: Path) -> None:
-        """Writes all transitions to a file, atomically.
+        """Writes all transitions, atomically.
 
         Args:
             dataset: The dataset. One that was read from a file gives its episodes one by one, and may be larger than
                 memory.
-            path: The file, which is replaced if there is one.
+            path: The file or directory, which is replaced if there is one.
 
         Raises:
             DependencyError: a library that the format needs is not installed.
-            StorageError: the disk is full, or the directory is not writable; `path` is then as it was before.
+            StorageError: the disk is full, the directory is not writable, or something else stands at `path`, which is
+                then as it was before.
         """
 
 
@@ -43,3 +44,4 @@ EXPORTS: Registry[Lazy[Export]] = Registry("export")
 EXPORTS.register(Lazy("parquet", "cf_augment.exports.table:ParquetExport", "a table for pandas, datasets and others"))
 EXPORTS.register(Lazy("csv", "cf_augment.exports.table:CsvExport", "the same table as text"))
 EXPORTS.register(Lazy("d3rlpy", "cf_augment.exports.d3rlpy:D3rlpyExport", "d3rlpy's ReplayBuffer"))
+EXPORTS.register(Lazy("minari", "cf_augment.exports.minari:MinariExport", "a directory for Minari's load_dataset"))

@@ -63,6 +63,20 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def origin(episode: Episode) -> dict[str, str | int | bool]:
+    """Returns where an episode comes from: seed, policy, trace, context, provenance, action_source and synthetic."""
+    record = episode.metadata
+    return {
+        "seed": record.seed,
+        "policy": record.policy,
+        "trace": record.trace_name,
+        "context": episode.trace.metadata.context,
+        "provenance": record.provenance.kind,
+        "action_source": record.provenance.action_source,
+        "synthetic": record.synthetic,
+    }
+
+
 def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
     """The rows of `to_frame`, in parts of whole episodes: at least _GROUP_ROWS each, but for the last."""
     frames: list[pd.DataFrame] = []
@@ -79,18 +93,12 @@ def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
 
 def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
     """The rows of one episode, which is the index-th of its dataset."""
-    record, kpis = episode.metadata, episode.kpis
+    kpis = episode.kpis
     columns: dict[str, object] = {
         "episode": np.full(episode.steps, index),
         "step": np.arange(episode.steps),
         "time_s": kpis.time_s[1:],
-        "seed": record.seed,
-        "policy": record.policy,
-        "trace": record.trace_name,
-        "context": episode.trace.metadata.context,
-        "provenance": record.provenance.kind,
-        "action_source": record.provenance.action_source,
-        "synthetic": record.synthetic,
+        **origin(episode),
         "reward": episode.rewards,
         "load_std": load_std(kpis)[1:],
         "jain": jain(kpis)[1:],

@@ -50,15 +50,15 @@ class DatasetExport(Command):
     """The dataset: logged.h5 or augmented.h5 of a run."""
     format: FormatOption
     out: Path
-    """The file to write."""
+    """The file or directory to write."""
 
     def execute(self) -> Result:
-        """Writes the file."""
+        """Writes the file or directory."""
         from cf_augment.dataset import read_dataset
 
         export = EXPORTS[self.format].load()()
-        if self.out.suffix != export.suffix:
-            message = f"mlb dataset export: --out {self.out} is no {export.suffix} file"
+        if not self.out.name.endswith(export.suffix):
+            message = f"mlb dataset export: --out {self.out} does not end in {export.suffix}"
             raise ConfigError(message, f"--out {self.out.stem}{export.suffix}")
         if self.out.resolve() == self.file.resolve():
             raise ConfigError(f"mlb dataset export: --out {self.out} is the dataset itself", "choose another --out")

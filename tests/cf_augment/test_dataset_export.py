@@ -31,21 +31,27 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_every_export_gives_a_file_and_the_same_bytes_again(dataset: Dataset, tmp_path: Path, name: str) -> None:
+def test_every_export_gives_the_same_bytes_again_and_nothing_beside(
+    dataset: Dataset, tmp_path: Path, name: str
+) -> None:
     export = EXPORTS[name].load()()
-    paths = [tmp_path / f"{index}{export.suffix}" for index in range(2)]
+    paths = [tmp_path / folder / f"out{export.suffix}" for folder in ("first", "again", "again")]
+    contents = []
     for path in paths:
         export.write(dataset, path)
-    first, again = (path.read_bytes() for path in paths)
-    assert first == again != b""
+        assert [*path.parent.iterdir()] == [path]
+        files = [path, *path.rglob("*")]
+        contents.append({file.relative_to(path): file.read_bytes() for file in files if file.is_file()})
+    assert contents[0] == contents[1] == contents[2]
+    assert all(contents[0].values())
     with pytest.raises(StorageError):
-        export.write(dataset, paths[0] / "below a file")
-    assert {*tmp_path.iterdir()} == {*paths, tmp_path / "d.h5"}
+        export.write(dataset, tmp_path / "d.h5" / paths[0].name)
 
 
 def test_an_unknown_export_is_told_with_the_nearest_and_all() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown export 'parket' \(did you mean 'parquet'\?\); there are parquet, csv, d3rlpy"
+        ConfigError,
+        match=r"^unknown export 'parket' \(did you mean 'parquet'\?\); there are parquet, csv, d3rlpy, minari",
     ):
         EXPORTS["parket"]
 

@@ -67,7 +67,8 @@ def test_export_writes_all_transitions(dataset: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "out", "message"),
     [
-        ("parquet", "d.csv", r"d\.csv is no \.parquet file[\s\S]*cure: --out d\.parquet"),
+        ("parquet", "d.csv", r"d\.csv does not end in \.parquet[\s\S]*cure: --out d\.parquet"),
+        ("minari", "d.h5", r"d\.h5 does not end in -v0[\s\S]*cure: --out d-v0"),
         ("d3rlpy", "../{}/d.h5", "is the dataset itself"),
     ],
 )
@@ -85,7 +86,7 @@ def test_an_unknown_format_is_told_with_the_nearest_and_all(dataset: Path, capsy
         parse(["dataset", "export", str(dataset), "--format", "parket", "--out", "d.parquet"])
     assert ended.value.code == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, csv, d3rlpy" in said
+    assert "unknown export 'parket' (did you mean 'parquet'?); there are parquet, csv, d3rlpy, minari" in said
 
 
 def test_naming_the_exports_loads_no_library_that_they_need() -> None:
