@@ -55,7 +55,7 @@ class MinariExport(Export):
         spec = EnvSpec(f"mlb/{scenario.id}", _ENVIRONMENT, kwargs=make)
         policies, licences, attributions = set(), set(), set()
         with replacing(path, directory=True) as temporary:
-            data = temporary / "data"
+            data = temporary.absolute() / "data"  # of relative paths Minari finds no sizes
             storage = MinariStorage.new(data, observation_box(scenario), action_box(scenario), spec, "hdf5")
             # Not by storage.update_episodes: on a full disk HDF5 ends the process, unless it writes as it does here.
             with hdf5.creating(data / "main_data.hdf5", "minari") as file:

@@ -31,8 +31,9 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 
 
 @pytest.fixture
-def loaded(dataset: Dataset, tmp_path: Path) -> minari.MinariDataset:
-    MinariExport().write(dataset, tmp_path / "minari" / "made-v0")
+def loaded(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> minari.MinariDataset:
+    monkeypatch.chdir(tmp_path)
+    MinariExport().write(dataset, Path("minari/made-v0"))
     return minari.load_dataset("made-v0")
 
 
