@@ -16,7 +16,7 @@ from sumo_mobility.trace import Mobility
 
 def make_env(
     preset: str | Mapping[str, Any],
-    backend: str = "ns3",
+    backend: str | None = None,
     traces: int = 1,
     seed: int = 0,
     live: bool = False,
@@ -41,7 +41,8 @@ def make_env(
 
     Args:
         preset: Id of a shipped preset, or path of a .yaml file; or a whole scenario as its JSON has it, cells included.
-        backend: One of BACKENDS, such as "ns3", the LTE program, or "engine", the closed form.
+        backend: One of BACKENDS, such as "ns3", the LTE program, or "engine", the closed form. None: "ns3", or "engine"
+            where the scenario's profile is one that only the engine has.
         traces: Number of mobility traces; they take the preset's contexts of the split in turn.
         seed: Of the traces, of `action_space.sample()`, and of the first reset where that is given none.
         live: SUMO runs beside the network instead of before it; untouched, it drives the same traces.
@@ -57,7 +58,8 @@ def make_env(
     contexts = mobility.train_contexts if split == "train" else mobility.test_contexts
     jobs = [(contexts[index % len(contexts)], derive(seed, split, index)) for index in range(traces)]
     moving: Sequence[Mobility] = [LiveTraffic(mobility, *job) for job in jobs] if live else make_traces(mobility, jobs)
-    env = MlbEnv(scenario, open_backend(scenario, backend), moving, seed)
+    chosen = backend or ("ns3" if scenario.profile == "ns3" else "engine")
+    env = MlbEnv(scenario, open_backend(scenario, chosen), moving, seed)
     env.action_space.seed(seed)
     return env
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import made_episodes as made
+import minari
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,9 +60,11 @@ def test_info_refuses_a_damaged_dataset(dataset: Path) -> None:
 
 
 def test_export_writes_all_transitions(dataset: Path, tmp_path: Path) -> None:
-    words = ["dataset", "export", str(dataset), "--format", "parquet", "--out", str(tmp_path / "new/d.parquet")]
-    assert parse(words).execute().data["transitions"] == 15
+    for name, out in (("parquet", "new/d.parquet"), ("minari", "new/d-v0")):
+        words = ["dataset", "export", str(dataset), "--format", name, "--out", str(tmp_path / out)]
+        assert parse(words).execute().data["transitions"] == 15
     assert len(pd.read_parquet(tmp_path / "new/d.parquet")) == 15
+    assert minari.MinariDataset(tmp_path / "new/d-v0/data").total_steps == 15
 
 
 @pytest.mark.parametrize(

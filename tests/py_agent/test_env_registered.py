@@ -44,6 +44,17 @@ def test_what_make_env_takes_gymnasium_passes_on() -> None:
 
 
 @pytest.mark.sumo
+@pytest.mark.ns3
+@pytest.mark.parametrize("preset", preset_ids())
+def test_every_preset_has_a_back_end_without_being_told_one(preset: str) -> None:
+    """The presets of the reference system have physics that ns-3 has not."""
+    env = gymnasium.make(f"mlb/{preset}")
+    env.reset(seed=1)
+    assert env.step(env.action_space.sample())[0] in env.observation_space
+    env.close()
+
+
+@pytest.mark.sumo
 def test_a_scenario_as_json_has_it_is_the_network_itself() -> None:
     """Of a preset that is not shipped nothing else may be left."""
     env = py_agent.env.make_env("line3-right-none-left-v0", backend="engine")
