@@ -58,7 +58,8 @@ def test_minari_knows_the_spaces_and_what_the_dataset_is(dataset: Dataset, loade
     about, observation, reward, maps = metadata["description"].split("\n\n")
     assert (about, maps) == ("three cells", "Maps: nobody, CC0-1.0")
     assert observation.startswith("Observation: cell-kpi: per cell: prb_utilization, ")
-    assert reward == "Reward: load-std: -(standard deviation over the cells of prb_utilization) (unit: 1)"
+    formula = "load-std: -(standard deviation over the cells of prb_utilization) - 0.05 * handovers / UEs"
+    assert reward == f"Reward: {formula} (unit: 1)"
     kinds = [episode["provenance"] for episode in loaded.storage.get_episode_metadata(range(2))]
     assert kinds == ["logged", "replay"]
 
