@@ -32,7 +32,7 @@ from sumo_mobility.base.line import Line
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """The index of PyTorch's builds without CUDA; those of PyPI for Linux on x86-64 bring gigabytes of it."""
 
-PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 87.0
+PACKAGES_MB, TEST_PACKAGES_MB = 475.0, 113.0
 """Files of what this project depends on, PyTorch left out, and of what its tests need besides."""
 TORCH_CPU_MB, TORCH_CUDA_MB = 192.0, 2700.0
 """PyTorch without CUDA, and with all of it. These four are of November 2026; each set-up ends with what really came."""

@@ -116,7 +116,7 @@ def test_the_disk_of_pytorch_is_that_of_its_build(
     ("missing", "said"),
     [
         ("torch", "192 MB to download, 0.8 GB"), ("h5py", "475 MB to download, 1.6 GB"),
-        ("ruff", "87 MB to download, 0.3 GB"), ("nothing", "0 MB to download, 0.0 GB"),
+        ("ruff", "113 MB to download, 0.4 GB"), ("nothing", "0 MB to download, 0.0 GB"),
     ],
 )  # fmt: skip
 def test_what_is_installed_is_not_counted(
