@@ -37,7 +37,8 @@ Arrays = dict[str, np.ndarray]
 
 def _episode(backend: str, policy: PolicyFactory = Random, **changes: object) -> Arrays:
     """Six steps of 12 UEs and three cells, at a load under which every quantity differs."""
-    changed = small_scenario().model_dump() | {"traffic": {"offered_bps": 800e3, "packet_bytes": 1000}} | changes
+    own = {"traffic": {"offered_bps": 800e3, "packet_bytes": 1000}, "handover_cost": 0.0}
+    changed = small_scenario().model_dump() | own | changes
     scenario = Scenario.parse(changed, "kept results")
     metadata = EpisodeMetadata(
         scenario_id=scenario.id, trace_name="trace-5", policy="kept", seed=5, backend=backend,
