@@ -11,7 +11,7 @@ import pandas as pd
 
 from cf_augment.dataset import Episode
 from ns3_scenarios.kpis import HANDOVER_FAILURES, EventKind
-from ns3_scenarios.mdp import jain, load_std, p5_throughput_bps
+from ns3_scenarios.mdp import jain, load_std
 from ns3_scenarios.mobility_robustness import FailureCause, connection_failures, ping_pongs, unnecessary_handovers
 from ns3_scenarios.scenario import Scenario
 
@@ -154,16 +154,6 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
 
 
 def step_metrics(episode: Episode) -> pd.DataFrame:
-    """Returns one row a step: step, time_s, reward, load_std, jain, p5_throughput_bps, handovers."""
-    kpis = episode.kpis
-    return pd.DataFrame(
-        {
-            "step": np.arange(1, episode.steps + 1),
-            "time_s": kpis.time_s[1:],
-            "reward": episode.rewards,
-            "load_std": load_std(kpis)[1:],
-            "jain": jain(kpis)[1:],
-            "p5_throughput_bps": p5_throughput_bps(kpis)[1:],
-            "handovers": kpis.handovers[1:],
-        }
-    )
+    """Returns one row a step: step, time_s, and what it came to; see `Episode.outcomes`."""
+    steps = np.arange(1, episode.steps + 1)
+    return pd.DataFrame({"step": steps, "time_s": episode.kpis.time_s[1:], **episode.outcomes()})

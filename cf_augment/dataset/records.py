@@ -11,7 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
-from ns3_scenarios.mdp import action_size, cio_from_action, observation_size, observe, reward
+from ns3_scenarios.mdp import (
+    action_size,
+    cio_from_action,
+    jain,
+    load_std,
+    observation_size,
+    observe,
+    p5_throughput_bps,
+    reward,
+)
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Ints, Singles
 from sumo_mobility.base.contract import Contract
@@ -131,6 +140,16 @@ class Episode:
             trace=trace,
             metadata=metadata,
         )
+
+    def outcomes(self) -> dict[str, AnyFloats]:
+        """Returns what each step came to, by name, each (T,): reward, measures of balance and quality, handovers."""
+        kpis = self.kpis
+        measures = {"load_std": load_std, "jain": jain, "p5_throughput_bps": p5_throughput_bps}
+        return {
+            "reward": self.rewards,
+            **{name: measure(kpis)[1:] for name, measure in measures.items()},
+            "handovers": kpis.handovers[1:],
+        }
 
     def kpis_at(self, row: int) -> StepKpis:
         """KPIs of one row of 0..T, with its own events."""

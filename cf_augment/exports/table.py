@@ -12,7 +12,7 @@ from pyarrow.parquet import ParquetWriter
 
 from cf_augment.dataset import Dataset, Episode
 from cf_augment.exports import Export
-from ns3_scenarios.mdp import control_from_action, jain, load_std, p5_throughput_bps
+from ns3_scenarios.mdp import control_from_action
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.files import replacing
 
@@ -99,11 +99,7 @@ def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
         "step": np.arange(episode.steps),
         "time_s": kpis.time_s[1:],
         **origin(episode),
-        "reward": episode.rewards,
-        "load_std": load_std(kpis)[1:],
-        "jain": jain(kpis)[1:],
-        "p5_throughput_bps": p5_throughput_bps(kpis)[1:],
-        "handovers": kpis.handovers[1:],
+        **episode.outcomes(),
     }
     for name in ("prb_utilization", "offered_bps", "served_bps", "connected_ues"):
         for cell, values in enumerate(getattr(kpis, name)[1:].T):

@@ -127,7 +127,7 @@ class TrainJob:
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Trains; `advance` is called once."""
-        # whose class is made while the program runs, so that it could not be sent to this process
+        # Made here, because its class is made while the program runs and could not be sent to this process.
         config = TrainConfig.of("sac").parse(dict(self.training), f"training {self.method}")
         started = time.process_time()
         logged = read_dataset(self.data.logged)

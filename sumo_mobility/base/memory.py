@@ -12,8 +12,7 @@ def keep_freed_memory() -> None:
     """Keeps what this process frees for what it asks for next, instead of giving it back to the system at once.
 
     Each step of a training asks for the same arrays. glibc gives them back at the end of a step, so that the next one
-    faults them in again, page by page: a seventh of its time. Other C libraries have no such thresholds, and nothing
-    is changed there.
+    faults them in again, page by page. Other C libraries have no such thresholds, and nothing is changed there.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
