@@ -125,7 +125,8 @@ class _Log:
 
     def board(self, first: int) -> SummaryWriter:
         """Opens the files for TensorBoard, in which what comes after step `first` replaces what was there."""
-        folder, suffix = str(self.out_dir / "tensorboard"), f".{first:07d}"  # files are told apart by the second, else
+        # Without a suffix, files that are begun in the same second would have the same name.
+        folder, suffix = str(self.out_dir / "tensorboard"), f".{first:07d}"
         self._board = SummaryWriter(folder, purge_step=first + 1, filename_suffix=suffix)
         return self._board
 

@@ -22,7 +22,7 @@ from sumo_mobility.base.progress import note
 _LOGGED: dict[str, Any] = {"sac": {"gradient_steps": 700}}
 """Plain SAC on the logged data."""
 _COUNTERFACTUAL: dict[str, Any] = PHYSICS | {"sac": PHYSICS["sac"] | {"gradient_steps": 1000, "hidden": 48}}
-"""On counterfactual data too, SAC that follows the physics and corrects the rule."""
+"""On counterfactual data too, SAC that follows the physics."""
 _JUDGED = ("static", "integral", "planner", "sac", "sac-cf")
 """Few steps for few data, and no random offsets to be judged: the whole job is to take minutes."""
 
