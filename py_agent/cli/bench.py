@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.table import Table
+from tyro.conf import Positional
 
 from py_agent.cli.command import Command, Result
 from sumo_mobility.base.errors import MlbError
@@ -29,8 +31,10 @@ class Bench(Command):
 
     def execute(self) -> Result:
         """Measures and prints."""
+        from py_agent.measurement import record
+
         table = Table("metric", "value", "unit", "target", "goal", "ok")
-        data = []
+        figures: list[Measurement] = []
         failed = False
         try:
             for item in self._measure():
@@ -39,11 +43,25 @@ class Bench(Command):
                 limits = ["" if limit is None else f"{sign} {limit:g}" for limit in (item.target, item.goal)]
                 mark = "" if item.target is None else "[green]yes[/green]" if item.ok else "[bold red]no[/bold red]"
                 table.add_row(item.metric, f"{item.value:.4g}", item.unit, *limits, mark)
-                data.append({**asdict(item), "ok": item.ok})
+                figures.append(item)
         except MlbError as error:  # what was measured before is shown all the same
             print(f"error: {error}", file=sys.stderr)
             failed = True
-        return Result(data, table, ok=not failed and all(row["ok"] for row in data))
+        title = inspect.cleandoc(type(self).__doc__ or "").splitlines()[0]
+        data = record(title, self._command(), figures)
+        return Result(data, table, ok=not failed and all(figure.ok for figure in figures))
+
+    def _command(self) -> str:
+        """The command line that measures the same again."""
+        words = ["mlb bench", self.suite]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name != "json" and value != option.default:
+                words.append(f"--{option.name}")
+                words += (
+                    [] if value is True else [str(item) for item in (value if isinstance(value, tuple) else [value])]
+                )
+        return " ".join(words)
 
     def _measure(self) -> Iterator[Measurement]:
         """Yields the figures as they are measured; the options are the suite's arguments."""
@@ -124,3 +142,23 @@ class BenchAgent(LongBench):
     """Networks to measure on, of line3, helsinki3 and helsinki-event; all if none is named."""
     directory: Path = Path("runs/bench-agent")
     """Where traces, data, trainings and results are kept; a measurement that was interrupted goes on there."""
+
+
+@dataclass(kw_only=True)
+class BenchPage(Command):
+    """Write a page of results that `mlb bench NAME --json` and `mlb fidelity` left in files."""
+
+    files: Positional[tuple[Path, ...]]
+    """The files, in the order in which the page shows them."""
+    out: Path
+    """The Markdown file to write."""
+
+    def execute(self) -> Result:
+        """Reads all files before the page is written."""
+        from py_agent.report.measured_page import MeasuredResults, measured_page
+        from sumo_mobility.base.files import write_text
+
+        results = [MeasuredResults.read_json(path) for path in self.files]
+        write_text(self.out, measured_page(results))
+        missed = sum(not figure.ok for result in results for figure in result.figures)
+        return Result({"file": str(self.out), "missed": missed}, f"{self.out}: {missed} figures miss their target\n")

@@ -13,7 +13,16 @@ from tyro.conf import subcommand
 
 from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
-from py_agent.cli.bench import BenchAgent, BenchEngine, BenchJob, BenchKills, BenchMobility, BenchNs3, BenchSoak
+from py_agent.cli.bench import (
+    BenchAgent,
+    BenchEngine,
+    BenchJob,
+    BenchKills,
+    BenchMobility,
+    BenchNs3,
+    BenchPage,
+    BenchSoak,
+)
 from py_agent.cli.command import Command
 from py_agent.cli.dataset import DatasetExport, DatasetInfo
 from py_agent.cli.doctor import Build, Doctor
@@ -66,6 +75,7 @@ BenchCommands = (
     | Annotated[BenchMobility, subcommand("mobility")]
     | Annotated[BenchKills, subcommand("kills")]
     | Annotated[BenchAgent, subcommand("agent")]
+    | Annotated[BenchPage, subcommand("page")]
 )
 
 Commands = (

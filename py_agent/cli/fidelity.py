@@ -42,6 +42,7 @@ class Fidelity(Command):
         """Runs what is missing, writes the report and prints its figures."""
         from py_agent.fidelity.study import study
         from py_agent.jobs import LocalExecutor
+        from py_agent.measurement import record
         from py_agent.report.fidelity_page import write_fidelity_page
         from sumo_mobility.base.files import write_text
 
@@ -49,8 +50,10 @@ class Fidelity(Command):
         page, data = self.out / "fidelity.html", self.out / "fidelity.json"
         options = [f"--seed {self.seed}", *(["--quick"] if self.quick else [])]
         options += [f"--scenario {' '.join(self.scenario)}"] if self.scenario else []
-        write_text(data, json.dumps(found.data, indent=1) + "\n")
-        write_fidelity_page(page, found, f"mlb fidelity {' '.join(options)}")
+        command = f"mlb fidelity {' '.join(options)}"
+        result = {**record("How far the models agree with ns-3", command, found.figures), **found.data}
+        write_text(data, json.dumps(result, indent=1) + "\n")
+        write_fidelity_page(page, found, command)
         table = Table("figure", "model", "value", "95 %", "unit", "target", "goal", "naive", "ceiling", "ok")
         for figure in found.figures:
             sign = ">=" if figure.more_is_better else "<="
@@ -61,7 +64,7 @@ class Fidelity(Command):
             table.add_row(figure.metric, figure.model, f"{figure.value:.4g}", ends, figure.unit, *limits, *others, mark)
         reasons = [f"{figure.model}, {figure.metric}: {figure.reason}" for figure in found.figures if not figure.ok]
         notes = Text("\n".join([*reasons, f"{len(found.failing)} rows of its tables fall short. Report: {page}"]))
-        return Result(found.data, Group(table, notes), ok=all(figure.ok for figure in found.figures))
+        return Result(result, Group(table, notes), ok=all(figure.ok for figure in found.figures))
 
     def _plan(self) -> Plan:
         from py_agent.fidelity.cases import NETWORKS

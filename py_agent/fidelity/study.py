@@ -17,7 +17,7 @@ from py_agent.fidelity.pairs import Pair, all_pairs
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS, Plan, Runs
 from py_agent.fidelity.tables import AGAIN, Table
 from py_agent.jobs import LOCAL, Executor
-from py_agent.measurement import Measurement
+from py_agent.measurement import Measurement, without_nan
 from py_agent.rundir import versions
 from py_agent.statistics import Estimate, Statistic, estimate, mean
 from sumo_mobility.base.arrays import Floats
@@ -101,7 +101,7 @@ class Study:
     @property
     def data(self) -> dict[str, Any]:
         """Returns the results for machines; a figure that does not exist is null."""
-        return _without_nan(
+        return without_nan(
             {
                 "seed": self.seed,
                 "plan": asdict(self.plan),
@@ -291,11 +291,3 @@ def _over_rows(rows: list[tables.Row], column: str) -> Callable[[str], Estimate]
 
 def _mean_of(rows: list[tables.Row], model: str, column: str) -> float:
     return _over_rows(rows, column)(model).value
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
