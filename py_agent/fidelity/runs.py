@@ -26,7 +26,9 @@ from py_agent.collect import EpisodeJob, simulation_work
 from py_agent.env import open_backend
 from py_agent.fidelity.cases import LOADS, NETWORKS, Case, case, traces
 from py_agent.jobs import Executor
-from py_agent.policies import policy_factory
+from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.policies.rules import IntegralRule
+from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
 from sumo_mobility.base.seeds import derive, stream
@@ -37,15 +39,27 @@ BASELINE: str = "fluid"
 TIERS: dict[str, str] = {"engine": "T0", "emulator": "T1"}
 """The models that are to agree with ns-3, and their short names."""
 
-POLICIES = {
-    "random": "random",
-    "static": "static",
-    "integral-2": "integral:gain_db=2",
-    "integral-8": "integral:gain_db=8",
-    "integral-32": "integral:gain_db=32",
-    "integral-wrong-way": "integral:gain_db=-8",
-    "planner": "planner",
-    "planner-hasty": "planner:samples=40,rounds=1,sweeps=0",
+
+class WrongWay(IntegralRule):
+    """The integral rule with a gain of 8 dB and the wrong sign: cells in need take even more UEs."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario, gain_db=8.0)
+
+    def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
+        """Returns the opposite of what the rule would do from the opposite offsets."""
+        return -super().act(observation, kpis, -cio_db)
+
+
+POLICIES: dict[str, PolicyFactory] = {
+    "random": policy_factory("random"),
+    "static": policy_factory("static"),
+    "integral-2": policy_factory("integral:gain_db=2"),
+    "integral-8": policy_factory("integral:gain_db=8"),
+    "integral-32": policy_factory("integral:gain_db=32"),
+    "integral-wrong-way": WrongWay,
+    "planner": policy_factory("planner"),
+    "planner-hasty": policy_factory("planner:samples=40,rounds=1,sweeps=0"),
 }
 """Policies that the models are to put in ns-3's order."""
 
@@ -217,9 +231,7 @@ class Runs:
         seed, folder = derive(self.seed, "fidelity", "run", trace), self._folder(case, backend)
         made = (name, self.traces[case.network][name])
         grants = EventLog(folder) if backend == NS3 and policy == "random" and trace == 0 else None
-        return EpisodeJob.of(
-            case.scenario, made, (policy, policy_factory(POLICIES[policy])), seed, folder, backend, event_log=grants
-        )
+        return EpisodeJob.of(case.scenario, made, (policy, POLICIES[policy]), seed, folder, backend, event_log=grants)
 
     def futures_job(self, case: Case, backend: str, again: bool = False) -> FuturesJob:
         """The futures of one case; some of them under another seed of the network, if `again`."""

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from cf_augment.physics import EngineBackend
-from ns3_scenarios.mdp import REWARDS
+from ns3_scenarios.hexagon import crossing_trace
+from ns3_scenarios.mdp import REWARDS, observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.fidelity.cases import FASTEST_MPS, LOADS, NETWORKS, case, traces
-from py_agent.fidelity.runs import NS3, TIERS, Plan, Runs
+from py_agent.fidelity.runs import NS3, POLICIES, TIERS, Plan, Runs
 from py_agent.fidelity.study import REASONS, Study, reason, study
 from py_agent.fidelity.tables import AGAIN
+from py_agent.policies.rules import IntegralRule
 from py_agent.report.fidelity_page import figure_text, write_fidelity_page
 from sumo_mobility.base.documents import read_yaml
 
@@ -202,3 +204,25 @@ def test_helsinki_drives_on_its_streets_and_keeps_its_traces(tmp_path: Path) -> 
     assert kept.stat().st_mtime_ns == before
     assert np.array_equal(first.position_m, again.position_m)
     assert isinstance(case("helsinki", "low", False, "control", 0).scenario, Scenario)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_that_is_ranked_can_be_played(name: str) -> None:
+    scenario = case("line-3", LOADS[2], False, "control", 3).scenario
+    policy = POLICIES[name](scenario)
+    policy.reset(1)
+    kpis = EngineBackend(scenario).reset(crossing_trace(scenario, 3, FASTEST_MPS), 3)
+    action = policy.act(np.zeros(observation_size(scenario), np.float32), kpis, np.zeros(len(scenario.neighbor_pairs)))
+    assert np.abs(action).max() <= 1
+
+
+def test_the_wrong_way_is_the_way_of_the_rule_mirrored() -> None:
+    scenario = case("line-3", LOADS[2], False, "control", 3).scenario
+    right, wrong = IntegralRule(scenario, gain_db=8.0), POLICIES["integral-wrong-way"](scenario)
+    kpis = EngineBackend(scenario).reset(crossing_trace(scenario, 3, FASTEST_MPS), 3)
+    nothing = np.zeros(observation_size(scenario), np.float32)
+    cio_db = np.linspace(-3, 3, len(scenario.neighbor_pairs))
+    first = right.act(nothing, kpis, np.zeros_like(cio_db))
+    np.testing.assert_allclose(wrong.act(nothing, kpis, np.zeros_like(cio_db)), -first)
+    assert np.abs(first).max() > 0.01
+    np.testing.assert_allclose(wrong.act(nothing, kpis, cio_db), -right.act(nothing, kpis, -cio_db))
