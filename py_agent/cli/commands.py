@@ -15,7 +15,15 @@ from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import BenchAgent, BenchEngine, BenchJob, BenchKills, BenchMobility, BenchNs3, BenchSoak
 from py_agent.cli.command import Command
-from py_agent.cli.dataset import DatasetExport, DatasetHead, DatasetInfo, DatasetMerge, DatasetSplit, DatasetValidate
+from py_agent.cli.dataset import (
+    DatasetCard,
+    DatasetExport,
+    DatasetHead,
+    DatasetInfo,
+    DatasetMerge,
+    DatasetSplit,
+    DatasetValidate,
+)
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
@@ -51,6 +59,7 @@ DatasetCommands = (
     | Annotated[DatasetValidate, subcommand("validate")]
     | Annotated[DatasetMerge, subcommand("merge")]
     | Annotated[DatasetSplit, subcommand("split")]
+    | Annotated[DatasetCard, subcommand("card")]
     | Annotated[DatasetExport, subcommand("export")]
 )
 

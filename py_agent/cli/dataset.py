@@ -179,6 +179,26 @@ class DatasetSplit(Command):
 
 
 @dataclass(kw_only=True)
+class DatasetCard(Command):
+    """Write the card of a dataset: where it is from, what its columns are, how it is distributed, what it lacks."""
+
+    file: Positional[Path]
+    """The dataset: logged.h5 or augmented.h5 of a run."""
+    out: Path
+    """The file to write: .html as a page of its own, or .md as Hugging Face reads it, with a directory of pictures
+    beside it."""
+
+    def execute(self) -> Result:
+        """Writes the card."""
+        from py_agent.report.dataset_card import write_card
+
+        total = write_card(self.out, self.file).total
+        table = Table(Column("card", overflow="fold"), "episodes", "transitions")
+        table.add_row(escape(str(self.out)), str(total.episodes), str(total.transitions))
+        return Result({"card": str(self.out), "episodes": total.episodes, "transitions": total.transitions}, table)
+
+
+@dataclass(kw_only=True)
 class DatasetExport(Command):
     """Write a dataset for another tool."""
 
