@@ -242,14 +242,15 @@ def _with_names(metadata: EpisodeMetadata, trace: str, sources: tuple[str, ...])
 
 def _first_difference(one: object, other: object, where: str = "") -> tuple[str, str, str] | None:
     """Returns the path of the first value in which plain values differ, and both values; None if they are equal."""
+    pairs: list[tuple[object, object, object]]
     if isinstance(one, dict) and isinstance(other, dict):
         keys = dict.fromkeys([*one, *other])
         pairs = [(key, one.get(key), other.get(key)) for key in keys]
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
-        pairs = [(index, *both) for index, both in enumerate(zip(one, other, strict=True))]
+        pairs = list(zip(count(), one, other, strict=False))
     else:
         return None if one == other else (where, shown(one), shown(other))
-    below = (_first_difference(*both, f"{where}.{key}" if where else str(key)) for key, *both in pairs)
+    below = (_first_difference(a, b, f"{where}.{key}" if where else str(key)) for key, a, b in pairs)
     return next(filter(None, below), None)
 
 

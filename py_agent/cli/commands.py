@@ -97,7 +97,7 @@ Commands = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
     | Annotated[PolicyCommands, subcommand("policy", description="Show a trained policy, or write it for others.")]
-    | Annotated[DatasetCommands, subcommand("dataset", description="Look into, check, join, part or export datasets.")]
+    | Annotated[DatasetCommands, subcommand("dataset", description="Show, check, merge, split or export datasets.")]
     | Annotated[Fidelity, subcommand("fidelity")]
     | Annotated[BenchCommands, subcommand("bench", description="Measure what the project promises.")]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -264,7 +264,7 @@ def _shares(text: str) -> dict[str, float]:
 def _head_table(frame: pd.DataFrame) -> Table:
     """What matters most of a frame of `cf_augment.exports.table`, as many columns as fit into _COLUMNS."""
     loads = 100 * frame.filter(regex="^prb_utilization_")
-    columns = {
+    columns: dict[str, Iterable[object]] = {
         "episode": frame["episode"],
         "step": frame["step"],
         "policy": frame["policy"].map(lambda name: printable(name, 16)),

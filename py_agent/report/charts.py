@@ -157,8 +157,8 @@ def lines_chart(
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = canvas(3.6, 2.1)
         for label, (along, value) in lines.items():
-            style = {"color": styles[label].color, "linestyle": styles[label].dashes}
-            axes.plot(along, value, linewidth=1.5, label=shortened(label), **style)
+            color, dashes, _ = styles[label]
+            axes.plot(along, value, linewidth=1.5, color=color, linestyle=dashes, label=shortened(label))
         axes.set(xlabel=x, yscale="log" if log else "linear")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.02)

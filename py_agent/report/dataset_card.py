@@ -227,7 +227,7 @@ def _charts(tally: Tally) -> list[Chart]:
     loads, cio, found = tally.loads(), tally.cio(), tally.distributions
     pairs = [f"{serving}→{neighbor}" for serving, neighbor in scenario.neighbor_pairs]
     cells = [f"cell {index}" for index in range(len(scenario.cells))]
-    rewards = {kind: np.concatenate(found[kind].rewards) for kind in kinds}
+    rewards = {kind: np.concatenate(found[kind].rewards).astype(np.float64) for kind in kinds}
     curves = (
         ("Load", "of each cell in each interval", "PRB utilisation (%)",
          {kind: _ecdf(found[kind].loads.sum(axis=0), 0, 100) for kind in kinds}),

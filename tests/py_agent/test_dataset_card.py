@@ -11,10 +11,11 @@ from xml.etree import ElementTree
 import made_episodes as made
 import numpy as np
 import pytest
-import yaml
+from huggingface_hub import DatasetCard
 from test_report import Page
 
-from cf_augment.dataset import Episode, Provenance, write_dataset
+from cf_augment.dataset import Episode, Provenance, read_dataset, write_dataset
+from cf_augment.exports import EXPORTS
 from ns3_scenarios.mdp import action_from_cio, control_from_action
 from py_agent.cli.commands import parse
 from py_agent.report.dataset_card import write_card
@@ -62,18 +63,29 @@ def table(markdown: str, title: str) -> list[list[str]]:
     return [re.split(r" (?<!\\)\| ", line.removeprefix("| ").removesuffix(" |").strip()) for line in lines[2:]]
 
 
-def test_the_head_is_what_hugging_face_reads(file: Path, markdown: str) -> None:
-    head = yaml.safe_load(markdown.split("---\n")[1])
-    assert head["license"] == "odbl"
-    assert head["task_categories"] == ["reinforcement-learning"]
-    assert head["size_categories"] == ["n<1K"]
-    assert "counterfactual" in head["tags"]
-    assert "configs" not in head
-    (file.parent / "logged.parquet").touch()
-    write_card(file.parent / "again.md", file)
-    (file.parent / "logged.parquet").unlink()
-    head = yaml.safe_load((file.parent / "again.md").read_text(encoding="utf-8").split("---\n")[1])
-    assert head["configs"] == [{"config_name": "default", "data_files": "logged.parquet"}]
+def test_hugging_face_reads_the_head(file: Path, markdown: str) -> None:
+    assert markdown.startswith("---\n")
+    head = DatasetCard.load(file.parent / "README.md").data
+    assert head.license == "odbl"
+    assert head.task_categories == ["reinforcement-learning"]
+    assert head.size_categories == ["n<1K"]
+    assert "counterfactual" in head.tags
+    assert "configs" not in head.to_dict()
+
+
+@pytest.mark.slow
+def test_hugging_face_datasets_finds_the_table_beside_the_card(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    EXPORTS["parquet"].load()().write(read_dataset(file), tmp_path / "published" / "logged.parquet")
+    (tmp_path / "published" / "other.parquet").write_bytes(b"not of the dataset")
+    write_card(tmp_path / "published" / "README.md", file)
+    loaded = datasets.load_dataset(str(tmp_path / "published"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == 12
+    assert "prb_utilization_2" in loaded.column_names
 
 
 def test_the_card_counts_by_provenance_policy_and_context(file: Path, markdown: str) -> None:
@@ -166,9 +178,9 @@ def test_a_card_of_open_ground_says_nothing_of_openstreetmap(tmp_path: Path) -> 
     for name in ("card.md", "card.html"):
         write_card(tmp_path / name, tmp_path / "d.h5")
         assert "OpenStreetMap" not in (tmp_path / name).read_text(encoding="utf-8").split("@software")[0]
-    head = yaml.safe_load((tmp_path / "card.md").read_text(encoding="utf-8").split("---\n")[1])
-    assert head["license"] == "cc0-1.0"
-    assert "counterfactual" not in head["tags"]
+    head = DatasetCard.load(tmp_path / "card.md").data
+    assert head.license == "cc0-1.0"
+    assert "counterfactual" not in head.tags
 
 
 def test_what_is_no_card_or_no_dataset_is_refused(file: Path, tmp_path: Path) -> None:
