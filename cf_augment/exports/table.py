@@ -59,7 +59,7 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
     pair), and what it led to (reward, load_std, jain, p5_throughput_bps, handovers, and for each cell c
     `prb_utilization_<c>`, `offered_bps_<c>`, `served_bps_<c>`, `connected_ues_<c>`).
     """
-    frames = [_frame(dataset.scenario, index, episode) for index, episode in enumerate(dataset.episodes)]
+    frames = [episode_frame(dataset.scenario, index, episode) for index, episode in enumerate(dataset.episodes)]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -77,22 +77,8 @@ def origin(episode: Episode) -> dict[str, str | int | bool]:
     }
 
 
-def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
-    """The rows of `to_frame`, in parts of whole episodes: at least _GROUP_ROWS each, but for the last."""
-    frames: list[pd.DataFrame] = []
-    rows = 0
-    for index, episode in enumerate(dataset.episodes):
-        frames.append(_frame(dataset.scenario, index, episode))
-        rows += episode.steps
-        if rows >= _GROUP_ROWS:
-            yield pd.concat(frames, ignore_index=True)
-            frames, rows = [], 0
-    if frames:
-        yield pd.concat(frames, ignore_index=True)
-
-
-def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
-    """The rows of one episode, which is the index-th of its dataset."""
+def episode_frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
+    """Returns the rows of one episode, which is the index-th of its dataset, with the columns of `to_frame`."""
     kpis = episode.kpis
     columns: dict[str, object] = {
         "episode": np.full(episode.steps, index),
@@ -112,3 +98,17 @@ def _frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFrame:
     if "time-to-trigger" in scenario.handover.steer:
         columns |= {f"time_to_trigger_{cell}_ms": values for cell, values in enumerate(control.time_to_trigger_ms.T)}
     return pd.DataFrame(columns)
+
+
+def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:
+    """The rows of `to_frame`, in parts of whole episodes: at least _GROUP_ROWS each, but for the last."""
+    frames: list[pd.DataFrame] = []
+    rows = 0
+    for index, episode in enumerate(dataset.episodes):
+        frames.append(episode_frame(dataset.scenario, index, episode))
+        rows += episode.steps
+        if rows >= _GROUP_ROWS:
+            yield pd.concat(frames, ignore_index=True)
+            frames, rows = [], 0
+    if frames:
+        yield pd.concat(frames, ignore_index=True)

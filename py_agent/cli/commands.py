@@ -24,7 +24,15 @@ from py_agent.cli.bench import (
     BenchSoak,
 )
 from py_agent.cli.command import Command
-from py_agent.cli.dataset import DatasetExport, DatasetInfo
+from py_agent.cli.dataset import (
+    DatasetCard,
+    DatasetExport,
+    DatasetHead,
+    DatasetInfo,
+    DatasetMerge,
+    DatasetSplit,
+    DatasetValidate,
+)
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.mobility import Mobility
@@ -54,7 +62,15 @@ MobilityCommands = (
     | Annotated[Import, subcommand("import")]
 )
 
-DatasetCommands = Annotated[DatasetInfo, subcommand("info")] | Annotated[DatasetExport, subcommand("export")]
+DatasetCommands = (
+    Annotated[DatasetInfo, subcommand("info")]
+    | Annotated[DatasetHead, subcommand("head")]
+    | Annotated[DatasetValidate, subcommand("validate")]
+    | Annotated[DatasetMerge, subcommand("merge")]
+    | Annotated[DatasetSplit, subcommand("split")]
+    | Annotated[DatasetCard, subcommand("card")]
+    | Annotated[DatasetExport, subcommand("export")]
+)
 
 PolicyCommands = Annotated[PolicyShow, subcommand("show")] | Annotated[PolicyExport, subcommand("export")]
 
@@ -91,7 +107,7 @@ Commands = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
     | Annotated[PolicyCommands, subcommand("policy", description="Show a trained policy, or write it for others.")]
-    | Annotated[DatasetCommands, subcommand("dataset", description="Check a dataset, or write it for other tools.")]
+    | Annotated[DatasetCommands, subcommand("dataset", description="Show, check, merge, split or export datasets.")]
     | Annotated[Fidelity, subcommand("fidelity")]
     | Annotated[BenchCommands, subcommand("bench", description="Measure what the project promises.")]
 )

@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -141,7 +141,7 @@ def trade_off_chart(name: str, styles: Mapping[str, LineStyle], gain: Floats, pr
 
 def lines_chart(
     name: str, lines: Mapping[str, tuple[Floats, Floats]], styles: Mapping[str, LineStyle], x: str, log: bool = False,
-    share: bool = False,
+    share: bool = False, named: bool = False,
 ) -> str:  # fmt: skip
     """Draws lines over one axis.
 
@@ -152,17 +152,21 @@ def lines_chart(
         x: Label of the x axis.
         log: Whether the y axis is logarithmic.
         share: Whether y goes from 0 to 100 %.
+        named: Whether the chart says which line is whose, where no legend stands beside it.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = canvas(3.6, 2.1)
         for label, (along, value) in lines.items():
-            axes.plot(along, value, linewidth=1.5, color=styles[label].color, linestyle=styles[label].dashes)
+            color, dashes, _ = styles[label]
+            axes.plot(along, value, linewidth=1.5, color=color, linestyle=dashes, label=shortened(label))
         axes.set(xlabel=x, yscale="log" if log else "linear")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.02)
         if share:
             axes.set_ylim(0, 1.02)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        if named:
+            axes.legend(frameon=False, fontsize=8)
         return svg(figure, name)
 
 
@@ -190,6 +194,38 @@ def offsets_chart(name: str, time_s: Floats, value: Floats, labels: list[str], g
         axes.grid(visible=False)
         bar = figure.colorbar(image, ax=axes, aspect=25, pad=0.02)
         bar.set_label(unit, labelpad=1)
+        bar.outline.set_edgecolor(GRID)
+        return svg(figure, name)
+
+
+def coverage_chart(name: str, share: Floats, labels: list[str], low: float, high: float, x: str) -> str:
+    """Draws how often each of several quantities was where, a row each, by colour; what never was is clear.
+
+    Args:
+        name: What the chart shows.
+        share: (R, B) shares of the time in B equal bins.
+        labels: (R,) one a row.
+        low: Lower end of the first bin.
+        high: Upper end of the last bin.
+        x: Label of the x axis, with its unit.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        rows = len(labels)
+        figure, axes = canvas(3.6, float(np.clip(0.7 + 0.16 * rows, 2.1, 4.5)))
+        # What is rare but was there must be seen beside what is there most of the time.
+        greatest = max(float(share.max()), 1e-9)
+        norm = PowerNorm(0.35, vmin=0, vmax=greatest)
+        image = axes.imshow(
+            share, cmap=_SEQUENTIAL, norm=norm, aspect="auto", interpolation="nearest",
+            extent=(low, high, rows - 0.5, -0.5),
+        )  # fmt: skip
+        every = max(1, -(-rows // 24))
+        axes.set_yticks(range(0, rows, every), labels[::every], fontsize=6.5)
+        axes.set_xlabel(x)
+        axes.grid(visible=False)
+        ticks = [tick for tick in (0, 0.01, 0.1, 0.3, 1) if tick <= greatest]
+        percent = PercentFormatter(1.0, decimals=0)
+        bar = figure.colorbar(image, ax=axes, aspect=25, pad=0.02, ticks=ticks, format=percent)
         bar.outline.set_edgecolor(GRID)
         return svg(figure, name)
 

@@ -29,6 +29,13 @@ def evaluation_facts(data: ReportData) -> dict[str, str]:
         "Policies": ", ".join(data.policies),
         "Traces": f"{len(traces)}: {_few(traces)}",
         "Seeds": _few(_distinct([str(record.seed) for record in records])),
+        **scenario_facts(scenario),
+    }
+
+
+def scenario_facts(scenario: Scenario) -> dict[str, str]:
+    """Returns the size of the network and of an episode, and what an action is."""
+    return {
         "Network": f"{len(scenario.cells)} cells, {len(scenario.neighbor_pairs)} ordered neighbour pairs",
         "UEs": f"{scenario.mobility.ues}, {scenario.traffic.offered_bps / 1e3:g} kbit/s offered to each",
         "Episode": f"{scenario.episode.steps} steps of {scenario.episode.control_interval_s:g} s",

@@ -1,7 +1,8 @@
-"""`mlb dataset`: what a dataset holds, and exports of it; the dataset is never harmed."""
+"""`mlb dataset`: what a dataset holds, other datasets and exports of it; the dataset is never harmed."""
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from cf_augment.dataset import write_dataset
+from cf_augment.dataset import Provenance, read_dataset, write_dataset
+from cf_augment.exports.table import to_frame
 from ns3_scenarios.mdp import REWARDS
+from ns3_scenarios.scenario import Scenario
+from py_agent.cli.command import Result
 from py_agent.cli.commands import parse
 from sumo_mobility.base.errors import ConfigError, DataError
 
@@ -57,6 +61,140 @@ def test_info_refuses_a_damaged_dataset(dataset: Path) -> None:
     dataset.write_bytes(dataset.read_bytes()[:1000])
     with pytest.raises(DataError, match="damaged or not an HDF5 file"):
         parse(["dataset", "info", str(dataset)]).execute()
+
+
+def shown(result: Result) -> str:
+    """What a terminal of 80 columns shows."""
+    console = Console(width=80, record=True)
+    console.print(result.view)
+    return console.export_text()
+
+
+def test_head_shows_the_first_rows_of_the_table(dataset: Path) -> None:
+    result = parse(["dataset", "head", str(dataset), "--rows", "8"]).execute()
+    frame = to_frame(read_dataset(dataset))
+    pd.testing.assert_frame_equal(pd.DataFrame(result.data).astype(frame.dtypes), frame.head(8))
+    lines = shown(result).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    loads = [f"{100 * frame[f'prb_utilization_{cell}'][7]:.0f}" for cell in range(3)]
+    [row] = [line.split() for line in lines if line.split()[:2] == ["1", "1"]]
+    assert row[:5] == ["1", "1", "random", "replay", f"{frame['reward'][7]:.3f}"]
+    assert row[7:10] == loads
+    assert len(parse(["dataset", "head", str(dataset), "--rows", "99"]).execute().data) == 15
+    with pytest.raises(ConfigError, match="--rows 0"):
+        parse(["dataset", "head", str(dataset), "--rows", "0"]).execute()
+
+
+def test_head_fits_however_many_cells_and_whatever_names(tmp_path: Path) -> None:
+    places = [(300.0 * (index % 5), 300.0 * (index // 5)) for index in range(25)]
+    place = Scenario.place(made.preset(), places)
+    episode = made.episode(place, 1)
+    metadata = episode.metadata.model_copy(update={"policy": "[bold]\x1b[2J a policy of a very long name"})
+    write_dataset(tmp_path / "d.h5", place, [dataclasses.replace(episode, metadata=metadata)])
+    text = shown(parse(["dataset", "head", str(tmp_path / "d.h5")]).execute())
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert r"[bold]\x1b[2J" in text
+    assert "in use" not in text
+    assert "largest" in text
+
+
+def test_head_reads_no_further_than_it_must(dataset: Path) -> None:
+    with h5py.File(dataset, "a") as file:
+        file["rewards"][14] = 3.0
+    assert len(parse(["dataset", "head", str(dataset), "--rows", "6"]).execute().data) == 6
+    with pytest.raises(DataError, match=r"rewards\[14\]"):
+        parse(["dataset", "head", str(dataset), "--rows", "7"]).execute()
+
+
+def test_validate_has_a_line_for_each_file_and_names_each_first_fault(dataset: Path, tmp_path: Path) -> None:
+    altered, cut = tmp_path / "altered.h5", tmp_path / "cut.h5"
+    altered.write_bytes(dataset.read_bytes())
+    cut.write_bytes(dataset.read_bytes()[:3000])
+    with h5py.File(altered, "a") as file:
+        file["rewards"][14] = 3.0
+    result = parse(["dataset", "validate", str(dataset), str(altered), str(cut)]).execute()
+    assert not result.ok
+    assert result.data["files"][0] == {
+        "file": str(dataset), "valid": True, "scenario": "made-up-v0", "episodes": 2, "transitions": 15, "traces": 2,
+        "digests": 2, "reworded": (),
+    }  # fmt: skip
+    assert [row["valid"] for row in result.data["files"]] == [True, False, False]
+    assert result.data["files"][1]["fault"].startswith(f"{altered}: rewards[14]: is 3.0, not what follows")
+    assert result.data["files"][1]["cure"] == "write it anew with 'mlb collect' or 'mlb augment'"
+    said = " ".join(shown(result).split())
+    assert "rewards[14]: is 3.0" in said
+    assert "damaged or not an HDF5 file" in said
+    assert parse(["dataset", "validate", str(dataset)]).execute().ok
+    with pytest.raises(ConfigError, match="no dataset is named"):
+        parse(["dataset", "validate"]).execute()
+
+
+def test_validate_says_what_an_older_file_lacks_or_words_otherwise(dataset: Path) -> None:
+    with h5py.File(dataset, "a") as file:
+        del file["traces/00001"].attrs["sha256"]
+        file.attrs["reward"] = np.bytes_(b"load-std: in other words")
+    result = parse(["dataset", "validate", str(dataset)]).execute()
+    assert result.ok
+    [row] = result.data["files"]
+    assert (row["traces"], row["digests"], row["reworded"]) == (2, 1, ("reward",))
+    assert "words of reward are not those of this version" in " ".join(shown(result).split())
+
+
+def test_merge_and_split_again(dataset: Path, tmp_path: Path) -> None:
+    place, other, out = made.scenario(), tmp_path / "other.h5", tmp_path / "all.h5"
+    write_dataset(other, place, [made.episode(place, 3, 4)])
+    result = parse(["dataset", "merge", str(dataset), str(other), "--out", str(out)]).execute()
+    assert result.data["transitions"] == 19
+    parts = parse(["dataset", "split", str(out), "--by", "provenance", "--out", str(tmp_path / "by")]).execute().data
+    assert [(part["part"], part["episodes"]) for part in parts] == [("logged", 2), ("replay", 1)]
+    assert read_dataset(tmp_path / "by/replay.h5").steps == (9,)
+    words = ["dataset", "split", str(out), "--share", "train=0.6, 0.4", "--seed", "3", "--out", str(tmp_path / "share")]
+    parts = parse(words).execute().data
+    assert [(part["part"], part["episodes"]) for part in parts] == [("train", 2), ("2", 1)]
+    assert [read_dataset(Path(part["file"])).scenario for part in parts] == [place, place]
+
+
+@pytest.mark.parametrize("by", ["policy", "context", "action_source", "trace", "seed"])
+def test_every_column_that_splits_is_one_of_the_table(tmp_path: Path, by: str) -> None:
+    place = made.scenario()
+    episodes = []
+    for seed in (1, 2):
+        episode = made.episode(place, seed)
+        source = Provenance(action_source=f"source-{seed}")
+        metadata = episode.metadata.model_copy(update={"policy": f"policy-{seed}", "provenance": source})
+        trace = dataclasses.replace(
+            episode.trace, metadata=episode.trace.metadata.model_copy(update={"context": f"context-{seed}"})
+        )
+        episodes.append(dataclasses.replace(episode, metadata=metadata, trace=trace))
+    write_dataset(tmp_path / "d.h5", place, episodes)
+    words = ["dataset", "split", str(tmp_path / "d.h5"), "--by", by, "--out", str(tmp_path / "parts")]
+    parts = [part["part"] for part in parse(words).execute().data]
+    assert parts == to_frame(read_dataset(tmp_path / "d.h5"))[by].astype(str).unique().tolist()
+    assert len(parts) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["merge", "--out", "all.h5"], "one dataset alone"),
+        (["merge", "FILE", "FILE", "--out", "all.hdf5"], r"does not end in \.h5[\s\S]*--out all\.h5"),
+        (["merge", "FILE", "FILE", "--out", "FILE"], "is one of the datasets"),
+        (["split", "FILE", "--out", "parts"], "needs one of --by and --share"),
+        (["split", "FILE", "--by", "seed", "--share", "1", "--out", "parts"], "needs one of --by and --share"),
+        (["split", "FILE", "--share", "0.8,some", "--out", "parts"], "'some' is no number"),
+        (["split", "FILE", "--share", "a=0.5,a=0.5", "--out", "parts"], "two parts have one name"),
+        (["split", "FILE", "--share", "0.5,0.6", "--out", "parts"], "sum to 1"),
+    ],
+)
+def test_what_cannot_be_merged_or_split_is_refused(
+    dataset: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dataset.parent)
+    before = dataset.read_bytes()
+    with pytest.raises(ConfigError, match=message):
+        parse(["dataset", *(str(dataset) if word == "FILE" else word for word in words)]).execute()
+    assert dataset.read_bytes() == before
+    assert list(dataset.parent.iterdir()) == [dataset]
 
 
 def test_export_writes_all_transitions(dataset: Path, tmp_path: Path) -> None:
