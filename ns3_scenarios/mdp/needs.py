@@ -1,4 +1,4 @@
-"""The KPIs that an observation or a reward depends on, found by watching it compute: what a plug-in needs is known too."""
+"""The KPIs that an observation or a reward depends on, found by watching it compute, so that plug-ins list none."""
 
 from __future__ import annotations
 
