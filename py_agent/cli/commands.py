@@ -18,6 +18,7 @@ from py_agent.cli.command import Command
 from py_agent.cli.dataset import DatasetExport, DatasetInfo
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
+from py_agent.cli.measurements import DatasetImport
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.policy import PolicyExport, PolicyShow
 from py_agent.cli.quickstart import Quickstart
@@ -45,7 +46,11 @@ MobilityCommands = (
     | Annotated[Import, subcommand("import")]
 )
 
-DatasetCommands = Annotated[DatasetInfo, subcommand("info")] | Annotated[DatasetExport, subcommand("export")]
+DatasetCommands = (
+    Annotated[DatasetInfo, subcommand("info")]
+    | Annotated[DatasetExport, subcommand("export")]
+    | Annotated[DatasetImport, subcommand("import")]
+)
 
 PolicyCommands = Annotated[PolicyShow, subcommand("show")] | Annotated[PolicyExport, subcommand("export")]
 
