@@ -59,6 +59,11 @@ class EpisodeMetadata(Contract):
         """Whether any part of the episode did not happen in the logged network."""
         return self.provenance.kind not in ("logged", "measured")
 
+    @property
+    def measured(self) -> bool:
+        """Whether a network measured the episode, so that KPIs and the trace may be unknown."""
+        return self.provenance.kind == "measured"
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -90,7 +95,7 @@ class Episode:
 
     def __post_init__(self) -> None:
         steps = self.rewards.shape[0]
-        if self.trace is None and not self.measured:
+        if self.trace is None and not self.metadata.measured:
             raise DataError("trace: missing, though the episode is not measured")
         ues = self.ues if self.trace is None else self.trace.ues
         sizes = {"C": self.kpis.prb_utilization.shape[-1], "U": ues, "2": 2}
@@ -126,14 +131,9 @@ class Episode:
         return int(self.kpis.ue_rsrp_dbm.shape[-2])
 
     @property
-    def measured(self) -> bool:
-        """Whether a network measured it, so that KPIs may be unknown."""
-        return self.metadata.provenance.kind == "measured"
-
-    @property
     def unknown(self) -> tuple[str, ...]:
         """What was not measured, or not always, of all UEs and cells: names of KPIs, "events" and "trace"."""
-        if not self.measured:
+        if not self.metadata.measured:
             return ()
         names = [name for name in KPI_AXES if np.isnan(getattr(self.kpis, name)).any()]
         if np.isnan(self.kpis.ue_rsrp_dbm).all(axis=-1).any():  # a cell's number cannot be NaN

@@ -52,10 +52,10 @@ class MinariExport(Export):
         if path.exists() and not (path / "data" / METADATA_FILE_NAME).is_file():
             raise StorageError(f"{path}: is there, and no dataset of Minari", "choose another name")
         scenario, defined = dataset.scenario, Definitions.of(dataset.scenario)
-        first = dataset.episodes[0]
+        first = dataset.episodes[0].metadata
         make = {"preset": scenario.model_dump(mode="json")}
         if not first.measured:  # a live network is no back end: make_env then chooses
-            make["backend"] = first.metadata.backend
+            make["backend"] = first.backend
         spec = EnvSpec(f"mlb/{scenario.id}", _ENVIRONMENT, kwargs=make)
         policies, licences, attributions = set(), set(), set()
         with replacing(path, directory=True) as temporary:

@@ -110,7 +110,7 @@ class _Index:
         trace_named: dict[str, int] = {}
         for episode, trace in enumerate(trace_of):
             metadata = reader.metadata(episode)
-            if trace == -1 and metadata.provenance.kind == "measured":
+            if trace == -1 and metadata.measured:
                 continue
             if trace < 0 or trace_named.setdefault(metadata.trace_name, trace) != trace:
                 raise DataError(f"episodes/trace[{episode}]: {trace} is not the trace '{metadata.trace_name}'")
@@ -166,7 +166,7 @@ class _Reader:
         arrays = {name: stored[start:end] for name, stored in self._arrays.items()}
         number, metadata = int(self._index.trace_of[index]), self.metadata(index)
         trace = None if number == -1 else self.trace(number)
-        kpis, event_start = self._kpis.read(index, metadata.provenance.kind == "measured")
+        kpis, event_start = self._kpis.read(index, metadata.measured)
         first = self._first_action[index : index + 1] if self._first_action else np.zeros((1, 1), np.float32)
         first_action = first[0] if first.any() else None
         check_derived(scenario, kpis, arrays, first_action, row, start)
