@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -53,7 +54,7 @@ class MinariExport(Export):
             raise StorageError(f"{path}: is there, and no dataset of Minari", "choose another name")
         scenario, defined = dataset.scenario, Definitions.of(dataset.scenario)
         first = dataset.episodes[0].metadata
-        make = {"preset": scenario.model_dump(mode="json")}
+        make: dict[str, Any] = {"preset": scenario.model_dump(mode="json")}
         if not first.measured:  # a live network is no back end: make_env then chooses
             make["backend"] = first.backend
         spec = EnvSpec(f"mlb/{scenario.id}", _ENVIRONMENT, kwargs=make)

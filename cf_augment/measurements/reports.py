@@ -45,8 +45,10 @@ class UeKpis:
     def unknown(cls, scenario: Scenario, intervals: int) -> UeKpis:
         """Returns the KPIs of UEs that report nothing."""
         rows, cells = (intervals, scenario.mobility.ues), len(scenario.cells)
-        nothing = [np.broadcast_to(np.nan, (*rows, *axes)) for axes in ((cells,), (), (2,))]
-        return cls(np.broadcast_to(np.int64(-1), rows), *nothing)
+        rsrp_dbm, throughput_bps, position_m = (
+            np.broadcast_to(np.nan, (*rows, *axes)) for axes in ((cells,), (), (2,))
+        )
+        return cls(np.broadcast_to(np.int64(-1), rows), rsrp_dbm, throughput_bps, position_m)
 
     @classmethod
     def of(
@@ -122,7 +124,7 @@ class UeKpis:
             table.place.path, "measurement reports", position_m,
             projection=street_map.projection, net_offset_m=street_map.net_offset_m,
         )  # fmt: skip
-        time_s = np.arange(len(position_m)) * interval_s
+        time_s = np.arange(len(position_m), dtype=np.float64) * interval_s
         try:
             return MobilityTrace(time_s, position_m.copy(), columns[..., 2], columns[..., 3], metadata).flagged()
         except DataError as error:

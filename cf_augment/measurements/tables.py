@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -210,7 +209,7 @@ def _of_csv(path: Path, row: type[MeasuredRow]) -> _Raw:
     """Reads the columns as text."""
     before = 0
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as binary, _decoded(binary) as file:
+        with _opened(path) as file:
             head = "\n"
             while head and (not head.strip() or head.startswith("#") or head.lower().startswith("sep=")):
                 head = file.readline(_LONGEST_HEAD)
@@ -242,11 +241,12 @@ def _of_csv(path: Path, row: type[MeasuredRow]) -> _Raw:
     return _Raw(Place(path, "line", number[filled]), frame, unused, separator != ",")
 
 
-def _decoded(binary: IO[bytes]) -> io.TextIOWrapper:
-    start = binary.read(2)
-    binary.seek(0)
+def _opened(path: Path) -> IO[str]:
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rb") as binary:
+        start = binary.read(2)
     encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return io.TextIOWrapper(binary, encoding=encoding, newline="")
+    return cast("IO[str]", opened(path, "rt", encoding=encoding, newline=""))
 
 
 def _texts(place: Place, name: str, values: pd.Series) -> np.ndarray:
