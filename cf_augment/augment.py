@@ -216,8 +216,9 @@ def augment(
 
 
 def logged_traces(logged: Dataset) -> dict[str, MobilityTrace]:
-    """The distinct traces of the logged episodes, by name."""
-    return {e.metadata.trace_name: e.trace for e in logged.episodes if not e.metadata.synthetic}
+    """The distinct traces of the logged episodes, by name; DataError if one was measured without positions."""
+    use = "a replay under other actions"
+    return {e.metadata.trace_name: e.moved(use) for e in logged.episodes if not e.metadata.synthetic}
 
 
 def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:

@@ -13,7 +13,8 @@ class Episode(Contract):
     """Time. The trace starts when the warm-up ends; UEs stand at its first positions until then."""
 
     steps: int = Field(40, ge=1, le=432_000)
-    control_interval_s: float = Field(1.0, ge=0.2, le=60)
+    control_interval_s: float = Field(1.0, ge=0.2, le=1800)
+    """900 s is the granularity at which networks usually count; the warm-up must be longer than this, too."""
     warmup_s: float = Field(3.0, ge=1, le=3600)
     """Attachment and start of traffic; the first observation covers its last control interval."""
 

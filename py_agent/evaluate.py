@@ -42,7 +42,7 @@ class Evaluation:
         """Returns a row for each episode: policy, trace, seed, context and the metrics of `episode_metrics`."""
         return pd.DataFrame(
             [
-                {**_keys(episode), "context": episode.trace.metadata.context, **episode_metrics(self.scenario, episode)}
+                {**_keys(episode), "context": episode.of_trace("context"), **episode_metrics(self.scenario, episode)}
                 for episode in self.episodes
             ]
         )

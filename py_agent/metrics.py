@@ -119,9 +119,13 @@ def episode_metrics(scenario: Scenario, episode: Episode) -> dict[str, float]:
     unnecessary, too_late, too_early, wrong_cell, coverage, unknown_cause: each per UE per minute, as
     ns3_scenarios.mobility_robustness has them; mobility_failures is the sum of the three that MRO counts. The causes
     are NaN if the episode was recorded before its back end told where a UE connects again.
+
+    Raises:
+        DataError: the episode was measured, so that events, or throughputs, are not known.
     """
+    episode.require("an account of handovers and throughput", "ue_throughput_bps", "ue_serving_cell", "events")
     kpis, events = episode.kpis, episode.kpis.events[episode.event_start[1] :]
-    ue_minutes = episode.trace.ues * episode.steps * scenario.episode.control_interval_s / 60
+    ue_minutes = episode.ues * episode.steps * scenario.episode.control_interval_s / 60
     throughput_bps = kpis.ue_throughput_bps[1:].mean(axis=0)
     count = {kind: int((events["kind"] == kind).sum()) for kind in EventKind}
     handovers = count[EventKind.HANDOVER_OK]

@@ -167,16 +167,19 @@ def shaped(data: Dataset, gamma: float) -> Transitions:
 
     r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
     what the action improved: most of the reward's variance, which is that of the traffic, is gone.
+
+    If the RSRP and serving cells of an episode were not measured, no row has states of the radio.
     """
-    parts = []
+    parts, has_states = [], True
     for episode in data.episodes:
         earned = reward(data.scenario, episode.kpis)
         rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
         terminals = np.zeros(len(rewards), dtype=bool)
-        states = RadioStates(*(column[:-1] for column in RadioStates.of(episode.kpis)))
+        has_states = has_states and not {"ue_rsrp_dbm", "ue_serving_cell"} & set(episode.unknown)
+        states = RadioStates(*(column[:-1] for column in RadioStates.of(episode.kpis))) if has_states else None
         observations = episode.observations
         parts.append(Transitions.of(observations[:-1], episode.actions, rewards, observations[1:], terminals, states))
-    return Transitions.joined(parts)
+    return Transitions.joined(parts if has_states else [part.without_states() for part in parts])
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:

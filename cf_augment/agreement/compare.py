@@ -9,7 +9,7 @@ import numpy as np
 from cf_augment.agreement.handovers import match_handovers
 from cf_augment.dataset.records import Episode, stack_kpis
 from cf_augment.physics import EngineBackend
-from ns3_scenarios.kpis import EventKind, StepKpis
+from ns3_scenarios.kpis import KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.mdp import control_from_action
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
@@ -56,10 +56,13 @@ def agreement(scenario: Scenario, episode: Episode) -> dict[str, float]:
     """Plays an episode of ns-3 again in the engine, the same trace and CIOs, and compares; see `compare`.
 
     Raises:
-        DataError: the episode is not of this scenario.
+        DataError: the episode is not of this scenario, or was measured and lacks the trace or KPIs.
     """
+    use = "a comparison with the engine"
+    trace = episode.moved(use)
+    episode.require(use, *KPI_AXES, "events")
     backend = EngineBackend(scenario)
-    kpis = [backend.reset(episode.trace, episode.metadata.seed)]
+    kpis = [backend.reset(trace, episode.metadata.seed)]
     kpis += [backend.step(control) for control in control_from_action(scenario, episode.actions)]
     return compare_stacked(episode.kpis, stack_kpis(kpis)[0])
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cf_augment.dataset.records import actions_in_force
 from ns3_scenarios.kpis import KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.mdp import cio_from_action, observe, reward
 from ns3_scenarios.scenario import Scenario
@@ -19,13 +20,14 @@ _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 """Tolerances of float32 values that another machine computed from the same KPIs."""
 
 
-def check_kpis(kpis: StepKpis, row: int = 0, event: int = 0) -> None:
+def check_kpis(kpis: StepKpis, row: int = 0, event: int = 0, measured: bool = False) -> None:
     """Checks that rows of KPIs (R, ...) and their events are finite, and of cells and UEs that exist.
 
     Args:
         kpis: Rows of KPIs.
         row: Number of the first row in its file.
         event: Number of the first event in its file.
+        measured: Whether KPIs other than the time may be NaN, because nobody measured them.
 
     Raises:
         DataError: names the first value that is not.
@@ -33,7 +35,8 @@ def check_kpis(kpis: StepKpis, row: int = 0, event: int = 0) -> None:
     ues, cells = kpis.ue_rsrp_dbm.shape[1:]
     for name in KPI_AXES:
         values = getattr(kpis, name)
-        _require(f"kpis/{name}", values, np.isfinite(values), "a finite number", row)
+        good = np.isfinite(values) | (np.isnan(values) if measured and name != "time_s" else False)
+        _require(f"kpis/{name}", values, good, "a finite number", row)
     _require_within("kpis/ue_serving_cell", kpis.ue_serving_cell, -1, cells - 1, row)
     events = kpis.events
     _require("kpis/events/time_s", events["time_s"], np.isfinite(events["time_s"]), "a finite number", event)
@@ -61,21 +64,28 @@ def check_positions(kpis: StepKpis, trace: MobilityTrace, row: int = 0) -> None:
         raise DataError(f"{where}: is {off_m[index, ue]:.2f} m off the trace of its episode")
 
 
-def check_derived(scenario: Scenario, kpis: StepKpis, arrays: Mapping[str, Singles], row: int, step: int) -> None:
+def check_derived(
+    scenario: Scenario,
+    kpis: StepKpis,
+    arrays: Mapping[str, Singles],
+    first_action: Singles | None,
+    row: int,
+    step: int,
+) -> None:
     """Checks times, observations and rewards against what the scenario yields from the KPIs and actions.
 
     Args:
         scenario: The scenario.
         kpis: T + 1 rows of KPIs of one episode, the first being its reset.
         arrays: The episode's part of the flat arrays of D4RL, T rows each.
+        first_action: As of the episode.
         row: Number of the first row of KPIs in its file.
         step: Number of the first transition in its file.
 
     Raises:
         DataError: names the first value that differs.
     """
-    in_force = np.zeros((len(kpis.time_s), arrays["actions"].shape[1]))
-    in_force[1:] = arrays["actions"]
+    in_force = actions_in_force(arrays["actions"], first_action)
     observations = observe(scenario, kpis, cio_from_action(scenario, in_force))
     _require_equal("kpis/time_s", kpis.time_s, np.arange(len(in_force)) * scenario.episode.control_interval_s, row)
     _require_equal("observations", arrays["observations"], observations[:-1], step)

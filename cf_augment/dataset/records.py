@@ -31,11 +31,11 @@ from sumo_mobility.trace import MobilityTrace
 class Provenance(Contract):
     """The provenance of an episode."""
 
-    kind: Literal["logged", "replay", "mixed", "generated"] = "logged"
-    """`replay`: a logged trace under other actions; `mixed`: a trace of UEs of several logged traces; `generated`: a
-    trace that a model drew."""
+    kind: Literal["logged", "measured", "replay", "mixed", "generated"] = "logged"
+    """`measured`: counters and reports of a network, imported; `replay`: a logged trace under other actions; `mixed`: a
+    trace of UEs of several logged traces; `generated`: a trace that a model drew."""
     source: tuple[str, ...] = ()
-    """Names of the logged traces that it derives from; empty if logged."""
+    """Names of the logged traces, or of the tables of measurements, that it derives from; empty if logged."""
     intervention: str = ""
     """The intervention on the exogenous part, for example "do(context: tide-1 x 0.5)"; empty if nothing."""
     action_source: str
@@ -57,21 +57,31 @@ class EpisodeMetadata(Contract):
     @property
     def synthetic(self) -> bool:
         """Whether any part of the episode did not happen in the logged network."""
-        return self.provenance.kind != "logged"
+        return self.provenance.kind not in ("logged", "measured")
+
+    @property
+    def measured(self) -> bool:
+        """Whether a network measured the episode, so that KPIs and the trace may be unknown."""
+        return self.provenance.kind == "measured"
 
 
 @dataclass(frozen=True)
 class Episode:
     """An episode of T steps, which never terminates and is truncated after the last step.
 
+    KPIs of a measured episode that nobody measured are NaN, and it has no events. Whoever needs them asks for them by
+    `require`.
+
     Attributes:
         observations: (T+1, O) float32.
         actions: (T, A) float32 in [-1, 1].
         rewards: (T,) float32.
-        kpis: StepKpis with a leading axis T+1; row 0 is the reset. `events` are those of all rows in order.
+        kpis: StepKpis with a leading axis T+1; row 0 is the reset, or what was measured before the first step. `events`
+            are those of all rows in order.
         event_start: (T+2,) int64; the events of row r are events[event_start[r]:event_start[r + 1]].
-        trace: the mobility that drove it.
+        trace: the mobility that drove it; None if it is measured and the UEs' positions are not known.
         metadata: its origin.
+        first_action: (A,) float32, the action in force in row 0; None: no offsets, as a reset leaves it.
     """
 
     observations: Singles
@@ -79,13 +89,16 @@ class Episode:
     rewards: Singles
     kpis: StepKpis
     event_start: Ints
-    trace: MobilityTrace
+    trace: MobilityTrace | None
     metadata: EpisodeMetadata
+    first_action: Singles | None = None
 
     def __post_init__(self) -> None:
         steps = self.rewards.shape[0]
-        cells, ues = self.kpis.prb_utilization.shape[-1], self.trace.ues
-        sizes = {"C": cells, "U": ues, "2": 2}
+        if self.trace is None and not self.metadata.measured:
+            raise DataError("trace: missing, though the episode is not measured")
+        ues = self.ues if self.trace is None else self.trace.ues
+        sizes = {"C": self.kpis.prb_utilization.shape[-1], "U": ues, "2": 2}
         expected = {name: (steps + 1, *(sizes[axis] for axis in axes)) for name, axes in KPI_AXES.items()}
         for name, shape in expected.items():
             _require_shape(f"kpis.{name}", getattr(self.kpis, name), shape)
@@ -94,12 +107,15 @@ class Episode:
         _require_shape("event_start", self.event_start, (steps + 2,))
         if steps < 1:
             raise DataError("rewards: an episode needs at least one step")
-        for name in ("observations", "actions", "rewards"):
-            values = getattr(self, name)
+        first_action = np.zeros_like(self.actions[0]) if self.first_action is None else self.first_action
+        _require_shape("first_action", first_action, self.actions.shape[1:])
+        arrays = {name: getattr(self, name) for name in ("observations", "actions", "rewards")}
+        for name, values in {**arrays, "first_action": first_action}.items():
             if values.dtype != np.float32 or not np.isfinite(values).all():
                 raise DataError(f"{name}: must be finite float32")
-        if np.abs(self.actions).max() > 1:
-            raise DataError(f"actions: |{np.abs(self.actions).max():.3f}| is more than 1")
+        for name, values in (("actions", self.actions), ("first_action", first_action)):
+            if np.abs(values).max() > 1:
+                raise DataError(f"{name}: |{np.abs(values).max():.3f}| is more than 1")
         counts = np.diff(self.event_start)
         if self.event_start[0] != 0 or (counts < 0).any() or self.event_start[-1] != len(self.kpis.events):
             raise DataError("event_start: must rise from 0 to the number of events")
@@ -109,14 +125,59 @@ class Episode:
         """T."""
         return len(self.rewards)
 
+    @property
+    def ues(self) -> int:
+        """U."""
+        return int(self.kpis.ue_rsrp_dbm.shape[-2])
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What was not measured, or not always, of all UEs and cells: names of KPIs, "events" and "trace"."""
+        if not self.metadata.measured:
+            return ()
+        names = [name for name in KPI_AXES if np.isnan(getattr(self.kpis, name)).any()]
+        if np.isnan(self.kpis.ue_rsrp_dbm).all(axis=-1).any():  # a cell's number cannot be NaN
+            names.append("ue_serving_cell")
+        return (*names, "events", *(["trace"] if self.trace is None else []))
+
+    def require(self, use: str, *names: str) -> None:
+        """Refuses a use of the episode that needs what was not measured.
+
+        Args:
+            use: What it is wanted for, to begin the message.
+            names: The fields of StepKpis that it needs, "events" among them, or "trace".
+
+        Raises:
+            DataError: they are not known of all UEs and cells at all times.
+        """
+        absent = [name for name in names if name in self.unknown]
+        if absent:
+            raise DataError(
+                f"{use} needs {', '.join(absent)}, which were not measured in all of '{self.metadata.trace_name}'",
+                "import measurements that have them, or take data of 'mlb collect'",
+            )
+
+    def moved(self, use: str) -> MobilityTrace:
+        """Returns the trace; DataError, which begins with `use`, if there is none."""
+        self.require(use, "trace")
+        assert self.trace is not None
+        return self.trace
+
+    def of_trace(self, field: Literal["context", "licence", "attribution"]) -> str:
+        """Returns what the trace says of its origin; of measurements without one, that they are, or nothing."""
+        if self.trace is None:
+            return "measured" if field == "context" else "unknown"
+        return str(getattr(self.trace.metadata, field))
+
     @classmethod
     def from_kpis(
         cls,
         scenario: Scenario,
-        trace: MobilityTrace,
+        trace: MobilityTrace | None,
         kpis: Sequence[StepKpis],
         actions: AnyFloats,
         metadata: EpisodeMetadata,
+        first_action: AnyFloats | None = None,
     ) -> Episode:
         """Builds an episode from what a back end returned.
 
@@ -127,18 +188,21 @@ class Episode:
             actions: (T, A). To be replayed exactly, the CIO sent must be that of the float32 action:
                 `cio_from_action(scenario, action.astype(np.float32))`.
             metadata: Its origin.
+            first_action: (A,) the action in force in the first of the KPIs; None: no offsets.
         """
         actions = np.asarray(actions, dtype=np.float32)
         stacked, event_start = stack_kpis(kpis)
-        cio_db = np.concatenate([np.zeros_like(actions[:1]), actions])
+        first = None if first_action is None else np.asarray(first_action, dtype=np.float32)
+        in_force = actions_in_force(actions, first)
         return cls(
-            observations=observe(scenario, stacked, cio_from_action(scenario, cio_db)),
+            observations=observe(scenario, stacked, cio_from_action(scenario, in_force)),
             actions=actions,
             rewards=reward(scenario, stacked)[1:].astype(np.float32),
             kpis=stacked,
             event_start=event_start,
             trace=trace,
             metadata=metadata,
+            first_action=first,
         )
 
     def outcomes(self) -> dict[str, AnyFloats]:
@@ -216,10 +280,15 @@ def require_of(scenario: Scenario, index: int, episode: Episode) -> None:
         and episode.observations.shape[1] == observation_size(scenario)
         and episode.actions.shape[1] == action_size(scenario)
         and episode.kpis.prb_utilization.shape[1] == len(scenario.cells)
-        and episode.trace.ues == scenario.mobility.ues
+        and episode.ues == scenario.mobility.ues
     )
     if not fits:
         raise DataError(f"dataset: episode {index} is not one of scenario {scenario.id}")
+
+
+def actions_in_force(actions: Singles, first_action: Singles | None) -> Singles:
+    """Returns the action in force in each row of KPIs, (T+1, A), of the actions (T, A) and that of row 0."""
+    return np.concatenate([np.zeros_like(actions[:1]) if first_action is None else first_action[None], actions])
 
 
 def stack_kpis(kpis: Sequence[StepKpis]) -> tuple[StepKpis, Ints]:

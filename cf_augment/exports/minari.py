@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -27,7 +28,8 @@ class MinariExport(Export):
     `origin`. The metadata of the dataset are a description with the formulas of observation and reward, the policies as
     the algorithm, and licence and attribution of the maps.
 
-    `recover_environment()` opens the dataset's own scenario over the back end of the first episode, with new traffic.
+    `recover_environment()` opens the dataset's own scenario over the back end of the first episode, with new traffic;
+    if that was measured, over the one that `make_env` takes when it is told none.
     It passes on what else `make_env` takes, such as `backend="engine"` or `split="test"`.
     """
 
@@ -51,7 +53,10 @@ class MinariExport(Export):
         if path.exists() and not (path / "data" / METADATA_FILE_NAME).is_file():
             raise StorageError(f"{path}: is there, and no dataset of Minari", "choose another name")
         scenario, defined = dataset.scenario, Definitions.of(dataset.scenario)
-        make = {"preset": scenario.model_dump(mode="json"), "backend": dataset.episodes[0].metadata.backend}
+        first = dataset.episodes[0].metadata
+        make: dict[str, Any] = {"preset": scenario.model_dump(mode="json")}
+        if not first.measured:  # a live network is no back end: make_env then chooses
+            make["backend"] = first.backend
         spec = EnvSpec(f"mlb/{scenario.id}", _ENVIRONMENT, kwargs=make)
         policies, licences, attributions = set(), set(), set()
         with replacing(path, directory=True) as temporary:
@@ -62,8 +67,8 @@ class MinariExport(Export):
                 for index, episode in enumerate(dataset.episodes):
                     _put(file.create_group(f"episode_{index}"), index, episode)
                     policies.add(episode.metadata.policy)
-                    licences.add(episode.trace.metadata.licence)
-                    attributions.add(episode.trace.metadata.attribution)
+                    licences.add(episode.of_trace("licence"))
+                    attributions.add(episode.of_trace("attribution"))
             licence, attribution = "; ".join(sorted(licences)), "; ".join(sorted(attributions))
             description = (
                 f"{scenario.description}\n\nObservation: {defined.observation}\n\nReward: {defined.reward} "

@@ -70,7 +70,7 @@ def origin(episode: Episode) -> dict[str, str | int | bool]:
         "seed": record.seed,
         "policy": record.policy,
         "trace": record.trace_name,
-        "context": episode.trace.metadata.context,
+        "context": episode.of_trace("context"),
         "provenance": record.provenance.kind,
         "action_source": record.provenance.action_source,
         "synthetic": record.synthetic,

@@ -43,7 +43,8 @@ class Ns3Backend(Backend):
     Args:
         scenario: What to simulate.
         ns3: Version of ns-3, as `mlb doctor` lists them.
-        timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time.
+        timeout_s: How long one control interval (or the warm-up) may take to simulate, in wall-clock time; one of more
+            than a minute may take as many times as long.
         branch_workers: How many branches are simulated at once; one a core if None.
         event_log: Where to leave the events and DCIs of each episode, whether it ends, is closed or reset early; those
             of branches are not logged.
@@ -77,7 +78,8 @@ class Ns3Backend(Backend):
         self._episode = -1
         self._branch_workers = branch_workers
         self._program = program(ns3)
-        self._timeout_s = timeout_s
+        episode = scenario.episode
+        self._timeout_s = timeout_s * max(1.0, episode.control_interval_s / 60, episode.warmup_s / 60)
         self._server: AgentServer | None = None
         self._process: ChildProcess | None = None
         self._scratch: ScratchDirectory | None = None

@@ -12,6 +12,7 @@ from ns3_scenarios.mdp.actions import (
     cio_per_action_db,
     control_from_action,
 )
+from ns3_scenarios.mdp.needs import observation_needs, reward_needs
 from ns3_scenarios.mdp.observations import (
     OBSERVATIONS,
     Observation,
@@ -25,5 +26,6 @@ from ns3_scenarios.mdp.rewards import REWARDS, Reward, SoftKpis, blocked, jain, 
 __all__ = [
     "OBSERVATIONS", "REWARDS", "Observation", "Reward", "SoftKpis", "action_box", "action_from_cio", "action_size",
     "blocked", "cio_from_action", "cio_per_action_db", "control_from_action", "jain", "load_std", "margins_db",
-    "observation_box", "observation_size", "observe", "p5_throughput_bps", "reward",
+    "observation_box", "observation_needs", "observation_size", "observe", "p5_throughput_bps", "reward",
+    "reward_needs",
 ]  # fmt: skip

@@ -162,6 +162,27 @@ class RsrpMatrix(Observation):
 OBSERVATIONS.register(RsrpMatrix())
 
 
+class CellLoad(Observation):
+    """What a network has of itself without measurement reports: the counter of the load, and the offsets."""
+
+    name = "cell-load"
+    formula = "per cell: prb_utilization; per neighbour pair: CIO / handover.cio_range_db"
+    cell_features = 1
+
+    def size(self, network: Network) -> int:
+        """See `Observation.size`."""
+        return len(network.cells) + len(network.neighbor_pairs)
+
+    def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
+        """See `Observation.of`."""
+        load, share = kpis.prb_utilization, cio_db / network.handover.cio_range_db
+        share = np.broadcast_to(share, (*load.shape[:-1], share.shape[-1]))
+        return np.concatenate([load, share], axis=-1, dtype=np.float32)
+
+
+OBSERVATIONS.register(CellLoad())
+
+
 def observe(network: Network, kpis: StepKpis, cio_db: Floats) -> Singles:
     """Returns the observation that the scenario names, (..., O) float32, of the order of 1.
 

@@ -148,8 +148,10 @@ REWARDS.register(Blocked())
 def reward(network: Network, kpis: StepKpis) -> Floats:
     """Returns the sum that `scenario.reward` names, less the cost of the handovers, (...)."""
     parts = [weight * REWARDS[name].of(network, kpis) for name, weight in network.reward_weights.items()]
-    cost = network.handover_cost / network.mobility.ues * kpis.handovers
-    return np.asarray(np.sum(parts, axis=0) - cost)
+    earned = np.sum(parts, axis=0)
+    if network.handover_cost:  # handovers that were not measured are NaN, and cost nothing where none do
+        earned = earned - network.handover_cost / network.mobility.ues * kpis.handovers
+    return np.asarray(earned)
 
 
 def load_std(kpis: StepKpis) -> Floats:

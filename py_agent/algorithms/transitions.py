@@ -81,6 +81,10 @@ class Transitions(NamedTuple):
         """What the UEs received when the action was chosen, and from which cells."""
         return RadioStates(self.rsrp_dbm, self.serving)
 
+    def without_states(self) -> Self:
+        """Returns the same rows without what the UEs received."""
+        return self._replace(rsrp_dbm=self.rsrp_dbm[:, :0, :0], serving=self.serving[:, :0])
+
     def rows(self, index: Tensor) -> Self:
         """Returns the rows with these indices (...), in their shape."""
         return type(self)(*(column[index] for column in self))

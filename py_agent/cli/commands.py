@@ -35,6 +35,7 @@ from py_agent.cli.dataset import (
 )
 from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
+from py_agent.cli.measurements import DatasetImport
 from py_agent.cli.mobility import Mobility
 from py_agent.cli.policy import PolicyExport, PolicyShow
 from py_agent.cli.quickstart import Quickstart
@@ -70,6 +71,7 @@ DatasetCommands = (
     | Annotated[DatasetSplit, subcommand("split")]
     | Annotated[DatasetCard, subcommand("card")]
     | Annotated[DatasetExport, subcommand("export")]
+    | Annotated[DatasetImport, subcommand("import")]
 )
 
 PolicyCommands = Annotated[PolicyShow, subcommand("show")] | Annotated[PolicyExport, subcommand("export")]

@@ -110,7 +110,7 @@ def versions(data: ReportData) -> Table:
         name: version
         for episodes in data.episodes.values()
         for episode in episodes
-        for name, version in {**episode.trace.metadata.versions, **episode.metadata.versions}.items()
+        for name, version in {**episode.moved("a report").metadata.versions, **episode.metadata.versions}.items()
     }
     return [{"what": name, "version": version} for name, version in sorted(found.items())] or [{"what": "not recorded"}]
 

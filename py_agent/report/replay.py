@@ -45,8 +45,10 @@ def pack(episodes: dict[str, Episode], bounds_m: Bounds) -> Replay:
     """Packs one episode a policy; positions are kept once, for CIO does not move UEs.
 
     Raises:
-        DataError: the episodes differ in time or in where the UEs are.
+        DataError: the episodes differ in time or in where the UEs are, or that was not measured.
     """
+    for episode in episodes.values():
+        episode.require("a replay", "ue_position_m", "ue_serving_cell", "handovers")
     (first_name, first), *others = episodes.items()
     for name, other in others:
         same_shape = other.kpis.ue_position_m.shape == first.kpis.ue_position_m.shape

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 SNIPPETS = ["README.md", "docs/mobility.md", "docs/network.md", "docs/backends.md", "docs/datasets.md"]
-COMMANDS = ["docs/own-preset.md", "docs/extend.md"]
+COMMANDS = ["docs/own-preset.md", "docs/extend.md", "docs/measurements.md"]
 
 
 @pytest.mark.sumo
@@ -83,6 +83,7 @@ def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypat
     (shims / "mlb").chmod(0o755)
     monkeypatch.setenv("PATH", f"{shims}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "docs").symlink_to(ROOT / "docs")  # for what a page takes from there
     monkeypatch.chdir(tmp_path / "here")
     commands = "\n".join(grab_code_blocks(page.read_text(encoding="utf-8"), lang="bash"))
     done = subprocess.run(["bash", "-euc", commands], capture_output=True, text=True, timeout=300)

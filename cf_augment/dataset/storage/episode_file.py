@@ -25,8 +25,13 @@ _FORMAT = "mlb-episode-1"
 
 
 def write_episode(path: Path, episode: Episode) -> None:
-    """Writes one episode as HDF5, atomically; the same episode gives the same bytes."""
-    trace = episode.trace
+    """Writes one episode as HDF5, atomically; the same episode gives the same bytes.
+
+    Raises:
+        DataError: the episode has no trace; measured ones go into datasets.
+        StorageError: the disk is full, or the directory is not writable.
+    """
+    trace = episode.moved("an episode file")
     with hdf5.creating(path, _FORMAT) as file:
         for name in ("observations", "actions", "rewards"):
             hdf5.put(file, name, getattr(episode, name))

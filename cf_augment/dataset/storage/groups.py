@@ -65,8 +65,12 @@ class StoredKpis:
         events = int(self._event_start[rows])
         self._events = hdf5.stored(group, "events", EVENT_DTYPE, (events if events >= 0 else None,))
 
-    def read(self, episode: int) -> tuple[StepKpis, Ints]:
+    def read(self, episode: int, measured: bool = False) -> tuple[StepKpis, Ints]:
         """Returns the KPIs of one episode, and where the events of each of its rows start.
+
+        Args:
+            episode: Its number.
+            measured: Whether KPIs may be NaN, because nobody measured them.
 
         Raises:
             DataError: a value is not finite, or of no cell or UE that exists.
@@ -76,7 +80,7 @@ class StoredKpis:
         _require_rising("event_start", start, 0 if first == 0 else start[0], start[-1])
         fields = {name: stored[first:last] for name, stored in self._fields.items()}
         kpis = StepKpis(**fields, events=self._events[start[0] : start[-1]])
-        check_kpis(kpis, first, int(start[0]))
+        check_kpis(kpis, first, int(start[0]), measured)
         return kpis, start - start[0]
 
 

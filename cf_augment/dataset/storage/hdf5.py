@@ -24,7 +24,7 @@ from sumo_mobility.base.files import replacing
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-CURE = "write it anew with 'mlb collect' or 'mlb augment'"
+CURE = "write it anew with 'mlb collect', 'mlb augment' or 'mlb dataset import'"
 _LONGEST_ATTRIBUTE = 64_000
 """HDF5 has room for 64 KiB, its own header included."""
 _CHUNK_BYTES = 1 << 18
@@ -148,6 +148,12 @@ def document(group: h5py.Group, name: str) -> Any:
 def group(parent: h5py.Group, name: str) -> h5py.Group:
     """Returns a group of a group; DataError if it is missing, a link, or something else."""
     return _member(parent, name, h5py.Group)
+
+
+def has(parent: h5py.Group, name: str) -> bool:
+    """Returns whether a group has a member of that name, whatever it is; DataError if the group is damaged."""
+    with _read(f"{_path(parent, name)}: "):
+        return bool(parent.id.links.exists(name.encode()))
 
 
 class Stored:

@@ -87,7 +87,7 @@ class _Index:
     Attributes:
         scenario: The scenario of all episodes.
         ends: (E,) number of transitions up to the end of each episode.
-        trace_of: (E,) index of each episode's trace.
+        trace_of: (E,) index of each episode's trace, -1 for none.
     """
 
     scenario: Scenario
@@ -109,9 +109,11 @@ class _Index:
         reader = _Reader(file, index)
         trace_named: dict[str, int] = {}
         for episode, trace in enumerate(trace_of):
-            name = reader.metadata(episode).trace_name
-            if trace < 0 or trace_named.setdefault(name, trace) != trace:
-                raise DataError(f"episodes/trace[{episode}]: {trace} is not the trace '{name}'")
+            metadata = reader.metadata(episode)
+            if trace == -1 and metadata.measured:
+                continue
+            if trace < 0 or trace_named.setdefault(metadata.trace_name, trace) != trace:
+                raise DataError(f"episodes/trace[{episode}]: {trace} is not the trace '{metadata.trace_name}'")
         for trace in range(int(trace_of.max()) + 1):
             reader.trace(trace)
         return index
@@ -129,7 +131,12 @@ class _Reader:
             name: hdf5.stored(file, name, np.float32, (steps, *width))
             for name, width in {**widths, "rewards": ()}.items()
         }
-        self._metadata = hdf5.stored(hdf5.group(file, "episodes"), "metadata", np.bytes_, (episodes,))
+        of_episodes = hdf5.group(file, "episodes")
+        self._metadata = hdf5.stored(of_episodes, "metadata", np.bytes_, (episodes,))
+        self._first_action: hdf5.Stored | None = None
+        if hdf5.has(of_episodes, "first_action"):  # older files have none, nor have those in which all are 0
+            shape = (episodes, action_size(scenario))
+            self._first_action = hdf5.stored(of_episodes, "first_action", np.float32, shape)
         self._traces = hdf5.group(file, "traces")
         self._last_trace: tuple[int, MobilityTrace] | None = None
         sizes = {"C": len(scenario.cells), "U": scenario.mobility.ues}
@@ -157,10 +164,14 @@ class _Reader:
         scenario, end = self._index.scenario, int(self._index.ends[index])
         start, row = int(self._index.ends[index - 1]) if index else 0, int(self._kpis.episode_start[index])
         arrays = {name: stored[start:end] for name, stored in self._arrays.items()}
-        trace = self.trace(int(self._index.trace_of[index]))
-        kpis, event_start = self._kpis.read(index)
-        check_derived(scenario, kpis, arrays, row, start)
-        check_positions(kpis, trace, row)
+        number, metadata = int(self._index.trace_of[index]), self.metadata(index)
+        trace = None if number == -1 else self.trace(number)
+        kpis, event_start = self._kpis.read(index, metadata.measured)
+        first = self._first_action[index : index + 1] if self._first_action else np.zeros((1, 1), np.float32)
+        first_action = first[0] if first.any() else None
+        check_derived(scenario, kpis, arrays, first_action, row, start)
+        if trace is not None:
+            check_positions(kpis, trace, row)
         return Episode(
             observations=np.concatenate([arrays["observations"], arrays["next_observations"][-1:]]),
             actions=arrays["actions"],
@@ -168,5 +179,6 @@ class _Reader:
             kpis=kpis,
             event_start=event_start,
             trace=trace,
-            metadata=self.metadata(index),
+            metadata=metadata,
+            first_action=first_action,
         )

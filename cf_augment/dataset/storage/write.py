@@ -3,9 +3,11 @@
     observations (N, O) f32     next_observations (N, O) f32    actions (N, A) f32 in [-1, 1]
     rewards (N,) f32            terminals (N,) bool, all 0      timeouts (N,) bool, 1 on each last step
     infos/*                     (N,) episode, step, seed, policy, context, synthetic, provenance, action_source
-    kpis/*                      StepKpis, T+1 rows an episode (row 0 is the reset); kpis/episode_start (E+1,)
+    kpis/*                      StepKpis, T+1 rows an episode (row 0 is the reset); kpis/episode_start (E+1,); NaN in
+                                episodes of provenance "measured", where nobody measured it
     kpis/events                 ragged: events of row r are [event_start[r]:event_start[r + 1]]
-    episodes/*                  (E,) metadata as JSON, index of the trace
+    episodes/*                  (E,) metadata as JSON, index of the trace, -1 for none, which only measured ones have;
+                                first_action (E, A) f32, in force in row 0, left out if all are 0
     traces/<k>/*                each distinct exogenous trace once, so that others can replay other actions
     attributes                  format, scenario (JSON), observation, reward, reward_unit, units, licence, attribution,
                                 versions; one that is longer than HDF5's 64 KiB is a scalar dataset of its name instead
@@ -33,6 +35,7 @@ from cf_augment.dataset.storage.groups import TRACE_FIELDS, kpi_columns, put_kpi
 from cf_augment.dataset.storage.spool import Spool
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.scenario import Scenario
+from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import TraceMetadata
 
@@ -58,6 +61,8 @@ class _Written:
     metadata: EpisodeMetadata
     context: str
     steps: int
+    has_trace: bool
+    first_action: Singles
 
 
 def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode]) -> None:
@@ -78,7 +83,9 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode]) -
             for name, values in _columns(episode).items():
                 spool.add(name, values)
             traces.add(episode)
-            written.append(_Written(episode.metadata, episode.trace.metadata.context, episode.steps))
+            first = np.zeros_like(episode.actions[0]) if episode.first_action is None else episode.first_action
+            has_trace, context = episode.trace is not None, episode.of_trace("context")
+            written.append(_Written(episode.metadata, context, episode.steps, has_trace, first))
         if not written:
             raise DataError("dataset: no episodes", "run 'mlb collect' first")
         _write(path, scenario, spool, written, traces)
@@ -108,14 +115,19 @@ class _Traces:
         self._spool = spool
         self._rows = 0
         self._kept: dict[str, _KeptTrace] = {}
+        self._said: dict[str, set[str]] = {"licence": set(), "attribution": set()}
 
     def add(self, episode: Episode) -> None:
-        """Takes the trace of an episode, if there is none of its name yet.
+        """Takes the trace of an episode, if it has one, and there is none of its name yet.
 
         Raises:
             DataError: another trace has its name.
         """
         name, trace = episode.metadata.trace_name, episode.trace
+        self._said["licence"].add(episode.of_trace("licence"))
+        self._said["attribution"].add(episode.of_trace("attribution"))
+        if trace is None:
+            return
         positions = hashlib.sha256(trace.position_m.tobytes()).digest()
         known = self._kept.get(name)
         if known is None:
@@ -136,10 +148,11 @@ class _Traces:
         for index, kept in enumerate(self._kept.values()):
             arrays = {field: self._spool.array(f"trace {field}")[kept.rows] for field in TRACE_FIELDS}
             put_trace(file.create_group(f"traces/{index:05d}"), arrays, kept.metadata.model_dump_json(), kept.sha256)
+        file.require_group("traces")
 
     def joined(self, field: str) -> str:
-        """Returns what the metadata of all traces say of their licence or attribution."""
-        return "; ".join(sorted({getattr(kept.metadata, field) for kept in self._kept.values()}))
+        """Returns what all episodes say of the licence or attribution of their traces."""
+        return "; ".join(sorted(self._said[field]))
 
 
 @dataclass(frozen=True)
@@ -182,7 +195,11 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
         episodes = file.create_group("episodes")
         hdf5.put(episodes, "metadata", np.array([record.model_dump_json() for record in records]))
         number = traces.index()
-        hdf5.put(episodes, "trace", np.array([number[record.trace_name] for record in records]))
+        traced = [number[each.metadata.trace_name] if each.has_trace else -1 for each in written]
+        hdf5.put(episodes, "trace", np.array(traced))
+        first_action = np.stack([episode.first_action for episode in written])
+        if first_action.any():
+            hdf5.put(episodes, "first_action", first_action)
         traces.put(file)
         for name, text in attributes.items():
             hdf5.put_text(file, name, text)
