@@ -150,6 +150,12 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
     return _member(parent, name, h5py.Group)
 
 
+def has(parent: h5py.Group, name: str) -> bool:
+    """Returns whether a group has a member of a name, whatever it is."""
+    with _read(f"{_path(parent, name)}: "):
+        return bool(parent.id.links.exists(name.encode()))
+
+
 class Stored:
     """An array of an open file, whose type, shape and storage have been looked at, and whose rows can be read."""
 

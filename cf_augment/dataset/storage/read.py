@@ -14,7 +14,7 @@ from cf_augment.dataset.checks import check_derived, check_positions
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Dataset, Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import StoredKpis, get_trace
+from cf_augment.dataset.storage.groups import StoredKpis, get_trace, stored_log_probs
 from cf_augment.dataset.storage.lazy import LazyEpisodes
 from cf_augment.dataset.storage.write import FORMAT
 from ns3_scenarios.mdp import action_size, observation_size
@@ -129,6 +129,7 @@ class _Reader:
             name: hdf5.stored(file, name, np.float32, (steps, *width))
             for name, width in {**widths, "rewards": ()}.items()
         }
+        self._log_probs = stored_log_probs(hdf5.group(file, "infos"), steps)
         self._metadata = hdf5.stored(hdf5.group(file, "episodes"), "metadata", np.bytes_, (episodes,))
         self._traces = hdf5.group(file, "traces")
         self._last_trace: tuple[int, MobilityTrace] | None = None
@@ -165,6 +166,7 @@ class _Reader:
             observations=np.concatenate([arrays["observations"], arrays["next_observations"][-1:]]),
             actions=arrays["actions"],
             rewards=arrays["rewards"],
+            behavior_log_probs=self._log_probs[start:end],
             kpis=kpis,
             event_start=event_start,
             trace=trace,
