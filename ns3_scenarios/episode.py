@@ -23,6 +23,11 @@ class Episode(Contract):
         """Time under control."""
         return self.steps * self.control_interval_s
 
+    @property
+    def simulated_s(self) -> float:
+        """Time that is simulated, the warm-up included."""
+        return self.warmup_s + self.duration_s
+
     @model_validator(mode="after")
     def _intervals_fit(self) -> Self:
         if self.warmup_s < self.control_interval_s + 1:

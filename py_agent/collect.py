@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from cf_augment.dataset import EpisodeFiles, EpisodeMetadata, Provenance, read_episode, write_episode
+from cf_augment.dataset import (
+    Dataset,
+    Episode,
+    EpisodeFiles,
+    EpisodeMetadata,
+    Provenance,
+    read_episode,
+    write_episode,
+)  # fmt: skip
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
 from py_agent.jobs import LOCAL, Executor
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_episode
-from sumo_mobility.base.errors import StorageError
+from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import MobilityTrace
+
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
 
 
 @dataclass(frozen=True)
@@ -83,8 +97,7 @@ class EpisodeJob:
     @property
     def work(self) -> float:
         """See `simulation_work`."""
-        episode = self.scenario.episode
-        return simulation_work(self.scenario, episode.warmup_s + episode.duration_s)
+        return simulation_work(self.scenario, self.scenario.episode.simulated_s)
 
     def run(self, advance: Callable[[float], None] = lambda work: None) -> None:
         """Plays it; `advance` is called with the work of each interval."""
@@ -105,6 +118,78 @@ def simulation_work(scenario: Scenario, time_s: float) -> float:
     return time_s * scenario.mobility.ues * len(scenario.cells)
 
 
+def episode_jobs(
+    scenario: Scenario,
+    traces: Mapping[str, MobilityTrace],
+    policies: Mapping[str, PolicyFactory],
+    seeds: Sequence[int],
+    directory: Path,
+    backend: str = "ns3",
+    ns3: str = NS3,
+    event_log: EventLog | None = None,
+    limit: int | None = None,
+) -> list[EpisodeJob]:
+    """Returns the episodes of every policy on every trace with every seed; see `collect`."""
+    return [
+        EpisodeJob.of(scenario, trace, policy, seed, directory, backend, ns3, event_log)
+        for trace, policy, seed in _chosen(list(traces.items()), list(policies.items()), seeds, limit)
+    ]
+
+
+def _chosen(
+    traces: Sequence[_First], policies: Sequence[_Second], seeds: Sequence[int], limit: int | None
+) -> list[tuple[_First, _Second, int]]:
+    """Trace by trace, in each policy by policy, seed by seed; at most `limit`, even over policies and over traces.
+
+    The first ones are taken with the first seed on a diagonal: each takes the next policy and the next trace. Where the
+    diagonal comes back to its beginning, the one beside it follows. So any number of them has each policy as often as
+    any other, but for one, and each trace likewise.
+    """
+    if not traces or not policies:
+        return []
+    diagonal = math.lcm(len(traces), len(policies))
+    pairs = [((n + n // diagonal) % len(traces), n % len(policies)) for n in range(len(traces) * len(policies))]
+    order = [(*pair, seed) for seed in range(len(seeds)) for pair in pairs]
+    return [(traces[trace], policies[policy], seeds[seed]) for trace, policy, seed in sorted(order[:limit])]
+
+
+def play(jobs: Sequence[EpisodeJob], executor: Executor = LOCAL) -> EpisodeFiles:
+    """Plays the episodes that are not there yet, and returns all in their order; see `collect`."""
+    for directory in {job.path.parent for job in jobs}:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
+    executor.run([job for job in jobs if not job.is_done()], "episodes")
+    return EpisodeFiles([job.path for job in jobs])
+
+
+def appended(logged: Dataset, jobs: Sequence[EpisodeJob]) -> Iterable[Episode]:
+    """Returns the episodes of a dataset and then those of jobs, which have to be played before they are read.
+
+    Raises:
+        DataError: the dataset is of another scenario.
+        StorageError: the dataset has an episode of the same policy, trace, seed and back end already.
+    """
+
+    def key(record: EpisodeMetadata) -> tuple[str, str, int, str]:
+        return record.policy, record.trace_name, record.seed, record.backend
+
+    if any(job.scenario != logged.scenario for job in jobs):
+        raise DataError(
+            f"the dataset is of another scenario than {jobs[0].scenario.id} as it is now", "use another --run"
+        )
+    there = {key(episode.metadata) for episode in logged.episodes}
+    for job in jobs:
+        if key(job.metadata) in there:
+            policy, trace, seed, backend = key(job.metadata)
+            raise StorageError(
+                f"the dataset has '{policy}' on {trace} with seed {seed} in {backend} already",
+                "append other policies, or other seeds with --seed",
+            )
+    return chain(logged.episodes, EpisodeFiles([job.path for job in jobs]))
+
+
 def collect(
     scenario: Scenario,
     traces: Mapping[str, MobilityTrace],
@@ -115,6 +200,7 @@ def collect(
     backend: str = "ns3",
     ns3: str = NS3,
     event_log: EventLog | None = None,
+    limit: int | None = None,
 ) -> EpisodeFiles:
     """Plays every policy on every trace with every seed.
 
@@ -128,6 +214,8 @@ def collect(
         backend: The back end that plays them, one of BACKENDS.
         ns3: Version of ns-3.
         event_log: Where each episode that is played leaves its events and DCIs, in a directory of its name; ns-3 only.
+        limit: Greatest number of episodes, if not all: the first ones in an order that takes policies and traces in
+            turn, all of them with the first seed before the second.
 
     Returns:
         The episodes, which stay in their files until they are read: trace by trace, in each policy by policy, in each
@@ -137,15 +225,4 @@ def collect(
         SimulatorError: an episode failed or a worker died; finished episodes are kept.
         StorageError: the directory holds an episode of another experiment, or cannot be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
-    jobs = [
-        EpisodeJob.of(scenario, trace, policy, seed, directory, backend, ns3, event_log)
-        for trace in traces.items()
-        for policy in policies.items()
-        for seed in seeds
-    ]
-    executor.run([job for job in jobs if not job.is_done()], "episodes")
-    return EpisodeFiles([job.path for job in jobs])
+    return play(episode_jobs(scenario, traces, policies, seeds, directory, backend, ns3, event_log, limit), executor)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata
 from py_agent.env.env import MlbEnv
-from py_agent.policies.base import Policy
+from py_agent.policies.base import Policy, log_prob
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
 
@@ -36,13 +36,14 @@ def run_episode(
     policy.reset(derive(seed, "policy", name))
     observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
     on_time(env.scenario.episode.warmup_s)
-    kpis, actions, truncated = [info["kpis"]], [], False
+    kpis, actions, log_probs, truncated = [info["kpis"]], [], [], False
     while not truncated:
         action = policy.act(observation, info["kpis"], info["cio_db"])
+        log_probs.append(log_prob(policy, action))
         observation, _, _, truncated, info = env.step(action)
         kpis.append(info["kpis"])
         actions.append(action)
         on_time(env.scenario.episode.control_interval_s)
     mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
-    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata)
+    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata, np.array(log_probs))

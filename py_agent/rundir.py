@@ -57,9 +57,9 @@ class RunDirectory:
     """Paths of one experiment, and the rule that nothing is overwritten silently.
 
     Layout: scenario.json, traces/{train,test}-NNN.parquet, logged.h5, augmented.h5, model/, training/NAME/,
-    evaluation.parquet, report.html, replay.gif; episodes/ holds finished ns-3 episodes, so that an
-    interrupted stage goes on where it stopped; STAGE.json is what each stage was asked to do, that of a training in
-    its own directory. scenarios/ID/ are run directories too: evaluations in other scenarios.
+    evaluation.parquet, report.html, replay.gif; episodes/ holds finished episodes, so that an interrupted stage goes
+    on where it stopped; STAGE.json is what each stage was asked to do, that of a training in its own directory, and
+    STAGE-NNN.json what was added to it later. scenarios/ID/ are run directories too: evaluations in other scenarios.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,12 +133,41 @@ class RunDirectory:
     def records(self) -> list[StageRecord]:
         """Returns the records of the stages that have been run, in order."""
         before, after = ([self.path / f"{stage}.json" for stage in stages] for stages in _STAGES)
+        before[2:2] = self._additions("collect")
         paths = [*before, *sorted(self.training.glob("*/train.json")), *after]
         return [StageRecord.read_json(path) for path in paths if path.is_file()]
 
     @contextmanager
+    def addition(self, stage: str, config: Options) -> Iterator[None]:
+        """Records what is added to what a stage has made, while the block writes it; if it fails, there is no record.
+
+        Args:
+            stage: Its name; STAGE-001.json is the record of the first addition.
+            config: The options of the addition.
+        """
+        records = self._additions(stage)
+        again = [path for path in records if StageRecord.read_json(path).config == config]  # it was killed
+        path = again[0] if again else self.path / f"{stage}-{len(records) + 1:03d}.json"
+        StageRecord(stage=stage, config=config, versions=versions()).write_json(path)
+        try:
+            yield
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _additions(self, stage: str) -> list[Path]:
+        return sorted(self.path.glob(f"{stage}-[0-9][0-9][0-9].json"))
+
+    @contextmanager
     def stage(
-        self, stage: str, config: Options, resume: bool, makes: Sequence[str], name: str = "", free: Sequence[str] = ()
+        self,
+        stage: str,
+        config: Options,
+        resume: bool,
+        makes: Sequence[str],
+        name: str = "",
+        free: Sequence[str] = (),
+        other: str = "",
     ) -> Iterator[None]:
         """Records what a stage is asked to do, while the block does it.
 
@@ -152,18 +181,19 @@ class RunDirectory:
             makes: Patterns of the files that the stage makes, below the run directory.
             name: Of a training, whose record lies in its own directory.
             free: Options that may be others when the stage is resumed.
+            other: What else than resuming errors tell to do; to choose another run or name, if it is empty.
 
         Raises:
             StorageError: the stage has made something before and `resume` is not given, or it was begun with another
                 configuration.
         """
         path = self.training / name / f"{stage}.json" if name else self.path / f"{stage}.json"
-        other = "another --name" if name else "another --run"
+        other = other or f"choose another {'--name' if name else '--run'}"
         if path.is_file() and self.has(*makes):
             if not resume:
                 raise StorageError(
                     f"{path}: {f'training {name!r}' if name else f'stage {stage!r}'} of this run exists",
-                    f"add --resume to go on with it, or choose {other}",
+                    f"add --resume to go on with it, or {other}",
                 )
             record = StageRecord.read_json(path)
             before = record.config
@@ -171,7 +201,7 @@ class RunDirectory:
                 if config.get(key) != before.get(key):
                     raise StorageError(
                         f"{path}: began with {key} = {before.get(key)!r}, not {config.get(key)!r}",
-                        f"resume with the same options, or choose {other}",
+                        f"resume with the same options, or {other}",
                     )
             record = record.model_copy(update={"config": config})
         else:

@@ -83,7 +83,7 @@ def episode(
     trace_seed: int | None = None,
     reach: float = 1.0,
 ) -> Episode:
-    """An episode whose every array is random; actions reach from -`reach` to `reach`."""
+    """An episode whose every array is random; actions reach from -`reach` to `reach`, some have no log-density."""
     rng = stream(seed, "made-episode")
     origin = seed if trace_seed is None else trace_seed
     moves = trace(origin, place.mobility.ues, steps)
@@ -92,10 +92,7 @@ def episode(
         versions={"engine": "1"},
         provenance=Provenance(kind=kind, source=() if kind == "logged" else ("trace-0",), action_source="random"),
     )  # fmt: skip
-    return Episode.from_kpis(
-        place,
-        moves,
-        [kpis(place, moves, row, rng) for row in range(steps + 1)],
-        rng.uniform(-reach, reach, (steps, len(place.neighbor_pairs))),
-        metadata,
-    )
+    rows = [kpis(place, moves, row, rng) for row in range(steps + 1)]
+    actions = rng.uniform(-reach, reach, (steps, len(place.neighbor_pairs)))
+    log_probs = np.where(rng.uniform(size=steps) < 0.3, np.nan, rng.normal(-3, 2, steps))
+    return Episode.from_kpis(place, moves, rows, actions, metadata, log_probs)

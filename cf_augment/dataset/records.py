@@ -76,6 +76,8 @@ class Episode:
         observations: (T+1, O) float32.
         actions: (T, A) float32 in [-1, 1].
         rewards: (T,) float32.
+        behavior_log_probs: (T,) float32, natural logarithm of the density of each action over [-1, 1]^A under the
+            behaviour policy; NaN where there was none, as under deterministic policies, or where it is not known.
         kpis: StepKpis with a leading axis T+1; row 0 is the reset, or what was measured before the first step. `events`
             are those of all rows in order.
         event_start: (T+2,) int64; the events of row r are events[event_start[r]:event_start[r + 1]].
@@ -87,6 +89,7 @@ class Episode:
     observations: Singles
     actions: Singles
     rewards: Singles
+    behavior_log_probs: Singles
     kpis: StepKpis
     event_start: Ints
     trace: MobilityTrace | None
@@ -113,6 +116,9 @@ class Episode:
         for name, values in {**arrays, "first_action": first_action}.items():
             if values.dtype != np.float32 or not np.isfinite(values).all():
                 raise DataError(f"{name}: must be finite float32")
+        _require_shape("behavior_log_probs", self.behavior_log_probs, (steps,))
+        if self.behavior_log_probs.dtype != np.float32 or np.isinf(self.behavior_log_probs).any():
+            raise DataError("behavior_log_probs: must be float32, finite or NaN")
         for name, values in (("actions", self.actions), ("first_action", first_action)):
             if np.abs(values).max() > 1:
                 raise DataError(f"{name}: |{np.abs(values).max():.3f}| is more than 1")
@@ -178,6 +184,7 @@ class Episode:
         actions: AnyFloats,
         metadata: EpisodeMetadata,
         first_action: AnyFloats | None = None,
+        behavior_log_probs: AnyFloats | None = None,
     ) -> Episode:
         """Builds an episode from what a back end returned.
 
@@ -189,7 +196,10 @@ class Episode:
                 `cio_from_action(scenario, action.astype(np.float32))`.
             metadata: Its origin.
             first_action: (A,) the action in force in the first of the KPIs; None: no offsets.
+            behavior_log_probs: (T,) log-densities of the actions under the behaviour policy; None if not known.
         """
+        if behavior_log_probs is None:
+            behavior_log_probs = np.full(len(actions), np.nan)
         actions = np.asarray(actions, dtype=np.float32)
         stacked, event_start = stack_kpis(kpis)
         first = None if first_action is None else np.asarray(first_action, dtype=np.float32)
@@ -198,6 +208,7 @@ class Episode:
             observations=observe(scenario, stacked, cio_from_action(scenario, in_force)),
             actions=actions,
             rewards=reward(scenario, stacked)[1:].astype(np.float32),
+            behavior_log_probs=np.asarray(behavior_log_probs, dtype=np.float32),
             kpis=stacked,
             event_start=event_start,
             trace=trace,
@@ -271,6 +282,11 @@ class Dataset:
     def rewards(self) -> Singles:
         """(N,)."""
         return np.concatenate([episode.rewards for episode in self.episodes])
+
+    @cached_property
+    def behavior_log_probs(self) -> Singles:
+        """(N,), NaN where there is none."""
+        return np.concatenate([episode.behavior_log_probs for episode in self.episodes])
 
 
 def require_of(scenario: Scenario, index: int, episode: Episode) -> None:

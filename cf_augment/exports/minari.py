@@ -11,6 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from cf_augment.dataset import Dataset, Definitions, Episode
 from cf_augment.dataset.storage import hdf5
+from cf_augment.dataset.storage.groups import LOG_PROBS
 from cf_augment.exports import Export
 from cf_augment.exports.table import origin
 from ns3_scenarios.mdp import action_box, observation_box
@@ -24,7 +25,9 @@ _ENVIRONMENT = "py_agent.env:make_env"
 class MinariExport(Export):
     """A directory for `minari.load_dataset` (0.5): its name is the id, what it is in is MINARI_DATASETS_PATH.
 
-    An episode has T + 1 observations, is truncated at its last step, and never terminates. Its metadata are those of
+    An episode has T + 1 observations, is truncated at its last step, and never terminates. Its `infos` have
+    `action_log_probs` (T + 1,), as Minari's collector would have them of an environment: the log-density of an action
+    is in the row that the action led to, and row 0, of the reset, is NaN. Its metadata are those of
     `origin`. The metadata of the dataset are a description with the formulas of observation and reward, the policies as
     the algorithm, and licence and attribution of the maps.
 
@@ -100,4 +103,6 @@ def _put(group: h5py.Group, index: int, episode: Episode) -> None:
     }
     for name, values in arrays.items():
         hdf5.put(group, name, values)
+    of_actions = np.concatenate([np.full(1, np.nan, np.float32), episode.behavior_log_probs])
+    hdf5.put(group.create_group("infos"), LOG_PROBS, of_actions)
     group.attrs.update({"id": index, "total_steps": episode.steps, **origin(episode)})

@@ -56,7 +56,8 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
 
     Columns: where it comes from (episode, step, seed, policy, trace, context, provenance, action_source,
     synthetic), time_s at the end of the control interval, what was done (`cio_<i>_<j>_db` for each neighbour
-    pair), and what it led to (reward, load_std, jain, p5_throughput_bps, handovers, and for each cell c
+    pair), its log-density under the behaviour policy (`behavior_log_prob`, NaN where there is none), and what it led
+    to (reward, load_std, jain, p5_throughput_bps, handovers, and for each cell c
     `prb_utilization_<c>`, `offered_bps_<c>`, `served_bps_<c>`, `connected_ues_<c>`).
     """
     frames = [episode_frame(dataset.scenario, index, episode) for index, episode in enumerate(dataset.episodes)]
@@ -97,7 +98,7 @@ def episode_frame(scenario: Scenario, index: int, episode: Episode) -> pd.DataFr
         columns |= {f"hysteresis_{cell}_db": values for cell, values in enumerate(control.hysteresis_db.T)}
     if "time-to-trigger" in scenario.handover.steer:
         columns |= {f"time_to_trigger_{cell}_ms": values for cell, values in enumerate(control.time_to_trigger_ms.T)}
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | {"behavior_log_prob": episode.behavior_log_probs})
 
 
 def _groups(dataset: Dataset) -> Iterator[pd.DataFrame]:

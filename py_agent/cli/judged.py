@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from py_agent.algorithms.base import trained_policy
 from py_agent.cli.mobility import Mobility
-from py_agent.policies import POLICIES, PolicyFactory, policy_factory
+from py_agent.policies import POLICIES, Explorer, PolicyFactory, policy_factory, split_around
 from py_agent.rundir import RunDirectory, check_name, last_checkpoint
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
@@ -24,16 +24,16 @@ class Judged:
     Attributes:
         name: What tables call it.
         factory: Makes it for a scenario.
-        file: The checkpoint, by its full path, of a policy that the run does not know by its name.
+        text: As `--policies` takes it, with the full path of a checkpoint that the run does not know by its name.
     """
 
     name: str
     factory: PolicyFactory
-    file: Path | None = None
+    text: str
 
     def __str__(self) -> str:
-        """Returns the policy as `mlb evaluate --policies` takes it."""
-        return self.name if self.file is None else f"{self.name}={self.file}"
+        """Returns its text."""
+        return self.text
 
 
 def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_home: bool) -> list[Judged]:
@@ -42,7 +42,7 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
     Args:
         run: What was trained there is known by its name.
         names: Names, with parameters if need be (integral:gain_db=4), and NAME=FILE for checkpoints; if there are none,
-            all that is known.
+            all that is known, but for those that explore around others.
         files: Checkpoints, or directories of trainings, as FILE or NAME=FILE.
         at_home: They are judged in `run`, so that its trainings need no file.
 
@@ -51,30 +51,47 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
         DataError: a file does not exist.
     """
     trained = run.trainings()
+    unasked = [name for name, entry in POLICIES.items() if not isinstance(entry, Explorer)]
     chosen: dict[str, Judged] = {}
-    for given in [*(names or [*POLICIES, *trained]), *(_named(file) for file in files)]:
-        name, file = (given, "") if ":" in given.partition("=")[0] else given.partition("=")[::2]
-        if name in chosen:
-            raise ConfigError(f"two policies are called '{name}'", "call one of them otherwise: --policy NAME=FILE")
-        if file:
-            check_name(name)
-            checkpoint = _checkpoint(Path(file))
-            chosen[name] = Judged(name, partial(trained_policy, checkpoint=checkpoint), checkpoint)
-        elif name in trained:
-            checkpoint = trained[name].resolve()
-            factory = partial(trained_policy, checkpoint=checkpoint)
-            chosen[name] = Judged(name, factory, None if at_home else checkpoint)
-        elif name.partition(":")[0] in POLICIES:
-            if "/" in name:
-                raise ConfigError(f"policy '{name}': a '/' cannot be a part of a file's name", "use other parameters")
-            chosen[name] = Judged(name, policy_factory(name))
-        else:
-            known = [*POLICIES, *trained]
+    for text in [*(names or [*unasked, *trained]), *(_named(file) for file in files)]:
+        policy = _judged(run, trained, text, at_home)
+        if policy.name in chosen:
             raise ConfigError(
-                f"--policies: unknown policy '{name}'{nearest(name, known)}",
-                f"{run.path} has {', '.join(known)}; 'mlb train --run {run.path} --name {name}' trains another",
+                f"two policies are called '{policy.name}'", "call one of them otherwise: --policy NAME=FILE"
             )
+        chosen[policy.name] = policy
     return list(chosen.values())
+
+
+def _judged(run: RunDirectory, trained: Mapping[str, Path], text: str, at_home: bool) -> Judged:
+    """Finds one policy, and the one that it explores around."""
+    parts = split_around(text)
+    if parts:
+        outer, around = parts[0], _judged(run, trained, parts[1], at_home)
+        name = outer + around.name
+        return Judged(_for_files(name), policy_factory(name, {around.name: around.factory}), outer + around.text)
+    name, file = (text, "") if ":" in text.partition("=")[0] else text.partition("=")[::2]
+    if file:
+        check_name(name)
+        checkpoint = _checkpoint(Path(file))
+        return Judged(name, partial(trained_policy, checkpoint=checkpoint), f"{name}={checkpoint}")
+    if name in trained:
+        checkpoint = trained[name].resolve()
+        written = name if at_home else f"{name}={checkpoint}"
+        return Judged(name, partial(trained_policy, checkpoint=checkpoint), written)
+    if name.partition(":")[0] in POLICIES:
+        return Judged(_for_files(name), policy_factory(name), name)
+    known = [*POLICIES, *trained]
+    raise ConfigError(
+        f"--policies: unknown policy '{name}'{nearest(name, known)}",
+        f"{run.path} has {', '.join(known)}; 'mlb train --run {run.path} --name {name}' trains another",
+    )
+
+
+def _for_files(name: str) -> str:
+    if "/" in name:
+        raise ConfigError(f"policy '{name}': a '/' cannot be a part of a file's name", "use other parameters")
+    return name
 
 
 def another_run(run: RunDirectory, scenario: str, test_traces: int, workers: int) -> RunDirectory:

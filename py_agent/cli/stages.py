@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from py_agent.policies import POLICIES
 from sumo_mobility.base.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ns3_scenarios.episode import Episode
     from py_agent.rundir import Options
 
     BackendOption = str
@@ -37,61 +39,108 @@ else:
 BehaviorOption = Annotated[
     tuple[str, ...],
     arg(
-        help=f"Behaviour policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4), and NAME=FILE "
-        "for a checkpoint; each plays every training trace."
+        help=f"Behaviour policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4); what was "
+        "trained in this run by its name, and NAME=FILE for a checkpoint. Any can be explored around "
+        "(noise:std=0.2,around=integral:gain_db=4). Each plays every training trace with every seed."
     ),
 ]
 JudgedOption = Annotated[
     tuple[str, ...],
     arg(
         help=f"Policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4); what was trained in this "
-        "run by its name; and NAME=FILE for a checkpoint of any run. If none are named, all but the last kind. Each "
-        "plays every test trace with every seed."
+        "run by its name; and NAME=FILE for a checkpoint of any run. If none are named, all but the last kind and what "
+        "explores. Each plays every test trace with every seed."
     ),
 ]
+_UNASKED = {"seeds": 1, "append": False}
+"""Options of `mlb collect` at the values at which records leave them out, since older ones do not have them."""
 _TRAINED_ON = {"logged": "", "both": "-cf", "counterfactual": "-cf-only"}
 
 
 @dataclass(kw_only=True)
 class Collect(StageCommand):
-    """Log episodes of behaviour policies in ns-3, on the training traces."""
+    """Log episodes of behaviour policies in ns-3, or another back end, on the training traces."""
 
     policies: BehaviorOption = ("static", "random", "integral")
     seed: int = 0
     """Seed of the network and of the policies."""
+    seeds: int = 1
+    """How many seeds, from --seed on; each policy plays every trace with each of them."""
+    episodes: int | None = None
+    """Episodes at most, if not all: the first ones in an order that takes policies and traces in turn."""
+    steps: int | None = None
+    """Control steps at most, in whole episodes; in place of --episodes."""
+    simulated_s: float | None = None
+    """Simulated s at most, in whole episodes with their warm-up; in place of --episodes."""
+    append: bool = False
+    """Add to logged.h5 what other policies do, or other seeds or another back end. An episode that is there already is
+    refused. If it is interrupted, the same command goes on."""
     backend: BackendOption = "ns3"
     workers: int = 2
     """Processes; the data do not depend on it."""
     event_log: Path | None = None
     """Directory for the events and downlink DCIs of every episode that is played, as Parquet; ns3 only."""
 
+    def options(self) -> dict[str, Any]:
+        """The options that define the result, but for budgets that are not given, and for _UNASKED."""
+        return {name: value for name, value in super().options().items() if value != _UNASKED.get(name)}
+
     def execute(self) -> Result:
         """Plays what has not been played and writes logged.h5."""
         from cf_augment.dataset import read_dataset, write_dataset
         from ns3_scenarios.bridge.event_log import EventLog
         from py_agent.cli.judged import judged
-        from py_agent.collect import collect
+        from py_agent.collect import appended, episode_jobs, play
+        from py_agent.identities import remember
         from py_agent.jobs import LocalExecutor
         from py_agent.rundir import RunDirectory
 
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds {self.seeds}: must be 1 at least")
         run, executor = RunDirectory(self.run), LocalExecutor(self.workers)
         scenario = run.scenario()
         policies = {policy.name: policy.factory for policy in judged(run, self.policies, (), at_home=True)}
+        for factory in policies.values():
+            factory(scenario)  # says what does not fit before anything is begun
         traces = {path.stem: run.trace(path) for path in run.trace_paths("train")}
-        with run.stage("collect", self.options(), self.resume, ("episodes/collect/*.h5", run.logged.name)):
+        seeds, folder = range(self.seed, self.seed + self.seeds), run.episodes("collect")
+        event_log = EventLog(self.event_log) if self.event_log else None
+        jobs = episode_jobs(
+            scenario, traces, policies, seeds, folder / self.backend, self.backend, event_log=event_log,
+            limit=self._limit(scenario.episode),
+        )  # fmt: skip
+        if self.append:
+            logged = read_dataset(run.require(run.logged, "collect"))
+            both = appended(logged, jobs)
+            remember(policies, folder)
+            play(jobs, executor)
+            with run.addition("collect", self.options()):
+                write_dataset(run.logged, scenario, both)
+            return dataset_result(run.logged, read_dataset(run.logged))
+        made = ("episodes/collect/**/*.h5", run.logged.name)
+        other = "--append more to it, or choose another --run"
+        with run.stage("collect", self.options(), self.resume, made, other=other):
             if not run.logged.is_file():
-                episodes = collect(
-                    scenario,
-                    traces,
-                    policies,
-                    [self.seed],
-                    run.episodes("collect"),
-                    executor,
-                    self.backend,
-                    event_log=EventLog(self.event_log) if self.event_log else None,
-                )
-                write_dataset(run.logged, scenario, episodes)
+                remember(policies, folder)
+                write_dataset(run.logged, scenario, play(jobs, executor))
         return dataset_result(run.logged, read_dataset(run.logged))
+
+    def _limit(self, episode: Episode) -> int | None:
+        """The greatest number of episodes that the budget has room for."""
+        budgets = {
+            "episodes": (self.episodes, 1, "at least 1 is needed"),
+            "steps": (self.steps, episode.steps, f"an episode has {episode.steps}"),
+            "simulated-s": (self.simulated_s, episode.simulated_s, f"an episode takes {episode.simulated_s:g}"),
+        }
+        given = [(name, *budget) for name, budget in budgets.items() if budget[0] is not None]
+        if len(given) > 1:
+            raise ConfigError(" and ".join(f"--{name}" for name, *_ in given) + ": two budgets", "give one of them")
+        for name, most, one, why in given:
+            assert most is not None
+            if not one <= most < math.inf:
+                raise ConfigError(f"--{name} {most:g}: {why}")
+            return int(most / one + 1e-9)
+        return None
 
 
 @dataclass(kw_only=True)

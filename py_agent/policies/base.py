@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from ns3_scenarios.kpis import StepKpis
@@ -27,6 +28,24 @@ class Policy(Protocol):
             cio_db: (E,) CIO that was in force during it.
         """
         ...
+
+
+@runtime_checkable
+class StochasticPolicy(Policy, Protocol):
+    """A policy that draws its actions from a density, and can say which."""
+
+    def log_prob(self, action: Singles) -> float:
+        """Returns the natural logarithm of the density of an action (A,), given what `act` was told last.
+
+        The density is one over the actions in [-1, 1]^A; NaN where there is none, because the action has a probability
+        of its own. It may be that given what the policy drew on the way, as long as the next action is drawn from it.
+        """
+        ...
+
+
+def log_prob(policy: Policy, action: Singles) -> float:
+    """Returns the log-density of an action (A,) under a policy, given what it was told last; NaN if it has none."""
+    return policy.log_prob(action) if isinstance(policy, StochasticPolicy) else math.nan
 
 
 PolicyFactory = Callable[["Scenario"], Policy]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ns3_scenarios.kpis import StepKpis
@@ -40,6 +42,10 @@ class Random:
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns a draw from [-1, 1)."""
         return self._random.uniform(-1.0, 1.0, self._size).astype(np.float32)
+
+    def log_prob(self, action: Singles) -> float:
+        """Returns -A ln 2, the same for all actions."""
+        return -self._size * math.log(2)
 
 
 class IntegralRule:

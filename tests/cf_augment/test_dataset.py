@@ -28,7 +28,7 @@ from sumo_mobility.trace import Stay
 
 
 def assert_same(one: Episode, other: Episode) -> None:
-    for name in ("observations", "actions", "rewards", "event_start"):
+    for name in ("observations", "actions", "rewards", "behavior_log_probs", "event_start"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name, strict=True)
     for name in (*KPI_AXES, "events"):
         np.testing.assert_array_equal(getattr(one.kpis, name), getattr(other.kpis, name), err_msg=name, strict=True)
@@ -83,6 +83,9 @@ def test_flat_arrays_are_those_of_d4rl(tmp_path: Path) -> None:
         assert file["timeouts"][()].tolist() == [False, False, True, False, True]
         assert file["infos/episode"][()].tolist() == [0, 0, 0, 1, 1]
         assert file["infos/step"][()].tolist() == [0, 1, 2, 0, 1]
+        log_probs = np.concatenate([one.behavior_log_probs, two.behavior_log_probs])
+        np.testing.assert_array_equal(file["infos/action_log_probs"][()], log_probs, strict=True)
+        np.testing.assert_array_equal(read_dataset(tmp_path / "d.h5").behavior_log_probs, log_probs, strict=True)
         assert file["infos/synthetic"][()].tolist() == [False] * 3 + [True] * 2
         assert file["infos/provenance"][()].tolist() == [b"logged"] * 3 + [b"replay"] * 2
         assert file["kpis/time_s"].shape == (7,)
@@ -302,6 +305,34 @@ def test_an_episode_off_its_trace_is_refused(tmp_path: Path) -> None:
         file["kpis/ue_position_m"][2, 1] += 1196
     with pytest.raises(DataError, match=r"e\.h5: kpis/ue_position_m\[2, 1\]: is 1196\.00 m off the trace"):
         read_episode(tmp_path / "e.h5")
+
+
+def test_files_without_log_densities_are_read_as_unknown(stored: Path) -> None:
+    one = read_dataset(stored).episodes[0]
+    write_episode(stored.with_name("e.h5"), one)
+    for path, name in ((stored, "infos/action_log_probs"), (stored.with_name("e.h5"), "action_log_probs")):
+        with h5py.File(path, "r+") as file:
+            del file[name]
+    for read in (read_dataset(stored).episodes[0], read_episode(stored.with_name("e.h5"))):
+        assert np.isnan(read.behavior_log_probs).all()
+        assert_same(dataclasses.replace(read, behavior_log_probs=one.behavior_log_probs), one)
+
+
+@pytest.mark.parametrize(
+    ("put", "message"),
+    [
+        (np.full(20, np.inf, np.float32), "behavior_log_probs: must be float32, finite or NaN"),
+        (np.zeros(20), "infos/action_log_probs: holds float64, expected float32"),
+        (np.zeros(3, np.float32), r"infos/action_log_probs: shape \(3,\), expected \(20\)"),
+        (h5py.ExternalLink("elsewhere.h5", "/x"), "infos/action_log_probs: is a link"),
+    ],
+)
+def test_log_densities_that_cannot_be_are_refused(stored: Path, put: Any, message: str) -> None:
+    with h5py.File(stored, "r+") as file:
+        del file["infos/action_log_probs"]
+        file["infos/action_log_probs"] = put
+    with pytest.raises(DataError, match=message):
+        read_dataset(stored)
 
 
 def test_files_without_digests_are_read(stored: Path) -> None:

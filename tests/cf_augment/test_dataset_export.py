@@ -140,6 +140,7 @@ def test_the_frame_says_what_was_done_and_what_it_led_to(dataset: Dataset) -> No
     assert frame["episode"].tolist() == [0] * 6 + [1] * 9
     assert frame["step"].tolist() == [*range(6), *range(9)]
     np.testing.assert_array_equal(frame["reward"], dataset.rewards)
+    np.testing.assert_array_equal(frame["behavior_log_prob"], dataset.behavior_log_probs, strict=True)
     np.testing.assert_array_equal(frame["prb_utilization_2"][:6], dataset.episodes[0].kpis.prb_utilization[1:, 2])
     for index, (serving, neighbor) in enumerate(dataset.scenario.neighbor_pairs):
         np.testing.assert_allclose(frame[f"cio_{serving}_{neighbor}_db"], dataset.actions[:, index] * 6.0, rtol=1e-6)

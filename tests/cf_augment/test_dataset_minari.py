@@ -44,6 +44,8 @@ def test_minari_gives_the_same_transitions(dataset: Dataset, loaded: minari.Mina
         np.testing.assert_array_equal(got.observations, wanted.observations, strict=True)
         np.testing.assert_array_equal(got.actions, wanted.actions, strict=True)
         np.testing.assert_array_equal(got.rewards, wanted.rewards, strict=True)
+        np.testing.assert_array_equal(got.infos["action_log_probs"][1:], wanted.behavior_log_probs, strict=True)
+        assert np.isnan(got.infos["action_log_probs"][0])
         assert got.terminations.tolist() == [False] * wanted.steps
         assert got.truncations.tolist() == [False] * (wanted.steps - 1) + [True]
     assert [len(episode) for episode in loaded.sample_episodes(2)] in ([6, 9], [9, 6])

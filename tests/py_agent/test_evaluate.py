@@ -134,7 +134,7 @@ def test_evaluation_is_paired_resumable_and_knows_its_policies(tmp_path: Path) -
 )
 def test_damaged_memory_of_policies_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "policies.json").write_text(text)
-    (tmp_path / "static.h5").touch()
+    (tmp_path / "test-0-static-0.h5").touch()
     with pytest.raises(MlbError, match=rf"policies\.json: .*{message}") as refused:
         evaluate(SCENARIO, {}, {"static": Static}, [0], tmp_path, backend="engine")
     assert refused.value.cure == "choose another directory"

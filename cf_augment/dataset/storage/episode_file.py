@@ -11,12 +11,14 @@ from cf_augment.dataset.checks import check_positions
 from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.groups import (
+    LOG_PROBS,
     TRACE_FIELDS,
     StoredKpis,
     get_trace,
     kpi_columns,
     put_kpis,
     put_trace,
+    stored_log_probs,
     trace_sha256,
 )  # fmt: skip
 from cf_augment.dataset.storage.lazy import LazyEpisodes
@@ -35,6 +37,7 @@ def write_episode(path: Path, episode: Episode) -> None:
     with hdf5.creating(path, _FORMAT) as file:
         for name in ("observations", "actions", "rewards"):
             hdf5.put(file, name, getattr(episode, name))
+        hdf5.put(file, LOG_PROBS, episode.behavior_log_probs)
         put_kpis(file.create_group("kpis"), kpi_columns(episode), [episode.steps])
         arrays = {name: getattr(trace, name) for name in TRACE_FIELDS}
         put_trace(file.create_group("trace"), arrays, trace.metadata.model_dump_json(), trace_sha256(trace))
@@ -57,6 +60,7 @@ def read_episode(path: Path) -> Episode:
             observations=hdf5.array(file, "observations", np.float32, (steps + 1, None)),
             actions=hdf5.array(file, "actions", np.float32, (steps, None)),
             rewards=rewards,
+            behavior_log_probs=stored_log_probs(file, steps)[:],
             kpis=kpis,
             event_start=event_start,
             trace=trace,

@@ -13,11 +13,13 @@ from cf_augment.dataset.records import Episode
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.spool import Spooled
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
-from sumo_mobility.base.arrays import Ints
+from sumo_mobility.base.arrays import Ints, Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 TRACE_FIELDS = ("time_s", "position_m", "speed_mps", "heading_deg")
+LOG_PROBS = "action_log_probs"
+"""D4RL's name for the log-densities that behaviour policies gave their actions."""
 
 
 def kpi_columns(episode: Episode) -> dict[str, np.ndarray]:
@@ -82,6 +84,17 @@ class StoredKpis:
         kpis = StepKpis(**fields, events=self._events[start[0] : start[-1]])
         check_kpis(kpis, first, int(start[0]), measured)
         return kpis, start - start[0]
+
+
+def stored_log_probs(group: h5py.Group, steps: int) -> hdf5.Stored | Singles:
+    """Finds the log-densities (N,) of the actions; NaN where an older file has none.
+
+    Raises:
+        DataError: they are damaged, or of another type or shape.
+    """
+    if not hdf5.has(group, LOG_PROBS):
+        return np.full(steps, np.nan, np.float32)
+    return hdf5.stored(group, LOG_PROBS, np.float32, (steps,))
 
 
 def put_trace(group: h5py.Group, arrays: Mapping[str, np.ndarray], metadata: str, sha256: str) -> None:

@@ -14,7 +14,7 @@ from cf_augment.dataset.checks import check_derived, check_positions
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Dataset, Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import StoredKpis, get_trace
+from cf_augment.dataset.storage.groups import StoredKpis, get_trace, stored_log_probs
 from cf_augment.dataset.storage.lazy import LazyEpisodes
 from cf_augment.dataset.storage.write import FORMAT
 from ns3_scenarios.mdp import action_size, observation_size
@@ -131,6 +131,7 @@ class _Reader:
             name: hdf5.stored(file, name, np.float32, (steps, *width))
             for name, width in {**widths, "rewards": ()}.items()
         }
+        self._log_probs = stored_log_probs(hdf5.group(file, "infos"), steps)
         of_episodes = hdf5.group(file, "episodes")
         self._metadata = hdf5.stored(of_episodes, "metadata", np.bytes_, (episodes,))
         self._first_action: hdf5.Stored | None = None
@@ -176,6 +177,7 @@ class _Reader:
             observations=np.concatenate([arrays["observations"], arrays["next_observations"][-1:]]),
             actions=arrays["actions"],
             rewards=arrays["rewards"],
+            behavior_log_probs=self._log_probs[start:end],
             kpis=kpis,
             event_start=event_start,
             trace=trace,

@@ -3,6 +3,7 @@
     observations (N, O) f32     next_observations (N, O) f32    actions (N, A) f32 in [-1, 1]
     rewards (N,) f32            terminals (N,) bool, all 0      timeouts (N,) bool, 1 on each last step
     infos/*                     (N,) episode, step, seed, policy, context, synthetic, provenance, action_source
+    infos/action_log_probs      (N,) f32, log-density of each action under its behaviour policy; NaN where there is none
     kpis/*                      StepKpis, T+1 rows an episode (row 0 is the reset); kpis/episode_start (E+1,); NaN in
                                 episodes of provenance "measured", where nobody measured it
     kpis/events                 ragged: events of row r are [event_start[r]:event_start[r + 1]]
@@ -31,7 +32,7 @@ import numpy as np
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Episode, EpisodeMetadata, require_of
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import TRACE_FIELDS, kpi_columns, put_kpis, put_trace, trace_sha256
+from cf_augment.dataset.storage.groups import LOG_PROBS, TRACE_FIELDS, kpi_columns, put_kpis, put_trace, trace_sha256
 from cf_augment.dataset.storage.spool import Spool
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.scenario import Scenario
@@ -97,6 +98,7 @@ def _columns(episode: Episode) -> dict[str, np.ndarray]:
         "observations": episode.observations[:-1],
         "actions": episode.actions,
         "rewards": episode.rewards,
+        LOG_PROBS: episode.behavior_log_probs,
         "next_observations": episode.observations[1:],
         "terminals": np.zeros_like(timeouts),
         "timeouts": timeouts,
@@ -190,6 +192,7 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
             hdf5.put(infos, name, np.repeat(np.asarray(values), steps))
             if name == "episode":
                 hdf5.put(infos, "step", spool.array("step"))
+        hdf5.put(infos, LOG_PROBS, spool.array(LOG_PROBS))
         columns = {name: spool.array(name) for name in (*KPI_AXES, "events", "event_count")}
         put_kpis(file.create_group("kpis"), columns, steps)
         episodes = file.create_group("episodes")
