@@ -13,6 +13,7 @@ from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage.groups import trace_sha256
 from cf_augment.dataset.storage.read import StoredEpisodes
 from cf_augment.dataset.storage.write import write_dataset
+from ns3_scenarios.kpis import KPI_AXES
 from sumo_mobility.base.documents import printable, shown
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import replacing
@@ -29,7 +30,8 @@ def merge_datasets(paths: Sequence[Path], out: Path) -> None:
 
     Every run calls its traces train-000 and so on. Where two files have different traces of one name, those of the
     later file are renamed to train-000-2 and so on, and so are the sources of the episodes that derive from them. A
-    source whose trace is not in its own file is the trace of that name in the other files.
+    source whose trace is not in its own file is the trace of that name in the other files. Measured stretches without a
+    trace keep their names, or get another one, in the same way.
 
     Args:
         paths: Two files at least.
@@ -79,6 +81,7 @@ def parts_by_share(episodes: Iterable[Episode], shares: Mapping[str, float], see
 
     Episodes that derive from one logged trace come into one part: under other actions, among other crowds or as a
     model drew them, they tell what the trace does, and who judges by one part must not have learnt from the other.
+    Measured stretches are drawn one by one, though they are of one table.
 
     Args:
         episodes: What is to be split; each is looked at once.
@@ -142,12 +145,14 @@ class _Survey:
     """The traces of a file.
 
     Attributes:
-        traces: What identifies each trace, by its name.
-        sources: Names of the traces from which episodes derive.
+        traces: What identifies each trace, or each measured stretch without one, by its name.
+        measured: Names of measured stretches, which say when they were; in several of them UEs may have stood still.
+        sources: Names of the traces from which counterfactual episodes derive.
         episodes: What identifies each episode.
     """
 
     traces: dict[str, bytes] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
     episodes: dict[bytes, int] = field(default_factory=dict)
 
@@ -156,13 +161,21 @@ def _surveyed(path: Path, episodes: StoredEpisodes) -> _Survey:
     survey = _Survey()
     for index, episode in enumerate(episodes):
         metadata = episode.metadata
-        if metadata.trace_name not in survey.traces:  # the reader has seen to it that a name means one trace
-            survey.traces[metadata.trace_name] = _identity(episode.trace)
-        survey.sources.update(metadata.provenance.source)
+        measured = b""
+        if metadata.measured:
+            measured = _measured(episode)
+            survey.measured.add(metadata.trace_name)
+        if episode.trace is None:
+            identity = measured
+            survey.traces.setdefault(metadata.trace_name, identity)
+        else:  # the reader has seen to it that a name means one trace
+            identity = _identity(episode.trace)
+            survey.traces[metadata.trace_name] = identity
+        if metadata.synthetic:
+            survey.sources.update(metadata.provenance.source)
         # Names are left out, since one trace may have several of them in several files.
         nameless = _with_names(metadata, "", ("",) * len(metadata.provenance.source)).model_dump_json().encode()
-        identity = survey.traces[metadata.trace_name]
-        key = hashlib.sha256(nameless + identity + episode.actions.tobytes()).digest()
+        key = hashlib.sha256(nameless + identity + measured + episode.actions.tobytes()).digest()
         first = survey.episodes.setdefault(key, index)
         if first != index:
             raise _doubled(path, index, path, first, metadata)
@@ -171,6 +184,18 @@ def _surveyed(path: Path, episodes: StoredEpisodes) -> _Survey:
 
 def _identity(trace: MobilityTrace) -> bytes:
     return hashlib.sha256(f"{trace_sha256(trace)}{trace.metadata.model_dump_json()}".encode()).digest()
+
+
+def _measured(episode: Episode) -> bytes:
+    """Returns what identifies a measured episode: when it was and what was measured, in whatever file.
+
+    Its name says when, behind the name of its table. At another time the counters may be the same, as at night.
+    """
+    record = episode.metadata
+    table = record.provenance.source[0].split(".")[0] if record.provenance.source else ""
+    when = re.sub(r"-\d+$", "", record.trace_name.removeprefix(table))  # without the number of an earlier merge
+    values = (getattr(episode.kpis, name).tobytes() for name in KPI_AXES)
+    return hashlib.sha256(b"".join([when.encode(), *values])).digest()
 
 
 def _new_names(paths: Sequence[Path], surveys: Sequence[_Survey]) -> list[dict[str, str]]:
@@ -186,19 +211,26 @@ def _new_names(paths: Sequence[Path], surveys: Sequence[_Survey]) -> list[dict[s
                 raise _doubled(path, index, *known[key], StoredEpisodes(path)[index].metadata)
             known[key] = path, index
     given = {name for survey in surveys for name in (*survey.traces, *survey.sources)}
-    new: dict[bytes, str] = {}
+    same: dict[bytes, list[str]] = {}
     taken: set[str] = set()
+    renamed: list[dict[str, str]] = []
     for survey in surveys:
+        names: dict[str, str] = {}
         for name, identity in survey.traces.items():
-            if identity not in new:
-                others = (f"{name}-{number}" for number in count(2))
-                new[identity] = next(free for free in others if free not in given | taken) if name in taken else name
-                taken.add(new[identity])
-    renamed = []
-    for path, survey in zip(paths, surveys, strict=True):
-        names = {name: new[identity] for name, identity in survey.traces.items()}
-        for source in survey.sources - names.keys():
-            found = {new[other.traces[source]] for other in surveys if source in other.traces}
+            known_as = same.setdefault(identity, [])
+            if name in known_as:
+                names[name] = name
+            elif known_as and name not in survey.measured:
+                names[name] = known_as[0]
+            else:
+                numbered = (f"{name}-{number}" for number in count(2))
+                names[name] = next(free for free in numbered if free not in given | taken) if name in taken else name
+                taken.add(names[name])
+                known_as.append(names[name])
+        renamed.append(names)
+    for path, survey, names in zip(paths, surveys, renamed, strict=True):
+        for source in survey.sources - survey.traces.keys():
+            found = {new[source] for new, other in zip(renamed, surveys, strict=True) if source in other.traces}
             if len(found) > 1:
                 message = f"{path}: has episodes from a trace '{printable(source)}', which it does not hold itself"
                 raise DataError(
@@ -206,7 +238,6 @@ def _new_names(paths: Sequence[Path], surveys: Sequence[_Survey]) -> list[dict[s
                     "first merge it with the dataset that its episodes were made from",
                 )
             names[source] = found.pop() if found else source
-        renamed.append(names)
     return renamed
 
 
@@ -223,7 +254,9 @@ def _renamed(files: Sequence[StoredEpisodes], names: Sequence[Mapping[str, str]]
         changes = any(name != old for old, name in new.items())
         for episode in episodes:
             record = episode.metadata
-            sources = tuple(new[source] for source in record.provenance.source)
+            sources = record.provenance.source
+            if record.synthetic:  # those of measurements are tables, not traces
+                sources = tuple(new[source] for source in sources)
             metadata = _with_names(record, new[record.trace_name], sources)
             yield replace(episode, metadata=metadata) if changes else episode
 
@@ -255,7 +288,7 @@ def _first_difference(one: object, other: object, where: str = "") -> tuple[str,
 
 
 def _families(records: Sequence[EpisodeMetadata]) -> list[list[int]]:
-    """Returns the numbers of the episodes that have a logged trace in common, directly or through others."""
+    """Returns the numbers of the episodes that have a trace in common, directly or through others."""
     head: dict[str, str] = {}
 
     def first(name: str) -> str:
@@ -265,7 +298,7 @@ def _families(records: Sequence[EpisodeMetadata]) -> list[list[int]]:
         return name
 
     for record in records:
-        for source in record.provenance.source:
+        for source in record.provenance.source if record.synthetic else ():  # tables hold many stretches
             head[first(source)] = first(record.trace_name)
     families: dict[str, list[int]] = {}
     for index, record in enumerate(records):
