@@ -14,6 +14,7 @@ from full_disk import largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 from test_dataset import assert_same, peak_bytes
+from test_measurements import cells, network, read, reports
 
 from cf_augment.dataset import Episode, Provenance, read_dataset, write_dataset
 from cf_augment.dataset.combine import merge_datasets, parts_by, parts_by_share, write_parts
@@ -102,6 +103,87 @@ def test_a_source_that_is_elsewhere_must_be_one_trace(tmp_path: Path) -> None:
         DataError, match=r"mixed\.h5: has episodes from a trace 'train-0'[\s\S]*2 traces .*[\s\S]*cure: first merge"
     ):
         merge_datasets([one, two, mixed], tmp_path / "no.h5")
+
+
+def measured(folder: Path, table: str, first: int = 0, load: float | None = None) -> list[Episode]:
+    """Two stretches of three intervals from the `first` on, of a table of a name; all loads may be one."""
+    counted = cells(7)
+    counted["time_s"] += 900 * first
+    if load is not None:
+        counted["prb_utilization"] = load
+    episodes = []
+    for one in read(folder, network(), counted[counted["time_s"] != 900 * (first + 4)]).episodes():
+        name = one.metadata.trace_name.replace("cells", table)
+        origin = one.metadata.provenance.model_copy(update={"source": (f"{table}.csv",)})
+        metadata = one.metadata.model_copy(update={"trace_name": name, "provenance": origin})
+        episodes.append(dataclasses.replace(one, metadata=metadata))
+    return episodes
+
+
+def test_measured_stretches_are_known_by_their_time_and_kpis(tmp_path: Path) -> None:
+    """At night all counters may be 0 in every stretch; the same night is refused in whatever file it is."""
+    may, june = measured(tmp_path, "may", 0, load=0.0), measured(tmp_path, "june", 9, load=0.0)
+    for name, episodes in (("may", may), ("june", june)):
+        write_dataset(tmp_path / f"{name}.h5", network(), episodes)
+    merge_datasets([tmp_path / "may.h5", tmp_path / "june.h5"], tmp_path / "all.h5")
+    names = [name for name, _ in names_in(tmp_path / "all.h5")]
+    assert names == ["may-900s", "may-4500s", "june-9000s", "june-12600s"]
+    for got, wanted in zip(read_dataset(tmp_path / "all.h5").episodes, [*may, *june], strict=True):
+        assert (got.trace, got.metadata) == (None, wanted.metadata)
+        np.testing.assert_array_equal(got.kpis.prb_utilization, wanted.kpis.prb_utilization)
+        np.testing.assert_array_equal(got.first_action, wanted.first_action)
+    write_dataset(tmp_path / "copy.h5", network(), measured(tmp_path, "copy", load=0.0)[1:])
+    with pytest.raises(DataError, match=r"copy\.h5: episode 0 \(trace 'copy-4500s', .* the same as episode 1 of .*all"):
+        merge_datasets([tmp_path / "all.h5", tmp_path / "copy.h5"], tmp_path / "no.h5")
+
+
+def test_stretches_of_one_name_and_other_kpis_are_kept_apart(tmp_path: Path) -> None:
+    """As of two drive tests, both of whose times begin with 0 s."""
+    drives = []
+    for load in (0.1, 0.2, 0.3):
+        drives.append(tmp_path / f"{load}.h5")
+        write_dataset(drives[-1], network(), measured(tmp_path, "drive", load=load)[:1])
+    merge_datasets(drives[:2], tmp_path / "two.h5")
+    merge_datasets([tmp_path / "two.h5", drives[2]], tmp_path / "all.h5")
+    source = ("drive.csv",)
+    assert names_in(tmp_path / "all.h5") == [
+        ("drive-900s", source), ("drive-900s-2", source), ("drive-900s-3", source)
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"0\.2\.h5: episode 0 .* is the same as episode 1 of"):
+        merge_datasets([tmp_path / "all.h5", drives[1]], tmp_path / "no.h5")
+
+
+def test_a_stretch_keeps_its_name_though_its_ues_stood_still_in_others(tmp_path: Path) -> None:
+    """And what was replayed on one of them, alone in its file, keeps to that one."""
+    place, counted, files = network(), cells(7), []
+    still = reports(7, x_m=100.0, y_m=200.0)
+    for name, chosen in (("early", counted["time_s"] <= 2700), ("late", counted["time_s"] > 3600)):
+        (episode,) = read(tmp_path, place, counted[chosen], reported=still).episodes()
+        files.append(tmp_path / f"{name}.h5")
+        write_dataset(files[-1], place, [episode])
+    name, trace, rng = episode.metadata.trace_name, episode.trace, np.random.default_rng(1)
+    origin = Provenance(kind="replay", source=(name,), action_source="random")
+    metadata = episode.metadata.model_copy(update={"provenance": origin})
+    kpis = [made.kpis(place, trace, row, rng) for row in range(episode.steps + 1)]
+    kpis = [dataclasses.replace(one, time_s=900 * one.time_s) for one in kpis]
+    files.append(tmp_path / "replay.h5")
+    write_dataset(files[-1], place, [Episode.from_kpis(place, trace, kpis, -episode.actions, metadata)])
+    merge_datasets(files, tmp_path / "all.h5")
+    tables = ("cells.csv", "reports.csv")
+    assert names_in(tmp_path / "all.h5") == [("cells-900s", tables), ("cells-4500s", tables), ("cells-4500s", (name,))]
+    assert name == "cells-4500s"
+    parts = parts_by_share(read_dataset(tmp_path / "all.h5").episodes, {"train": 0.6, "test": 0.4}, 0)
+    assert parts == {"train": [1, 2], "test": [0]}
+
+
+def test_stretches_of_one_table_can_be_parted(tmp_path: Path) -> None:
+    episodes = measured(tmp_path, "town")
+    parts = parts_by_share(episodes, {"train": 0.5, "test": 0.5}, 1)
+    assert sorted(index for part in parts.values() for index in part) == [0, 1]
+    write_dataset(tmp_path / "d.h5", network(), episodes)
+    files = write_parts(tmp_path / "d.h5", parts, tmp_path / "parts")
+    merge_datasets([files["test"], files["train"]], tmp_path / "again.h5")
+    assert {name for name, _ in names_in(tmp_path / "again.h5")} == {"town-900s", "town-4500s"}
 
 
 def test_the_first_setting_that_differs_is_named(tmp_path: Path) -> None:
