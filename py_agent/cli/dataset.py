@@ -35,6 +35,7 @@ _LONGEST_TEXT = 1000
 _SHARES = "--share train=0.8,test=0.2"
 _COLUMNS = 80
 """The width of a terminal in which the first rows can be read."""
+_UNKNOWN = "–"
 
 
 @dataclass(kw_only=True)
@@ -262,24 +263,26 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _head_table(frame: pd.DataFrame) -> Table:
-    """What matters most of a frame of `cf_augment.exports.table`, as many columns as fit into _COLUMNS."""
+    """What matters most of a frame of `cf_augment.exports.table` and is known, as many columns as fit into _COLUMNS."""
     loads = 100 * frame.filter(regex="^prb_utilization_")
     columns: dict[str, Iterable[object]] = {
         "episode": frame["episode"],
         "step": frame["step"],
         "policy": frame["policy"].map(lambda name: printable(name, 16)),
         "rows": frame["provenance"],
-        "reward": frame["reward"].map("{:.3f}".format),
-        "load\nstd": frame["load_std"].map("{:.3f}".format),
-        "hand-\novers": frame["handovers"].map("{:.0f}".format),
-        "PRBs of each\ncell in use, %": [" ".join(f"{load:3.0f}" for load in row) for row in loads.to_numpy()],
-        "p5 throughput,\nkbit/s": (frame["p5_throughput_bps"] / 1e3).map("{:.0f}".format),
-        "largest\n|CIO|, dB": frame.filter(regex="^cio_").abs().max(axis=1).map("{:.1f}".format),
-        "Jain": frame["jain"].map("{:.2f}".format),
+        "reward": _texts(frame["reward"], 3),
+        "load\nstd": _texts(frame["load_std"], 3),
+        "hand-\novers": _texts(frame["handovers"], 0),
+        "PRBs of each\ncell in use, %": [" ".join(f"{text:>3}" for text in _texts(row, 0)) for row in loads.to_numpy()],
+        "p5 throughput,\nkbit/s": _texts(frame["p5_throughput_bps"] / 1e3, 0),
+        "largest\n|CIO|, dB": _texts(frame.filter(regex="^cio_").abs().max(axis=1), 1),
+        "Jain": _texts(frame["jain"], 2),
     }
     table, texts, left = Table(box=None, padding=(0, 2, 0, 0)), [], _COLUMNS
     for heading, values in columns.items():
         column = [str(value) for value in values]
+        if not set("".join(column)) - {_UNKNOWN, " "}:
+            continue
         width = 2 + max(map(len, [*heading.split("\n"), *column]))
         if width <= left:
             left -= width
@@ -290,3 +293,7 @@ def _head_table(frame: pd.DataFrame) -> Table:
     table.caption = f"from {frame.shape[1]} columns, which --json and `mlb dataset export` have in full"
     table.caption_justify = "left"
     return table
+
+
+def _texts(values: Iterable[float], digits: int) -> list[str]:
+    return [_UNKNOWN if value != value else f"{value:.{digits}f}" for value in values]

@@ -10,6 +10,7 @@ import numpy as np
 
 from cf_augment.augment import SOURCES
 from cf_augment.dataset import Definitions, read_dataset, read_definitions
+from cf_augment.dataset.records import OBSERVED
 from cf_augment.dataset.storage.write import ACTIONS
 from ns3_scenarios.kpis import KPI_TABLE
 from ns3_scenarios.mdp import action_size, observation_size
@@ -17,7 +18,8 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.backends import BACKENDS
 from py_agent.policies.registry import POLICIES
 from py_agent.report.charts import coverage_chart, lines_chart
-from py_agent.report.dataset_tally import CIO_BINS, RSRP_DBM, Count, Tally
+from py_agent.report.dataset_gaps import gaps, origins
+from py_agent.report.dataset_tally import RSRP_DBM, Count, Tally
 from py_agent.report.facts import network_facts, scenario_facts
 from py_agent.report.results import Chart
 from py_agent.report.scene import line_styles
@@ -30,6 +32,7 @@ from sumo_mobility.base.files import write_text
 SUFFIXES = (".md", ".html")
 KINDS = {
     "logged": "played by a behaviour policy",
+    "measured": "what a network counted and its UEs reported",
     "replay": "a logged trace under other actions",
     "mixed": "a trace of UEs of several logged traces",
     "generated": "a trace that the causal model drew",
@@ -42,7 +45,6 @@ _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M
 _CITATION = Path(__file__).parents[2] / "CITATION.cff"
 _QUANTILES = np.linspace(0, 1, 201)
 _LONGEST_TEXT = 1000
-_FULL, _HALF = 0.95, 0.5
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -116,7 +118,7 @@ def _sections(path: Path, tally: Tally) -> list[Section]:
         Section("Scenario", facts={**scenario_facts(scenario), **network_facts(scenario)}),
         _columns(scenario, read_definitions(path)),
         Section("Distributions", [_HOW_TO_READ], charts=_charts(tally)),
-        Section("Known gaps", points=_gaps(tally)),
+        Section("Known gaps", points=gaps(tally)),
         _use(path),
         *_rights(tally),
     ]
@@ -130,10 +132,11 @@ _HOW_TO_READ = (
 
 def _overview(path: Path, tally: Tally) -> dict[str, str]:
     scenario = tally.scenario
+    traces = f"{len(tally.traces)}, from {origins(tally)}" if tally.traces else "none, where UEs were is not known"
     return {
         "Transitions": f"{tally.total.transitions:,}".replace(",", " "),
         "Episodes": ", ".join(f"{count.episodes} {kind}" for kind, count in tally.kinds.items()),
-        "Mobility traces": f"{len(tally.traces)}, from {len(tally.logged_traces)} that were logged",
+        "Mobility traces": traces,
         "Contexts": ", ".join(tally.contexts),
         "Observation": f"{scenario.observation}, {observation_size(scenario)} numbers",
         "Action": f"{action_size(scenario)} numbers from −1 to 1, each {scenario.episode.control_interval_s:g} s",
@@ -147,25 +150,30 @@ def _origin(tally: Tally) -> Section:
     backends, versions = tally.backends, sorted(tally.versions.items())
     titles = {name: BACKENDS[name].title if name in BACKENDS else printable(name) for name in backends}
     seeds = f"{min(tally.seeds)} to {max(tally.seeds)}" if len(tally.seeds) > 1 else f"{min(tally.seeds)}"
+    played = (
+        "UEs move as their traces say, whatever the offsets are. A back end plays a trace under the actions of a "
+        "policy, and yields the KPIs of each control interval; observations and rewards follow from them."
+    )
+    measured = (
+        "Measured rows have what the cells of a network counted in each control interval, and its UEs reported if "
+        "there are reports, under the offsets in force; observations and rewards follow from them."
+    )
+    kinds = set(tally.kinds)
     return Section(
         "Where it is from",
-        [
-            "UEs move as their traces say, whatever the offsets are. A back end plays a trace under the actions of a "
-            "policy, and yields the KPIs of each control interval; observations and rewards follow from them."
-        ],
+        [*([played] if kinds - {"measured"} else []), *([measured] if "measured" in kinds else [])],
         facts={
-            "Maps of the traces, and what made them": maps,
+            **({"Maps of the traces, and what made them": maps} if maps else {}),
             "Back ends": ", ".join(f"{titles[name]}: {count.episodes} episodes" for name, count in backends.items()),
             "Seeds": seeds,
             "Versions": ", ".join(f"{name} {version}" for name, version in versions) or "not recorded",
         },
         tables={
             "By provenance": [
-                {"rows": kind, "which are": KINDS.get(kind, kind), **_counted(count)}
-                for kind, count in tally.kinds.items()
+                {"rows": kind, "which are": KINDS[kind], **_counted(count)} for kind, count in tally.kinds.items()
             ],
             "Behaviour policies": [
-                {"policy": printable(policy), "which is": _meaning(policy), "rows": kind, **_counted(count)}
+                {"policy": printable(policy), "which is": _meaning(policy, kind), "rows": kind, **_counted(count)}
                 for (policy, kind), count in tally.policies.items()
             ],
             "Contexts of the mobility": [
@@ -183,8 +191,10 @@ def _counted(count: Count) -> dict[str, str]:
     }
 
 
-def _meaning(policy: str) -> str:
+def _meaning(policy: str, kind: str) -> str:
     """What a policy or a source of actions is, as far as there is one of that name."""
+    if kind == "measured":
+        return "whatever set the offsets of the network"
     told = {str(source): (source.__doc__ or "").partition("\n")[0].rstrip(".") for source in SOURCES}
     known = {source: text[:1].lower() + text[1:] for source, text in told.items()}
     name = policy.partition(":")[0]
@@ -202,11 +212,18 @@ def _columns(scenario: Scenario, defined: Definitions) -> Section:
         ("next_observations", "N, O", "1", "the observation after the step"),
         ("terminals", "N", "", "false: an episode never terminates"),
         ("timeouts", "N", "", "true in the last row of each episode, which is cut off there"),
+        (
+            "infos/action_log_probs",
+            "N",
+            "1",
+            "natural logarithm of the action's density over [−1, 1]^A under its "
+            "behaviour policy; NaN where there is none",
+        ),
     ]
     kpis = [
         (f"kpis/{kpi.name}", ", ".join(["N + episodes", *kpi.axes]), kpi.unit, kpi.definition) for kpi in KPI_TABLE.step
     ]
-    titles = {"Transitions": arrays, "KPIs, with a row more an episode, which is its reset": kpis}
+    titles = {"Transitions": arrays, "KPIs, with a row more an episode, before its first step": kpis}
     dimensions = ", ".join(f"{name} = {size}" for name, size in sizes.items())
     return Section(
         "What a row is",
@@ -230,7 +247,7 @@ def _charts(tally: Tally) -> list[Chart]:
     rewards = {kind: np.concatenate(found[kind].rewards).astype(np.float64) for kind in kinds}
     curves = (
         ("Load", "of each cell in each interval", "PRB utilisation (%)",
-         {kind: _ecdf(found[kind].loads.sum(axis=0), 0, 100) for kind in kinds}),
+         {kind: _ecdf(found[kind].loads.sum(axis=0), 0, 100) for kind in kinds if found[kind].loads.any()}),
         ("Reward", "of each transition", "reward",
          {kind: (np.quantile(values, _QUANTILES), _QUANTILES) for kind, values in rewards.items()}),
         ("RSRP", "of each connected UE's serving cell", "RSRP (dBm)",
@@ -246,8 +263,9 @@ def _charts(tally: Tally) -> list[Chart]:
         ("Load by cell", "share of the intervals", loads, cells, (0.0, 100.0), "PRB utilisation (%)"),
         ("CIO coverage", "share of the steps, by neighbour pair", cio, pairs, (-limit_db, limit_db), "CIO (dB)"),
     ):
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        charts.append(Chart(title, note, coverage_chart(f"{title}, {note}", shares, labels, *ends, x)))
+        if counts.any():
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            charts.append(Chart(title, note, coverage_chart(f"{title}, {note}", shares, labels, *ends, x)))
     return charts
 
 
@@ -256,51 +274,6 @@ def _ecdf(counts: Ints, low: float, high: float) -> tuple[Floats, Floats]:
     edges, share = np.linspace(low, high, len(counts) + 1), np.cumsum([0, *counts]) / counts.sum()
     first, last = np.flatnonzero(counts)[[0, -1]]
     return edges[first : last + 2], share[first : last + 2]
-
-
-def _gaps(tally: Tally) -> list[str]:
-    """What the data lack, in sentences."""
-    scenario, mobility = tally.scenario, tally.scenario.mobility
-    bin_db = 2 * scenario.handover.cio_range_db / CIO_BINS
-    alone = "logged" in tally.kinds and len(tally.kinds) > 1
-    logged = f", and {_unseen(tally.cio('logged'))} in the logged rows" if alone else ""
-    gaps = [
-        f"{_unseen(tally.cio())} of the CIO range was never in force{logged}, by bins of {bin_db:g} dB of each "
-        "neighbour pair; how much of their combinations was is not counted.",
-        f"All offsets are 0 dB in {_percent(tally.idle / tally.total.transitions)} of the transitions.",
-    ]
-    for contexts, does in ((mobility.train_contexts, "collects data in"), (mobility.test_contexts, "holds out")):
-        absent = dict.fromkeys(context.name for context in contexts if context.name not in tally.contexts)
-        if absent:
-            gaps.append(f"No rows are of {', '.join(absent)}, which the scenario {does}.")
-    greatest = [float(np.flatnonzero(counts)[-1] + 1) / len(counts) for counts in tally.loads()]
-    if max(greatest) <= _FULL:
-        gaps.append(f"No cell ever used more than {_percent(_FULL)} of its PRBs.")
-    idle = [f"cell {cell}" for cell, load in enumerate(greatest) if load <= _HALF]
-    if idle:
-        gaps.append(f"Never more than half of the PRBs were used in {', '.join(idle)}.")
-    if tally.unserved:
-        gaps.append(f"{_percent(tally.unserved)} of the rows of UEs have no serving cell: they had no connection then.")
-    traces = len(tally.logged_traces)
-    return [
-        *gaps,
-        f"The mobility is that of {traces} logged trace{'s' if traces > 1 else ''}. Rows of one trace are not "
-        "independent: a part that is to be held out must be held out by trace ('mlb dataset split --share').",
-        "The log-probabilities of the behaviour policies' actions are not recorded, so that importance sampling needs "
-        "an estimate of them.",
-        "No state is terminal: a value function must go on over the end of an episode, which is only cut off.",
-    ]
-
-
-def _unseen(counts: Ints) -> str:
-    return _percent(float((counts == 0).mean()))
-
-
-def _percent(share: float) -> str:
-    """A share in percent, in which what is not 0 or 1 does not seem to be."""
-    if 0 < share < 0.001:
-        return "less than 0.1 %"
-    return f"{100 * share:.3g} %" if share <= 0.999 or share == 1 else "more than 99.9 %"
 
 
 def _use(path: Path) -> Section:
@@ -323,12 +296,17 @@ with h5py.File({name}) as file:
 
 def _rights(tally: Tally) -> list[Section]:
     licences, attributions = " and ".join(sorted(tally.licences)), "; ".join(sorted(tally.attributions))
-    licence = f"Licence of the maps, and so of what derives from them: {licences}. Attribution: {attributions}."
+    of_maps = f"Licence of the maps, and so of what derives from them: {licences}. Attribution: {attributions}."
+    of_measurements = "The licence of the measurements is not recorded: whoever publishes them has to say it."
     more = (
         "The traces, and with them the dataset, derive from OpenStreetMap's database: pass them on with the "
         "attribution and under the Open Database License (ODbL) 1.0."
     )
-    sections = [Section("Licence", [licence, *([more] if _is_osm(tally) else [])])]
+    kinds, texts = set(tally.kinds), []
+    texts += [of_maps] if kinds - {"measured"} else []
+    texts += [more] if _is_osm(tally) else []
+    texts += [of_measurements] if "measured" in kinds else []
+    sections = [Section("Licence", texts)]
     if _CITATION.is_file():
         sections.append(Section("Citation", code=[_bibtex()]))
     return sections
@@ -363,7 +341,7 @@ def _head(path: Path, out: Path, tally: Tally) -> dict[str, object]:
         "task_categories": ["reinforcement-learning"],
         "tags": [
             "offline-reinforcement-learning", "mobility-load-balancing", "handover", "lte", "self-organizing-networks",
-            *(["counterfactual"] if set(tally.kinds) - {"logged"} else []),
+            *(["counterfactual"] if set(tally.kinds) - set(OBSERVED) else []),
         ],
         "size_categories": [_SIZES[size]],
     }  # fmt: skip

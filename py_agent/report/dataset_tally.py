@@ -43,7 +43,7 @@ class Count:
 
 @dataclass
 class Distributions:
-    """Distributions over the rows of one provenance, whose resets are left out.
+    """Distributions over the rows of one provenance, without the first of each episode and without what is not known.
 
     Attributes:
         loads: (C, LOAD_BINS) counts of the PRB utilisation of each cell.
@@ -67,18 +67,21 @@ class Tally:
         total: All episodes.
         kinds: The episodes of each provenance.
         policies: The episodes of each policy and provenance.
-        contexts: The episodes of each context.
+        contexts: The episodes of each context; those without a trace are of "measured".
         backends: The episodes of each back end.
         distributions: Of each provenance.
         traces: Names of the traces.
-        logged_traces: Names of the logged traces, and of those that others derive from.
+        origins: Names of the logged traces and measured stretches, and of those that others derive from.
         seeds: The seeds.
         maps: Name of the map and source of each trace.
-        licences: Licences of the traces.
-        attributions: Attributions of the traces.
+        licences: Licences of the traces; "unknown" if a network measured them.
+        attributions: Attributions of the traces, likewise.
         versions: Versions of what made traces and episodes.
         idle: Number of the transitions whose offsets are all 0 dB.
-        unserved: Share of the rows of UEs that have no serving cell.
+        with_density: Number of the transitions whose action has a log-density under its behaviour policy.
+        unknown: Number of the transitions of episodes in which something was not measured throughout: KPIs, "events",
+            "trace".
+        unserved: Share of the rows of UEs that have no serving cell, of those that are known.
     """
 
     scenario: Scenario
@@ -89,13 +92,15 @@ class Tally:
     backends: dict[str, Count] = field(default_factory=dict)
     distributions: dict[str, Distributions] = field(default_factory=dict)
     traces: set[str] = field(default_factory=set)
-    logged_traces: set[str] = field(default_factory=set)
+    origins: set[str] = field(default_factory=set)
     seeds: set[int] = field(default_factory=set)
     maps: set[tuple[str, str]] = field(default_factory=set)
     licences: set[str] = field(default_factory=set)
     attributions: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     idle: int = 0
+    with_density: int = 0
+    unknown: dict[str, int] = field(default_factory=dict)
     _ue_rows: int = 0
     _served_rows: int = 0
 
@@ -110,7 +115,7 @@ class Tally:
     @property
     def unserved(self) -> float:
         """See `Tally`."""
-        return 1 - self._served_rows / self._ue_rows
+        return 1 - self._served_rows / self._ue_rows if self._ue_rows else 0.0
 
     def cio(self, *kinds: str) -> Ints:
         """Counts of the CIO of each neighbour pair, (E, CIO_BINS), over the rows of some provenances, or of all."""
@@ -121,27 +126,35 @@ class Tally:
         return np.sum([found.loads for found in self.distributions.values()], axis=0)
 
     def _add(self, episode: Episode) -> None:
-        record, trace, kpis = episode.metadata, episode.trace.metadata, episode.kpis
+        record, kpis = episode.metadata, episode.kpis
         kind, cells = record.provenance.kind, len(self.scenario.cells)
         self.total.add(episode)
         self.kinds.setdefault(kind, Count()).add(episode)
         self.policies.setdefault((record.policy, kind), Count()).add(episode)
-        self.contexts.setdefault(trace.context, Count()).add(episode)
+        self.contexts.setdefault(episode.of_trace("context"), Count()).add(episode)
         self.backends.setdefault(record.backend, Count()).add(episode)
-        self.traces.add(record.trace_name)
-        self.logged_traces.update(record.provenance.source if record.synthetic else (record.trace_name,))
+        if episode.trace is not None:
+            about = episode.trace.metadata
+            self.traces.add(record.trace_name)
+            self.maps.add((about.map_name, about.source))
+            self.versions |= about.versions
+        self.versions |= record.versions
+        self.origins.update(record.provenance.source if record.synthetic else (record.trace_name,))
         self.seeds.add(record.seed)
-        self.maps.add((trace.map_name, trace.source))
-        self.licences.add(trace.licence)
-        self.attributions.add(trace.attribution)
-        self.versions |= {**trace.versions, **record.versions}
+        self.licences.add(episode.of_trace("licence"))
+        self.attributions.add(episode.of_trace("attribution"))
+        self.with_density += int(np.isfinite(episode.behavior_log_probs).sum())
+        for name in episode.unknown:
+            self.unknown[name] = self.unknown.get(name, 0) + episode.steps
 
         cio_db = control_from_action(self.scenario, episode.actions).cio_db
         limit_db = self.scenario.handover.cio_range_db
         self.idle += int((np.abs(cio_db) < 1e-6).all(axis=1).sum())
         serving = kpis.ue_serving_cell[1:]
-        served = serving >= 0
-        self._ue_rows += served.size
+        # Who was not measured has no serving cell either, but may well have had a connection.
+        reported = ~np.isnan(kpis.ue_rsrp_dbm[1:]).all(axis=-1)
+        served = (serving >= 0) & reported
+        self._ue_rows += int(reported.sum())
         self._served_rows += int(served.sum())
         rsrp_dbm = np.take_along_axis(kpis.ue_rsrp_dbm[1:], np.maximum(serving, 0)[..., None], -1)[..., 0][served]
         pairs = len(self.scenario.neighbor_pairs)
@@ -156,9 +169,9 @@ class Tally:
 
 
 def _binned(values: Floats, low: float, high: float, bins: int) -> Ints:
-    """Counts of each column of (N, K) in equal bins, (K, bins); what is beyond the ends counts in the outermost."""
+    """Counts of each column of (N, K) in equal bins, (K, bins), NaN left out; the outermost have what is beyond."""
     # Values on an edge are as often as not a last bit below it.
-    index = np.clip(np.floor((values - low) * bins / (high - low) + 1e-6), 0, bins - 1).astype(np.int64)
+    index = np.clip(np.floor((values - low) * bins / (high - low) + 1e-6), 0, bins - 1)
     columns = values.shape[1]
-    flat = index + bins * np.arange(columns)
-    return np.bincount(flat.ravel(), minlength=columns * bins).reshape(columns, bins)
+    flat = (index + bins * np.arange(columns))[~np.isnan(values)].astype(np.int64)
+    return np.bincount(flat, minlength=columns * bins).reshape(columns, bins)

@@ -12,6 +12,7 @@ import made_episodes as made
 import numpy as np
 import pytest
 from huggingface_hub import DatasetCard
+from test_dataset_import import imported
 from test_report import Page
 
 from cf_augment.dataset import Episode, Provenance, read_dataset, write_dataset
@@ -19,6 +20,7 @@ from cf_augment.exports import EXPORTS
 from ns3_scenarios.mdp import action_from_cio, control_from_action
 from py_agent.cli.commands import parse
 from py_agent.report.dataset_card import write_card
+from py_agent.report.dataset_gaps import gaps, origins
 from py_agent.report.dataset_tally import CIO_BINS, Tally
 from py_agent.report.scene import PALETTE, PALETTE_DARK
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -100,7 +102,7 @@ def test_the_card_counts_by_provenance_policy_and_context(file: Path, markdown: 
     assert [row[:3] for row in table(markdown, "Contexts of the mobility")] == [
         ["uniform", "2", "8"], ["&lt;i&gt;here&lt;/i&gt;", "1", "4"]
     ]  # fmt: skip
-    assert "**Mobility traces**: 3, from 3 that were logged" in markdown
+    assert "**Mobility traces**: 3, from 3 logged traces" in markdown
 
 
 def test_the_card_defines_the_columns_with_units(markdown: str) -> None:
@@ -110,7 +112,7 @@ def test_the_card_defines_the_columns_with_units(markdown: str) -> None:
         "1", "load-std: -(standard deviation over the cells of prb_utilization) - 0.05 * handovers / UEs"
     ]  # fmt: skip
     assert "CIO / handover.cio_range_db" in arrays["actions"][2]
-    kpis = {row[0]: row[2] for row in table(markdown, "KPIs, with a row more an episode, which is its reset")}
+    kpis = {row[0]: row[2] for row in table(markdown, "KPIs, with a row more an episode, before its first step")}
     assert kpis["kpis/ue_rsrp_dbm"] == "dBm"
 
 
@@ -119,7 +121,9 @@ def test_the_gaps_are_those_of_the_data(file: Path, markdown: str) -> None:
     assert "All offsets are 0 dB in 25 % of the transitions." in gaps
     assert "No rows are of event, which the scenario collects data in." in gaps
     assert "No rows are of tide, which the scenario holds out." in gaps
-    assert "log-probabilities" in gaps
+    known = np.isfinite(read_dataset(file).behavior_log_probs).mean()
+    assert 0 < known < 1
+    assert f"{100 * known:.3g} % of the transitions have the log-probability of their action." in gaps
     share = re.search(r"^- ([\d.]+) % of the CIO range was never in force, and ([\d.]+) % in the logged rows", gaps)
     assert share
     assert 0 < float(share[1]) < float(share[2]) < 100
@@ -181,6 +185,81 @@ def test_a_card_of_open_ground_says_nothing_of_openstreetmap(tmp_path: Path) -> 
     head = DatasetCard.load(tmp_path / "card.md").data
     assert head.license == "cc0-1.0"
     assert "counterfactual" not in head.tags
+
+
+def test_a_card_of_measurements_says_what_nobody_measured(tmp_path: Path) -> None:
+    """Counters alone: no trace, no RSRP, a network's own policy; their licence is its owner's to say."""
+    imported(tmp_path / "m.h5")
+    for name in ("card.md", "card.html"):
+        write_card(tmp_path / name, tmp_path / "m.h5")
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "**Mobility traces**: none, where UEs were is not known" in card
+    assert "A back end plays" not in card
+    assert [row[:3] for row in table(card, "By provenance")] == [
+        ["measured", "what a network counted and its UEs reported", "2"]
+    ]  # fmt: skip
+    assert table(card, "Behaviour policies")[0][:3] == [
+        "network", "whatever set the offsets of the network", "measured"
+    ]  # fmt: skip
+    assert [row[0] for row in table(card, "Contexts of the mobility")] == ["measured"]
+    pictures = re.findall(r"!\[[^]]+\]\(card-pictures/([^)]+)\.svg\)", card)
+    assert pictures == ["load", "reward", "load-by-cell", "cio-coverage"]
+    gaps = card.split("## Known gaps\n\n")[1].split("\n\n")[0]
+    [unknown] = re.findall(r"^- Not measured, or only in part, in 100 % of the transitions: (.*?)\. A KPI", gaps, re.M)
+    assert {"ue_rsrp_dbm", "handovers", "events", "trace"} <= set(unknown.split(", "))
+    assert not {"prb_utilization", "connected_ues"} & set(unknown.split(", "))
+    assert "None of the transitions have the log-probability" in gaps
+    assert "All rows derive from 2 measured stretches." in gaps
+    assert "which the scenario" not in gaps
+    assert "no connection" not in gaps
+    rights = card.split("## Licence\n\n")[1].split("\n\n")[0]
+    assert rights == "The licence of the measurements is not recorded: whoever publishes them has to say it."
+    head = DatasetCard.load(tmp_path / "card.md").data
+    assert head.license == "unknown"
+    assert "counterfactual" not in head.tags
+    assert "NaN" not in "".join(path.read_text("utf-8") for path in (tmp_path / "card-pictures").iterdir())
+
+
+def test_a_card_of_measured_and_of_played_rows_counts_each_as_what_it_is(tmp_path: Path) -> None:
+    """UEs that nobody heard of are not without a connection, and their RSRP is in no histogram."""
+    place = made.scenario()
+    logged, other, replay = made.episode(place, 1, 3), made.episode(place, 2, 4), made.episode(place, 3, 5, "replay")
+    rsrp_dbm = other.kpis.ue_rsrp_dbm.copy()
+    rsrp_dbm[:, 0] = np.nan
+    serving = np.where(np.arange(4) == 0, -1, np.maximum(other.kpis.ue_serving_cell, 0))
+    measured = dataclasses.replace(
+        of(other, "network", "measured"), event_start=np.zeros_like(other.event_start),
+        kpis=dataclasses.replace(
+            other.kpis, ue_rsrp_dbm=rsrp_dbm, ue_serving_cell=serving, events=other.kpis.events[:0],
+            offered_bps=np.full_like(other.kpis.offered_bps, np.nan)),
+    )  # fmt: skip
+    tally = Tally.of(place, iter([logged, measured, replay]))
+    assert tally.unknown == {"offered_bps": 4, "ue_rsrp_dbm": 4, "ue_serving_cell": 4, "events": 4}
+    assert tally.distributions["measured"].rsrp.sum() == 4 * 3
+    played = np.concatenate([one.kpis.ue_serving_cell[1:].ravel() for one in (logged, replay)])
+    assert tally.unserved == pytest.approx((played < 0).sum() / (played.size + 4 * 3))
+    assert tally.with_density == sum(int(np.isfinite(e.behavior_log_probs).sum()) for e in (logged, other, replay))
+    assert tally.cio("logged", "measured").sum() == 6 * 7
+    assert gaps(tally)[0].count("in the logged and measured rows") == 1
+    assert origins(tally) == "3 logged traces and measured stretches"
+    assert any(
+        "in 33.3 % of the transitions: offered_bps, ue_rsrp_dbm, ue_serving_cell, events." in g for g in gaps(tally)
+    )
+
+
+def test_loads_that_nobody_measured_leave_their_pictures_out(tmp_path: Path) -> None:
+    place = made.scenario().model_copy(update={"observation": "rsrp-matrix", "reward": "p5-throughput"})
+    episode = made.episode(place, 1)
+    loads = np.full_like(episode.kpis.prb_utilization, np.nan)
+    measured = dataclasses.replace(
+        of(episode, "network", "measured"), event_start=np.zeros_like(episode.event_start), trace=None,
+        kpis=dataclasses.replace(episode.kpis, events=episode.kpis.events[:0], prb_utilization=loads),
+    )  # fmt: skip
+    write_dataset(tmp_path / "d.h5", place, [measured])
+    write_card(tmp_path / "card.md", tmp_path / "d.h5")
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert re.findall(r"card-pictures/([^)]+)\.svg", text) == ["reward", "rsrp", "cio-coverage"]
+    assert "PRBs" not in text.split("## Known gaps")[1].split("##")[0]
 
 
 def test_what_is_no_card_or_no_dataset_is_refused(file: Path, tmp_path: Path) -> None:

@@ -14,13 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from small_world import small_scenario, small_trace
+from test_dataset_import import imported
 
-from cf_augment.dataset import Provenance, read_dataset, write_dataset
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.exports.table import to_frame
 from ns3_scenarios.mdp import REWARDS
 from ns3_scenarios.scenario import Scenario
 from py_agent.cli.command import Result
 from py_agent.cli.commands import parse
+from py_agent.env import MlbEnv, open_backend
+from py_agent.policies import policy_factory
+from py_agent.rollout import run_episode
 from sumo_mobility.base.errors import ConfigError, DataError
 
 
@@ -120,7 +125,7 @@ def test_validate_has_a_line_for_each_file_and_names_each_first_fault(dataset: P
     }  # fmt: skip
     assert [row["valid"] for row in result.data["files"]] == [True, False, False]
     assert result.data["files"][1]["fault"].startswith(f"{altered}: rewards[14]: is 3.0, not what follows")
-    assert result.data["files"][1]["cure"] == "write it anew with 'mlb collect' or 'mlb augment'"
+    assert result.data["files"][1]["cure"] == "write it anew with 'mlb collect', 'mlb augment' or 'mlb dataset import'"
     said = " ".join(shown(result).split())
     assert "rewards[14]: is 3.0" in said
     assert "damaged or not an HDF5 file" in said
@@ -138,6 +143,106 @@ def test_validate_says_what_an_older_file_lacks_or_words_otherwise(dataset: Path
     [row] = result.data["files"]
     assert (row["traces"], row["digests"], row["reworded"]) == (2, 1, ("reward",))
     assert "words of reward are not those of this version" in " ".join(shown(result).split())
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Path:
+    """What the example's network has measured: counters alone, in two stretches."""
+    imported(tmp_path / "town.h5")
+    return tmp_path / "town.h5"
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three policies on two traces in the engine, two of which say with what density they draw."""
+    place, episodes = small_scenario(), []
+    for seed in (0, 1):
+        env = MlbEnv(place, open_backend(place, "engine"), [small_trace(place, seed)])
+        for name in ("static", "noise:std=0.3,around=static", "epsilon:epsilon=0.5,around=noise:std=0.2,around=static"):
+            metadata = EpisodeMetadata(
+                scenario_id=place.id, trace_name=f"train-{seed}", policy=name, seed=seed, backend="engine",
+                provenance=Provenance(action_source=name),
+            )  # fmt: skip
+            episodes.append(run_episode(env, policy_factory(name)(place), metadata))
+        env.close()
+    path = tmp_path_factory.mktemp("explored") / "logged.h5"
+    write_dataset(path, place, episodes)
+    return path
+
+
+def test_head_and_validate_of_measurements_know_what_is_not_known(town: Path) -> None:
+    result = parse(["dataset", "head", str(town), "--rows", "3"]).execute()
+    assert [row["handovers"] for row in result.data] == [None] * 3
+    text = shown(result)
+    assert "nan" not in text
+    assert "hand-" not in text
+    assert "load" in text
+    [row] = [line.split() for line in text.splitlines() if line.split()[:2] == ["0", "2"]]
+    assert row[2:4] == ["network", "measured"]
+    assert float(row[4]) == pytest.approx(-float(row[5]))  # the reward is load-std
+    result = parse(["dataset", "validate", str(town)]).execute()
+    assert result.ok
+    assert [result.data["files"][0][name] for name in ("episodes", "traces", "digests")] == [2, 0, 0]
+
+
+def test_some_values_of_a_column_of_the_head_may_be_unknown(town: Path, tmp_path: Path) -> None:
+    """A column stays if something in it is known."""
+    measured = read_dataset(town)
+    first, second = measured.episodes
+    kpis = dataclasses.replace(first.kpis, handovers=np.full(first.steps + 1, 7.0))
+    write_dataset(tmp_path / "d.h5", measured.scenario, [dataclasses.replace(first, kpis=kpis), second])
+    words = ["dataset", "head", str(tmp_path / "d.h5"), "--rows", str(first.steps + 1)]
+    lines = [line.split() for line in shown(parse(words).execute()).splitlines()]
+    assert [line[6] for line in lines if line[:2] in (["0", "0"], ["1", "0"])] == ["7", "–"]
+
+
+def test_stretches_of_measurements_are_split_and_merged_again(town: Path, tmp_path: Path) -> None:
+    words = ["dataset", "split", str(town), "--out", str(tmp_path / "parts")]
+    parts = parse([*words, "--share", "train=0.5,test=0.5", "--seed", "1"]).execute().data
+    assert [(part["part"], part["episodes"]) for part in parts] == [("train", 1), ("test", 1)]
+    merged = ["dataset", "merge", *sorted(part["file"] for part in parts), "--out", str(tmp_path / "all.h5")]
+    assert parse(merged).execute().data["transitions"] == read_dataset(town).transitions
+    merged[2:4] = [str(town), parts[0]["file"]]
+    with pytest.raises(DataError, match=r"train\.h5: episode 0 \(trace 'cells-2024.* is the same as episode \d of"):
+        parse([*merged[:-1], str(tmp_path / "no.h5")]).execute()
+    names = [episode.metadata.trace_name for episode in read_dataset(town).episodes]
+    parts = parse([*words[:-1], str(tmp_path / "by"), "--by", "trace"]).execute().data
+    assert [part["part"] for part in parts] == names
+    with pytest.raises(DataError, match="all episodes are of 'measured'"):
+        parse([*words, "--by", "context"]).execute()
+
+
+def test_log_densities_are_split_and_merged_with_their_actions(explored: Path, tmp_path: Path) -> None:
+    words = ["dataset", "split", str(explored), "--by", "policy", "--out", str(tmp_path / "parts")]
+    parts = parse(words).execute().data
+    names = ["static.h5", "noise-std=0.3-around=static.h5", "epsilon-epsilon=0.5-around=noise-std=0.2-around=static.h5"]
+    assert [Path(part["file"]).name for part in parts] == names
+    static, noise, epsilon = (read_dataset(Path(part["file"])).behavior_log_probs for part in parts)
+    assert np.isnan(static).all()
+    assert np.isfinite(noise).all()
+    assert np.isfinite(epsilon).all()
+    merged = ["dataset", "merge", *(part["file"] for part in parts), "--out", str(tmp_path / "all.h5")]
+    parse(merged).execute()
+    again = sorted(read_dataset(tmp_path / "all.h5").episodes, key=_policy_and_trace)
+    for got, wanted in zip(again, sorted(read_dataset(explored).episodes, key=_policy_and_trace), strict=True):
+        assert got.metadata == wanted.metadata
+        np.testing.assert_array_equal(got.actions, wanted.actions)
+        np.testing.assert_array_equal(got.behavior_log_probs, wanted.behavior_log_probs)
+    words = ["dataset", "split", str(explored), "--share", "0.5,0.5", "--out", str(tmp_path / "share")]
+    for part in parse(words).execute().data:
+        episodes = read_dataset(Path(part["file"])).episodes
+        assert (len(episodes), len({episode.metadata.trace_name for episode in episodes})) == (3, 1)
+
+
+def _policy_and_trace(episode: Episode) -> tuple[str, str]:
+    return episode.metadata.policy, episode.metadata.trace_name
+
+
+def test_head_shows_explored_rows_and_has_their_log_densities(explored: Path) -> None:
+    result = parse(["dataset", "head", str(explored), "--rows", "8"]).execute()
+    known = [row["behavior_log_prob"] is not None for row in result.data]
+    assert known == [False] * 6 + [True] * 2
+    assert "noise:std=0" in shown(result)
 
 
 def test_merge_and_split_again(dataset: Path, tmp_path: Path) -> None:
