@@ -13,10 +13,10 @@ from cf_augment.dataset.storage.write import FORMAT
 CHECKED = (
     "types, shapes and storage of all arrays, and the metadata of every episode",
     "the SHA-256 of each trace that was written with one",
-    "KPIs and events: finite, and of cells and UEs that exist",
-    "positions: those of the trace at that time",
+    "KPIs and events: finite, and of cells and UEs that exist; NaN in measured episodes alone, where nobody measured",
+    "positions: those of the trace at that time; only measured episodes may be without one",
     "times, observations, next observations and rewards: what follows from the KPIs and the scenario",
-    "actions: finite, within -1 to 1",
+    "actions: finite, within -1 to 1; their log-densities: finite, or NaN where there is none",
 )
 """What every reader of a dataset file checks."""
 
