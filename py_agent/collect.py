@@ -21,12 +21,13 @@ from cf_augment.dataset import (
     read_episode,
     write_episode,
 )  # fmt: skip
+from cf_augment.physics.closed_form.backend import EngineBackend
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
 from py_agent.jobs import LOCAL, Executor
 from py_agent.policies import PolicyFactory
-from py_agent.rollout import run_episode
+from py_agent.rollout import run_engine_episodes, run_episode
 from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.system import NS3
 from sumo_mobility.trace import MobilityTrace
@@ -113,6 +114,52 @@ class EpisodeJob:
             env.close()
 
 
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes of one scenario that are played side by side in the engine; each goes to its own file.
+
+    Attributes:
+        jobs: The episodes.
+    """
+
+    jobs: tuple[EpisodeJob, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file of the last episode, which is written last."""
+        return self.jobs[-1].path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        return sum(job.work for job in self.jobs)
+
+    def run(self, advance: Callable[[float], None] = lambda work: None) -> None:
+        """Plays them; `advance` is called with the work of each interval of all."""
+        scenario = self.jobs[0].scenario
+        episodes = run_engine_episodes(
+            scenario,
+            [job.trace for job in self.jobs],
+            [job.policy(scenario) for job in self.jobs],
+            [job.metadata for job in self.jobs],
+            on_time=lambda time_s: advance(simulation_work(scenario, time_s)),
+        )
+        for job, episode in zip(self.jobs, episodes, strict=True):
+            write_episode(job.path, episode)
+
+
+_BATCH = 8
+"""Greatest number of episodes in a batch; more are hardly faster, and lose more where they are interrupted."""
+
+
+def _in_batches(jobs: Sequence[EpisodeJob]) -> Sequence[EpisodeJob] | list[EpisodeBatch]:
+    """Returns jobs, those of the engine in batches, of which there are at least four to share among processes."""
+    size = min(_BATCH, len(jobs) // 4)
+    if size < 2 or any(job.metadata.backend != EngineBackend.name or job.event_log for job in jobs):
+        return jobs
+    return [EpisodeBatch(tuple(jobs[first : first + size])) for first in range(0, len(jobs), size)]
+
+
 def simulation_work(scenario: Scenario, time_s: float) -> float:
     """Returns the relative cost of simulating some time, in s times UEs times cells."""
     return time_s * scenario.mobility.ues * len(scenario.cells)
@@ -154,13 +201,13 @@ def _chosen(
 
 
 def play(jobs: Sequence[EpisodeJob], executor: Executor = LOCAL) -> EpisodeFiles:
-    """Plays the episodes that are not there yet, and returns all in their order; see `collect`."""
+    """Plays the episodes of one scenario that are not there yet, and returns all in their order; see `collect`."""
     for directory in {job.path.parent for job in jobs}:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
-    executor.run([job for job in jobs if not job.is_done()], "episodes")
+    executor.run(_in_batches([job for job in jobs if not job.is_done()]), "episodes")
     return EpisodeFiles([job.path for job in jobs])
 
 

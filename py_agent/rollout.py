@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cf_augment.dataset import Episode, EpisodeMetadata
-from py_agent.env.env import MlbEnv
+from cf_augment.dataset import Episode, EpisodeMetadata, stack_kpis
+from cf_augment.physics.closed_form.backend import EngineEpisodes
+from ns3_scenarios.mdp import control_from_action, observe
+from ns3_scenarios.scenario import Scenario
+from py_agent.env.env import MlbEnv, checked_actions
 from py_agent.policies.base import Policy, log_prob
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
@@ -49,3 +52,49 @@ def run_episode(
     return Episode.from_kpis(
         env.scenario, driven, kpis, np.stack(actions), metadata, behavior_log_probs=np.array(log_probs)
     )
+
+
+def run_engine_episodes(
+    scenario: Scenario,
+    traces: Sequence[MobilityTrace],
+    policies: Sequence[Policy],
+    metadata: Sequence[EpisodeMetadata],
+    on_time: Callable[[float], None] = lambda simulated_s: None,
+) -> list[Episode]:
+    """Plays B episodes side by side in the engine, each as `run_episode` plays it, bit for bit.
+
+    Args:
+        scenario: The scenario of all of them.
+        traces: The mobility of each.
+        policies: The policy of each, none of them twice.
+        metadata: What each episode is.
+        on_time: Called with the seconds that have been simulated since the last call, summed over the episodes.
+    """
+    for policy, record in zip(policies, metadata, strict=True):
+        policy.reset(derive(record.seed, "policy", record.trace_name))
+    engine = EngineEpisodes(scenario, traces)
+    kpis = [engine.reset()]
+    cio_db = np.zeros((len(traces), len(scenario.neighbor_pairs)))
+    actions, log_probs = [], []
+    on_time(scenario.episode.warmup_s * len(traces))
+    for _ in range(scenario.episode.steps):
+        observations = observe(scenario, stack_kpis(kpis[-1])[0], cio_db)
+        situations = list(zip(policies, observations, kpis[-1], cio_db, strict=True))
+        chosen = np.stack([policy.act(*seen) for policy, *seen in situations])
+        log_probs.append([log_prob(policy, action) for policy, action in zip(policies, chosen, strict=True)])
+        control = control_from_action(scenario, checked_actions(scenario, chosen, (len(traces),)))
+        cio_db = control.cio_db
+        kpis.append(engine.step(control))
+        actions.append(chosen)
+        on_time(scenario.episode.control_interval_s * len(traces))
+    return [
+        Episode.from_kpis(
+            scenario,
+            trace,
+            [rows[index] for rows in kpis],
+            np.stack([rows[index] for rows in actions]),
+            metadata[index],
+            behavior_log_probs=np.array([rows[index] for rows in log_probs]),
+        )
+        for index, trace in enumerate(traces)
+    ]

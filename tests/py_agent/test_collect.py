@@ -22,13 +22,13 @@ import programs
 import psutil
 import pytest
 
-from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, write_episode
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_episode, write_episode
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from ns3_scenarios.scenario import Scenario
 from py_agent import jobs
-from py_agent.collect import collect
+from py_agent.collect import EpisodeBatch, collect
 from py_agent.env import MlbEnv, open_backend
 from py_agent.jobs import Executor, Job, LocalExecutor
 from py_agent.policies import policy_factory
@@ -125,6 +125,28 @@ def test_another_executor_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-random-2.h5").read_bytes()
 
 
+def test_episodes_of_the_engine_side_by_side_are_those_played_alone(tmp_path: Path) -> None:
+    """All arrays, events too, bit for bit; 16 episodes are four batches."""
+    names = ["noise:std=0.5,around=random", "integral", "epsilon", "random"]
+    policies = {name: policy_factory(name) for name in names}
+    played: list[Job] = []
+
+    class Noted(InTurn):
+        def run(self, jobs: Sequence[Job], title: str) -> None:
+            played.extend(jobs)
+            super().run(jobs, title)
+
+    collect(SCENARIO, TRACES, policies, [1, 2], tmp_path, Noted(), "engine")
+    assert [len(job.jobs) for job in played if isinstance(job, EpisodeBatch)] == [4] * 4
+    for trace_name in TRACES:
+        for name in names:
+            for seed in (1, 2):
+                write_episode(tmp_path / "here.h5", rolled_out(name, seed, trace_name))
+                assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-{name}-{seed}.h5").read_bytes()
+    events = [len(read_episode(path).kpis.events) for path in tmp_path.glob("train-*.h5")]
+    assert max(events) > 0
+
+
 @pytest.mark.slow
 def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,7 +163,7 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
     policies = {name: policy_factory(name) for name in ("static", "random")}
     episodes = collect(SCENARIO, TRACES, policies, [2, 1], tmp_path, LocalExecutor(2), "engine")
     assert sum(done) == pytest.approx(totals[0])
-    assert len(done) == 8 * (1 + SCENARIO.episode.steps)  # not by episode: by what has been simulated
+    assert len(done) == 4 * (1 + SCENARIO.episode.steps)  # four batches; not by episode: by what has been simulated
     order = [(e.metadata.trace_name, e.metadata.policy, e.metadata.seed) for e in episodes]
     assert order == [(trace, policy, seed) for trace in TRACES for policy in policies for seed in (2, 1)]
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(f"{t}-{p}-{s}" for t, p, s in order)

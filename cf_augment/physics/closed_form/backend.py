@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,12 @@ from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.closed_form.interval import CellChanges
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
-from ns3_scenarios.backend import Backend
+from ns3_scenarios.backend import Backend, check_trace
 from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.trace import Mobility
+from sumo_mobility.trace import Mobility, MobilityTrace
 
 
 class EngineBackend(Backend):
@@ -50,8 +51,44 @@ class EngineBackend(Backend):
 
     def _interval_m(self, trace: Mobility, step: int) -> Floats:
         """Positions during a step, with a leading dimension of one environment."""
-        grid = step * self._engine.grid_steps + np.arange(self._engine.grid_steps + 1, dtype=np.float64)
-        return trace.position_at(GRID_S * grid)[None]
+        return _interval_m(self._engine, trace, step)[None]
+
+
+class EngineEpisodes:
+    """Episodes side by side in the engine, which is many times as fast; each is that of EngineBackend, bit for bit.
+
+    Args:
+        scenario: The scenario.
+        traces: The trace of each of B episodes.
+
+    Raises:
+        ConfigError: the engine does not mirror the scenario.
+        DataError: a trace does not fit the scenario.
+    """
+
+    def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace]) -> None:
+        for trace in traces:
+            check_trace(scenario, trace)
+        self._engine, self._traces, self._step = Engine(scenario), traces, 0
+
+    def reset(self) -> list[StepKpis]:
+        """Begins, and returns the KPIs of the last interval of each warm-up."""
+        self._step = 0
+        kpis = self._engine.reset(np.concatenate([trace.position_at(np.zeros(1)) for trace in self._traces]))
+        return [_single(kpis, [], index) for index in range(len(self._traces))]
+
+    def step(self, control: Control) -> list[StepKpis]:
+        """Runs one control interval under controls with batch dimension B, and returns the KPIs of each episode."""
+        position_m = np.stack([_interval_m(self._engine, trace, self._step) for trace in self._traces])
+        kpis = self._engine.step(position_m, control)
+        self._step += 1
+        changes = self._engine.cell_changes
+        return [_single(kpis, changes, index) for index in range(len(self._traces))]
+
+
+def _interval_m(engine: Engine, trace: Mobility, step: int) -> Floats:
+    grid = step * engine.grid_steps + np.arange(engine.grid_steps + 1, dtype=np.float64)
+    return trace.position_at(GRID_S * grid)
 
 
 def _single(kpis: StepKpis, changes: list[tuple[float, CellChanges]], index: int = 0) -> StepKpis:
