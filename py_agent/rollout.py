@@ -46,4 +46,6 @@ def run_episode(
         on_time(env.scenario.episode.control_interval_s)
     mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
-    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata, np.array(log_probs))
+    return Episode.from_kpis(
+        env.scenario, driven, kpis, np.stack(actions), metadata, behavior_log_probs=np.array(log_probs)
+    )

@@ -95,4 +95,4 @@ def episode(
     rows = [kpis(place, moves, row, rng) for row in range(steps + 1)]
     actions = rng.uniform(-reach, reach, (steps, len(place.neighbor_pairs)))
     log_probs = np.where(rng.uniform(size=steps) < 0.3, np.nan, rng.normal(-3, 2, steps))
-    return Episode.from_kpis(place, moves, rows, actions, metadata, log_probs)
+    return Episode.from_kpis(place, moves, rows, actions, metadata, behavior_log_probs=log_probs)

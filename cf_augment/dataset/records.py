@@ -27,6 +27,9 @@ from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.trace import MobilityTrace
 
+OBSERVED = ("logged", "measured")
+"""Provenances of what did happen in a network."""
+
 
 class Provenance(Contract):
     """The provenance of an episode."""
@@ -56,8 +59,8 @@ class EpisodeMetadata(Contract):
 
     @property
     def synthetic(self) -> bool:
-        """Whether any part of the episode did not happen in the logged network."""
-        return self.provenance.kind not in ("logged", "measured")
+        """Whether any part of the episode did not happen in a network."""
+        return self.provenance.kind not in OBSERVED
 
     @property
     def measured(self) -> bool:
@@ -183,6 +186,7 @@ class Episode:
         kpis: Sequence[StepKpis],
         actions: AnyFloats,
         metadata: EpisodeMetadata,
+        *,
         first_action: AnyFloats | None = None,
         behavior_log_probs: AnyFloats | None = None,
     ) -> Episode:

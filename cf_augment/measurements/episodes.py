@@ -138,7 +138,7 @@ class Measurements:
         trace = self.ues.trace(self.reports, self.street_map, rows, interval_s) if self.reports else None
         kpis = [self._kpis(row, (row - first) * interval_s) for row in range(first, last + 1)]
         actions = self.actions[rows]
-        return Episode.from_kpis(self.scenario, trace, kpis, actions[1:], metadata, actions[0])
+        return Episode.from_kpis(self.scenario, trace, kpis, actions[1:], metadata, first_action=actions[0])
 
     def _kpis(self, row: int, time_s: float) -> StepKpis:
         nothing = np.full(len(self.scenario.cells), np.nan)
