@@ -47,7 +47,7 @@ class Watched:
             return
         moving = self.state.due & ~self.state.lost
         self.state.target[:] = np.where(moving, 1 - self.state.serving, -1)
-        complete(self.state)
+        complete(self.rules, self.state)
 
     def has_failed(self) -> Bools:
         return np.asarray(self.state.radio_link.t310 >= self.rules.t310)

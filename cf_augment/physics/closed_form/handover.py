@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cf_augment.physics.closed_form.radio_link import connect
+from cf_augment.physics.closed_form.radio_link import LinkRules, connect
 from cf_augment.physics.closed_form.state import NONE, HandoverState
 from cf_augment.physics.constants import L1_PERIOD_S, L3_COEFFICIENT
 from cf_augment.physics.radio.vector_math import compiled, part
@@ -143,7 +143,7 @@ def trigger(rules: Rules, state: HandoverState) -> None:
 
 
 @compiled
-def complete(state: HandoverState) -> None:
+def complete(links: LinkRules, state: HandoverState) -> None:
     """Ends the handovers that have started, and connects lost UEs to the strongest cell; queues are lost with them."""
     for u in range(len(state.serving)):
         if state.lost[u]:
@@ -151,7 +151,7 @@ def complete(state: HandoverState) -> None:
         if state.target[u] != NONE:
             state.serving[u], state.target[u] = state.target[u], NONE
             state.age[:, u], state.entered[u], state.due[u] = NONE, False, False
-            connect(state.radio_link, u)
+            connect(links, state.radio_link, u)
             state.lost[u] = False
             # The RLC UM queue is lost with the bearer.
             state.backlog[u] = 0.0

@@ -146,7 +146,7 @@ def _run(
         if slot > 0:
             if not constants.at_once:
                 trigger(rules, state)
-            _change_cells(constants.reception, power_mw, slot, state, outcome.changes, begin_db)
+            _change_cells(constants, power_mw, slot, state, outcome.changes, begin_db)
         sinr_of_serving_db(constants.reception, power_mw, slot + 1, state.serving, end_db)
         serve_slot(
             constants,
@@ -169,12 +169,12 @@ def _run(
 
 @part
 def _change_cells(
-    reception: Reception, power_mw: Singles, slot: int, state: HandoverState, changes: CellChanges, sinr_db: Singles
+    constants: Constants, power_mw: Singles, slot: int, state: HandoverState, changes: CellChanges, sinr_db: Singles
 ) -> None:
     """Ends the handovers that have started and connects lost UEs, at the beginning of a slot after the first.
 
     Args:
-        reception: The constants of the reception.
+        constants: The constants.
         power_mw: (C, S + 2, U).
         slot: The slot.
         state: Changes.
@@ -185,12 +185,12 @@ def _change_cells(
     for u in range(len(sinr_db)):
         source[u], target[u] = state.serving[u], state.target[u]
         selected[u] = u if state.lost[u] else NONE
-    complete(state)
+    complete(constants.radio_link, state)
     for u in range(len(sinr_db)):
         if selected[u] != NONE:
             selected[u] = state.serving[u]
         if state.serving[u] != source[u]:
-            sinr_db[u] = sinr_of_ue_db(reception, power_mw, slot, u, state.serving[u])
+            sinr_db[u] = sinr_of_ue_db(constants.reception, power_mw, slot, u, state.serving[u])
 
 
 @compiled

@@ -80,8 +80,14 @@ def link_rules(scenario: Scenario, slots_s: Floats) -> LinkRules:
 
 
 @compiled
-def connect(link: LinkState, u: int) -> None:
-    """A UE has gone to another cell: T310 stops (TS 36.331 5.3.5.4), and all is counted from nothing."""
+def connect(rules: LinkRules, link: LinkState, u: int) -> None:
+    """A UE has gone to another cell: T310 stops (TS 36.331 5.3.5.4), and all is counted from nothing.
+
+    Where T310 does not run, ns-3 counts on (LteUeRrc::DoRecvRrcConnectionReconfiguration): a UE that is out of sync in
+    one cell after the other loses its link as if it had stayed in one.
+    """
+    if not rules.by_frames and link.t310[u] == STOPPED:
+        return
     link.out_of_sync[u], link.in_sync[u], link.t310[u], link.heard[u] = 0, 0, STOPPED, 0
 
 

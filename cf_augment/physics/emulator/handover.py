@@ -120,7 +120,9 @@ def start_handover(config: Config, state: State, ue: int, target: int, sinr: flo
     The UE may miss the answer to its preamble in the target cell, where its SINR is `sinr`, and sends another one.
     """
     me = state.ues[ue]
-    forget_sync(state, ue)
+    # Where T310 does not run, ns-3 counts on in the target (LteUeRrc::DoRecvRrcConnectionReconfiguration).
+    if me.t310_end != NEVER:
+        forget_sync(state, ue)
     me.left = me.serving
     # What the UE has not sent yet it forgets, and it measures the target from the next TTI on.
     state.bearers[me.bearer].feedback_end = tti + 2
