@@ -36,13 +36,14 @@ def run_episode(
     policy.reset(derive(seed, "policy", name))
     observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
     on_time(env.scenario.episode.warmup_s)
-    kpis, actions, truncated = [info["kpis"]], [], False
+    kpis, actions, truncated = [info["true_kpis"]], [], False
     while not truncated:
         action = policy.act(observation, info["kpis"], info["cio_db"])
         observation, _, _, truncated, info = env.step(action)
-        kpis.append(info["kpis"])
+        kpis.append(info["true_kpis"])
         actions.append(action)
         on_time(env.scenario.episode.control_interval_s)
     mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
-    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), metadata)
+    played = metadata.model_copy(update={"report_seed": env.report_seed})
+    return Episode.from_kpis(env.scenario, driven, kpis, np.stack(actions), played)

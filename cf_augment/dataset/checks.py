@@ -61,7 +61,9 @@ def check_positions(kpis: StepKpis, trace: MobilityTrace, row: int = 0) -> None:
         raise DataError(f"{where}: is {off_m[index, ue]:.2f} m off the trace of its episode")
 
 
-def check_derived(scenario: Scenario, kpis: StepKpis, arrays: Mapping[str, Singles], row: int, step: int) -> None:
+def check_derived(
+    scenario: Scenario, kpis: StepKpis, arrays: Mapping[str, Singles], row: int, step: int, report_seed: int
+) -> None:
     """Checks times, observations and rewards against what the scenario yields from the KPIs and actions.
 
     Args:
@@ -70,13 +72,14 @@ def check_derived(scenario: Scenario, kpis: StepKpis, arrays: Mapping[str, Singl
         arrays: The episode's part of the flat arrays of D4RL, T rows each.
         row: Number of the first row of KPIs in its file.
         step: Number of the first transition in its file.
+        report_seed: See `EpisodeMetadata.report_seed`.
 
     Raises:
         DataError: names the first value that differs.
     """
     in_force = np.zeros((len(kpis.time_s), arrays["actions"].shape[1]))
     in_force[1:] = arrays["actions"]
-    observations = observe(scenario, kpis, cio_from_action(scenario, in_force))
+    observations = observe(scenario, scenario.reports.of_rows(kpis, report_seed), cio_from_action(scenario, in_force))
     _require_equal("kpis/time_s", kpis.time_s, np.arange(len(in_force)) * scenario.episode.control_interval_s, row)
     _require_equal("observations", arrays["observations"], observations[:-1], step)
     _require_equal("next_observations", arrays["next_observations"], observations[1:], step)

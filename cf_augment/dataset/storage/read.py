@@ -159,7 +159,8 @@ class _Reader:
         arrays = {name: stored[start:end] for name, stored in self._arrays.items()}
         trace = self.trace(int(self._index.trace_of[index]))
         kpis, event_start = self._kpis.read(index)
-        check_derived(scenario, kpis, arrays, row, start)
+        metadata = self.metadata(index)
+        check_derived(scenario, kpis, arrays, row, start, metadata.report_seed)
         check_positions(kpis, trace, row)
         return Episode(
             observations=np.concatenate([arrays["observations"], arrays["next_observations"][-1:]]),
@@ -168,5 +169,5 @@ class _Reader:
             kpis=kpis,
             event_start=event_start,
             trace=trace,
-            metadata=self.metadata(index),
+            metadata=metadata,
         )
