@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 import yaml
 
 from ns3_scenarios.radio import LteRadio
+from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import Sites
+from sumo_mobility.contexts import Corridor, Event, Sites, Tide
 from sumo_mobility.sites import HexagonalGrid, ListedSites
 
 
@@ -226,12 +228,29 @@ def test_sectors_need_an_antenna_and_differ() -> None:
         Scenario.parse(placed, "test")
 
 
+@pytest.mark.parametrize("name", ["helsinki-slow-v0", "sector-slow-v0", "line3-slow-v0"])
+def test_the_slow_track_is_what_the_manual_says(name: str) -> None:
+    preset = Preset.load(name)
+    mobility, episode = preset.mobility, preset.episode
+    assert (episode.control_interval_s, episode.duration_s, mobility.phase_s) == (30, mobility.duration_s, 120)
+    assert (preset.reward, preset.reports) == ("util", Reports(delay_intervals=1))
+    assert preset.handover_cost == pytest.approx(0.5 / 30, rel=1e-4)
+    for test in mobility.test_contexts:
+        for train in mobility.train_contexts:
+            if isinstance(test, Event) and isinstance(train, Event):
+                assert math.hypot(test.x_share - train.x_share, test.y_share - train.y_share) > 0.1
+            if isinstance(test, Tide | Corridor) and isinstance(train, type(test)):
+                assert test.heading_deg != train.heading_deg
+    for event in (one for one in (*mobility.train_contexts, *mobility.test_contexts) if isinstance(one, Event)):
+        assert event.at_s == mobility.phase_s  # within the first two minutes of a trace, or up to one later
+
+
 REFERENCE = {"right-right-left", "right-loiter-left", "right-none-left"}
 
 
 @pytest.mark.parametrize("where", ["line3", "helsinki3"])
 def test_the_references_contexts_are_presets(where: str) -> None:
-    presets = {name: Preset.load(name) for name in preset_ids() if name.startswith(f"{where}-")}
+    presets = {name: Preset.load(name) for name in preset_ids() if name.startswith(f"{where}-right-")}
     assert set(presets) == {f"{where}-{behaviors}-v0" for behaviors in REFERENCE}
     for name, preset in presets.items():
         (test,) = preset.mobility.test_contexts
