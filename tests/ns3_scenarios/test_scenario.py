@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ns3_scenarios.episode import Episode
 from ns3_scenarios.radio import LteRadio
 from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
@@ -65,6 +68,7 @@ def test_unknown_preset_names_the_nearest() -> None:
             r"test_contexts\.0\.xshare: unknown key \(did you mean 'x_share'",
         ),
         (("mobility", "test_contexts", 0, "radius_m"), 1e300, r"test_contexts\.0\.radius_m: .*100000"),
+        (("episode", "warmup_s"), 1.0, r"episode\.warmup_s: .*greater than or equal to 1\.2, got 1"),
         (("episode", "warmup_s"), 1e300, r"episode\.warmup_s: .*less than or equal to 3600"),
         (("handover", "ping_pong_window_s"), 0, r"handover\.ping_pong_window_s: .*TR 36\.839 5\.2.*got 0"),
         (("handover", "ping_pong_window_s"), -1.5, r"handover\.ping_pong_window_s: .*TR 36\.839 5\.2.*got -1\.5"),
@@ -263,6 +267,17 @@ def test_the_references_contexts_are_presets(where: str) -> None:
         scenario = Scenario.place(preset, list(preset.sites.positions_m))
         assert scenario.neighbor_pairs == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
         assert scenario.mobility == preset.mobility
+
+
+@given(st.integers(1, 300), st.integers(6, 320))
+def test_the_first_observation_covers_an_interval_or_what_the_warm_up_has_of_it(interval: int, warmup: int) -> None:
+    """In units of 0.2 s, of which five go before; where a whole interval is left, it is that to the last bit."""
+    interval_s, warmup_s = interval / 5, warmup / 5
+    episode = Episode(control_interval_s=interval_s, warmup_s=warmup_s)
+    if interval <= warmup - 5:
+        assert episode.first_interval_s == interval_s
+    else:
+        assert episode.first_interval_s == pytest.approx((warmup - 5) / 5)
 
 
 def test_sites_are_a_grid_unless_said_otherwise() -> None:
