@@ -28,17 +28,18 @@ from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import KPI_AXES, StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size, cio_from_action, control_from_action, reward
+from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.files import write_text
 from sumo_mobility.base.progress import progress
-from sumo_mobility.base.seeds import stream
+from sumo_mobility.base.seeds import derive, stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
 ActionSource = Callable[[int, StepKpis], Singles]
-"""A function of the step and of the KPIs before it that returns an action (A,) in [-1, 1]."""
+"""A function of the step and of the KPIs that are reported before it that returns an action (A,) in [-1, 1]."""
 
 
 @dataclass
@@ -229,8 +230,9 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:
         for first in range(0, len(jobs), _BATCH):
             batch_jobs = jobs[first : first + _BATCH]
             sources = [action_source(logged, what_if, job, seed) for job in batch_jobs]
-            rolled = roll_out(scenario, [job.trace for job in batch_jobs], sources, bar.advance)
-            for job, (kpis, actions) in zip(batch_jobs, rolled, strict=True):
+            report_seeds = [derive(seed, "augment", "reports", job.seed) for job in batch_jobs]
+            rolled = roll_out(scenario, [job.trace for job in batch_jobs], sources, report_seeds, bar.advance)
+            for job, report_seed, (kpis, actions) in zip(batch_jobs, report_seeds, rolled, strict=True):
                 metadata = EpisodeMetadata(
                     scenario_id=scenario.id,
                     trace_name=job.trace_name,
@@ -239,6 +241,7 @@ def play(logged: Dataset, jobs: Sequence[Job], seed: int) -> Iterator[Episode]:
                     backend="engine",
                     versions={"mlb-testbed": version("mlb-testbed")},
                     provenance=job.provenance.model_copy(update={"action_source": str(job.source)}),
+                    report_seed=report_seed if scenario.reports.noisy else 0,
                 )
                 yield Episode.from_kpis(scenario, job.trace, kpis, actions, metadata)
 
@@ -247,6 +250,7 @@ def roll_out(
     scenario: Scenario,
     traces: Sequence[MobilityTrace],
     sources: Sequence[ActionSource],
+    report_seeds: Sequence[int],
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[tuple[list[StepKpis], Singles]]:
     """Plays B episodes in the engine at once.
@@ -254,7 +258,9 @@ def roll_out(
     Args:
         scenario: The scenario.
         traces: What moves the UEs of each.
-        sources: What chooses the actions of each; sees the KPIs without events, which batches do not have.
+        sources: What chooses the actions of each; sees the KPIs that are reported, without events, which batches do
+            not have.
+        report_seeds: Seeds of the noise of the reports of each, where the scenario has noise.
         advance: Called with the number of steps, over all episodes, that have been played since the last call.
 
     Returns:
@@ -264,8 +270,10 @@ def roll_out(
     position_m = np.stack([engine.positions(trace) for trace in traces])
     kpis: list[list[StepKpis]] = [[interval] for interval in _unbatched(engine.reset(position_m[:, 0]))]
     actions: list[Singles] = []
+    reporters = [Reporter(scenario.reports, [seed]) for seed in report_seeds]
     for step in range(scenario.episode.steps):
-        action = np.stack([source(step, rows[-1]) for source, rows in zip(sources, kpis, strict=True)])
+        reported = [reporter.report(rows[-1]) for reporter, rows in zip(reporters, kpis, strict=True)]
+        action = np.stack([source(step, known) for source, known in zip(sources, reported, strict=True)])
         start = step * engine.grid_steps
         batch = engine.step(position_m[:, start : start + engine.grid_steps + 1], control_from_action(scenario, action))
         for rows, interval in zip(kpis, _unbatched(batch), strict=True):

@@ -20,6 +20,7 @@ from ns3_scenarios.handover import Handover
 from ns3_scenarios.mdp import OBSERVATIONS, REWARDS
 from ns3_scenarios.neighbors import MOST_CELLS, MOST_PAIRS, CellIndex, neighbor_pairs
 from ns3_scenarios.radio import LteRadio, Radio, RadioLink
+from ns3_scenarios.reports import Reports
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.traffic import Traffic
 from sumo_mobility.base.contract import Contract, nearest
@@ -80,6 +81,9 @@ class Preset(Contract):
     """The name of a reward, or a weighted sum of several."""
     handover_cost: float = Field(0.05, ge=0, le=1e6)
     """Penalty that is subtracted from the reward: this much times the handovers in the interval per UE."""
+    reports: Reports = Field(Reports(), exclude_if=lambda reports: reports == Reports())
+    """How late and noisy the KPIs are of which observations are made, and which policies get; left out of files where
+    they are neither."""
     rule: Rule = Rule()
     """Gains of the policy `integral`, tuned to this scenario."""
     profile: ProfileName = "ns3"
@@ -123,6 +127,16 @@ class Preset(Contract):
             raise ValueError(
                 f"mobility.duration_s = {self.mobility.duration_s} is shorter than the episode's "
                 f"{self.episode.duration_s} s"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reports_come_in_time(self) -> Self:
+        late, steps = self.reports.delay_intervals, self.episode.steps
+        if late >= steps:
+            raise ValueError(
+                f"reports.delay_intervals = {late}: nothing would be reported in an episode of {steps} steps; lower it "
+                f"to {steps - 1} at most, or raise episode.steps"
             )
         return self
 

@@ -89,9 +89,8 @@ class EpisodeJob:
         if not self.path.is_file():
             return False
         kept = read_episode(self.path)
-        if kept.metadata != self.metadata or not np.array_equal(
-            kept.moved("a kept episode").position_m, self.trace.position_m
-        ):
+        asked = self.metadata.model_copy(update={"report_seed": kept.metadata.report_seed})
+        if kept.metadata != asked or not np.array_equal(kept.moved("a kept episode").position_m, self.trace.position_m):
             raise StorageError(f"{self.path}: is an episode of another experiment", "choose another directory")
         return True
 

@@ -9,8 +9,9 @@ import numpy as np
 from cf_augment.dataset import Episode, EpisodeMetadata, stack_kpis
 from cf_augment.physics.closed_form.backend import EngineEpisodes
 from ns3_scenarios.mdp import control_from_action, observe
+from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
-from py_agent.env.env import MlbEnv, checked_actions
+from py_agent.env.env import MlbEnv, checked_actions, draw_episode
 from py_agent.policies.base import Policy, log_prob
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
@@ -39,18 +40,19 @@ def run_episode(
     policy.reset(derive(seed, "policy", name))
     observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
     on_time(env.scenario.episode.warmup_s)
-    kpis, actions, log_probs, truncated = [info["kpis"]], [], [], False
+    kpis, actions, log_probs, truncated = [info["true_kpis"]], [], [], False
     while not truncated:
         action = policy.act(observation, info["kpis"], info["cio_db"])
         log_probs.append(log_prob(policy, action))
         observation, _, _, truncated, info = env.step(action)
-        kpis.append(info["kpis"])
+        kpis.append(info["true_kpis"])
         actions.append(action)
         on_time(env.scenario.episode.control_interval_s)
     mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
+    played = metadata.model_copy(update={"report_seed": env.report_seed})
     return Episode.from_kpis(
-        env.scenario, driven, kpis, np.stack(actions), metadata, behavior_log_probs=np.array(log_probs)
+        env.scenario, driven, kpis, np.stack(actions), played, behavior_log_probs=np.array(log_probs)
     )
 
 
@@ -72,14 +74,17 @@ def run_engine_episodes(
     """
     for policy, record in zip(policies, metadata, strict=True):
         policy.reset(derive(record.seed, "policy", record.trace_name))
+    seeds = [_report_seed(scenario, record) for record in metadata]
+    reporters = [Reporter(scenario.reports, [seed]) for seed in seeds]
     engine = EngineEpisodes(scenario, traces)
     kpis = [engine.reset()]
     cio_db = np.zeros((len(traces), len(scenario.neighbor_pairs)))
     actions, log_probs = [], []
     on_time(scenario.episode.warmup_s * len(traces))
     for _ in range(scenario.episode.steps):
-        observations = observe(scenario, stack_kpis(kpis[-1])[0], cio_db)
-        situations = list(zip(policies, observations, kpis[-1], cio_db, strict=True))
+        reported = [reporter.report(row) for reporter, row in zip(reporters, kpis[-1], strict=True)]
+        observations = observe(scenario, stack_kpis(reported)[0], cio_db)
+        situations = list(zip(policies, observations, reported, cio_db, strict=True))
         chosen = np.stack([policy.act(*seen) for policy, *seen in situations])
         log_probs.append([log_prob(policy, action) for policy, action in zip(policies, chosen, strict=True)])
         control = control_from_action(scenario, checked_actions(scenario, chosen, (len(traces),)))
@@ -93,8 +98,16 @@ def run_engine_episodes(
             trace,
             [rows[index] for rows in kpis],
             np.stack([rows[index] for rows in actions]),
-            metadata[index],
+            metadata[index].model_copy(update={"report_seed": seeds[index]}),
             behavior_log_probs=np.array([rows[index] for rows in log_probs]),
         )
         for index, trace in enumerate(traces)
     ]
+
+
+def _report_seed(scenario: Scenario, metadata: EpisodeMetadata) -> int:
+    """The seed of the reports' noise that an environment draws at its reset for `run_episode`; 0 without noise."""
+    if not scenario.reports.noisy:
+        return 0
+    random = np.random.default_rng(derive(metadata.seed, "network", metadata.trace_name))
+    return draw_episode(random, traces=1, options={})[1]

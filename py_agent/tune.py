@@ -54,7 +54,7 @@ def tune(scenario: Scenario, traces: Sequence[MobilityTrace]) -> pd.DataFrame:
 
 
 def _play(scenario: Scenario, traces: Sequence[MobilityTrace], rule: Rule) -> dict[str, float]:
-    played = roll_out(scenario, traces, [_source(scenario, rule) for _ in traces])
+    played = roll_out(scenario, traces, [_source(scenario, rule) for _ in traces], range(len(traces)))
     kpis = [step for steps, _ in played for step in steps[1:]]
     ue_minutes = len(kpis) * scenario.mobility.ues * scenario.episode.control_interval_s / 60
     return {

@@ -35,7 +35,8 @@ class Plan:
         start: Where it is at first.
         goal: From the number of the journey (from 0), the place where it begins, and a random number from 0 to 1 of
             the UE's own, to the field of its destination.
-        sets_out_s: When it sets out, in s of the trace, or up to a minute later; None: when the simulation begins.
+        sets_out_s: When it sets out, in s of a trace whose phase is 0, or up to a minute later; None: when the
+            simulation begins.
         within_s: How much later it sets out at most.
         stay_s: Shortest and longest time at a destination.
     """
@@ -148,8 +149,8 @@ class Event(_Located):
     direction: Literal["in", "out"] = "in"
     """Whether they come from anywhere, or begin at the place and go anywhere."""
     at_s: float | None = Field(None, ge=-3600, le=86400)
-    """When they set out, in s of the trace, or up to a minute later; they are parked until then. None: as soon as the
-    simulation begins, if they come in; with the trace, if they leave."""
+    """When they set out, in s of a trace whose phase is 0 (`mobility.phase_s`), or up to a minute later; they are
+    parked until then. None: as soon as the simulation begins, if they come in; with that trace, if they leave."""
     stay_s: tuple[Duration, Duration] = (5.0, 20.0)
     """Shortest and longest time that those who came stay parked at a time; they cruise around the place between. A
     crowd of more than some 100 cars in one quarter jams it, unless it stays long."""
@@ -249,8 +250,8 @@ _LEG_M = 400.0
 class Sites(Context):
     """UEs start near the sites, in equal numbers, and those of a site behave alike: the reference's contexts.
 
-    All UEs are members. They set out when the trace begins. On streets, a UE drives from place to place some 400 m
-    apart; on open ground it walks as in `sumo_mobility.open_ground`.
+    All UEs are members. They set out when a trace of phase 0 begins. On streets, a UE drives from place to place some
+    400 m apart; on open ground it walks as in `sumo_mobility.open_ground`.
     """
 
     name: Literal["sites"] = "sites"

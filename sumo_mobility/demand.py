@@ -101,7 +101,7 @@ def itineraries(places: Places, config: MobilityConfig, context: Context, seed: 
     Raises:
         ConfigError: the context does not fit the map.
     """
-    until_s = config.settle_s + config.duration_s
+    until_s = config.settle_s + config.phase_s + config.duration_s
     cumulated: dict[tuple[fields.Field, bool], Floats] = {}
 
     def draw(field: fields.Field, walks: bool, quantile: float, previous: int) -> int:

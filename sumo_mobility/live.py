@@ -72,6 +72,7 @@ class LiveTraffic:
         self._context = context
         self._seed = seed
         self._drivers = seed if drivers is None else drivers
+        self._begin_s = config.begin_s(seed)
         self._timeout_s = timeout_s
         self._scratch: ScratchDirectory | None = None
         self._session: TraciSession | None = None
@@ -129,14 +130,14 @@ class LiveTraffic:
         session = TraciSession(traffic_options(self._routes, self._network, self._drivers), self._timeout_s)
         self._session = session
         # What departs at 0 is inserted in the first step, and can be named from then on.
-        begin_s = max(1, round(self._config.settle_s) - _APPROACH_S)
+        begin_s = max(1, self._begin_s - _APPROACH_S)
         try:
             with session.failures():
                 session.connection.simulationStep(float(begin_s))
                 self._junction = session.connection.junction.getIDList()[0]
                 for car in self._cars:
                     session.connection.vehicle.subscribe(car, _VARIABLES)
-            self.time_s = begin_s - round(self._config.settle_s) - 1
+            self.time_s = begin_s - self._begin_s - 1
             while self.time_s < 0:
                 self._advance()
         except BaseException:
@@ -223,7 +224,7 @@ class LiveTraffic:
     def _advance(self) -> None:
         """Drives to the next knot."""
         session, knot = self._running(), self.time_s + 1
-        connection, now_s = session.connection, self._config.settle_s + knot
+        connection, now_s = session.connection, self._begin_s + knot
         seen = np.full((self.ues, 4), np.nan)
         with session.failures():
             if (at_s := connection.simulation.getTime()) != now_s:

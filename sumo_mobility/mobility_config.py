@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from sumo_mobility.base.contract import Contract, from_folder
+from sumo_mobility.base.seeds import stream
 from sumo_mobility.contexts import CONTEXTS, Context, Share
 from sumo_mobility.fields import Point
 from sumo_mobility.maps import check_map_name, names_file
@@ -38,6 +39,9 @@ class MobilityConfig(Contract):
     settle_s: float = Field(120.0, ge=0, le=3600, multiple_of=1)
     """Simulated time before the trace begins: it says how far a crowd or a tide is. On streets 60 s at least, in which
     the UEs set out."""
+    phase_s: float = Field(0.0, ge=0, le=3600, multiple_of=1, exclude_if=lambda phase_s: phase_s == 0)
+    """The trace begins up to so much later, by whole seconds that its seed draws: when an event sets in cannot be read
+    from the clock of the trace then, and no schedule of actions fits all traces of a context."""
     train_contexts: tuple[Annotated[Context, CONTEXTS], ...] = Field(min_length=1, max_length=1000)
     """Contexts of the traces that data is collected on, taken in turn."""
     test_contexts: tuple[Annotated[Context, CONTEXTS], ...] = Field(min_length=1, max_length=1000)
@@ -48,6 +52,10 @@ class MobilityConfig(Contract):
         if self.settle_s < 60 and not is_open(self.map):
             raise ValueError(f"settle_s must be 60 s at least on streets, got {self.settle_s:g}")
         return self
+
+    def begin_s(self, seed: int) -> int:
+        """Returns when the trace of a seed begins, in s of simulated time: after settle_s and its own phase."""
+        return int(self.settle_s) + int(stream(seed, "phase").integers(int(self.phase_s) + 1))
 
     def with_sites(self, places_m: tuple[Point, ...]) -> Self:
         """Returns the same with what contexts leave to the positions of the sites filled in.

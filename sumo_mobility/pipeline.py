@@ -80,7 +80,7 @@ def make_trace(config: MobilityConfig, context: Context, seed: int, drivers: int
         DataError, StorageError: as `load_map`.
         SimulatorError: a SUMO program failed, or the streets jammed.
     """
-    with progress(f"trace, {context.name}, seed {seed}", config.settle_s + config.duration_s) as bar:
+    with progress(f"trace, {context.name}, seed {seed}", config.begin_s(seed) + config.duration_s) as bar:
         return _make_trace(config, context, seed, drivers, bar.advance)
 
 
@@ -107,7 +107,7 @@ def make_traces(
     bounds_m = load_map(config.map).bounds_m
     for context, _ in jobs:
         context.plan(0, 0.0, bounds_m)
-    total_s = len(jobs) * (config.settle_s + config.duration_s)
+    total_s = sum(config.begin_s(seed) + config.duration_s for _, seed in jobs)
     with progress("traces", total_s) as bar, ThreadPoolExecutor(workers) as pool:
         futures = {
             pool.submit(_make_trace, config, context, seed, None, bar.advance): index
@@ -214,7 +214,7 @@ def _make_trace(
     advance: Callable[[float], None] = lambda simulated_s: None,
 ) -> MobilityTrace:
     drivers = seed if drivers is None else drivers
-    done_s = 0.0
+    begin_s, done_s = config.begin_s(seed), 0.0
 
     def reach(time_s: float) -> None:
         nonlocal done_s
@@ -224,14 +224,15 @@ def _make_trace(
     if is_open(config.map):
         ground = OpenGround.find(config.map)
         streets, source, versions = ground.streets, "walk", {"numpy": importlib.metadata.version("numpy")}
-        grid, filled = observed(walk(ground, config, context, seed, drivers))[int(config.settle_s) :], 0
+        walked = observed(walk(ground, config, context, seed, drivers))
+        grid, filled = walked[begin_s : begin_s + int(config.duration_s) + 1], 0
     else:
         network = road_network(config.map)
         streets, source, versions = network.streets, "sumo", sumo_versions(network)
         with ScratchDirectory() as scratch:
             routes, _ = routed(network, config, context, seed, drivers, scratch.path)
-            grid, filled = simulate(routes, network, config, drivers, reach)
-    reach(config.settle_s + config.duration_s)
+            grid, filled = simulate(routes, network, config, begin_s, drivers, reach)
+    reach(begin_s + config.duration_s)
     metadata = described(streets, config, context, seed, drivers)
     return MobilityTrace(
         time_s=np.arange(len(grid), dtype=np.float64),

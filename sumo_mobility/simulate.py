@@ -45,15 +45,17 @@ def simulate(
     routes: Path,
     network: RoadNetwork,
     config: MobilityConfig,
+    begin_s: int,
     drivers: int,
     on_step: Callable[[float], None] | None = None,
 ) -> tuple[Floats, int]:
-    """Runs SUMO in steps of 1 s; the trace begins after `config.settle_s`.
+    """Runs SUMO in steps of 1 s.
 
     Args:
         routes: The routed UEs; SUMO's output is written beside it.
         network: The streets.
         config: How many UEs, how long.
+        begin_s: When the trace begins.
         drivers: Seed of SUMO's own random choices.
         on_step: Called with the simulated time in s now and then.
 
@@ -66,10 +68,10 @@ def simulate(
     output = routes.with_name("fcd.parquet")
     run_sumo(
         "sumo",
-        [*traffic_options(routes, network, drivers), "--end", f"{config.settle_s + config.duration_s + 1:.0f}",
+        [*traffic_options(routes, network, drivers), "--end", f"{begin_s + config.duration_s + 1:.0f}",
          "--fcd-output", str(output), "--fcd-output.attributes", "x,y,speed,angle",
-         "--device.fcd.begin", f"{config.settle_s:.0f}", "--step-log.period", "20"],
-        timeout_s=60 + 2 * (config.settle_s + config.duration_s),
+         "--device.fcd.begin", f"{begin_s}", "--step-log.period", "20"],
+        timeout_s=60 + 2 * (begin_s + config.duration_s),
         on_step=on_step,
     )  # fmt: skip
     try:
@@ -80,7 +82,7 @@ def simulate(
     for kind in ("vehicle", "person"):
         if f"{kind}_id" in frame:
             rows = frame[frame[f"{kind}_id"].notna() & (frame[f"{kind}_id"] != "")]
-            time = (rows["timestep_time"] - config.settle_s).round().to_numpy(np.int64)
+            time = (rows["timestep_time"] - begin_s).round().to_numpy(np.int64)
             columns = [f"{kind}_{name}" for name in ("x", "y", "speed", "angle")]
             grid[time, rows[f"{kind}_id"].astype(np.int64)] = rows[columns].to_numpy(np.float64)
     grid, filled = fill_gaps(grid)

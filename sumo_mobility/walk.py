@@ -39,12 +39,12 @@ def walk(ground: OpenGround, config: MobilityConfig, context: Context, seed: int
         drivers: Of speeds, pauses, departures and the seconds off the way.
 
     Returns:
-        (settle_s + duration_s + 1, U, 2) positions in m, each second.
+        (settle_s + phase_s + duration_s + 1, U, 2) positions in m, each second.
 
     Raises:
         ConfigError: the context does not fit the ground.
     """
-    steps = int(config.settle_s + config.duration_s)
+    steps = int(config.settle_s + config.phase_s + config.duration_s)
     roaming = [context.roaming(ue, ground.streets.bounds_m) for ue in range(config.ues)]
     aims: _Headings | _Journeys
     if all(roaming):

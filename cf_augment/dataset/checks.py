@@ -71,6 +71,7 @@ def check_derived(
     first_action: Singles | None,
     row: int,
     step: int,
+    report_seed: int,
 ) -> None:
     """Checks times, observations and rewards against what the scenario yields from the KPIs and actions.
 
@@ -81,12 +82,13 @@ def check_derived(
         first_action: As of the episode.
         row: Number of the first row of KPIs in its file.
         step: Number of the first transition in its file.
+        report_seed: See `EpisodeMetadata.report_seed`.
 
     Raises:
         DataError: names the first value that differs.
     """
     in_force = actions_in_force(arrays["actions"], first_action)
-    observations = observe(scenario, kpis, cio_from_action(scenario, in_force))
+    observations = observe(scenario, scenario.reports.of_rows(kpis, report_seed), cio_from_action(scenario, in_force))
     _require_equal("kpis/time_s", kpis.time_s, np.arange(len(in_force)) * scenario.episode.control_interval_s, row)
     _require_equal("observations", arrays["observations"], observations[:-1], step)
     _require_equal("next_observations", arrays["next_observations"], observations[1:], step)

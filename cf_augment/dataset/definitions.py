@@ -32,7 +32,7 @@ class Definitions:
         cost = [f"- {scenario.handover_cost:g} * handovers / UEs"] if scenario.handover_cost else []
         names, units = "-".join(scenario.reward_weights), {kind.unit for kind, _ in rewards}
         return cls(
-            observation=f"{observation.name}: {observation.formula}",
+            observation="; ".join(filter(None, [f"{observation.name}: {observation.formula}", scenario.reports.said])),
             reward=f"{names}: {' '.join([' + '.join(terms), *cost])}",
             reward_unit=" and ".join(sorted(units)),
         )

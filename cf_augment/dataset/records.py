@@ -25,6 +25,7 @@ from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import AnyFloats, Ints, Singles
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError
+from sumo_mobility.base.seeds import LARGEST_SEED
 from sumo_mobility.trace import MobilityTrace
 
 OBSERVED = ("logged", "measured")
@@ -56,6 +57,9 @@ class EpisodeMetadata(Contract):
     """Name of the back end; one that a plug-in brought need not be there when a file is read."""
     versions: dict[str, str] = {}
     provenance: Provenance
+    report_seed: int = Field(0, ge=0, le=LARGEST_SEED, exclude_if=lambda seed: seed == 0)
+    """Seed of the noise of the reports (`scenario.reports`) of which the observations are made; 0, and left out of
+    files, where there is none."""
 
     @property
     def synthetic(self) -> bool:
@@ -198,7 +202,7 @@ class Episode:
             kpis: What `reset` and then each of the T `step` calls returned.
             actions: (T, A). To be replayed exactly, the CIO sent must be that of the float32 action:
                 `cio_from_action(scenario, action.astype(np.float32))`.
-            metadata: Its origin.
+            metadata: Its origin; the observations are of what is reported with its `report_seed`.
             first_action: (A,) the action in force in the first of the KPIs; None: no offsets.
             behavior_log_probs: (T,) log-densities of the actions under the behaviour policy; None if not known.
         """
@@ -206,10 +210,11 @@ class Episode:
             behavior_log_probs = np.full(len(actions), np.nan)
         actions = np.asarray(actions, dtype=np.float32)
         stacked, event_start = stack_kpis(kpis)
+        reported = scenario.reports.of_rows(stacked, metadata.report_seed)
         first = None if first_action is None else np.asarray(first_action, dtype=np.float32)
         in_force = actions_in_force(actions, first)
         return cls(
-            observations=observe(scenario, stacked, cio_from_action(scenario, in_force)),
+            observations=observe(scenario, reported, cio_from_action(scenario, in_force)),
             actions=actions,
             rewards=reward(scenario, stacked)[1:].astype(np.float32),
             behavior_log_probs=np.asarray(behavior_log_probs, dtype=np.float32),

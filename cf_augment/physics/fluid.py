@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,10 +26,15 @@ from sumo_mobility.trace import Mobility
 
 _ROUNDS = 100
 """Iterations of the fixed point, which is a contraction."""
+_SNAPSHOT_S = 1.0
+"""Time for which a snapshot stands, at most."""
+_MEANS = ("prb_utilization", "offered_bps", "served_bps", "ue_throughput_bps")
+"""The KPIs that are means over an interval."""
 
 
 class FluidBackend(Backend):
-    """One environment in the fluid model: a snapshot at the end of each control interval, without randomness.
+    """One environment in the fluid model, without randomness: a snapshot each second, and at the end of each control
+    interval; KPIs are means over those of an interval.
 
     Args:
         scenario: The scenario; what the textbook does not know (packets, scheduler, CQI mode, time to trigger) is
@@ -53,14 +59,22 @@ class FluidBackend(Backend):
         return self._kpis(trace, 0.0, rsrp_dbm, [])
 
     def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
-        time_s = round((step + 1) * self.scenario.episode.control_interval_s, 9)
-        rsrp_dbm = self._rsrp_dbm(trace.position_at(time_s))
-        source, self._serving = self._serving, self._handed_over(rsrp_dbm, control.cio_db)
-        moved = np.flatnonzero(source != self._serving).tolist()
-        kinds = (EventKind.HANDOVER_START, EventKind.HANDOVER_OK)
-        cells = source.tolist(), self._serving.tolist()
-        events = [(time_s, ue, cells[0][ue], cells[1][ue], int(kind)) for kind in kinds for ue in moved]
-        return self._kpis(trace, time_s, rsrp_dbm, events)
+        interval_s = self.scenario.episode.control_interval_s
+        events: list[tuple[float, int, int, int, int]] = []
+        snapshots: list[StepKpis] = []
+        ends_s = [*np.arange(_SNAPSHOT_S, interval_s - 1e-9, _SNAPSHOT_S).tolist(), interval_s]
+        for end_s in ends_s:
+            time_s = round(step * interval_s + end_s, 9)
+            rsrp_dbm = self._rsrp_dbm(trace.position_at(time_s))
+            source, self._serving = self._serving, self._handed_over(rsrp_dbm, control.cio_db)
+            moved = np.flatnonzero(source != self._serving).tolist()
+            kinds = (EventKind.HANDOVER_START, EventKind.HANDOVER_OK)
+            cells = source.tolist(), self._serving.tolist()
+            events += [(time_s, ue, cells[0][ue], cells[1][ue], int(kind)) for kind in kinds for ue in moved]
+            snapshots.append(self._kpis(trace, time_s, rsrp_dbm, events))
+        weights = np.diff(ends_s, prepend=0.0) / interval_s
+        means = {name: weights @ np.stack([getattr(kpis, name) for kpis in snapshots]) for name in _MEANS}
+        return replace(snapshots[-1], **means)
 
     def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         futures = [copy.copy(self) for _ in control]

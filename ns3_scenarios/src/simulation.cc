@@ -6,11 +6,16 @@
 
 #include "ns3/simulator.h"
 
+#include <algorithm>
+
 namespace mlb
 {
 
 namespace
 {
+
+/// Time in which the UEs attach and the traffic begins, of which no KPI is made, in s.
+constexpr double ATTACHMENT_S = 1;
 
 /**
  * @brief Simulates until just after an instant: all that happens at the instant is part of it.
@@ -51,8 +56,10 @@ Kpis
 Simulation::WarmUp()
 {
     const Episode& episode = m_scenario.episode;
-    RunThrough(ExactSeconds(episode.warmupS - episode.controlIntervalS));
-    m_collector.Take(-episode.controlIntervalS);
+    // As Episode.first_interval_s in Python.
+    const double firstS = std::min(episode.controlIntervalS, episode.warmupS - ATTACHMENT_S);
+    RunThrough(ExactSeconds(episode.warmupS - firstS));
+    m_collector.Take(-firstS);
     RunThrough(ExactSeconds(episode.warmupS));
     return Take(0);
 }

@@ -45,7 +45,8 @@ class Simulation
 
     /**
      * @brief Simulates up to trace time 0.
-     * @return KPIs of the last control interval of the warm-up
+     * @return KPIs of the last control interval of the warm-up, or of all that comes after its
+     * first second if this is shorter
      */
     Kpis WarmUp();
 

@@ -92,7 +92,7 @@ def _presets(seed: int, traces: int, limit_of_line3: float) -> Iterator[Measurem
             yield Measurement(f"{what}: Jain over cells", _mean(demand, "jain"), "", None)
             changes = _mean(demand, "changes_per_minute")
             yield Measurement(f"{what}: best-cell changes", changes, "per UE-min", None)
-            if name.startswith("line3-"):
+            if name.startswith("line3-right-"):
                 yield Measurement(f"{what}: of the walk's limit", 100 * changes / limit_of_line3, "%", None)
 
 

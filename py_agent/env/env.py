@@ -12,6 +12,7 @@ import numpy as np
 from ns3_scenarios.backend import Backend, check_trace
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_box, action_size, control_from_action, observation_box, observe, reward
+from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.documents import shown
@@ -66,8 +67,9 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
     The action (A,) float32 in [-1, 1] is the CIO of each ordered neighbour pair over handover.cio_range_db, or another
     form that handover.action names, and then what handover.steer names; values beyond are clipped, with a warning.
     Observation (O,) float32 and reward are those that the scenario names. All three are functions of
-    ns3_scenarios.mdp.
-    `info` holds `kpis` (StepKpis of the last interval) and `cio_db` (E,) that was in force during it.
+    ns3_scenarios.mdp; the observation is one of the KPIs that were reported, the reward of what was so.
+    `info` holds `kpis` (StepKpis as they are reported: of the last interval, unless scenario.reports says otherwise),
+    `true_kpis` (of the last interval), which no controller has, and `cio_db` (E,) that was in force during it.
 
     Args:
         scenario: The experiment.
@@ -75,6 +77,9 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         traces: Mobility to choose from; `reset(options={"trace": index})` picks one, else it is drawn. Live traffic
             among it is started by reset() and closed by close().
         seed: Seed of the first reset, where that is given none.
+
+    Attributes:
+        report_seed: Seed of the noise of this episode's reports, 0 where there is none.
     """
 
     metadata = {"render_modes": []}
@@ -90,6 +95,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
         self._first_seed: int | None = seed
         self._steps_left = 0
         self._mobility: Mobility | None = None
+        self._begin_reports(0)
 
     @property
     def traffic(self) -> LiveTraffic:
@@ -126,6 +132,7 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
             check_trace(self.scenario, self._mobility)
             self._mobility.start()
         kpis = self._backend.reset(self._mobility, network_seed)
+        self._begin_reports(network_seed)
         self._steps_left = self.scenario.episode.steps
         return self._observe(kpis, np.zeros(len(self.scenario.neighbor_pairs)))
 
@@ -185,5 +192,10 @@ class MlbEnv(gymnasium.Env[Singles, Singles]):
             if isinstance(mobility, LiveTraffic):
                 mobility.close()
 
+    def _begin_reports(self, network_seed: int) -> None:
+        self.report_seed = network_seed if self.scenario.reports.noisy else 0
+        self._reporter = Reporter(self.scenario.reports, [self.report_seed])
+
     def _observe(self, kpis: StepKpis, cio_db: Floats) -> tuple[Singles, dict[str, Any]]:
-        return observe(self.scenario, kpis, cio_db), {"kpis": kpis, "cio_db": cio_db}
+        reported = self._reporter.report(kpis)
+        return observe(self.scenario, reported, cio_db), {"kpis": reported, "true_kpis": kpis, "cio_db": cio_db}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cf_augment.physics import Engine
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_box, control_from_action, observation_box, observe, reward
+from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
 from py_agent.env.env import checked_actions, draw_episode
 from sumo_mobility.base.arrays import Bools, Floats, Singles
@@ -34,8 +35,8 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
 
     Actions (N, A), observations (N, O) and rewards (N,) are those of MlbEnv. All episodes have the scenario's length
     and are truncated in the same step; the step after that ignores its actions and returns the first observations of
-    the next episodes, with rewards of 0 (next-step autoreset). `info` holds `kpis`, a StepKpis with leading N and
-    without events, and `cio_db` (N, E).
+    the next episodes, with rewards of 0 (next-step autoreset). `info` holds `kpis` and `true_kpis`, StepKpis with
+    leading N and without events, and `cio_db` (N, E).
 
     Args:
         scenario: The experiment; one that the engine mirrors.
@@ -91,10 +92,12 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
             if env_seed is not None:
                 self._randoms[index] = np.random.default_rng(env_seed)
         self._first_seed = None
-        self._trace = [
-            draw_episode(random, len(self.traces), chosen)[0]
+        drawn = [
+            draw_episode(random, len(self.traces), chosen)
             for random, chosen in zip(self._randoms, self._options(options or {}), strict=True)
         ]
+        self._trace = [trace for trace, _ in drawn]
+        self._reporter = Reporter(self.scenario.reports, [network_seed for _, network_seed in drawn])
         for index in set(self._trace) - self._positions.keys():
             self._positions[index] = self._engine.positions(self.traces[index])
         kpis = self._engine.reset(np.stack([self._positions[index][0] for index in self._trace]))
@@ -137,4 +140,5 @@ class MlbVectorEnv(VectorEnv[Singles, Singles, NDArray[Any]]):
         return [{**options, "trace": index} for index in np.broadcast_to(traces, self.num_envs).tolist()]
 
     def _observe(self, kpis: StepKpis, cio_db: Floats) -> tuple[Singles, dict[str, Any]]:
-        return observe(self.scenario, kpis, cio_db), {"kpis": kpis, "cio_db": cio_db}
+        reported = self._reporter.report(kpis)
+        return observe(self.scenario, reported, cio_db), {"kpis": reported, "true_kpis": kpis, "cio_db": cio_db}

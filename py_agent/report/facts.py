@@ -79,7 +79,7 @@ def network_facts(scenario: Scenario) -> dict[str, str]:
         "36.300 22.4.2)",
         "Traffic": f"{_named(traffic.arrivals, 'model')}, {traffic.packet_bytes} bytes a packet{weights}{uplink}",
         "Warm-up": f"{scenario.episode.warmup_s:g} s",
-        "Observation": scenario.observation,
+        "Observation": ", ".join(filter(None, [scenario.observation, scenario.reports.said])),
         "Reward": reward + cost,
         "Physics": scenario.profile,
     }

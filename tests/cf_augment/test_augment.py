@@ -78,7 +78,7 @@ def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> 
     some = logged.episodes[:3]
     sources = [lambda step, _kpis, actions=episode.actions: actions[step] for episode in some]
     for episode, (kpis, actions) in zip(
-        some, roll_out(logged.scenario, [episode.trace for episode in some], sources), strict=True
+        some, roll_out(logged.scenario, [episode.trace for episode in some], sources, [0] * len(some)), strict=True
     ):
         again = Episode.from_kpis(logged.scenario, episode.trace, kpis, actions, episode.metadata)
         np.testing.assert_array_equal(again.actions, episode.actions)

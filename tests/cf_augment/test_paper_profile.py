@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from engine_cases import scenario, trace
 from cf_augment.physics import EmulatorBackend, Engine, EngineBackend, WhatIf
 from cf_augment.physics.closed_form.paper import HIGHEST_DBM, LOWEST_DBM
 from cf_augment.physics.tables import lte_tables
+from ns3_scenarios.kpis import EventKind
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
@@ -74,6 +76,43 @@ def test_an_episode_is_that_of_the_rules(line: Scenario) -> None:
         assert kpis.prb_utilization == pytest.approx(np.minimum(load, 1), abs=1e-4)
         assert kpis.served_bps == pytest.approx(kpis.offered_bps * np.minimum(1, 1 / load), rel=1e-3)
     assert moved > 20
+
+
+@pytest.mark.parametrize("interval_s", [4.0, 3.4])
+def test_a_long_interval_is_a_walk_through_its_seconds(line: Scenario, interval_s: float) -> None:
+    """Each second of it, and what is left at its end, is one of those of the test above."""
+    steps, seconds = 2, np.append(np.arange(0, interval_s, 1.0), interval_s)
+    held = Scenario.parse(
+        line.model_dump() | {"episode": {"steps": steps, "control_interval_s": interval_s, "warmup_s": 2}}, "test"
+    )
+    random = np.random.default_rng(4)
+    walk = trace(places_m(random), 1.0)
+    cio_db = random.uniform(-6, 6, (steps, len(line.neighbor_pairs)))
+    backend = EngineBackend(held)
+    serving, later = backend.reset(walk, 0).ue_serving_cell.tolist(), 0
+    for step in range(steps):
+        kpis = backend.step(cio_db[step])
+        cio = dict(zip(line.neighbor_pairs, cio_db[step], strict=True))
+        busy_s, got_bits, changes = np.zeros(3), np.zeros(UES), 0
+        for begin_s, end_s in pairwise(seconds.tolist()):
+            load, place_m = np.zeros(3), walk.position_at(step * interval_s + begin_s)
+            for ue in range(UES):
+                level = [rsrp_dbm(line, place_m[ue], site) for site in SITES_M]
+                own = serving[ue]
+                biased = {n: level[n] + cio[own, n] - cio[n, own] for n in range(3) if n != own}
+                best = max(biased, key=lambda n: biased[n])
+                if biased[best] > level[own] + 3:
+                    serving[ue], changes = best, changes + 1
+                share = (level[serving[ue]] - LOWEST_DBM) / (HIGHEST_DBM - LOWEST_DBM)
+                load[serving[ue]] += 1.024e6 / (lte_tables(50).tbs_bits[int(28 * min(max(share, 0), 1))][49] * 1000)
+            busy_s += np.minimum(load, 1) * (end_s - begin_s)
+            got_bits += 1.024e6 * (end_s - begin_s) * np.minimum(1, 1 / load)[serving]
+        assert kpis.ue_serving_cell.tolist() == serving
+        assert kpis.handovers == changes == (kpis.events["kind"] == EventKind.HANDOVER_START).sum()
+        assert kpis.prb_utilization == pytest.approx(busy_s / interval_s, abs=1e-4)
+        assert kpis.ue_throughput_bps == pytest.approx(got_bits / interval_s, rel=1e-3)
+        later += (kpis.events["time_s"] >= step * interval_s + 1).sum()
+    assert later > 5
 
 
 def test_the_what_if_is_exact(line: Scenario) -> None:

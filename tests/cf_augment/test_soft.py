@@ -17,7 +17,7 @@ from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 
-REWARDS = ["load-std", "p5-throughput", "jain", "blocked"]
+REWARDS = ["load-std", "p5-throughput", "jain", "blocked", "util"]
 PROFILES = ["ns3", "3gpp", "paper"]
 
 

@@ -144,6 +144,31 @@ def test_handovers_are_events_of_their_interval(name: str) -> None:
     assert all(event["time_s"] >= earliest_s for event in started)
 
 
+@pytest.mark.parametrize("cio_db", [NO_CIO, OPEN_DOOR])
+def test_an_interval_is_the_mean_of_the_seconds_in_which_its_control_is_held(
+    name: str, cio_db: tuple[float, float]
+) -> None:
+    """The warm-up is shorter than the interval. The engine knows no part of a packet, nor where in a slot it comes."""
+    scenario = made_network.scenario(episode={"steps": 1, "control_interval_s": 3, "warmup_s": 2})
+    backend = open_backend(scenario, name)
+    try:
+        first, held = backend.reset(TRACE, 1), backend.step(np.array(cio_db))
+    finally:
+        backend.close()
+    before, *seconds = played(name, cio_db)
+    assert first == before
+    tolerance = 0.01 if name == "engine" else 1e-9
+    for field in ("prb_utilization", "offered_bps", "served_bps", "ue_throughput_bps"):
+        mean = np.mean([getattr(kpis, field) for kpis in seconds], axis=0)
+        assert getattr(held, field) == pytest.approx(mean, rel=tolerance), field
+    assert held.handovers == sum(kpis.handovers for kpis in seconds) == (cio_db == OPEN_DOOR) * 2
+    for column in EVENT_DTYPE.names or ():
+        events = np.concatenate([kpis.events[column] for kpis in seconds])
+        assert held.events[column] == pytest.approx(events, abs=1e-9), column
+    for field in ("time_s", "connected_ues", "ue_position_m", "ue_serving_cell", "ue_rsrp_dbm", "ue_sinr_db"):
+        assert getattr(held, field) == pytest.approx(getattr(seconds[-1], field), abs=1e-4), field
+
+
 def test_the_same_seed_gives_the_same_kpis(name: str) -> None:
     assert played(name, OPEN_DOOR) == played(name, OPEN_DOOR, run=1)
 

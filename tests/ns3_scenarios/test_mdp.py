@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,6 +63,39 @@ def test_weighted_rewards_and_the_cost_of_handovers_by_hand(scenario: Scenario, 
     served = replace(kpis, ue_throughput_bps=np.array([191e3, 193e3, 200e3]), handovers=np.array(2.0))
     assert mdp.blocked(scenario, served) == pytest.approx(1 / 3)
     assert mdp.reward(scenario, served) == pytest.approx(-2 * 0.2 - 1 / 3 - 0.3 * 2 / 3)
+
+
+def test_util_by_a_loop_over_the_ues(scenario: Scenario, kpis: StepKpis) -> None:
+    """Unequal rates, a UE without a connection, and one that gets a packet more than it is offered on average."""
+    traffic = Traffic(offered_bps=200e3, ue_weights=(1.0, 2.0, 3.0))
+    offered_bps = [100e3, 200e3, 300e3]
+    scenario = scenario.model_copy(update={"traffic": traffic, "reward": "util", "handover_cost": 0.5})
+    served = replace(
+        kpis, ue_throughput_bps=np.array([108e3, 0.0, 150e3]), ue_serving_cell=np.array([0, -1, 1]),
+        handovers=np.array(2.0),
+    )  # fmt: skip
+    total = 0.0
+    for got_bps, wanted_bps in zip(served.ue_throughput_bps.tolist(), offered_bps, strict=True):
+        total += math.log(min(1.0, max(0.05, got_bps / wanted_bps)))
+    assert total == pytest.approx(0 + math.log(0.05) + math.log(0.5))
+    assert mdp.reward(scenario, served) == pytest.approx(total / 3 - 0.5 * 2 / 3)
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=3, max_size=3), st.integers(0, 2), st.floats(0, 1e9))
+def test_util_is_finite_bounded_and_never_falls_as_a_ue_gets_more(
+    throughput_bps: list[float], ue: int, more_bps: float
+) -> None:
+    preset = Preset.load("helsinki-event-v0")
+    network = Scenario.place(
+        preset.model_copy(update={"mobility": preset.mobility.model_copy(update={"ues": 3})}), [(0, 0), (700, 0)]
+    )
+    better = list(throughput_bps)
+    better[ue] += more_bps
+    before, after = (
+        mdp.REWARDS["util"].of(network, SimpleNamespace(ue_throughput_bps=np.array(values)))  # type: ignore[arg-type]
+        for values in (throughput_bps, better)
+    )
+    assert math.log(0.05) - 1e-12 <= before <= after <= 0
 
 
 @pytest.mark.parametrize("reward", [{}, {"jain": 0.0}, {"jain": float("nan")}])

@@ -51,7 +51,7 @@ def run(*arguments: str) -> str:
         ("radio.path_loss", {"model": "uma"}, "radio.path_loss.condition: missing"),
         ("traffic.packet_bytes", 9000, "traffic.packet_bytes: 9000 is not within 20 to 1472"),
         ("episode.steps", 2.5, "episode.steps: not an integer but 2.5"),
-        ("episode.warmup_s", 1.5, "episode.warmup_s: shorter than episode.control_interval_s + 1 s"),
+        ("episode.warmup_s", 1, "episode.warmup_s: 1 is not within 1.2 to 3600"),
         ("handover.hysteresis_db", None, "handover.hysteresis_db: missing"),
         ("cells.1.tx_power_dbm", 1e3, "cells.1.tx_power_dbm: 1000 is not within -30 to 80"),
         ("neighbor_pairs.0", [0, 3], "neighbor_pairs.0.1: 3 is not within 0 to 2"),

@@ -31,7 +31,7 @@ def test_units_and_choices_stand_beside_the_settings() -> None:
         "  #tx_power_dbm: 40.0  # dBm; from 0 to 60",
         "  #scheduler: pf  # pf or rr",
         "  #cio_range_db: 6.0  # dB; above 0 to 24",
-        "#reward: load-std  # load-std, p5-throughput, jain or blocked",
+        "#reward: load-std  # load-std, p5-throughput, jain, blocked or util",
         "  ues: 60  # from 1 to 1000",
         "  #t310_ms: 1000  # ms; one of (0, 50, 100, 200, 500, 1000, 2000)",
         f"  #time_to_trigger_ms: 256  # ms; one of {TIMES_TO_TRIGGER_MS}",

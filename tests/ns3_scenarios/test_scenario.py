@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ns3_scenarios.episode import Episode
 from ns3_scenarios.radio import LteRadio
+from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import PRESETS, Preset, Scenario, preset_ids
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.contexts import Sites
+from sumo_mobility.contexts import Corridor, Event, Sites, Tide
 from sumo_mobility.sites import HexagonalGrid, ListedSites
 
 
@@ -63,6 +68,7 @@ def test_unknown_preset_names_the_nearest() -> None:
             r"test_contexts\.0\.xshare: unknown key \(did you mean 'x_share'",
         ),
         (("mobility", "test_contexts", 0, "radius_m"), 1e300, r"test_contexts\.0\.radius_m: .*100000"),
+        (("episode", "warmup_s"), 1.0, r"episode\.warmup_s: .*greater than or equal to 1\.2, got 1"),
         (("episode", "warmup_s"), 1e300, r"episode\.warmup_s: .*less than or equal to 3600"),
         (("handover", "ping_pong_window_s"), 0, r"handover\.ping_pong_window_s: .*TR 36\.839 5\.2.*got 0"),
         (("handover", "ping_pong_window_s"), -1.5, r"handover\.ping_pong_window_s: .*TR 36\.839 5\.2.*got -1\.5"),
@@ -226,12 +232,29 @@ def test_sectors_need_an_antenna_and_differ() -> None:
         Scenario.parse(placed, "test")
 
 
+@pytest.mark.parametrize("name", ["helsinki-slow-v0", "sector-slow-v0", "line3-slow-v0"])
+def test_the_slow_track_is_what_the_manual_says(name: str) -> None:
+    preset = Preset.load(name)
+    mobility, episode = preset.mobility, preset.episode
+    assert (episode.control_interval_s, episode.duration_s, mobility.phase_s) == (30, mobility.duration_s, 120)
+    assert (preset.reward, preset.reports) == ("util", Reports(delay_intervals=1))
+    assert preset.handover_cost == pytest.approx(0.5 / 30, rel=1e-4)
+    for test in mobility.test_contexts:
+        for train in mobility.train_contexts:
+            if isinstance(test, Event) and isinstance(train, Event):
+                assert math.hypot(test.x_share - train.x_share, test.y_share - train.y_share) > 0.1
+            if isinstance(test, Tide | Corridor) and isinstance(train, type(test)):
+                assert test.heading_deg != train.heading_deg
+    for event in (one for one in (*mobility.train_contexts, *mobility.test_contexts) if isinstance(one, Event)):
+        assert event.at_s == mobility.phase_s  # within the first two minutes of a trace, or up to one later
+
+
 REFERENCE = {"right-right-left", "right-loiter-left", "right-none-left"}
 
 
 @pytest.mark.parametrize("where", ["line3", "helsinki3"])
 def test_the_references_contexts_are_presets(where: str) -> None:
-    presets = {name: Preset.load(name) for name in preset_ids() if name.startswith(f"{where}-")}
+    presets = {name: Preset.load(name) for name in preset_ids() if name.startswith(f"{where}-right-")}
     assert set(presets) == {f"{where}-{behaviors}-v0" for behaviors in REFERENCE}
     for name, preset in presets.items():
         (test,) = preset.mobility.test_contexts
@@ -244,6 +267,17 @@ def test_the_references_contexts_are_presets(where: str) -> None:
         scenario = Scenario.place(preset, list(preset.sites.positions_m))
         assert scenario.neighbor_pairs == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
         assert scenario.mobility == preset.mobility
+
+
+@given(st.integers(1, 300), st.integers(6, 320))
+def test_the_first_observation_covers_an_interval_or_what_the_warm_up_has_of_it(interval: int, warmup: int) -> None:
+    """In units of 0.2 s, of which five go before; where a whole interval is left, it is that to the last bit."""
+    interval_s, warmup_s = interval / 5, warmup / 5
+    episode = Episode(control_interval_s=interval_s, warmup_s=warmup_s)
+    if interval <= warmup - 5:
+        assert episode.first_interval_s == interval_s
+    else:
+        assert episode.first_interval_s == pytest.approx((warmup - 5) / 5)
 
 
 def test_sites_are_a_grid_unless_said_otherwise() -> None:

@@ -63,6 +63,16 @@ def test_left_alone_it_is_the_offline_trace_row_for_row(traffic: LiveTraffic) ->
     np.testing.assert_array_equal(traffic.position_at(99.0), trace.position_m[-1])
 
 
+def test_with_a_phase_it_is_the_offline_trace_too_and_that_a_crop() -> None:
+    phased = CONFIG.model_copy(update={"duration_s": 8.0, "phase_s": 12.0})
+    phase_s = phased.begin_s(SEED) - 70
+    assert 0 < phase_s <= 12
+    trace = make_trace(phased, EVENT, SEED, DRIVERS)
+    np.testing.assert_array_equal(trace.position_m, offline().position_m[phase_s : phase_s + 9])
+    with LiveTraffic(phased, EVENT, SEED, DRIVERS, timeout_s=30) as traffic:
+        np.testing.assert_array_equal(traffic.position_at(trace.time_s), trace.position_m)
+
+
 def test_it_is_one_knot_ahead_and_no_more(traffic: LiveTraffic) -> None:
     assert traffic.time_s == 0
     for time_s, knot in ((0.0, 1), (0.9, 1), (1.0, 2), (3.5, 4)):

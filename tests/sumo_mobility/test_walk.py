@@ -10,7 +10,7 @@ import pytest
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import Context, Corridor, Evening, Event, Sites, Tide, Uniform
 from sumo_mobility.mobility_config import MobilityConfig
-from sumo_mobility.pipeline import load_map, make_trace, make_traces
+from sumo_mobility.pipeline import load_map, make_trace, make_trace_like, make_traces
 from sumo_mobility.trace import MobilityTrace
 
 LINE_M = ((250.0, 250.0), (750.0, 250.0), (1250.0, 250.0))
@@ -54,6 +54,46 @@ def test_ues_drift_as_the_reference_says(behavior: str, sign: int) -> None:
     # Uniform within 40 % of the UE's own: the standard deviation is 0.4 / sqrt(3) of it.
     volatility = [each[each > 0].std() / each[each > 0].mean() for each in moved.T]
     assert np.mean(volatility) == pytest.approx(0.4 / np.sqrt(3), abs=0.01)
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.name)
+def test_a_phase_is_a_crop_of_the_same_walk(context: Context) -> None:
+    """The clock of the context goes on; the trace begins so many seconds later, between none and phase_s of them."""
+    phased = config(ues=8, duration_s=40, settle_s=5, phase_s=60)
+    whole = config(ues=8, duration_s=100, settle_s=5)
+    phases = set()
+    for seed in range(8):
+        phase_s = phased.begin_s(seed) - 5
+        trace, all_of_it = make_trace(phased, context, seed), make_trace(whole, context, seed)
+        assert len(trace.time_s) == 41
+        for name in ("position_m", "speed_mps", "heading_deg"):
+            np.testing.assert_array_equal(getattr(trace, name), getattr(all_of_it, name)[phase_s : phase_s + 41], name)
+        phases.add(phase_s)
+    assert len(phases) > 4
+    assert min(phases) >= 0
+    assert max(phases) <= 60
+
+
+def test_a_trace_with_a_phase_is_made_again_from_its_file(tmp_path: Path) -> None:
+    phased, path = config(ues=8, duration_s=40, phase_s=60), tmp_path / "phased.parquet"
+    make_trace(phased, Event(at_s=50), 2).write(path)
+    before = MobilityTrace.read(path)
+    assert before.metadata.settings["phase_s"] == 60
+    assert np.array_equal(make_trace_like(path).position_m, before.position_m)
+    assert "phase_s" not in make_trace(config(ues=8), Event(at_s=50), 2).metadata.settings
+
+
+def test_every_phase_is_drawn_as_often() -> None:
+    drawn = np.bincount([config(phase_s=9).begin_s(seed) for seed in range(2000)])
+    assert len(drawn) == 10
+    assert drawn.min() > 140
+    assert {config(settle_s=7).begin_s(seed) for seed in range(20)} == {7}
+
+
+@pytest.mark.parametrize("phase_s", [-1, 0.5, 4000])
+def test_a_bad_phase_is_refused_by_name(phase_s: float) -> None:
+    with pytest.raises(ConfigError, match=r"phase_s: .*(greater|multiple|less).*got"):
+        config(phase_s=phase_s)
 
 
 def test_ues_start_in_equal_numbers_within_150_m_of_their_sites() -> None:

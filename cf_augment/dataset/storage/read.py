@@ -170,7 +170,7 @@ class _Reader:
         kpis, event_start = self._kpis.read(index, metadata.measured)
         first = self._first_action[index : index + 1] if self._first_action else np.zeros((1, 1), np.float32)
         first_action = first[0] if first.any() else None
-        check_derived(scenario, kpis, arrays, first_action, row, start)
+        check_derived(scenario, kpis, arrays, first_action, row, start, metadata.report_seed)
         if trace is not None:
             check_positions(kpis, trace, row)
         return Episode(

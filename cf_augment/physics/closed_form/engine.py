@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -94,7 +95,7 @@ class Engine:
         )
         self.paper = Paper(scenario) if scenario.profile == "paper" else None
         if self.paper:
-            self._starts_s = [0.0]
+            self._starts_s = self.paper.starts_s
         self._state: HandoverState | None = None
         self._changes: interval.CellChanges | None = None
 
@@ -102,7 +103,7 @@ class Engine:
         """Attaches the UEs, which have stood at `position_m` (B, U, 2) since the warm-up began.
 
         Returns:
-            KPIs of the warm-up's last control interval, with leading B; trace time 0.
+            KPIs of the end of the warm-up, with leading B; trace time 0.
 
         Raises:
             DataError: wrong shape, or a position that is not finite.
@@ -113,12 +114,13 @@ class Engine:
         batch, cells, ues = rsrp.shape
         self._state, self._changes, self._time_s = HandoverState.attached(rsrp, self.scenario), None, 0.0
         episode = self.scenario.episode
-        lasting_s = [episode.warmup_s - episode.control_interval_s - TRAFFIC_START_S, episode.control_interval_s]
+        first_s = episode.first_interval_s
+        lasting_s = [episode.warmup_s - first_s - TRAFFIC_START_S, first_s]
         service, sinr_db = Service.nothing(batch, cells, ues), np.empty((batch, ues))
         interval.warm_up(self._constants, received_mw, np.array(lasting_s), self._state, service, sinr_db)
         if self.paper:
-            service = self.paper.serve(rsrp, self._state.serving, lasting_s[-1])
-        return self._kpis(service, position, rsrp.swapaxes(1, 2).astype(np.float64), sinr_db)
+            service = self.paper.serve(rsrp, self._state.serving, first_s)
+        return self._kpis(service, first_s, position, rsrp.swapaxes(1, 2).astype(np.float64), sinr_db)
 
     def step(self, position_m: ArrayLike, control: Control | ArrayLike) -> StepKpis:
         """Runs one control interval.
@@ -147,32 +149,39 @@ class Engine:
         parameters = self._parameters(control, batch)
         outcome = interval.Outcome.empty(batch, len(self._starts_s), cells, ues)
         if self.paper:
-            outcome = self._run_snapshot(self.paper, position, parameters, state, outcome)
+            self._run_snapshots(self.paper, position, parameters, state, outcome)
         elif self.compiled_links:
             interval.run(self._constants, position, parameters, state, outcome)
         else:
             received = interval.Received(*self.links(position, self._constants.times, len(self._starts_s)))
             interval.run_on_given(self._constants, received, parameters, state, outcome)
         self._changes, self._changes_from_s = outcome.changes, self._time_s
-        self._time_s = round(self._time_s + self.scenario.episode.control_interval_s, 9)
-        return self._kpis(outcome.service, position[:, -1].copy(), outcome.rsrp_dbm, outcome.sinr_db)
+        interval_s = self.scenario.episode.control_interval_s
+        self._time_s = round(self._time_s + interval_s, 9)
+        return self._kpis(outcome.service, interval_s, position[:, -1].copy(), outcome.rsrp_dbm, outcome.sinr_db)
 
-    def _run_snapshot(
+    def _run_snapshots(
         self, paper: Paper, position: Floats, parameters: interval.Parameters, state: HandoverState,
         outcome: interval.Outcome,
-    ) -> interval.Outcome:  # fmt: skip
-        """Runs an interval as `interval.run` does, in profile `paper`; returns the outcome with another service."""
-        _, received_mw = self.links(position, np.array([0.0, self.grid_steps]), 1)
-        before_dbm, after_dbm = (10 * np.log10(received_mw[:, :, point]) for point in (0, 1))
+    ) -> None:  # fmt: skip
+        """Runs an interval as `interval.run` does, in profile `paper`: a snapshot after the other."""
+        times_s = [*paper.starts_s, self.scenario.episode.control_interval_s]
+        _, received_mw = self.links(position, np.rint(np.array(times_s) / GRID_S), 1)
         offsets_db = self.connection.offsets_db(torch.from_numpy(parameters.cio_db)).numpy()
         changes = outcome.changes
-        changes.source[:, 0], changes.selected[:] = state.serving, NONE
-        changes.target[:, 0] = paper.associate(before_dbm, state.serving, offsets_db, parameters.hysteresis_db)
-        state.serving[:] = np.where(changes.target[:, 0] >= 0, changes.target[:, 0], state.serving)
-        state.l3_dbm[:], outcome.rsrp_dbm[:] = after_dbm, after_dbm.swapaxes(1, 2)
-        outcome.sinr_db[:] = self.radio.sinr_db(torch.from_numpy(after_dbm), torch.from_numpy(state.serving)).numpy()
-        served = paper.serve(before_dbm, state.serving, self.scenario.episode.control_interval_s)
-        return outcome._replace(service=served)
+        changes.selected[:] = NONE
+        for k, (start_s, end_s) in enumerate(pairwise(times_s)):
+            here_dbm = 10 * np.log10(received_mw[:, :, k])
+            changes.source[:, k] = state.serving
+            changes.target[:, k] = paper.associate(here_dbm, state.serving, offsets_db, parameters.hysteresis_db)
+            state.serving[:] = np.where(changes.target[:, k] >= 0, changes.target[:, k], state.serving)
+            for total, served in zip(
+                outcome.service, paper.serve(here_dbm, state.serving, end_s - start_s), strict=True
+            ):
+                total += served
+        last_dbm = 10 * np.log10(received_mw[:, :, -1])
+        state.l3_dbm[:], outcome.rsrp_dbm[:] = last_dbm, last_dbm.swapaxes(1, 2)
+        outcome.sinr_db[:] = self.radio.sinr_db(torch.from_numpy(last_dbm), torch.from_numpy(state.serving)).numpy()
 
     @property
     def cell_changes(self) -> list[tuple[float, interval.CellChanges]]:
@@ -266,10 +275,12 @@ class Engine:
             raise ConfigError(f"control: CIOs of shape {shape}, expected ({batch}, {shape[-1]})")
         return interval.Parameters(checked.cio_db.astype(np.float32), checked.hysteresis_db.astype(np.float32))
 
-    def _kpis(self, service: Service, position_m: Floats, rsrp_dbm: Floats, sinr_db: Floats) -> StepKpis:
+    def _kpis(
+        self, service: Service, interval_s: float, position_m: Floats, rsrp_dbm: Floats, sinr_db: Floats
+    ) -> StepKpis:
+        """Returns the KPIs of what was served in `interval_s`, and of the state at its end."""
         assert self._state is not None
         serving, lost = self._state.serving, self._state.lost
-        interval_s = self.scenario.episode.control_interval_s
         bits_per_s = self.load.packet_bits / interval_s
         shown = np.where(lost, -1, serving)
         handovers = np.zeros(len(serving)) if self._changes is None else (self._changes.target >= 0).sum(axis=(1, 2))

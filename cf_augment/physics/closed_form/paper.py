@@ -1,12 +1,15 @@
 """Profile `paper`: the physics of the reference system (docs/physics.md), to set its results beside ours.
 
-A snapshot at the beginning of each control interval, under the CIOs of that interval. No filter and no time to trigger:
+A snapshot at the beginning of each control interval, and in a long one each second after it, under the CIOs of that
+interval. No filter and no time to trigger:
 a UE goes to the cell n of the greatest RSRP_n + CIO_sn - CIO_ns, if that exceeds its own cell's RSRP by more than the
 hysteresis. No interference and no packets: the MCS is linear in the RSRP, traffic is a fluid, a cell's utilisation is
 what its UEs need, and not more than 1.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -20,16 +23,24 @@ LOWEST_DBM, HIGHEST_DBM = -140.0, -80.0
 """RSRP of MCS 0 and of MCS 28, and beyond. The reference does not state them: under these, three sites in a line and
 its test contexts have about its load-std, static and random."""
 
+_SNAPSHOT_S = 1.0
+"""Time for which a snapshot stands: the control interval of the reference."""
+
 
 class Paper:
     """Association and load of one scenario.
 
     Args:
         scenario: The scenario; its time to trigger, scheduler and CQI are not looked at.
+
+    Attributes:
+        starts_s: When each snapshot of a control interval is taken, in s from its beginning.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         traffic, bandwidth = scenario.traffic, scenario.radio.dl_bandwidth_rb
+        snapshots = math.ceil(scenario.episode.control_interval_s / _SNAPSHOT_S - 1e-9)
+        self.starts_s = [_SNAPSHOT_S * index for index in range(snapshots)]
         self._cells = len(scenario.cells)
         self._offset_db = scenario.handover.a3_offset_db
         self._packets_per_s = traffic.ue_offered_bps(scenario.mobility.ues) / (8 * traffic.packet_bytes)

@@ -39,7 +39,8 @@ class WhatIf:
         handover, interval_s = engine.scenario.handover, engine.scenario.episode.control_interval_s
         trigger_s = handover.time_to_trigger_ms / 1000
         cycle_s = L1_PERIOD_S * (1 + int(trigger_s / L1_PERIOD_S + 1e-9))
-        self.hops = 1 if engine.paper else max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
+        measured = max(1, 1 + int((interval_s - L1_PERIOD_S - trigger_s) / cycle_s + 1e-9))
+        self.hops = len(engine.paper.starts_s) if engine.paper else measured
         """Handovers that one UE can make in one interval."""
 
     def __call__(self, kpis: StepKpis, cio_db: Floats) -> StepKpis:

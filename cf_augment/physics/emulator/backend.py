@@ -113,8 +113,9 @@ class EmulatorBackend(Backend):
             for ue in range(ues):
                 uniforms(state.ues["random"][ue, 1], 1)
         attach_all(state, state.l3_dbm.argmax(axis=1), self._network_streams, seed, start - _SETTLING_TTIS)
-        self._run(start - _SETTLING_TTIS, self._warmup - self._interval, self._no_control())
-        return self._run(self._warmup - self._interval, self._warmup, self._no_control())
+        first = self._warmup - round(self.scenario.episode.first_interval_s / TTI_S)
+        self._run(start - _SETTLING_TTIS, first, self._no_control())
+        return self._run(first, self._warmup, self._no_control())
 
     def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
         start = self._warmup + step * self._interval

@@ -225,7 +225,7 @@ class ScenarioTestSuite : public ns3::TestSuite
         AddTestCase(new RefusalTestCase("/radio_link/t310_ms", 300, "radio_link.t310_ms"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 0.5, "mobility.ues"));
         AddTestCase(new RefusalTestCase("/mobility/ues", 321, "mobility.ues"));
-        AddTestCase(new RefusalTestCase("/episode/warmup_s", 1.5, "episode.warmup_s"));
+        AddTestCase(new RefusalTestCase("/episode/warmup_s", 1, "episode.warmup_s"));
         AddTestCase(new RefusalTestCase("/cells", json::array(), "cells"));
         AddTestCase(new RefusalTestCase("/cells/1/x_m", 1e9, "cells.1.x_m"));
         AddTestCase(new RefusalTestCase("/neighbor_pairs", 4, "neighbor_pairs"));
