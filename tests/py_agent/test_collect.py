@@ -147,6 +147,21 @@ def test_episodes_of_the_engine_side_by_side_are_those_played_alone(tmp_path: Pa
     assert max(events) > 0
 
 
+def test_side_by_side_or_alone_the_same_is_reported(tmp_path: Path) -> None:
+    """Late and noisy reports are of the network's seed in both; they change what the rule does."""
+    told = made_network.scenario(reports={"delay_intervals": 1, "load_noise_std": 0.1, "rsrp_noise_std_db": 2})
+    collect(told, TRACES, {"integral": policy_factory("integral")}, [1, 2], tmp_path, InTurn(), "engine")
+    for trace_name, trace in TRACES.items():
+        env = MlbEnv(told, open_backend(told, "engine"), [trace])
+        policy = policy_factory("integral")(told)
+        alone = run_episode(env, policy, metadata("integral", 2, trace_name))
+        kept = read_episode(tmp_path / f"{trace_name}-integral-2.h5")
+        assert kept.metadata.report_seed == alone.metadata.report_seed != 0
+        for name in ("observations", "actions", "rewards"):
+            assert np.array_equal(getattr(kept, name), getattr(alone, name))
+        assert not np.array_equal(kept.actions, rolled_out("integral", 2, trace_name).actions)
+
+
 @pytest.mark.slow
 def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
