@@ -77,7 +77,8 @@ def _limit(figure: MeasuredFigure, limit: float | None) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    digits = 5 if 99 < value < 100 else 3  # of nearly all, what is missing counts
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 

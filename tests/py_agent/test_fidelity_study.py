@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cf_augment.dataset import read_episode
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.hexagon import crossing_trace
+from ns3_scenarios.kpis import EventKind
 from ns3_scenarios.mdp import REWARDS, observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.fidelity.cases import FASTEST_MPS, LOADS, NETWORKS, case, traces
@@ -226,3 +228,20 @@ def test_the_wrong_way_is_the_way_of_the_rule_mirrored() -> None:
     np.testing.assert_allclose(wrong.act(nothing, kpis, np.zeros_like(cio_db)), -first)
     assert np.abs(first).max() > 0.01
     np.testing.assert_allclose(wrong.act(nothing, kpis, cio_db), -right.act(nothing, kpis, -cio_db))
+
+
+@pytest.mark.ns3
+@pytest.mark.slow
+def test_a_link_fails_though_its_ue_changes_its_cell_in_time(tmp_path: Path) -> None:
+    """UE 13 is out of sync in one cell after the other; T310 is not running yet when it hands over after a second."""
+    runs = Runs(Plan(("drawn",), traces=1, futures={"drawn": 0}, ranked=(), loads=LOADS[2:3]), 0, tmp_path, tmp_path)
+    failed_s = {}
+    for backend in (NS3, *TIERS):
+        job = runs.episode_job(runs.cases[0], backend, "random", 0)
+        job.run()
+        events = read_episode(job.path).kpis.events
+        events = events[(events["ue"] == 13) & (events["kind"] == EventKind.RADIO_LINK_FAILURE)]
+        failed_s[backend] = events["time_s"].tolist()
+    assert failed_s[NS3] == pytest.approx([6.39], abs=0.01)
+    for tier in TIERS:
+        assert failed_s[tier] == pytest.approx(failed_s[NS3], abs=0.25)

@@ -20,6 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 FIGURES = (
     Measurement("kept", 12345.6, "1/s", 20_000, 50_000, more_is_better=True),
     Measurement("a | b", -0.01234, "dB", 0.1),
+    Measurement("nearly all", 99.99699, "%", 99.9, 100, more_is_better=True),
     Measurement("no ratio", math.nan, "", None),
 )
 
@@ -50,6 +51,7 @@ def test_a_page_has_every_figure_with_its_target(monkeypatch: pytest.MonkeyPatch
     assert "`mlb bench kills --quick` on " in page
     assert "| kept | 12,346 1/s | ≥ 20,000 | ≥ 50,000 | **no** |" in page
     assert "| a \\| b | −0.0123 dB | ≤ 0.1 |  | yes |" in page
+    assert "| nearly all | 99.997 % | ≥ 99.9 | ≥ 100 | yes |" in page
     assert "| no ratio |  |  |  |  |" in page
 
 
