@@ -156,7 +156,9 @@ def _origin(tally: Tally) -> Section:
     )
     measured = (
         "Measured rows have what the cells of a network counted in each control interval, and its UEs reported if "
-        "there are reports, under the offsets in force; observations and rewards follow from them."
+        "there are reports, under the offsets in force; observations and rewards follow from them. Radio and traffic "
+        "of the scenario are those with which it would be simulated, and KPIs are defined as they are in simulations: "
+        "the network's may differ."
     )
     kinds = set(tally.kinds)
     return Section(

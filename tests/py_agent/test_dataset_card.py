@@ -195,6 +195,7 @@ def test_a_card_of_measurements_says_what_nobody_measured(tmp_path: Path) -> Non
     card = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "**Mobility traces**: none, where UEs were is not known" in card
     assert "A back end plays" not in card
+    assert "the network&#39;s may differ" in card
     assert [row[:3] for row in table(card, "By provenance")] == [
         ["measured", "what a network counted and its UEs reported", "2"]
     ]  # fmt: skip
