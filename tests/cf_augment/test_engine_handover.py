@@ -76,7 +76,8 @@ class Ue:
         if self.moving_to is not None:
             if now_ms == self.moving_to[0]:
                 self.serving, self.moving_to = self.moving_to[1], None
-                self.forget()
+                if self.t310_started_ms is not None:  # else ns-3 counts on
+                    self.forget()
             return None
         due = [n for n, start in self.started_ms.items() if now_ms >= start + self.handover.time_to_trigger_ms]
         if not due:

@@ -152,7 +152,7 @@ def test_an_interrupted_collect_goes_on_where_it_stopped(result: dict[str, Any],
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, previous)
-    episodes = run / "episodes" / "collect"
+    episodes = run / "episodes" / "collect" / "ns3"
     deadline = time.monotonic() + 240
     while not list(episodes.glob("[!.]*.h5")) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -165,7 +165,8 @@ def test_policies_are_found_by_name_and_by_file(run: RunDirectory) -> None:
     assert [one.name for one in judged(run, ["sac"], [f"old={checkpoint}"], at_home=True)] == ["sac", "old"]
     with pytest.raises(ConfigError, match=r"two policies are called 'sac'\n.*--policy NAME=FILE"):
         judged(run, [], [str(checkpoint)], at_home=True)
-    with pytest.raises(ConfigError, match=r"unknown policy 'wid' .*\n.*static, random, integral, planner, sac, wide"):
+    known = "static, random, integral, planner, noise, epsilon, sac, wide"
+    with pytest.raises(ConfigError, match=rf"unknown policy 'wid' .*\n.*{known}"):
         judged(run, ["wid"], [], at_home=True)
     with pytest.raises(DataError, match=r"nowhere\.pt: is no checkpoint"):
         judged(run, ["static"], ["nowhere.pt"], at_home=True)
