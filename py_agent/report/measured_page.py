@@ -54,8 +54,8 @@ def measured_page(results: Sequence[MeasuredResults]) -> str:
 
 def _section(result: MeasuredResults) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    yield f"## {result.title.rstrip('.')}\n"
-    yield f"`{result.command}` on {result.machine}; {versions}.\n"
+    yield f"## `{result.command}`\n"
+    yield f"{result.title.rstrip('.')}. On {result.machine}; {versions}.\n"
     wanted = [column for column in _COLUMNS if any(_COLUMNS[column](figure) for figure in result.figures)]
     yield f"| {' | '.join(wanted)} |"
     yield f"|{'---|' * len(wanted)}"

@@ -48,7 +48,7 @@ def test_a_page_has_every_figure_with_its_target(monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "kills.json"
     path.write_text(json.dumps(results(monkeypatch, ["--quick"])), encoding="utf-8")
     page = measured_page([MeasuredResults.read_json(path)])
-    assert "`mlb bench kills --quick` on " in page
+    assert "## `mlb bench kills --quick`" in page
     assert "| kept | 12,346 1/s | ≥ 20,000 | ≥ 50,000 | **no** |" in page
     assert "| a \\| b | −0.0123 dB | ≤ 0.1 |  | yes |" in page
     assert "| nearly all | 99.997 % | ≥ 99.9 | ≥ 100 | yes |" in page
