@@ -7,17 +7,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+import torch
+
+from cf_augment.physics.constants import Q_OUT_DB
+from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.kpis import EventKind
+from ns3_scenarios.mobility_robustness import CONNECTION_FAILURES
+from ns3_scenarios.scenario import Scenario
 from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.measurement import Measurement
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.progress import progress
+from sumo_mobility.trace import MobilityTrace
 
 _SITES, _UES = 7, 100
 _OFFERED_BPS = 200e3
+_COMMAND_SINR_DB = (-np.inf, -11.0, -9.0, -7.0, Q_OUT_DB, np.inf)
+"""Edges of the classes of handovers by the SINR at which their command is sent."""
 
 Rrc = Literal["ideal", "real"]
 
@@ -32,11 +44,14 @@ class Run:
         start_rss_mb: Memory after the warm-up.
         peak_rss_mb: The most memory.
         cpu_s: CPU time of all steps.
+        attempts: The SINR in dB, in the control region of its serving cell, at which the command of each handover was
+            sent to its UE, and 1 if the handover succeeded, 0 if it failed; (handovers, 2).
         error: The reason of an abort, else empty.
     """
 
     simulated_s: float
     events: Counter[EventKind]
+    attempts: Floats
     start_rss_mb: float
     peak_rss_mb: float
     cpu_s: float
@@ -57,7 +72,7 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
         jobs = [pool.submit(run, seed + k, steps, rrc, bar.advance) for k in range(runs)]
         for job in as_completed(jobs):
             done.append(job.result())
-            print(done[-1], file=sys.stderr, flush=True)
+            print(done[-1].events, done[-1].error, file=sys.stderr, flush=True)
     events = sum((run.events for run in done), Counter[EventKind]())
     started = events[EventKind.HANDOVER_START]
     succeeded = 100 * events[EventKind.HANDOVER_OK] / max(started, 1)
@@ -66,11 +81,25 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
     yield Measurement("simulated in all", simulated_s, "s", runs * steps, more_is_better=True)
     yield Measurement("handovers started", started, "", None)
     yield Measurement("handovers that succeed", succeeded, "%", 99.9, 100, more_is_better=True)
+    if rrc == "real":
+        yield from _by_sinr(np.concatenate([run.attempts for run in done]))
     for kind in EventKind:
         if kind not in (EventKind.HANDOVER_START, EventKind.HANDOVER_OK):
             yield Measurement(kind.name.lower().replace("_", " "), events[kind], "", None)
     yield Measurement("memory that a run gained", max(run.peak_rss_mb - run.start_rss_mb for run in done), "MB", None)
     yield Measurement("CPU time a simulated second", sum(run.cpu_s for run in done) / simulated_s, "s", None)
+
+
+def _by_sinr(attempts: Floats) -> Iterator[Measurement]:
+    """Tells how many handovers succeed by the SINR at which the UE has to hear the command."""
+    in_sync = attempts[attempts[:, 0] >= Q_OUT_DB, 1]
+    name = f"of those commanded at the SINR of Qout, {Q_OUT_DB:g} dB, or above"
+    yield Measurement(name, 100 * float(in_sync.mean()), "%", 99.9, 100, more_is_better=True)
+    for low, high in reversed(list(pairwise(_COMMAND_SINR_DB))):
+        succeeded = attempts[(attempts[:, 0] >= low) & (attempts[:, 0] < high), 1]
+        if high < np.inf and len(succeeded):
+            between = f"from {low:g} to {high:g} dB" if low > -np.inf else f"below {high:g} dB"
+            yield Measurement(f"of the {len(succeeded):,} {between}", 100 * float(succeeded.mean()), "%", None)
 
 
 def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
@@ -84,7 +113,8 @@ def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
     """
     scenario = hexagonal_scenario(_SITES, _UES, steps + 1, _OFFERED_BPS, rrc)
     error = ""
-    with MeasuredEpisode(scenario, crossing_trace(scenario, seed), seed) as episode:
+    trace = crossing_trace(scenario, seed)
+    with MeasuredEpisode(scenario, trace, seed) as episode:
         start_rss_mb = episode.peak_rss_mb
         try:
             for cio_db in random_cio_db(scenario, seed)[:steps]:
@@ -92,5 +122,21 @@ def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
                 advance()
         except SimulatorError as failure:
             error = str(failure)
-    kinds = Counter(EventKind(kind) for kpis in episode.kpis for kind in kpis.events["kind"])
-    return Run(len(episode.cpu_s), kinds, start_rss_mb, episode.peak_rss_mb, sum(episode.cpu_s), error)
+    events = np.concatenate([kpis.events for kpis in episode.kpis])
+    kinds = Counter(EventKind(kind) for kind in events["kind"])
+    attempts = _attempts(scenario, trace, events)
+    return Run(len(episode.cpu_s), kinds, attempts, start_rss_mb, episode.peak_rss_mb, sum(episode.cpu_s), error)
+
+
+def _attempts(scenario: Scenario, trace: MobilityTrace, events: np.ndarray) -> Floats:
+    """Returns the attempts of a Run; a handover that has not ended when the run does is none."""
+    radio = Radio(scenario, torch.device("cpu"))
+    sinr_db: dict[int, float] = {}
+    attempts = []
+    for time_s, ue, source, _, kind in events.tolist():
+        if kind == EventKind.HANDOVER_START:
+            position_m = torch.from_numpy(trace.position_at(time_s)[ue : ue + 1])
+            sinr_db[ue] = float(radio.sinr_of_all_db(radio.rsrp_dbm(radio.local(position_m)))[source, 0])
+        elif ue in sinr_db and kind in (EventKind.HANDOVER_OK, *CONNECTION_FAILURES):
+            attempts.append((sinr_db.pop(ue), float(kind == EventKind.HANDOVER_OK)))
+    return np.reshape(attempts, (-1, 2))
