@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,17 +21,28 @@ from ns3_scenarios.mobility_robustness import CONNECTION_FAILURES
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.measurement import Measurement
-from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import SimulatorError
 from sumo_mobility.base.progress import progress
 from sumo_mobility.trace import MobilityTrace
 
 _SITES, _UES = 7, 100
 _OFFERED_BPS = 200e3
-_COMMAND_SINR_DB = (-np.inf, -11.0, -9.0, -7.0, Q_OUT_DB, np.inf)
-"""Edges of the classes of handovers by the SINR at which their command is sent."""
+_OUT_OF_SYNC_DB = (-np.inf, -11.0, -9.0, -7.0, Q_OUT_DB)
+"""Edges of the classes of handovers whose command is sent to a UE below Qout, by its SINR."""
 
 Rrc = Literal["ideal", "real"]
+
+
+class Attempt(NamedTuple):
+    """A handover whose command was sent to the UE, and that has ended.
+
+    Attributes:
+        sinr_db: The SINR of the control region of the source cell where the UE was when the command was sent.
+        succeeded: Whether the UE arrived in the target cell.
+    """
+
+    sinr_db: float
+    succeeded: bool
 
 
 @dataclass(frozen=True)
@@ -41,17 +52,16 @@ class Run:
     Attributes:
         simulated_s: The simulated time that was reached.
         events: The number of events of each kind.
+        attempts: The handovers in the order in which they ended.
         start_rss_mb: Memory after the warm-up.
         peak_rss_mb: The most memory.
         cpu_s: CPU time of all steps.
-        attempts: The SINR in dB, in the control region of its serving cell, at which the command of each handover was
-            sent to its UE, and 1 if the handover succeeded, 0 if it failed; (handovers, 2).
         error: The reason of an abort, else empty.
     """
 
     simulated_s: float
     events: Counter[EventKind]
-    attempts: Floats
+    attempts: list[Attempt]
     start_rss_mb: float
     peak_rss_mb: float
     cpu_s: float
@@ -72,7 +82,8 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
         jobs = [pool.submit(run, seed + k, steps, rrc, bar.advance) for k in range(runs)]
         for job in as_completed(jobs):
             done.append(job.result())
-            print(done[-1].events, done[-1].error, file=sys.stderr, flush=True)
+            if done[-1].error:
+                print(f"a run aborted: {done[-1].error}", file=sys.stderr, flush=True)
     events = sum((run.events for run in done), Counter[EventKind]())
     started = events[EventKind.HANDOVER_START]
     succeeded = 100 * events[EventKind.HANDOVER_OK] / max(started, 1)
@@ -82,7 +93,7 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
     yield Measurement("handovers started", started, "", None)
     yield Measurement("handovers that succeed", succeeded, "%", 99.9, 100, more_is_better=True)
     if rrc == "real":
-        yield from _by_sinr(np.concatenate([run.attempts for run in done]))
+        yield from _by_sinr([attempt for run in done for attempt in run.attempts])
     for kind in EventKind:
         if kind not in (EventKind.HANDOVER_START, EventKind.HANDOVER_OK):
             yield Measurement(kind.name.lower().replace("_", " "), events[kind], "", None)
@@ -90,16 +101,17 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
     yield Measurement("CPU time a simulated second", sum(run.cpu_s for run in done) / simulated_s, "s", None)
 
 
-def _by_sinr(attempts: Floats) -> Iterator[Measurement]:
+def _by_sinr(attempts: list[Attempt]) -> Iterator[Measurement]:
     """Tells how many handovers succeed by the SINR at which the UE has to hear the command."""
-    in_sync = attempts[attempts[:, 0] >= Q_OUT_DB, 1]
+    sinr_db, succeeded = (np.array(column) for column in zip(*attempts, strict=True))
+    in_sync = 100 * float(succeeded[sinr_db >= Q_OUT_DB].mean())
     name = f"of those commanded at the SINR of Qout, {Q_OUT_DB:g} dB, or above"
-    yield Measurement(name, 100 * float(in_sync.mean()), "%", 99.9, 100, more_is_better=True)
-    for low, high in reversed(list(pairwise(_COMMAND_SINR_DB))):
-        succeeded = attempts[(attempts[:, 0] >= low) & (attempts[:, 0] < high), 1]
-        if high < np.inf and len(succeeded):
+    yield Measurement(name, in_sync, "%", 99.9, 100, more_is_better=True)
+    for low, high in reversed(list(pairwise(_OUT_OF_SYNC_DB))):
+        within = succeeded[(sinr_db >= low) & (sinr_db < high)]
+        if len(within):
             between = f"from {low:g} to {high:g} dB" if low > -np.inf else f"below {high:g} dB"
-            yield Measurement(f"of the {len(succeeded):,} {between}", 100 * float(succeeded.mean()), "%", None)
+            yield Measurement(f"of the {len(within):,} {between}", 100 * float(within.mean()), "%", None)
 
 
 def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
@@ -124,19 +136,23 @@ def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
             error = str(failure)
     events = np.concatenate([kpis.events for kpis in episode.kpis])
     kinds = Counter(EventKind(kind) for kind in events["kind"])
-    attempts = _attempts(scenario, trace, events)
+    attempts = list(attempts_of(scenario, trace, events))
     return Run(len(episode.cpu_s), kinds, attempts, start_rss_mb, episode.peak_rss_mb, sum(episode.cpu_s), error)
 
 
-def _attempts(scenario: Scenario, trace: MobilityTrace, events: np.ndarray) -> Floats:
-    """Returns the attempts of a Run; a handover that has not ended when the run does is none."""
+def attempts_of(scenario: Scenario, trace: MobilityTrace, events: np.ndarray) -> Iterator[Attempt]:
+    """Pairs the start of each handover with its end; one that has not ended with the events is left out.
+
+    Args:
+        scenario: The network, whose analytic radio gives the SINR.
+        trace: Where the UEs are.
+        events: EVENT_DTYPE in order of time.
+    """
     radio = Radio(scenario, torch.device("cpu"))
     sinr_db: dict[int, float] = {}
-    attempts = []
     for time_s, ue, source, _, kind in events.tolist():
         if kind == EventKind.HANDOVER_START:
             position_m = torch.from_numpy(trace.position_at(time_s)[ue : ue + 1])
             sinr_db[ue] = float(radio.sinr_of_all_db(radio.rsrp_dbm(radio.local(position_m)))[source, 0])
         elif ue in sinr_db and kind in (EventKind.HANDOVER_OK, *CONNECTION_FAILURES):
-            attempts.append((sinr_db.pop(ue), float(kind == EventKind.HANDOVER_OK)))
-    return np.reshape(attempts, (-1, 2))
+            yield Attempt(sinr_db.pop(ue), kind == EventKind.HANDOVER_OK)
