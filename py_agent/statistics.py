@@ -92,7 +92,8 @@ def estimate(
         return Estimate(value, value, value)
     if n < FEW:
         half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * spread / float(np.sqrt(n))
-        return Estimate(value, *_within(value, half, *bounds))
+        low, high = _within(value, half, *bounds)
+        return Estimate(value, min(low, value), max(high, value))  # a distance to a bound may round the value away
     interval = stats.bootstrap(
         samples, statistic, paired=True, vectorized=True, n_resamples=_RESAMPLES, confidence_level=level,
         method="BCa", rng=stream(seed, "bootstrap"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -90,6 +90,8 @@ def test_bounded_intervals_keep_to_the_bounds_and_hold_the_truth(
     st.lists(st.floats(0, 1), min_size=2, max_size=22),
     st.sampled_from([(0.0, 1.0), (0.0, np.inf), (-np.inf, 1.0), (-1.0, 1.0)]),
 )
+@example([0.0, 5.9e-90], (-np.inf, 1.0))
+@example([0.0, 5.9e-90], (-1.0, 1.0))
 @settings(deadline=None)
 def test_no_interval_leaves_the_bounds(values: list[float], bounds: tuple[float, float]) -> None:
     value, low, high = estimate([np.array(values)], mean, bounds=bounds)
