@@ -46,7 +46,7 @@ def measure(preset: str, seed: int) -> Iterator[Measurement]:
     yield Measurement("bridge, a step besides the simulation (median)", float(np.median(spent_ms)), "ms", 1.0)
     yield Measurement("bridge (95th percentile)", float(np.percentile(spent_ms, 95)), "ms", 1.0)
     yield Measurement("fast tests (without SUMO and ns-3)", _fast_tests_s(), "s", 60)
-    yield Measurement(f"all tests, as run by ./scripts/test at {when}", tests_s / 60, "min", 20)
+    yield Measurement(f"all tests, as run by ./scripts/test at {when}", tests_s / 60, "min", 15)
 
 
 def _same_bytes_and_agreement(scenario: Scenario, seed: int) -> Iterator[Measurement]:
