@@ -252,20 +252,24 @@ class Dataset:
         scenario: the scenario of all episodes.
         episodes: at least one.
         steps: the number of transitions of each episode.
+        unknown: what was not measured in one episode or another; see `Episode.unknown`.
     """
 
     scenario: Scenario
     episodes: Sequence[Episode]
     steps: tuple[int, ...] = field(init=False)
+    unknown: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        steps = []
+        steps, unknown = [], set[str]()
         for index, episode in enumerate(self.episodes):
             require_of(self.scenario, index, episode)
             steps.append(episode.steps)
+            unknown.update(episode.unknown)
         if not steps:
             raise DataError("dataset: no episodes", "run 'mlb collect' first")
         object.__setattr__(self, "steps", tuple(steps))  # the dataclass is frozen
+        object.__setattr__(self, "unknown", frozenset(unknown))
 
     @property
     def transitions(self) -> int:
