@@ -86,32 +86,33 @@ def test_training_from_a_file_gives_the_bytes_of_training_from_memory(
 
 
 _PEAK = """
-import json, resource, sys
+import json, sys
 from itertools import chain
 import torch
 import test_replay
 from py_agent.algorithms.replay import Replay
+from sumo_mobility.base.memory import peak_memory_bytes
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory_bytes()
 replay = Replay.of_parts(test_replay.parts(int(sys.argv[1]), rows=2000, size=1000), 1 << 24)
 generator = torch.Generator().manual_seed(0)
 batches = (replay.batch(torch.randint(len(replay), (256,), generator=generator)) for _ in range(400))
 total = sum(float(each.rewards.sum()) for each in chain(batches, replay.blocks()))
-print(json.dumps([len(replay), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))
+print(json.dumps([len(replay), peak_memory_bytes() - before]))
 """
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows() -> None:
     """Peak of a process of its own, beyond what its imports take: 0.3 GB and 1 GB of rows."""
-    peaks_kb = []
+    peaks = []
     for count in (20, 60):
         done = subprocess.run(
             [sys.executable, "-c", _PEAK, str(count)], cwd=Path(__file__).parent, env=programs.python_path(),
             stdout=subprocess.PIPE, timeout=300, check=True,
         )  # fmt: skip
-        rows, peak_kb = json.loads(done.stdout)
+        rows, peak = json.loads(done.stdout)
         assert rows == 2000 * count
-        peaks_kb.append(peak_kb)
-    assert peaks_kb[1] < 400_000
-    assert peaks_kb[1] - peaks_kb[0] < 100_000  # 0.65 GB more rows
+        peaks.append(peak)
+    assert peaks[1] < 300e6
+    assert peaks[1] - peaks[0] < 100e6  # 0.65 GB more rows
