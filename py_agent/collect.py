@@ -249,7 +249,9 @@ class Played:
 
     def __init__(self, jobs: Sequence[EpisodeJob]) -> None:
         self.jobs = jobs
-        self._parts = [part[0] if len(part) == 1 else EpisodeBatch.together(part) for part in _in_batches(jobs)]
+        parts = _in_batches(jobs)
+        alone = all(len(part) == 1 for part in parts)
+        self._parts = [part[0] if alone else EpisodeBatch.together(part) for part in parts]
 
     def play(self, executor: Executor = LOCAL) -> None:
         """Plays what has not been played yet; raises as `collect` does."""

@@ -220,7 +220,7 @@ def _peak_gb(use: Use, logged: Path, folder: Path) -> float:
 
 @dataclass(frozen=True)
 class _Content:
-    """The arrays of a file: how many numbers they hold, and how many bytes they are in memory."""
+    """The arrays of a file: how many numbers they hold, and how many bytes all but the traces are in memory."""
 
     numbers: int
     in_memory_bytes: int
@@ -234,7 +234,7 @@ class _Content:
             nonlocal numbers, size_bytes
             if isinstance(item, h5py.Dataset):
                 numbers += item.size * (len(item.dtype) or int(item.dtype.kind != "S"))
-                size_bytes += item.nbytes
+                size_bytes += 0 if name.startswith("traces/") else item.nbytes  # episodes may share a trace
 
         with h5py.File(path) as file:
             file.visititems(look)
