@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,13 +18,17 @@ from cf_augment.dataset import (
     EpisodeFiles,
     EpisodeMetadata,
     Provenance,
+    read_dataset,
     read_episode,
+    write_dataset,
     write_episode,
 )  # fmt: skip
+from cf_augment.dataset.storage.read import StoredEpisodes
 from cf_augment.physics.closed_form.backend import EngineBackend
 from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
+from py_agent.identities import BATCH
 from py_agent.jobs import LOCAL, Executor
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_engine_episodes, run_episode
@@ -88,11 +92,14 @@ class EpisodeJob:
         """
         if not self.path.is_file():
             return False
-        kept = read_episode(self.path)
+        self.require(read_episode(self.path), self.path)
+        return True
+
+    def require(self, kept: Episode, path: Path) -> None:
+        """Raises StorageError unless an episode in a file is this one."""
         asked = self.metadata.model_copy(update={"report_seed": kept.metadata.report_seed})
         if kept.metadata != asked or not np.array_equal(kept.moved("a kept episode").position_m, self.trace.position_m):
-            raise StorageError(f"{self.path}: is an episode of another experiment", "choose another directory")
-        return True
+            raise StorageError(f"{path}: is an episode of another experiment", "choose another directory")
 
     @property
     def work(self) -> float:
@@ -115,18 +122,34 @@ class EpisodeJob:
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """Episodes of one scenario that are played side by side in the engine; each goes to its own file.
+    """Episodes of one scenario that are played side by side in the engine.
 
     Attributes:
         jobs: The episodes.
+        path: The file of all of them, as a dataset, or that of the last one, if each goes to its own.
     """
 
     jobs: tuple[EpisodeJob, ...]
+    path: Path
 
-    @property
-    def path(self) -> Path:
-        """The file of the last episode, which is written last."""
-        return self.jobs[-1].path
+    @classmethod
+    def together(cls, jobs: Sequence[EpisodeJob]) -> EpisodeBatch:
+        """Returns a batch with one file, whose name says of which episodes."""
+        digest = hashlib.sha256("\n".join(job.path.stem for job in jobs).encode()).hexdigest()
+        return cls(tuple(jobs), jobs[0].path.with_name(f"{BATCH}{digest[:16]}.h5"))
+
+    def is_done(self) -> bool:
+        """Returns whether the file of all is there already.
+
+        Raises:
+            StorageError: it holds episodes of another experiment.
+        """
+        if not self.path.is_file():
+            return False
+        kept = read_dataset(self.path).episodes
+        for job, episode in zip(self.jobs, kept, strict=True):
+            job.require(episode, self.path)
+        return True
 
     @property
     def work(self) -> float:
@@ -143,20 +166,27 @@ class EpisodeBatch:
             [job.metadata for job in self.jobs],
             on_time=lambda time_s: advance(simulation_work(scenario, time_s)),
         )
+        if self.path != self.jobs[-1].path:
+            write_dataset(self.path, scenario, episodes)
+            return
         for job, episode in zip(self.jobs, episodes, strict=True):
             write_episode(job.path, episode)
 
 
-_BATCH = 8
+_BATCH = 64
 """Greatest number of episodes in a batch; more are hardly faster, and lose more where they are interrupted."""
+_BATCH_LINKS = 1 << 22
+"""Greatest number of RSRPs in a batch, whose KPIs are in memory: some 100 MB."""
 
 
-def _in_batches(jobs: Sequence[EpisodeJob]) -> Sequence[EpisodeJob] | list[EpisodeBatch]:
-    """Returns jobs, those of the engine in batches, of which there are at least four to share among processes."""
-    size = min(_BATCH, len(jobs) // 4)
-    if size < 2 or any(job.metadata.backend != EngineBackend.name or job.event_log for job in jobs):
-        return jobs
-    return [EpisodeBatch(tuple(jobs[first : first + size])) for first in range(0, len(jobs), size)]
+def _in_batches(jobs: Sequence[EpisodeJob]) -> list[Sequence[EpisodeJob]]:
+    """Returns jobs of the engine in batches, of which there are at least four for processes to share; others alone."""
+    size = 1
+    if jobs and all(job.metadata.backend == EngineBackend.name and not job.event_log for job in jobs):
+        scenario = jobs[0].scenario
+        links = scenario.episode.steps * scenario.mobility.ues * len(scenario.cells)
+        size = max(1, min(_BATCH, len(jobs) // 4, _BATCH_LINKS // links))
+    return [jobs[first : first + size] for first in range(0, len(jobs), size)]
 
 
 def simulation_work(scenario: Scenario, time_s: float) -> float:
@@ -201,39 +231,86 @@ def _chosen(
 
 def play(jobs: Sequence[EpisodeJob], executor: Executor = LOCAL) -> EpisodeFiles:
     """Plays the episodes of one scenario that are not there yet, and returns all in their order; see `collect`."""
+    _make_folders(jobs)
+    todo = _in_batches([job for job in jobs if not job.is_done()])
+    executor.run([part[0] if len(part) == 1 else EpisodeBatch(tuple(part), part[-1].path) for part in todo], "episodes")
+    return EpisodeFiles([job.path for job in jobs])
+
+
+class Played:
+    """Episodes of one scenario that are played to become a dataset, and the files in which they wait for it.
+
+    Those of the engine wait in batches, since a file each takes longer than their playing. What is interrupted goes on
+    behind the last batch, or the last episode of another back end.
+
+    Args:
+        jobs: The episodes, in their order; `play` has to be called before they are read.
+    """
+
+    def __init__(self, jobs: Sequence[EpisodeJob]) -> None:
+        self.jobs = jobs
+        parts = _in_batches(jobs)
+        alone = all(len(part) == 1 for part in parts)
+        self._parts = [part[0] if alone else EpisodeBatch.together(part) for part in parts]
+
+    def play(self, executor: Executor = LOCAL) -> None:
+        """Plays what has not been played yet; raises as `collect` does."""
+        _make_folders(self.jobs)
+        executor.run([part for part in self._parts if not part.is_done()], "episodes")
+
+    def __iter__(self) -> Iterator[Episode]:
+        for part in self._parts:
+            if isinstance(part, EpisodeBatch):
+                yield from StoredEpisodes(part.path)
+            else:
+                yield read_episode(part.path)
+
+    def forget(self) -> None:
+        """Removes the files of batches, once their episodes are in a dataset."""
+        for part in self._parts:
+            if isinstance(part, EpisodeBatch):
+                part.path.unlink(missing_ok=True)
+
+
+def _make_folders(jobs: Sequence[EpisodeJob]) -> None:
     for directory in {job.path.parent for job in jobs}:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make {directory}: {error.strerror}", "choose another directory") from None
-    executor.run(_in_batches([job for job in jobs if not job.is_done()]), "episodes")
-    return EpisodeFiles([job.path for job in jobs])
 
 
-def appended(logged: Dataset, jobs: Sequence[EpisodeJob]) -> Iterable[Episode]:
-    """Returns the episodes of a dataset and then those of jobs, which have to be played before they are read.
+EpisodeKey = tuple[str, str, int, str]
+"""Policy, trace, seed and back end."""
+
+
+def keys_of(logged: Dataset) -> set[EpisodeKey]:
+    """Returns what the episodes of a dataset are of."""
+    return {_key(episode.metadata) for episode in logged.episodes}
+
+
+def require_new(logged: Dataset, there: set[EpisodeKey], jobs: Sequence[EpisodeJob]) -> None:
+    """Refuses to append the episodes of jobs to a dataset whose `keys_of` are `there`.
 
     Raises:
         DataError: the dataset is of another scenario.
         StorageError: the dataset has an episode of the same policy, trace, seed and back end already.
     """
-
-    def key(record: EpisodeMetadata) -> tuple[str, str, int, str]:
-        return record.policy, record.trace_name, record.seed, record.backend
-
     if any(job.scenario != logged.scenario for job in jobs):
         raise DataError(
             f"the dataset is of another scenario than {jobs[0].scenario.id} as it is now", "use another --run"
         )
-    there = {key(episode.metadata) for episode in logged.episodes}
     for job in jobs:
-        if key(job.metadata) in there:
-            policy, trace, seed, backend = key(job.metadata)
+        if _key(job.metadata) in there:
+            policy, trace, seed, backend = _key(job.metadata)
             raise StorageError(
                 f"the dataset has '{policy}' on {trace} with seed {seed} in {backend} already",
                 "append other policies, or other seeds with --seed",
             )
-    return chain(logged.episodes, EpisodeFiles([job.path for job in jobs]))
+
+
+def _key(record: EpisodeMetadata) -> EpisodeKey:
+    return record.policy, record.trace_name, record.seed, record.backend
 
 
 def collect(

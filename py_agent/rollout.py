@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cf_augment.dataset import Episode, EpisodeMetadata, stack_kpis
+from cf_augment.dataset import Episode, EpisodeMetadata
 from cf_augment.physics.closed_form.backend import EngineEpisodes
-from ns3_scenarios.mdp import control_from_action, observe
+from ns3_scenarios.kpis import KPI_AXES, StepKpis
+from ns3_scenarios.mdp import control_from_action, observe, reward
 from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
 from py_agent.env.env import MlbEnv, checked_actions, draw_episode
@@ -75,34 +76,48 @@ def run_engine_episodes(
     for policy, record in zip(policies, metadata, strict=True):
         policy.reset(derive(record.seed, "policy", record.trace_name))
     seeds = [_report_seed(scenario, record) for record in metadata]
-    reporters = [Reporter(scenario.reports, [seed]) for seed in seeds]
+    reporter = Reporter(scenario.reports, seeds)
     engine = EngineEpisodes(scenario, traces)
-    kpis = [engine.reset()]
+    rows = [engine.reset()]
     cio_db = np.zeros((len(traces), len(scenario.neighbor_pairs)))
-    actions, log_probs = [], []
+    observations, actions, log_probs = [], [], []
     on_time(scenario.episode.warmup_s * len(traces))
-    for _ in range(scenario.episode.steps):
-        reported = [reporter.report(row) for reporter, row in zip(reporters, kpis[-1], strict=True)]
-        observations = observe(scenario, stack_kpis(reported)[0], cio_db)
-        situations = list(zip(policies, observations, reported, cio_db, strict=True))
-        chosen = np.stack([policy.act(*seen) for policy, *seen in situations])
+    for step in range(scenario.episode.steps):
+        reported = reporter.report(rows[-1].kpis)
+        observations.append(observe(scenario, reported, cio_db))
+        of_row = rows[max(step - scenario.reports.delay_intervals, 0)]
+        chosen = np.stack(
+            [
+                policy.act(observations[-1][index], of_row.told(index, reported), cio_db[index])
+                for index, policy in enumerate(policies)
+            ]
+        )
         log_probs.append([log_prob(policy, action) for policy, action in zip(policies, chosen, strict=True)])
         control = control_from_action(scenario, checked_actions(scenario, chosen, (len(traces),)))
         cio_db = control.cio_db
-        kpis.append(engine.step(control))
+        rows.append(engine.step(control))
         actions.append(chosen)
         on_time(scenario.episode.control_interval_s * len(traces))
-    return [
-        Episode.from_kpis(
-            scenario,
-            trace,
-            [rows[index] for rows in kpis],
-            np.stack([rows[index] for rows in actions]),
-            metadata[index].model_copy(update={"report_seed": seeds[index]}),
-            behavior_log_probs=np.array([rows[index] for rows in log_probs]),
+    observations.append(observe(scenario, reporter.report(rows[-1].kpis), cio_db))
+    fields = {name: np.stack([getattr(row.kpis, name) for row in rows], axis=1) for name in KPI_AXES}
+    seen, done, densities = (np.stack(values, axis=1) for values in (observations, actions, log_probs))
+    episodes = []
+    for index, trace in enumerate(traces):
+        events = [row.events[row.event_start[index] : row.event_start[index + 1]] for row in rows]
+        kpis = StepKpis(**{name: values[index] for name, values in fields.items()}, events=np.concatenate(events))
+        episodes.append(
+            Episode(
+                observations=seen[index],
+                actions=done[index],
+                rewards=reward(scenario, kpis)[1:].astype(np.float32),
+                behavior_log_probs=densities[index].astype(np.float32),
+                kpis=kpis,
+                event_start=np.cumsum([0, *map(len, events)]),
+                trace=trace,
+                metadata=metadata[index].model_copy(update={"report_seed": seeds[index]}),
+            )
         )
-        for index, trace in enumerate(traces)
-    ]
+    return episodes
 
 
 def _report_seed(scenario: Scenario, metadata: EpisodeMetadata) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cf_augment.physics import RadioStates
 from ns3_scenarios.mdp import reward
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.registry import ALGORITHMS
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
 from py_agent.rundir import last_checkpoint, versions
 from sumo_mobility.base.contract import Contract
@@ -162,7 +163,7 @@ def _common_step(out_dirs: Sequence[Path]) -> int:
     return max(set.intersection(*steps), default=0)
 
 
-def shaped(data: Dataset, gamma: float) -> Transitions:
+def shaped(data: Dataset, gamma: float) -> Replay:
     """Returns a dataset's transitions with the reward of the interval before as a potential.
 
     r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
@@ -170,16 +171,18 @@ def shaped(data: Dataset, gamma: float) -> Transitions:
 
     If the RSRP and serving cells of an episode were not measured, no row has states of the radio.
     """
-    parts, has_states = [], True
+    return Replay.of_parts(_shaped(data, gamma))
+
+
+def _shaped(data: Dataset, gamma: float) -> Iterator[Transitions]:
+    has_states = not {"ue_rsrp_dbm", "ue_serving_cell"} & data.unknown
     for episode in data.episodes:
         earned = reward(data.scenario, episode.kpis)
         rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
         terminals = np.zeros(len(rewards), dtype=bool)
-        has_states = has_states and not {"ue_rsrp_dbm", "ue_serving_cell"} & set(episode.unknown)
         states = RadioStates(*(column[:-1] for column in RadioStates.of(episode.kpis))) if has_states else None
         observations = episode.observations
-        parts.append(Transitions.of(observations[:-1], episode.actions, rewards, observations[1:], terminals, states))
-    return Transitions.joined(parts if has_states else [part.without_states() for part in parts])
+        yield Transitions.of(observations[:-1], episode.actions, rewards, observations[1:], terminals, states)
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:
@@ -199,9 +202,9 @@ def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:
         record.write_json(path)
 
 
-def _fingerprint(sources: list[Transitions]) -> str:
+def _fingerprint(sources: list[Replay]) -> str:
     digest = hashlib.sha256()
     for source in sources:
-        for column in source:
-            digest.update(column.numpy().tobytes())
+        for records in source.record_blocks():
+            digest.update(records.numpy().data)
     return digest.hexdigest()

@@ -206,18 +206,17 @@ class Episode:
             first_action: (A,) the action in force in the first of the KPIs; None: no offsets.
             behavior_log_probs: (T,) log-densities of the actions under the behaviour policy; None if not known.
         """
-        if behavior_log_probs is None:
-            behavior_log_probs = np.full(len(actions), np.nan)
-        actions = np.asarray(actions, dtype=np.float32)
         stacked, event_start = stack_kpis(kpis)
-        reported = scenario.reports.of_rows(stacked, metadata.report_seed)
+        actions = np.asarray(actions, dtype=np.float32)
         first = None if first_action is None else np.asarray(first_action, dtype=np.float32)
-        in_force = actions_in_force(actions, first)
+        reported = scenario.reports.of_rows(stacked, metadata.report_seed)
         return cls(
-            observations=observe(scenario, reported, cio_from_action(scenario, in_force)),
+            observations=observe(scenario, reported, cio_from_action(scenario, actions_in_force(actions, first))),
             actions=actions,
             rewards=reward(scenario, stacked)[1:].astype(np.float32),
-            behavior_log_probs=np.asarray(behavior_log_probs, dtype=np.float32),
+            behavior_log_probs=np.asarray(
+                np.full(len(actions), np.nan) if behavior_log_probs is None else behavior_log_probs, dtype=np.float32
+            ),
             kpis=stacked,
             event_start=event_start,
             trace=trace,
@@ -252,20 +251,24 @@ class Dataset:
         scenario: the scenario of all episodes.
         episodes: at least one.
         steps: the number of transitions of each episode.
+        unknown: what was not measured in one episode or another; see `Episode.unknown`.
     """
 
     scenario: Scenario
     episodes: Sequence[Episode]
     steps: tuple[int, ...] = field(init=False)
+    unknown: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        steps = []
+        steps, unknown = [], set[str]()
         for index, episode in enumerate(self.episodes):
             require_of(self.scenario, index, episode)
             steps.append(episode.steps)
+            unknown.update(episode.unknown)
         if not steps:
             raise DataError("dataset: no episodes", "run 'mlb collect' first")
         object.__setattr__(self, "steps", tuple(steps))  # the dataclass is frozen
+        object.__setattr__(self, "unknown", frozenset(unknown))
 
     @property
     def transitions(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from py_agent.algorithms.checkpoint import CURE, RECORD, CheckpointRecord, below
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import Actor, Layout, Residual, stacked
 from py_agent.algorithms.registry import ALGORITHMS
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.base import Policy
 from sumo_mobility.base.arrays import Floats, Singles
@@ -71,7 +72,7 @@ class Algorithm(ABC):
     def __init__(
         self,
         config: AlgorithmConfig,
-        sources: Sequence[Transitions],
+        sources: Sequence[Replay],
         shares: Sequence[float],
         seeds: Sequence[int],
         scenario: Scenario | None = None,
@@ -87,18 +88,12 @@ class Algorithm(ABC):
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             raise ConfigError(f"device {device}: there is none that PyTorch could use", "train on --device cpu")
         self.step = 0
-        for source in sources:
-            source.check()
-        sizes = {
-            (source.observations.shape[1], source.actions.shape[1], *source.rsrp_dbm.shape[1:]) for source in sources
-        }
+        sizes = {source.sizes for source in sources}
         if len(sizes) != 1:
-            raise DataError(
-                f"datasets: sizes (observation, action, UEs, cells) {sorted(sizes)} differ, so they cannot be mixed"
-            )
+            raise DataError(f"datasets: {', '.join(sorted(map(str, sizes)))} differ, so they cannot be mixed")
         if len(shares) != len(sources) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
             raise ConfigError(f"shares {list(shares)} must be one a dataset, none negative, with the sum 1")
-        observation_size, action_size, *_ = sizes.pop()
+        observation_size, action_size = sources[0].sizes.observation, sources[0].sizes.action
         self.scenario = scenario
         self.layout = Layout(observation_size, action_size) if scenario is None else Layout.of(scenario)
         if (self.layout.observation_size, self.layout.action_size) != (observation_size, action_size):
@@ -119,20 +114,11 @@ class Algorithm(ABC):
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
         self._rows = [int(rows) for rows in np.diff(bounds)]
-        self.actor.fit_normalizer(*_moments([source.observations for source in sources], shares))
+        self.actor.fit_normalizer(*_moments(sources, shares, lambda rows: rows.observations))
         # A scale of the reward changes no optimal policy, but it sets what other terms of a loss are weighed against.
-        scale = 1 / _moments([source.rewards for source in sources], shares)[1].clamp_min(1e-6)
+        scale = 1 / _moments(sources, shares, lambda rows: rows.rewards)[1].clamp_min(1e-6)
         self._reward_scale = float(scale)
-        self._sources = []
-        for source in sources:
-            moved = source.to(self.device)
-            self._sources.append(
-                moved._replace(
-                    observations=self.actor.normalize(moved.observations),
-                    next_observations=self.actor.normalize(moved.next_observations),
-                    rewards=moved.rewards * self._reward_scale,
-                )
-            )
+        self._sources = [source.to(self.device) for source in sources]
 
     def _build(self) -> dict[str, nn.Module | Tensor]:
         """Returns what one seed trains besides the actor, by the name of the attribute that it becomes.
@@ -163,9 +149,15 @@ class Algorithm(ABC):
         self.step += 1
         parts = []
         for source, rows in zip(self._sources, self._rows, strict=True):
-            of_seeds = [torch.randint(len(source.rewards), (rows,), generator=each) for each in self._generators]
-            parts.append(source.rows(torch.stack(of_seeds).to(self.device)))
-        metrics = {name: value.tolist() for name, value in self._learn(Transitions.joined(parts, dim=1)).items()}
+            of_seeds = [torch.randint(len(source), (rows,), generator=each) for each in self._generators]
+            parts.append(source.batch(torch.stack(of_seeds)).to(self.device))
+        batch = Transitions.joined(parts, dim=1)
+        batch = batch._replace(
+            observations=self.actor.normalize(batch.observations),
+            next_observations=self.actor.normalize(batch.next_observations),
+            rewards=batch.rewards * self._reward_scale,
+        )
+        metrics = {name: value.tolist() for name, value in self._learn(batch).items()}
         for name, values in metrics.items():
             for seed, value in zip(self.seeds, values, strict=True):
                 if not math.isfinite(value):
@@ -370,9 +362,19 @@ def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
         raise DataError(f"{checkpoint}: not a checkpoint that fits {RECORD} ({error})", CURE) from None
 
 
-def _moments(parts: Sequence[Tensor], shares: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over the rows of a mixture, computed in double precision."""
-    pairs = [(part.double(), share) for part, share in zip(parts, shares, strict=True)]
-    mean = torch.stack([share * part.mean(0) for part, share in pairs]).sum(0)
-    variance = torch.stack([share * ((part - mean) ** 2).mean(0) for part, share in pairs]).sum(0)
-    return mean.float(), variance.sqrt().float()
+def _moments(
+    sources: Sequence[Replay], shares: Sequence[float], column: Callable[[Transitions], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of a column over the rows of a mixture, computed in double precision."""
+
+    def mean(of: Callable[[Tensor], Tensor]) -> Tensor:
+        sums = []
+        for source in sources:
+            blocks = [of(column(rows).double()).sum(0) for rows in source.blocks()]
+            sums.append(torch.stack(blocks).sum(0))
+        return torch.stack(
+            [share * total / len(source) for share, total, source in zip(shares, sums, sources, strict=True)]
+        ).sum(0)
+
+    center = mean(lambda values: values)
+    return center.float(), mean(lambda values: (values - center) ** 2).sqrt().float()

@@ -13,6 +13,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import Algorithm
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import TwinCritic
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.soft_reward import SoftReward
 from py_agent.algorithms.transitions import Transitions
 from sumo_mobility.base.errors import ConfigError, DataError
@@ -78,7 +79,7 @@ class Sac(Algorithm):
     def __init__(
         self,
         config: SacConfig,
-        sources: Sequence[Transitions],
+        sources: Sequence[Replay],
         shares: Sequence[float],
         seeds: Sequence[int],
         scenario: Scenario | None = None,
@@ -134,10 +135,10 @@ class Sac(Algorithm):
         return batch.rewards + self.config.gamma * (1 - batch.terminals) * value
 
 
-def _soft_reward(scenario: Scenario | None, data: Transitions, device: str) -> SoftReward:
+def _soft_reward(scenario: Scenario | None, data: Replay, device: str) -> SoftReward:
     cure = "set physics_weight to 0, which is plain SAC, or train on data of 'mlb collect' and 'mlb augment'"
     if scenario is None:
         raise ConfigError("physics_weight: the physics of data without a scenario is not known", cure)
-    if data.rsrp_dbm.shape[1] == 0:
+    if data.sizes.ues == 0:
         raise DataError("dataset: has no RSRP and serving cells of the UEs, which the physics needs", cure)
     return SoftReward(scenario, device)

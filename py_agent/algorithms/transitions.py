@@ -11,7 +11,6 @@ from torch import Tensor
 
 from cf_augment.physics import RadioStates
 from sumo_mobility.base.arrays import AnyFloats, Bools
-from sumo_mobility.base.errors import DataError
 
 
 class Transitions(NamedTuple):
@@ -45,49 +44,18 @@ class Transitions(NamedTuple):
         terminals: Bools,
         states: RadioStates | None = None,
     ) -> Self:
-        """Checks and converts arrays.
-
-        Raises:
-            DataError: see `check`.
-        """
+        """Converts arrays; see `Replay.of`."""
         arrays = (observations, actions, rewards, next_observations, terminals)
         columns = [torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32) for array in arrays]
         if states is None:
             rows = len(observations)
             states = RadioStates(torch.empty(rows, 0, 0), torch.empty(rows, 0, dtype=torch.int64))
-        made = cls(*columns, *states)  # type: ignore[call-arg]  # five and two
-        made.check()
-        return made
-
-    def check(self) -> None:
-        """Refuses what no algorithm can learn from.
-
-        Raises:
-            DataError: no rows, lengths that differ, a value that is not finite, or an action beyond [-1, 1].
-        """
-        rows = len(self.observations)
-        for name, column in self._asdict().items():
-            if len(column) != rows or rows == 0:
-                raise DataError(f"dataset: {name} has {len(column)} rows, observations {rows}")
-            if not torch.isfinite(column).all():
-                row = int(torch.argwhere(~torch.isfinite(column))[0, 0])
-                raise DataError(f"dataset: {name}[{row}] is not finite")
-        greatest = float(self.actions.abs().max())
-        if greatest > 1 + 1e-6:
-            raise DataError(f"dataset: actions reach {greatest:.3g}; they must be scaled to [-1, 1]")
+        return cls(*columns, *states)  # type: ignore[call-arg]  # five and two
 
     @property
     def states(self) -> RadioStates:
         """What the UEs received when the action was chosen, and from which cells."""
         return RadioStates(self.rsrp_dbm, self.serving)
-
-    def without_states(self) -> Self:
-        """Returns the same rows without what the UEs received."""
-        return self._replace(rsrp_dbm=self.rsrp_dbm[:, :0, :0], serving=self.serving[:, :0])
-
-    def rows(self, index: Tensor) -> Self:
-        """Returns the rows with these indices (...), in their shape."""
-        return type(self)(*(column[index] for column in self))
 
     def to(self, device: torch.device) -> Self:
         """Returns the rows on a device."""

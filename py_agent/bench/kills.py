@@ -76,7 +76,7 @@ _ENGINE, _NS3 = ("--backend", "engine"), ("--backend", "ns3")
 _PLAY = ("--policies", "static", "random")
 STAGES = {
     "collect in ns-3": _Stage(("collect", *_PLAY, *_NS3), 10, passed_on=False),
-    "collect": _Stage(("collect", *_PLAY, *_ENGINE), 40),
+    "collect": _Stage(("collect", *_PLAY, *_ENGINE, "--seeds", "4"), 40),
     "augment": _Stage(("augment", "--replays-per-trace", "2", "--generated-traces", "2"), 50),
     "train": _Stage(("train", "--sac.gradient-steps", "60", "--checkpoint-every", "20"), 50),
     "evaluate in ns-3": _Stage(("evaluate", *_PLAY, "sac-cf", *_NS3), 10, passed_on=False),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.sac import Sac, SacConfig
-from py_agent.algorithms.transitions import Transitions
 from py_agent.measurement import Measurement
 from sumo_mobility.base.errors import DependencyError
 from sumo_mobility.base.seeds import stream
@@ -39,7 +39,7 @@ def training_speed(seed: int, rounds: int) -> Iterator[Measurement]:
     rewards = random.normal(size=_ROWS).astype(np.float32)
     ours = Sac(
         SacConfig(hidden=_HIDDEN, batch_size=_BATCH, gamma=0.99),
-        [Transitions.of(observations, actions, rewards, observations, np.zeros(_ROWS, np.bool_))],
+        [Replay.of(observations, actions, rewards, observations, np.zeros(_ROWS, np.bool_))],
         [1.0],
         range(seed, seed + _SEEDS),
     )

@@ -131,6 +131,16 @@ class BenchKills(LongBench):
 
 
 @dataclass(kw_only=True)
+class BenchDataset(LongBench):
+    """How fast datasets are collected and read, their size on disk, and the memory that 20 GB of them take.
+
+    Exports are measured with what they need: `pip install minari==0.5.4 d3rlpy==2.8.1`.
+    """
+
+    suite = "dataset"
+
+
+@dataclass(kw_only=True)
 class BenchAgent(LongBench):
     """What a trained agent is worth against the tuned rule, the planner and SAC on logged data alone.
 

@@ -15,6 +15,7 @@ from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import (
     BenchAgent,
+    BenchDataset,
     BenchEngine,
     BenchJob,
     BenchKills,
@@ -92,6 +93,7 @@ BenchCommands = (
     | Annotated[BenchEngine, subcommand("engine")]
     | Annotated[BenchMobility, subcommand("mobility")]
     | Annotated[BenchKills, subcommand("kills")]
+    | Annotated[BenchDataset, subcommand("dataset")]
     | Annotated[BenchAgent, subcommand("agent")]
     | Annotated[BenchPage, subcommand("page")]
 )

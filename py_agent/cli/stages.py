@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -90,7 +91,7 @@ class Collect(StageCommand):
         from cf_augment.dataset import read_dataset, write_dataset
         from ns3_scenarios.bridge.event_log import EventLog
         from py_agent.cli.judged import judged
-        from py_agent.collect import appended, episode_jobs, play
+        from py_agent.collect import Played, episode_jobs, keys_of, require_new
         from py_agent.identities import remember
         from py_agent.jobs import LocalExecutor
         from py_agent.rundir import RunDirectory
@@ -109,20 +110,25 @@ class Collect(StageCommand):
             scenario, traces, policies, seeds, folder / self.backend, self.backend, event_log=event_log,
             limit=self._limit(scenario.episode),
         )  # fmt: skip
+        played = Played(jobs)
         if self.append:
             logged = read_dataset(run.require(run.logged, "collect"))
-            both = appended(logged, jobs)
-            remember(policies, folder)
-            play(jobs, executor)
+            there = keys_of(logged)
+            require_new(logged, there, jobs)
+            remember(policies, folder, {policy for policy, *_ in there})
+            played.play(executor)
             with run.addition("collect", self.options()):
-                write_dataset(run.logged, scenario, both)
+                write_dataset(run.logged, scenario, chain(logged.episodes, played))
+            played.forget()
             return dataset_result(run.logged, read_dataset(run.logged))
         made = ("episodes/collect/**/*.h5", run.logged.name)
         other = "--append more to it, or choose another --run"
         with run.stage("collect", self.options(), self.resume, made, other=other):
             if not run.logged.is_file():
                 remember(policies, folder)
-                write_dataset(run.logged, scenario, play(jobs, executor))
+                played.play(executor)
+                write_dataset(run.logged, scenario, played)
+            played.forget()
         return dataset_result(run.logged, read_dataset(run.logged))
 
     def _limit(self, episode: Episode) -> int | None:

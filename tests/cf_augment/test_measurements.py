@@ -495,7 +495,7 @@ def test_training_data_have_states_of_the_radio_only_if_all_do(tmp_path: Path) -
 
     place, without = measured_episode(tmp_path)
     counted = Dataset(place, (without,))
-    assert shaped(counted, 0.5).rsrp_dbm.shape == (3, 0, 0)
+    assert shaped(counted, 0.5).columns().rsrp_dbm.shape == (3, 0, 0)
     (reported,) = read(tmp_path, place, cells(), None, reports()).episodes()
-    assert shaped(Dataset(place, (reported,)), 0.5).rsrp_dbm.shape == (3, 4, 3)
-    assert shaped(Dataset(place, (reported, without)), 0.5).rsrp_dbm.shape == (6, 0, 0)
+    assert shaped(Dataset(place, (reported,)), 0.5).columns().rsrp_dbm.shape == (3, 4, 3)
+    assert shaped(Dataset(place, (reported, without)), 0.5).columns().rsrp_dbm.shape == (6, 0, 0)

@@ -20,6 +20,7 @@ from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.base import Algorithm, trained_policy
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.networks import Actor, Layout
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies import Policy
 from py_agent.train import train
@@ -42,7 +43,7 @@ def logged() -> Dataset:
     return small_dataset(SCENARIO, [0, 1])
 
 
-def rows(seed: int, spread: float = 1.0, count: int = 400) -> Transitions:
+def rows(seed: int, spread: float = 1.0, count: int = 400) -> Replay:
     """Random actions around the best one, each of which ends an episode with -(distance to the best action)^2."""
     rng = np.random.default_rng(seed)
     observations = spread * rng.normal(size=(count, observation_size(SCENARIO)))
@@ -50,7 +51,7 @@ def rows(seed: int, spread: float = 1.0, count: int = 400) -> Transitions:
     ues, cells = SCENARIO.mobility.ues, len(SCENARIO.cells)
     rsrp_dbm = torch.as_tensor(rng.uniform(-120, -70, (count, ues, cells)), dtype=torch.float32)
     states = RadioStates(rsrp_dbm, torch.as_tensor(rng.integers(cells, size=(count, ues))))
-    return Transitions.of(observations, actions, earned(actions), observations, np.ones(count, bool), states)
+    return Replay.of(observations, actions, earned(actions), observations, np.ones(count, bool), states)
 
 
 def earned(actions: AnyFloats) -> AnyFloats:
@@ -178,12 +179,12 @@ def test_its_policy_of_a_file_is_that_in_memory_which_training_leaves_alone(
 
 def test_what_is_not_finite_is_refused_by_its_name(kind: type[Algorithm]) -> None:
     for name in Transitions._fields:
-        column = getattr(rows(0), name).clone()
+        column = getattr(rows(0).columns(), name).clone()
         if not column.is_floating_point():
             continue
         column[3] = float("nan")
         with pytest.raises(DataError, match=rf"^dataset: {name}\[3\] is not finite$"):
-            kind(kind.Config(), [rows(1), rows(0)._replace(**{name: column})], [0.5, 0.5], [0])
+            Replay.of_parts([rows(0).columns()._replace(**{name: column})])
     learner = begun(kind)
     quantities = "|".join(learner.train_step()[0])
     with torch.no_grad():
@@ -252,7 +253,7 @@ def test_it_does_better_than_the_data_where_one_action_is_the_best(kind: type[Al
     policy = stepped(begun(kind, spread=0.0), 200).policy(SCENARIO)
     state = np.zeros(observation_size(SCENARIO), np.float32)
     action = policy.act(state, logged().episodes[0].kpis_at(0), np.zeros(len(SCENARIO.neighbor_pairs)))
-    assert earned(action[None])[0] > rows(0).rewards.mean().item() / 2
+    assert earned(action[None])[0] > rows(0).columns().rewards.mean().item() / 2
 
 
 def test_it_is_trained_on_logged_data_alone_and_its_directory_says_how(kind: type[Algorithm], tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from small_world import small_dataset, small_scenario, small_trace
 
+from cf_augment import dataset
 from cf_augment.dataset import Episode, read_dataset
-from py_agent import jobs
+from py_agent import collect, jobs
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.sac import SacConfig
 from py_agent.cli.commands import parse
@@ -53,11 +54,7 @@ class Here:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A run with three training traces."""
     monkeypatch.setattr(jobs, "LocalExecutor", Here)
-    found = RunDirectory(tmp_path / "run")
-    SCENARIO.write_json(found.scenario_path)
-    for index in range(3):
-        small_trace(SCENARIO, index).write(found.trace_path("train", index))
-    return found
+    return run_in(tmp_path / "run")
 
 
 def do(run: RunDirectory, *options: str) -> list[Key]:
@@ -199,13 +196,82 @@ def test_an_interrupted_addition_goes_on_and_gives_the_same_bytes(
     do(run, *options)
     assert len(Here.played) == 2
     assert len(run.records()) == 2
-    at_once = RunDirectory(tmp_path / "other")
-    SCENARIO.write_json(at_once.scenario_path)
-    for index in range(3):
-        small_trace(SCENARIO, index).write(at_once.trace_path("train", index))
+    at_once = run_in(tmp_path / "other")
     do(at_once, "--policies", "static")
     do(at_once, *options)
     assert at_once.logged.read_bytes() == run.logged.read_bytes()
+
+
+MANY = ["--policies", "noise", "random", "--seeds", "3"]
+"""18 episodes: batches of four, four, four, four and two."""
+
+
+@pytest.mark.slow
+def test_batches_give_the_bytes_of_episodes_alone_and_nothing_else_stays(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(run, *MANY)
+    assert [name.partition("-")[0] for name in Here.played] == ["batch"] * 5
+    assert [path.name for path in run.episodes("collect").rglob("*.*")] == ["policies.json"]
+    monkeypatch.setattr(collect, "_BATCH", 1)
+    alone = run_in(tmp_path / "alone")
+    do(alone, *MANY)
+    assert len(Here.played) == 18
+    assert alone.logged.read_bytes() == run.logged.read_bytes()
+
+
+@pytest.mark.slow
+def test_an_interrupted_collection_goes_on_behind_the_last_batch(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(SimulatorError, match="the power failed"):
+        do(run, *MANY)
+    kept = sorted(run.episodes("collect").rglob("batch-*.h5"))
+    assert len(kept) == 2
+    monkeypatch.setattr(Here, "left", math.inf)
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as now:
+        now.setattr(dataset, "write_dataset", full)
+        with pytest.raises(StorageError, match="the disk is full"):
+            do(run, *MANY, "--resume")
+    assert len(Here.played) == 3
+    assert len(sorted(run.episodes("collect").rglob("batch-*.h5"))) == 5  # until their episodes are elsewhere
+    do(run, *MANY, "--resume")
+    assert Here.played == []
+    assert not list(run.episodes("collect").rglob("batch-*.h5"))
+    undisturbed = run_in(tmp_path / "undisturbed")
+    do(undisturbed, *MANY)
+    assert undisturbed.logged.read_bytes() == run.logged.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_damaged_or_of_another_experiment_is_refused(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(SimulatorError):
+        do(run, *MANY)
+    first, second = sorted(run.episodes("collect").rglob("batch-*.h5"))
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(StorageError, match=rf"{first.name}: is an episode of another experiment"):
+        do(run, *MANY, "--resume")
+    first.write_bytes(kept[:-100])
+    with pytest.raises(DataError, match=rf"{first.name}: .*damaged"):
+        do(run, *MANY, "--resume")
+
+
+def run_in(path: Path) -> RunDirectory:
+    """A run with three training traces."""
+    made = RunDirectory(path)
+    SCENARIO.write_json(made.scenario_path)
+    for index in range(3):
+        small_trace(SCENARIO, index).write(made.trace_path("train", index))
+    return made
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_it_acts_the_same_in_a_process_that_has_pytorch_alone(residual: bool, tm
         sac.train_step()
     sac.save(tmp_path / "last.pt")
     card = export_policy(SCENARIO, tmp_path / "last.pt", tmp_path / "policy.ts")
-    observations = data.observations.numpy()
+    observations = data.columns().observations.numpy()
     np.save(tmp_path / "seen.npy", observations)
     command = [sys.executable, "-c", LOADED, *(str(tmp_path / name) for name in ("policy.ts", "seen.npy", "done.npz"))]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)

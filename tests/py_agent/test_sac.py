@@ -18,8 +18,8 @@ from ns3_scenarios.mdp import load_std, observation_size
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.networks import Actor, Layout, Residual, TwinCritic
+from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.sac import Sac, SacConfig
-from py_agent.algorithms.transitions import Transitions
 from py_agent.backends import open_backend
 from py_agent.env import MlbEnv
 from py_agent.policies.rules import IntegralRule
@@ -44,16 +44,16 @@ def engine_env(scenario: Scenario, trace: MobilityTrace) -> MlbEnv:
     return MlbEnv(scenario, open_backend(scenario, "engine"), [trace])
 
 
-def bandit(best: float, rows: int = 500, seed: int = 0) -> Transitions:
+def bandit(best: float, rows: int = 500, seed: int = 0) -> Replay:
     """One step, reward -(a - best * s)^2 for each of two components, random actions."""
     rng = np.random.default_rng(seed)
     states, actions = rng.uniform(-1, 1, (rows, 2)), rng.uniform(-1, 1, (rows, 2))
     rewards = -((actions - best * states) ** 2).sum(1)
-    return Transitions.of(states, actions, rewards, states, np.ones(rows, bool))
+    return Replay.of(states, actions, rewards, states, np.ones(rows, bool))
 
 
 def trained(
-    config: SacConfig, sources: list[Transitions], shares: list[float], seed: int = 0, scenario: Scenario | None = None
+    config: SacConfig, sources: list[Replay], shares: list[float], seed: int = 0, scenario: Scenario | None = None
 ) -> Sac:
     sac = Sac(config, sources, shares, [seed], scenario)
     for _ in range(config.gradient_steps):
@@ -88,7 +88,7 @@ def test_linear_quadratic_regulator() -> None:
     rng = np.random.default_rng(0)
     states, actions = rng.uniform(-1, 1, (2000, 1)), rng.uniform(-1, 1, (2000, 1))
     rewards = -(q * states**2 + r * actions**2)[:, 0]
-    data = Transitions.of(states, actions, rewards, states + b * actions, np.zeros(2000, bool))
+    data = Replay.of(states, actions, rewards, states + b * actions, np.zeros(2000, bool))
     config = SMALL.model_copy(update={"gamma": gamma, "tau": 0.03, "gradient_steps": 500})
     test_states = np.linspace(-0.7, 0.7, 50)[:, None]
     learned = actions_of(trained(config, [data], [1.0]), test_states)
@@ -103,14 +103,15 @@ def test_no_value_beyond_a_terminal_but_beyond_a_timeout() -> None:
     ends = actions[:, 0] < 0
     config = SMALL.model_copy(update={"gamma": 0.8, "tau": 0.1, "gradient_steps": 200})
     rewards = np.where(ends, 1.0, 0.5)
-    assert actions_of(trained(config, [Transitions.of(states, actions, rewards, states, ends)], [1]), states[:1]) > 0.2
-    never = Transitions.of(states, actions, rewards, states, np.zeros(500, bool))
+    assert actions_of(trained(config, [Replay.of(states, actions, rewards, states, ends)], [1]), states[:1]) > 0.2
+    never = Replay.of(states, actions, rewards, states, np.zeros(500, bool))
     assert actions_of(trained(config, [never], [1.0]), states[:1]) < -0.2
 
 
 def test_behaviour_regularisation_pulls_towards_the_data() -> None:
     data = bandit(0.8)
-    data = data._replace(actions=0.1 * data.actions - 0.5)
+    rows = data.columns()
+    data = Replay.of_parts([rows._replace(actions=0.1 * rows.actions - 0.5)])
     sac = trained(SMALL.model_copy(update={"bc_weight": 20.0, "gradient_steps": 150}), [data], [1.0])
     states = np.random.default_rng(1).uniform(-1, 1, (200, 2))
     assert np.abs(actions_of(sac, states) + 0.5).mean() < 0.1
@@ -163,10 +164,10 @@ def test_the_actor_loss_leaves_the_critic_alone() -> None:
         assert torch.equal(parameter.grad, gradient)
 
 
-def random_rows(scenario: Scenario) -> Transitions:
+def random_rows(scenario: Scenario) -> Replay:
     rng, size = np.random.default_rng(0), (20, observation_size(scenario))
     states, actions = rng.normal(3, 2, size), rng.uniform(-1, 1, (20, len(scenario.neighbor_pairs)))
-    return Transitions.of(states, actions, rng.normal(size=20), states, np.zeros(20, bool))
+    return Replay.of(states, actions, rng.normal(size=20), states, np.zeros(20, bool))
 
 
 def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_saved_policy_acts_as_the_trained_actor(tmp_path: Path) -> None:
     for _ in range(5):
         sac.train_step()
     sac.save(tmp_path / "last.pt")
-    state = data.observations[3:4]
+    state = data.columns().observations[3:4]
     ((mean,), _) = sac.actor(sac.actor.normalize(state)[None])
     action = trained_policy(scenario, tmp_path / "last.pt").act(
         state[0].numpy(), small_episode(scenario, 0).kpis_at(0), np.zeros(6)
@@ -210,7 +211,8 @@ def test_the_physics_alone_teaches_what_the_rewards_hide(through_mean: bool) -> 
     scenario = small_scenario()
     traces = [small_trace(scenario, seed) for seed in range(8)]
     clean = shaped(small_dataset(scenario, list(range(8))), 0.0)
-    data = clean._replace(rewards=torch.randn(len(clean.rewards), generator=torch.Generator().manual_seed(0)))
+    noise = torch.randn(len(clean), generator=torch.Generator().manual_seed(0))
+    data = Replay.of_parts([clean.columns()._replace(rewards=noise)])
     config = SMALL.model_copy(update={"gradient_steps": 300, "physics_through_mean": through_mean})
     std = {}
     for weight in (0.0, 20.0):
@@ -234,7 +236,8 @@ def test_the_normaliser_shares_moments_over_cells_and_pairs() -> None:
     scenario = small_scenario()
     data = random_rows(scenario)
     sac = Sac(SMALL, [data], [1.0], [0], scenario)
-    loads, cio = data.observations[:, :3], data.observations[:, -6:]
+    observations = data.columns().observations
+    loads, cio = observations[:, :3], observations[:, -6:]
     for columns, values in ((slice(0, 3), loads), (slice(-6, None), cio)):
         torch.testing.assert_close(sac.actor.mean[columns], values.mean().expand(values.shape[1]))
         torch.testing.assert_close(sac.actor.std[columns], values.std(correction=0).expand(values.shape[1]))
@@ -266,12 +269,12 @@ def test_bad_data_is_refused() -> None:
     states, actions, rewards = np.zeros((4, 2)), np.zeros((4, 1)), np.zeros(4)
     ends = np.zeros(4, bool)
     with pytest.raises(DataError, match=r"rewards\[2\] is not finite"):
-        Transitions.of(states, actions, np.array([0, 0, np.nan, 0]), states, ends)
+        Replay.of(states, actions, np.array([0, 0, np.nan, 0]), states, ends)
     with pytest.raises(DataError, match="actions reach 6"):
-        Transitions.of(states, actions + 6, rewards, states, ends)
+        Replay.of(states, actions + 6, rewards, states, ends)
     with pytest.raises(DataError, match="rewards has 3 rows"):
-        Transitions.of(states, actions, rewards[:3], states, ends)
-    data = Transitions.of(states, actions, rewards, states, ends)
+        Replay.of(states, actions, rewards[:3], states, ends)
+    data = Replay.of(states, actions, rewards, states, ends)
     with pytest.raises(DataError, match="cannot be mixed"):
         Sac(SMALL, [data, bandit(0.8)], [0.5, 0.5], [0])
     with pytest.raises(ConfigError, match="with the sum 1"):

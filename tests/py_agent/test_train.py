@@ -149,7 +149,7 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_checkpoint(
 
 def test_shaping_subtracts_the_reward_before() -> None:
     for gamma in (0.0, 0.5):
-        rewards = train_module.shaped(logged(), gamma).rewards.numpy()[:6]
+        rewards = train_module.shaped(logged(), gamma).columns().rewards.numpy()[:6]
         kpis, scenario = logged().episodes[0].kpis, logged().scenario
         paid = scenario.handover_cost / scenario.mobility.ues * kpis.handovers
         earned = -kpis.prb_utilization.std(axis=-1) - paid

@@ -88,7 +88,7 @@ def put(group: h5py.Group, name: str, array: np.ndarray | Spooled) -> None:
         return
     rows = min(max(_CHUNK_BYTES // array[:1].nbytes, 1), len(array))
     dataset = group.create_dataset(
-        name, array.shape, array.dtype, chunks=(rows, *array.shape[1:]), compression="gzip", compression_opts=4,
+        name, array.shape, array.dtype, chunks=(rows, *array.shape[1:]), compression="gzip", compression_opts=1,
         shuffle=True, track_times=False,
     )  # fmt: skip
     for first in range(0, len(array), rows):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from cf_augment.physics.closed_form.engine import Engine
 from cf_augment.physics.closed_form.interval import CellChanges
 from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
-from ns3_scenarios.backend import Backend, check_trace
+from ns3_scenarios.backend import Backend
 from ns3_scenarios.control import Control
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.trace import Mobility, MobilityTrace
 
 
@@ -34,24 +35,26 @@ class EngineBackend(Backend):
         self._engine = Engine(scenario)
 
     def _begin(self, trace: Mobility, seed: int) -> StepKpis:
-        return _single(self._engine.reset(trace.position_at(np.zeros(1))), [])
+        return BatchKpis.of(self._engine.reset(trace.position_at(np.zeros(1))), [])[0]
 
     def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
-        return _single(self._engine.step(self._interval_m(trace, step), control[None]), self._engine.cell_changes)
+        kpis = self._engine.step(self._interval_m(trace, step), control[None])
+        return BatchKpis.of(kpis, self._engine.cell_changes)[0]
 
     def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         engine = self._engine.copies(len(control))
         branches: list[list[StepKpis]] = [[] for _ in control]
         for ahead in range(control.cio_db.shape[1]):
             position_m = np.repeat(self._interval_m(trace, step + ahead), len(control), axis=0)
-            kpis = engine.step(position_m, control[:, ahead])
+            kpis = BatchKpis.of(engine.step(position_m, control[:, ahead]), engine.cell_changes)
             for index, branch in enumerate(branches):
-                branch.append(_single(kpis, engine.cell_changes, index))
+                branch.append(kpis[index])
         return branches
 
     def _interval_m(self, trace: Mobility, step: int) -> Floats:
         """Positions during a step, with a leading dimension of one environment."""
-        return _interval_m(self._engine, trace, step)[None]
+        grid = step * self._engine.grid_steps + np.arange(self._engine.grid_steps + 1, dtype=np.float64)
+        return trace.position_at(GRID_S * grid)[None]
 
 
 class EngineEpisodes:
@@ -67,43 +70,74 @@ class EngineEpisodes:
     """
 
     def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace]) -> None:
-        for trace in traces:
-            check_trace(scenario, trace)
-        self._engine, self._traces, self._step = Engine(scenario), traces, 0
+        self._engine, self._step = Engine(scenario), 0
+        known = {id(trace): trace for trace in traces}  # episodes often share one
+        positions_m = {key: self._engine.positions(trace) for key, trace in known.items()}
+        self._positions_m = [positions_m[id(trace)] for trace in traces]
 
-    def reset(self) -> list[StepKpis]:
+    def reset(self) -> BatchKpis:
         """Begins, and returns the KPIs of the last interval of each warm-up."""
         self._step = 0
-        kpis = self._engine.reset(np.concatenate([trace.position_at(np.zeros(1)) for trace in self._traces]))
-        return [_single(kpis, [], index) for index in range(len(self._traces))]
+        return BatchKpis.of(self._engine.reset(np.stack([position_m[0] for position_m in self._positions_m])), [])
 
-    def step(self, control: Control) -> list[StepKpis]:
-        """Runs one control interval under controls with batch dimension B, and returns the KPIs of each episode."""
-        position_m = np.stack([_interval_m(self._engine, trace, self._step) for trace in self._traces])
-        kpis = self._engine.step(position_m, control)
+    def step(self, control: Control) -> BatchKpis:
+        """Runs one control interval under controls with batch dimension B, and returns the KPIs of the episodes."""
+        start = self._step * self._engine.grid_steps
+        rows = slice(start, start + self._engine.grid_steps + 1)
+        kpis = self._engine.step(np.stack([position_m[rows] for position_m in self._positions_m]), control)
         self._step += 1
-        changes = self._engine.cell_changes
-        return [_single(kpis, changes, index) for index in range(len(self._traces))]
+        return BatchKpis.of(kpis, self._engine.cell_changes)
 
 
-def _interval_m(engine: Engine, trace: Mobility, step: int) -> Floats:
-    grid = step * engine.grid_steps + np.arange(engine.grid_steps + 1, dtype=np.float64)
-    return trace.position_at(GRID_S * grid)
+@dataclass(frozen=True)
+class BatchKpis:
+    """What one interval yielded in each of B environments.
+
+    Attributes:
+        kpis: With leading B, and without events.
+        events: Those of all environments, one environment after the other.
+        event_start: (B + 1,) where those of each environment begin, and their number.
+    """
+
+    kpis: StepKpis
+    events: np.ndarray
+    event_start: Ints
+
+    @classmethod
+    def of(cls, kpis: StepKpis, changes: list[tuple[float, CellChanges]]) -> Self:
+        """Takes what the engine returned, and the changes of cells during it."""
+        events, of_environment = _events(changes)
+        start = np.cumsum([0, *np.bincount(of_environment, minlength=len(kpis.time_s))])
+        return cls(kpis, events[np.argsort(of_environment, kind="stable")], start)
+
+    def told(self, index: int, reported: StepKpis) -> StepKpis:
+        """Returns one environment's part of what is reported of `kpis`, with its events."""
+        fields = (getattr(reported, name)[index] for name in KPI_AXES)
+        events = self.events[self.event_start[index] : self.event_start[index + 1]]
+        return StepKpis(**dict(zip(KPI_AXES, fields, strict=True)), events=events)
+
+    def __getitem__(self, index: int) -> StepKpis:
+        """Returns the KPIs of one environment, with its events."""
+        return self.told(index, self.kpis)
 
 
-def _single(kpis: StepKpis, changes: list[tuple[float, CellChanges]], index: int = 0) -> StepKpis:
-    """Returns one environment of a batch, with its events."""
-    return replace(kpis, **{name: getattr(kpis, name)[index] for name in KPI_AXES}, events=_events(changes, index))
-
-
-def _events(changes: list[tuple[float, CellChanges]], index: int) -> np.ndarray:
-    rows: list[tuple[float, int, int, int, int]] = []
+def _events(changes: list[tuple[float, CellChanges]]) -> tuple[np.ndarray, Ints]:
+    """Returns events, in the order in which they happen in each environment, and the environment of each."""
+    parts, environments = [np.empty(0, EVENT_DTYPE)], [np.empty(0, np.int64)]
     for time_s, batch in changes:
-        source, target, selected = batch.source[index], batch.target[index], batch.selected[index]
-        moving, failing = np.flatnonzero(target >= 0).tolist(), np.flatnonzero(selected >= 0).tolist()
         start_s, end_s = (round(time_s + wait_s, 9) for wait_s in (0, HANDOVER_S))
-        rows += [(start_s, ue, source[ue], -1, EventKind.RADIO_LINK_FAILURE) for ue in failing]
-        rows += [(start_s, ue, source[ue], selected[ue], EventKind.CONNECTION_REESTABLISHED) for ue in failing]
-        rows += [(start_s, ue, source[ue], target[ue], EventKind.HANDOVER_START) for ue in moving]
-        rows += [(end_s, ue, source[ue], target[ue], EventKind.HANDOVER_OK) for ue in moving]
-    return np.array(rows, dtype=EVENT_DTYPE)
+        moving, failing = np.nonzero(batch.target >= 0), np.nonzero(batch.selected >= 0)
+        for when_s, which, target, kind in (
+            (start_s, failing, None, EventKind.RADIO_LINK_FAILURE),
+            (start_s, failing, batch.selected, EventKind.CONNECTION_REESTABLISHED),
+            (start_s, moving, batch.target, EventKind.HANDOVER_START),
+            (end_s, moving, batch.target, EventKind.HANDOVER_OK),
+        ):
+            if len(which[0]):
+                rows = np.empty(len(which[0]), EVENT_DTYPE)
+                rows["time_s"], rows["ue"], rows["kind"] = when_s, which[1], kind
+                rows["source_cell"] = batch.source[which]
+                rows["target_cell"] = -1 if target is None else target[which]
+                parts.append(rows)
+                environments.append(which[0])
+    return np.concatenate(parts), np.concatenate(environments)
