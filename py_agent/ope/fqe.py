@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def fitted_q(
     taken, meant = (array.reshape(count * steps, -1).astype(np.float32) for array in (actions, chosen))
     mean, scale = float(rewards.mean()), float(rewards.std()) or 1.0
     ends = np.tile(np.arange(steps) == steps - 1, count).astype(np.float32)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123; it logs to stdout
+    with contextlib.redirect_stdout(io.StringIO()):  # d3rlpy logs there, where --json prints
         d3rlpy.seed(seed)
         data = d3rlpy.dataset.MDPDataset(
             seen, taken, ((rewards - mean) / scale).reshape(-1).astype(np.float32), ends,
