@@ -1,9 +1,9 @@
 """The reference dataset: the protocol of the reference system in ns-3 LTE, made by one command, with checksums.
 
 The protocol is that of "A Counterfactual Framework for Data-Scarce Offline RL in Mobility Load Balancing": three sites,
-50 UEs, 100 steps of 1 s, and contexts in which UEs of each site go right, left or loiter; two to learn from and three to
-be judged in. One half is on open ground, the other on the streets of Helsinki. Its physics are ns-3's here, not that
-system's: the presets with its own (profile `paper`) are those that this is made of.
+50 UEs, 100 steps of 1 s, and contexts in which UEs of each site go right, left or loiter: two to learn from and three
+to be judged in. One half is on open ground, the other on the streets of Helsinki. Its physics are ns-3's here, not that
+system's, which the presets have that it is made of (profile `paper`).
 """
 
 from __future__ import annotations

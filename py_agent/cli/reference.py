@@ -15,8 +15,8 @@ from tyro.conf import Positional
 from py_agent.cli.command import Command, Result
 
 _DIFFERENT = (
-    "They are not the data that others have. 'mlb doctor' shows the versions here; the checksums are of ns-3 3.44, SUMO "
-    "1.28 and this version of the project."
+    "They are not the data that others have. The checksums are of ns-3 3.44, SUMO 1.28 and this version of the "
+    "project; 'mlb doctor' shows what is here."
 )
 
 
@@ -33,8 +33,8 @@ class DatasetMake(Command):
     out: Path
     """The directory to make it in."""
     quick: bool = False
-    """One episode a context, 10 in all: minutes. Else 10 traces a context and two policies on each, 200 episodes: hours.
-    The quick ones are among them."""
+    """One episode a context, 10 in all, in minutes; else 10 traces a context and two policies on each, 200 episodes, in
+    hours. The quick ones are among them."""
     workers: int = 2
     """Processes; the data do not depend on it."""
 
@@ -46,7 +46,7 @@ class DatasetMake(Command):
         shipped = shipped_checksums()
         table = Table(Column("dataset", overflow="fold"), "episodes", "with a checksum", "equal")
         made: dict[str, str] = {}
-        known, different = 0, []
+        known, different = 0, list[str]()
         for half, paths in make_reference(self.out, self.quick, LocalExecutor(self.workers)).items():
             for path in paths:
                 found = checksums(half, path)
