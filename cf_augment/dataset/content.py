@@ -15,9 +15,9 @@ CONTENT = "mlb-content-1"
 def content_sha256(episode: Episode) -> str:
     """Returns the hexadecimal SHA-256 of an episode's content.
 
-    It takes in who played what (scenario, trace, policy, seed, back end), observations, actions and their log-densities,
+    It covers who played what (scenario, trace, policy, seed, back end), observations, actions and their log-densities,
     rewards, all KPIs, events and the trace. It is no checksum of a file, since the same data are other bytes with
-    another version of HDF5 or zlib; nor does it take in versions of software, which say how the data came about.
+    another version of HDF5 or zlib; nor does it cover versions of software, which say how the data came about.
     Numbers count in single precision: the last bits of a double depend on whether the processor fuses multiplications
     and additions, since numpy and the C library choose by what it can, and so walks on two machines differ by 1e-13 m.
 
