@@ -64,6 +64,27 @@ def check_positions(kpis: StepKpis, trace: MobilityTrace, row: int = 0) -> None:
         raise DataError(f"{where}: is {off_m[index, ue]:.2f} m off the trace of its episode")
 
 
+def check_infos(infos: Mapping[str, np.ndarray], expected: Mapping[str, int | str | bool], step: int) -> None:
+    """Checks what `infos` says of the transitions of one episode against its metadata, and the steps' numbers.
+
+    Args:
+        infos: The episode's part of each column, T rows.
+        expected: What each of them but "step" should be in all rows.
+        step: Number of the first transition in its file.
+
+    Raises:
+        DataError: names the first value that differs.
+    """
+    for name, values in infos.items():
+        if name == "step":
+            due: np.ndarray = np.arange(len(values))
+        else:
+            due = np.asarray(expected[name])
+        if due.dtype.kind == "U":
+            due = np.char.encode(due, "utf-8")
+        _require(f"infos/{name}", values, values == due, "what the metadata of its episode says", step)
+
+
 def check_derived(
     scenario: Scenario,
     kpis: StepKpis,

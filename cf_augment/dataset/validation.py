@@ -16,6 +16,7 @@ CHECKED = (
     "KPIs and events: finite, and of cells and UEs that exist; NaN in measured episodes alone, where nobody measured",
     "positions: those of the trace at that time; only measured episodes may be without one",
     "times, observations, next observations and rewards: what follows from the KPIs and the scenario",
+    "infos: what the metadata of each episode says, in every row",
     "actions: finite, within -1 to 1; their log-densities: finite, or NaN where there is none",
 )
 """What every reader of a dataset file checks."""

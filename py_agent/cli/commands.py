@@ -38,8 +38,10 @@ from py_agent.cli.doctor import Build, Doctor
 from py_agent.cli.fidelity import Fidelity
 from py_agent.cli.measurements import DatasetImport
 from py_agent.cli.mobility import Mobility
+from py_agent.cli.ope import DatasetOpe
 from py_agent.cli.policy import PolicyExport, PolicyShow
 from py_agent.cli.quickstart import Quickstart
+from py_agent.cli.reference import DatasetMake
 from py_agent.cli.report import Report
 from py_agent.cli.scenario import (
     ScenarioList,
@@ -71,6 +73,8 @@ DatasetCommands = (
     | Annotated[DatasetMerge, subcommand("merge")]
     | Annotated[DatasetSplit, subcommand("split")]
     | Annotated[DatasetCard, subcommand("card")]
+    | Annotated[DatasetOpe, subcommand("ope")]
+    | Annotated[DatasetMake, subcommand("make")]
     | Annotated[DatasetExport, subcommand("export")]
     | Annotated[DatasetImport, subcommand("import")]
 )

@@ -228,18 +228,22 @@ class DatasetExport(Command):
 
 def dataset_result(path: Path, dataset: Dataset) -> Result:
     """Returns what a dataset holds, by provenance and by what chose the actions, and what its file says of columns."""
+    import numpy as np
+
     from cf_augment.dataset import read_definitions
 
-    counts: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for episode in dataset.episodes:
         origin = episode.metadata.provenance
-        counts.setdefault((origin.kind, origin.action_source), []).append(float(episode.rewards.mean()))
-    table = Table("rows", "actions", "episodes", "mean reward")
+        means = float(episode.rewards.mean()), float(np.isfinite(episode.behavior_log_probs).mean())
+        found.setdefault((origin.kind, origin.action_source), []).append(means)
+    table = Table("rows", "actions", "episodes", "mean reward", "with log-probabilities")
     data = []
-    for (kind, source), rewards in counts.items():
-        mean = sum(rewards) / len(rewards)
-        table.add_row(kind, source, str(len(rewards)), f"{mean:.3f}")
-        data.append({"kind": kind, "action_source": source, "episodes": len(rewards), "mean_reward": mean})
+    for (kind, source), episodes in found.items():
+        mean, known = (sum(of) / len(episodes) for of in zip(*episodes, strict=True))
+        table.add_row(kind, source, str(len(episodes)), f"{mean:.3f}", f"{100 * known:.3g} %")
+        row = {"kind": kind, "action_source": source, "episodes": len(episodes), "mean_reward": mean}
+        data.append(row | {"with_log_probs": known})
     definitions = {name: printable(text, _LONGEST_TEXT) for name, text in asdict(read_definitions(path)).items()}
     lines = [f"{dataset.transitions} transitions in {path}", *(f"{name}: {text}" for name, text in definitions.items())]
     result = {"path": str(path), "transitions": dataset.transitions, **definitions, "episodes": data}

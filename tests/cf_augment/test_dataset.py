@@ -440,3 +440,30 @@ def test_what_is_altered_while_it_is_open_is_refused(stored: Path) -> None:
     stored.unlink()
     with pytest.raises(DataError, match="no such file"):
         list(dataset.episodes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("episode", 0), ("step", 3), ("seed", 9), ("policy", b"static"), ("context", b"event"), ("synthetic", True),
+        ("provenance", b"replay"), ("action_source", b"other"),
+    ],
+)  # fmt: skip
+def test_infos_that_are_not_those_of_the_metadata_are_refused(tmp_path: Path, name: str, value: object) -> None:
+    path, place = tmp_path / "d.h5", made.scenario()
+    write_dataset(path, place, [made.episode(place, 1), made.episode(place, 2)])
+    read_dataset(path)
+    with h5py.File(path, "a") as file:
+        assert file[f"infos/{name}"][7] != value
+        file[f"infos/{name}"][7] = value
+    with pytest.raises(DataError, match=rf"infos/{name}\[7\]: is .*, not what the metadata of its episode says"):
+        tuple(read_dataset(path).episodes)
+
+
+def test_infos_that_an_older_file_lacks_are_not_missed(tmp_path: Path) -> None:
+    path, place = tmp_path / "d.h5", made.scenario()
+    write_dataset(path, place, [made.episode(place, 1)])
+    with h5py.File(path, "a") as file:
+        for name in ("step", "policy", "synthetic", "provenance"):
+            del file[f"infos/{name}"]
+    assert len(tuple(read_dataset(path).episodes)) == 1

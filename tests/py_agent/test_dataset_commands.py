@@ -42,6 +42,15 @@ def test_info_counts_what_is_there(dataset: Path) -> None:
     assert [(row["kind"], row["episodes"]) for row in data["episodes"]] == [("logged", 1), ("replay", 1)]
 
 
+def test_info_says_how_many_actions_have_a_log_probability(dataset: Path) -> None:
+    result = parse(["dataset", "info", str(dataset)]).execute()
+    log_probs = [episode.behavior_log_probs for episode in read_dataset(dataset).episodes]
+    shares = [float(np.isfinite(of_episode).mean()) for of_episode in log_probs]
+    assert min(shares) < 1  # the episodes are made so
+    assert [row["with_log_probs"] for row in result.data["episodes"]] == shares
+    assert f"{100 * min(shares):.3g} %" in shown(result)
+
+
 def test_info_shows_how_the_file_defines_observation_and_reward(tmp_path: Path) -> None:
     weights = {"load-std": 1.0, "blocked": 0.5}
     place = made.scenario().model_copy(update={"reward": weights, "handover_cost": 0.1, "observation": "rsrp-matrix"})

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from cf_augment.dataset.checks import check_kpis
-from cf_augment.dataset.records import Episode
+from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.spool import Spooled
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
@@ -20,6 +20,19 @@ from sumo_mobility.trace import MobilityTrace, TraceMetadata
 TRACE_FIELDS = ("time_s", "position_m", "speed_mps", "heading_deg")
 LOG_PROBS = "action_log_probs"
 """D4RL's name for the log-densities that behaviour policies gave their actions."""
+
+
+def infos_of(index: int, metadata: EpisodeMetadata, context: str) -> dict[str, int | str | bool]:
+    """Returns what `infos` says of each transition of an episode, by name; `index` is its number in the dataset."""
+    return {
+        "episode": index,
+        "seed": metadata.seed,
+        "policy": metadata.policy,
+        "context": context,
+        "synthetic": metadata.synthetic,
+        "provenance": metadata.provenance.kind,
+        "action_source": metadata.provenance.action_source,
+    }
 
 
 def kpi_columns(episode: Episode) -> dict[str, np.ndarray]:

@@ -10,11 +10,11 @@ from typing import Self
 import h5py
 import numpy as np
 
-from cf_augment.dataset.checks import check_derived, check_positions
+from cf_augment.dataset.checks import check_derived, check_infos, check_positions
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Dataset, Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import StoredKpis, get_trace, stored_log_probs
+from cf_augment.dataset.storage.groups import StoredKpis, get_trace, infos_of, stored_log_probs
 from cf_augment.dataset.storage.lazy import LazyEpisodes
 from cf_augment.dataset.storage.write import FORMAT
 from ns3_scenarios.mdp import action_size, observation_size
@@ -131,9 +131,14 @@ class _Reader:
             name: hdf5.stored(file, name, np.float32, (steps, *width))
             for name, width in {**widths, "rewards": ()}.items()
         }
-        self._log_probs = stored_log_probs(hdf5.group(file, "infos"), steps)
+        infos = hdf5.group(file, "infos")
+        self._log_probs = stored_log_probs(infos, steps)
         of_episodes = hdf5.group(file, "episodes")
         self._metadata = hdf5.stored(of_episodes, "metadata", np.bytes_, (episodes,))
+        kinds = {name: _kind(value) for name, value in infos_of(0, self.metadata(0), "").items()} | {"step": np.int64}
+        self._infos = {  # older files have not all of them
+            name: hdf5.stored(infos, name, kind, (steps,)) for name, kind in kinds.items() if hdf5.has(infos, name)
+        }
         self._first_action: hdf5.Stored | None = None
         if hdf5.has(of_episodes, "first_action"):  # older files have none, nor have those in which all are 0
             shape = (episodes, action_size(scenario))
@@ -173,7 +178,7 @@ class _Reader:
         check_derived(scenario, kpis, arrays, first_action, row, start, metadata.report_seed)
         if trace is not None:
             check_positions(kpis, trace, row)
-        return Episode(
+        found = Episode(
             observations=np.concatenate([arrays["observations"], arrays["next_observations"][-1:]]),
             actions=arrays["actions"],
             rewards=arrays["rewards"],
@@ -184,3 +189,10 @@ class _Reader:
             metadata=metadata,
             first_action=first_action,
         )
+        infos = {name: stored[start:end] for name, stored in self._infos.items()}
+        check_infos(infos, infos_of(index, metadata, found.of_trace("context")), start)
+        return found
+
+
+def _kind(value: int | str | bool) -> type:
+    return np.bytes_ if isinstance(value, str) else np.bool_ if isinstance(value, bool) else np.int64

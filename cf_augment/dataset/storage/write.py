@@ -32,7 +32,15 @@ import numpy as np
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Episode, EpisodeMetadata, require_of
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import LOG_PROBS, TRACE_FIELDS, kpi_columns, put_kpis, put_trace, trace_sha256
+from cf_augment.dataset.storage.groups import (
+    LOG_PROBS,
+    TRACE_FIELDS,
+    infos_of,
+    kpi_columns,
+    put_kpis,
+    put_trace,
+    trace_sha256,
+)
 from cf_augment.dataset.storage.spool import Spool
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.scenario import Scenario
@@ -167,15 +175,7 @@ class _KeptTrace:
 
 def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Written], traces: _Traces) -> None:
     records, steps = [episode.metadata for episode in written], [episode.steps for episode in written]
-    of_transition = {
-        "episode": range(len(records)),
-        "seed": [record.seed for record in records],
-        "policy": [record.policy for record in records],
-        "context": [episode.context for episode in written],
-        "synthetic": [record.synthetic for record in records],
-        "provenance": [record.provenance.kind for record in records],
-        "action_source": [record.provenance.action_source for record in records],
-    }
+    infos_by_episode = [infos_of(index, each.metadata, each.context) for index, each in enumerate(written)]
     attributes = {
         "scenario": scenario.model_dump_json(),
         **asdict(Definitions.of(scenario)),
@@ -188,8 +188,8 @@ def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Writ
         for name in ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts"):
             hdf5.put(file, name, spool.array(name))
         infos = file.create_group("infos")
-        for name, values in of_transition.items():
-            hdf5.put(infos, name, np.repeat(np.asarray(values), steps))
+        for name in infos_by_episode[0]:
+            hdf5.put(infos, name, np.repeat(np.asarray([of[name] for of in infos_by_episode]), steps))
             if name == "episode":
                 hdf5.put(infos, "step", spool.array("step"))
         hdf5.put(infos, LOG_PROBS, spool.array(LOG_PROBS))
