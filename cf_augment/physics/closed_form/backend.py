@@ -13,7 +13,7 @@ from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
 from ns3_scenarios.backend import Backend, check_trace
 from ns3_scenarios.control import Control
-from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.trace import Mobility, MobilityTrace
@@ -93,7 +93,7 @@ def _interval_m(engine: Engine, trace: Mobility, step: int) -> Floats:
 
 def _single(kpis: StepKpis, changes: list[tuple[float, CellChanges]], index: int = 0) -> StepKpis:
     """Returns one environment of a batch, with its events."""
-    return replace(kpis, **{name: getattr(kpis, name)[index] for name in KPI_AXES}, events=_events(changes, index))
+    return replace(kpis.at(index), events=_events(changes, index))
 
 
 def _events(changes: list[tuple[float, CellChanges]], index: int) -> np.ndarray:
