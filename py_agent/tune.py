@@ -21,7 +21,7 @@ LEVELS = {
     "gain_db": (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0),
     "proportional_db": (0.0, 2.0, 4.0, 8.0, 16.0, 32.0),
     "leak": (1.0, 0.98, 0.95, 0.9, 0.8, 0.6),
-    "discount_per_db": (0.0, 0.01, 0.02, 0.04, 0.08),
+    "discount_per_db": (0.0, 0.02, 0.04, 0.08, 0.16, 0.32),
 }
 """The values of each gain that are tried; the discount makes a difference only where reports are late."""
 

@@ -15,6 +15,7 @@ from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import (
     BenchAgent,
+    BenchAnticipation,
     BenchEngine,
     BenchJob,
     BenchKills,
@@ -93,6 +94,7 @@ BenchCommands = (
     | Annotated[BenchMobility, subcommand("mobility")]
     | Annotated[BenchKills, subcommand("kills")]
     | Annotated[BenchAgent, subcommand("agent")]
+    | Annotated[BenchAnticipation, subcommand("anticipation")]
     | Annotated[BenchPage, subcommand("page")]
 )
 
