@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance
 from cf_augment.interventions import generate_traces, mix_traces
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
-from ns3_scenarios.kpis import KPI_AXES, StepKpis
+from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size, cio_from_action, control_from_action, reward
 from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
@@ -109,7 +109,7 @@ class Searched(Source):
 
 @dataclass(frozen=True)
 class NoisyRule(Source):
-    """The scenario's rule with Gaussian noise.
+    """The scenario's rule with Gaussian noise, and without its discount for late reports.
 
     Attributes:
         noise: Standard deviation of the noise on each component of the action.
@@ -305,4 +305,4 @@ def action_source(logged: Dataset, what_if: WhatIf, job: Job, seed: int) -> Acti
 
 
 def _unbatched(kpis: StepKpis) -> list[StepKpis]:
-    return [replace(kpis, **{name: getattr(kpis, name)[b] for name in KPI_AXES}) for b in range(len(kpis.time_s))]
+    return [kpis.at(b) for b in range(len(kpis.time_s))]

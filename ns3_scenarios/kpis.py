@@ -5,7 +5,7 @@ Every array may carry leading batch dimensions (...); a single environment has n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -116,3 +116,7 @@ class StepKpis:
         return isinstance(other, StepKpis) and all(
             np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
         )
+
+    def at(self, index: int) -> StepKpis:
+        """Returns the KPIs at an index of the first batch dimension, with the events as they are."""
+        return replace(self, **{name: getattr(self, name)[index] for name in KPI_AXES})

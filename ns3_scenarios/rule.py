@@ -14,7 +14,9 @@ class Rule(Contract):
 
     For each neighbour pair (i, j), with the loads l of the last interval:
     integral_ij <- leak * integral_ij + gain_db * (l_i - l_j), and CIO_ij = integral_ij + proportional_db * (l_i - l_j),
-    both clipped to handover.cio_range_db.
+    both clipped to handover.cio_range_db. Where reports are late, newer offsets have not shown in the loads yet:
+    l_i - l_j then counts less discount_per_db * (CIO_ij in force - CIO_ij in the interval reported), as in a Smith
+    predictor (O. J. M. Smith, Chemical Engineering Progress 53, 1957) whose plant is a gain and the delay.
     """
 
     gain_db: float = Field(8.0, ge=0, le=1000)
@@ -23,6 +25,8 @@ class Rule(Contract):
     """Share of the integral that is kept in each interval."""
     proportional_db: float = Field(0.0, ge=0, le=1000)
     """Proportional gain, in dB for a load difference of 1."""
+    discount_per_db: float = Field(0.0, ge=0, le=1)
+    """Load difference that 1 dB of CIO takes away, in 1/dB; 0 acts as if late reports showed everything."""
 
     def follow(self, difference: Floats, integral_db: Floats, limit_db: float) -> tuple[Floats, Floats]:
         """Returns the integral (..., E) of this interval and the CIO (..., E), not yet clipped, that the rule wants.

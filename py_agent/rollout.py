@@ -13,7 +13,7 @@ from ns3_scenarios.mdp import control_from_action, observe, reward
 from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
 from py_agent.env.env import MlbEnv, checked_actions, draw_episode
-from py_agent.policies.base import Policy, log_prob
+from py_agent.policies.base import Clairvoyant, Policy, log_prob
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
 
@@ -38,6 +38,9 @@ def run_episode(
         SimulatorError: the back end failed.
     """
     seed, name = metadata.seed, metadata.trace_name
+    mobility = env.traces[trace]
+    if isinstance(policy, Clairvoyant):
+        policy.foresee(mobility if isinstance(mobility, MobilityTrace) else None)
     policy.reset(derive(seed, "policy", name))
     observation, info = env.reset(seed=derive(seed, "network", name), options={"trace": trace})
     on_time(env.scenario.episode.warmup_s)
@@ -49,7 +52,6 @@ def run_episode(
         kpis.append(info["true_kpis"])
         actions.append(action)
         on_time(env.scenario.episode.control_interval_s)
-    mobility = env.traces[trace]
     driven = mobility if isinstance(mobility, MobilityTrace) else env.traffic.trace()
     played = metadata.model_copy(update={"report_seed": env.report_seed})
     return Episode.from_kpis(
@@ -73,7 +75,9 @@ def run_engine_episodes(
         metadata: What each episode is.
         on_time: Called with the seconds that have been simulated since the last call, summed over the episodes.
     """
-    for policy, record in zip(policies, metadata, strict=True):
+    for policy, trace, record in zip(policies, traces, metadata, strict=True):
+        if isinstance(policy, Clairvoyant):
+            policy.foresee(trace)
         policy.reset(derive(record.seed, "policy", record.trace_name))
     seeds = [_report_seed(scenario, record) for record in metadata]
     reporter = Reporter(scenario.reports, seeds)

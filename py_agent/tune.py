@@ -18,11 +18,12 @@ from sumo_mobility.base.progress import note
 from sumo_mobility.trace import MobilityTrace
 
 LEVELS = {
-    "gain_db": (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0),
+    "gain_db": (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0),
     "proportional_db": (0.0, 2.0, 4.0, 8.0, 16.0, 32.0),
-    "leak": (1.0, 0.98, 0.95, 0.9, 0.8),
+    "leak": (1.0, 0.98, 0.95, 0.9, 0.8, 0.6),
+    "discount_per_db": (0.0, 0.02, 0.04, 0.08, 0.16, 0.32),
 }
-"""The values of each gain that are tried."""
+"""The values of each gain that are tried; the discount makes a difference only where reports are late."""
 
 
 def tune(scenario: Scenario, traces: Sequence[MobilityTrace]) -> pd.DataFrame:
@@ -46,11 +47,17 @@ def tune(scenario: Scenario, traces: Sequence[MobilityTrace]) -> pd.DataFrame:
     best, before = Rule(), None
     while best != before:
         before = best
-        for name, values in LEVELS.items():
+        for name, values in _levels(scenario).items():
             best = max([best, *(best.model_copy(update={name: value}) for value in values)], key=worth)
         note(f"{best} earns {worth(best):.5g}")
     rows = [rule.model_dump() | figures for rule, figures in tried.items()]
     return pd.DataFrame(rows).sort_values("reward", ascending=False, kind="stable", ignore_index=True)
+
+
+def _levels(scenario: Scenario) -> dict[str, tuple[float, ...]]:
+    """The levels that can make a difference."""
+    on_time = () if scenario.reports.delay_intervals else ("discount_per_db",)
+    return {name: values for name, values in LEVELS.items() if name not in on_time}
 
 
 def _play(scenario: Scenario, traces: Sequence[MobilityTrace], rule: Rule) -> dict[str, float]:

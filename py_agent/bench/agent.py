@@ -137,29 +137,29 @@ RULES = {"static": "static", "rule": "integral", "planner": "planner"}
 _RESAMPLES = 1000
 
 
-def score(load_std: Floats, rule: Floats, planner: Floats) -> Floats:
-    """Returns S of load_std (..., seeds, traces) beside that of the rule and of the planner (..., traces)."""
+def score(value: Floats, rule: Floats, ceiling: Floats) -> Floats:
+    """Returns S of a metric (..., seeds, traces): the rule's (..., traces) has 0, that of a ceiling likewise 1."""
     base = rule.mean(-1)
-    return np.asarray((base - load_std.mean((-2, -1))) / (base - planner.mean(-1)))
+    return np.asarray((base - value.mean((-2, -1))) / (base - ceiling.mean(-1)))
 
 
-def score_interval(load_std: Floats, rule: Floats, planner: Floats, seed: int = 0) -> tuple[float, float]:
+def score_interval(value: Floats, rule: Floats, ceiling: Floats, seed: int = 0) -> tuple[float, float]:
     """Returns the 95 % interval of the mean of S over the contexts, by a bootstrap of the seeds and of the traces.
 
     Args:
-        load_std: (contexts, seeds, traces).
+        value: (contexts, seeds, traces).
         rule: (contexts, traces), paired by trace.
-        planner: Likewise.
+        ceiling: Likewise.
         seed: Of the resampling.
     """
-    random, (contexts, seeds, traces) = stream(seed, "bench", "bootstrap"), load_std.shape
+    random, (contexts, seeds, traces) = stream(seed, "bench", "bootstrap"), value.shape
     drawn = []
     for _ in range(_RESAMPLES):
         of_seeds = random.integers(seeds, size=(contexts, seeds, 1))
         of_traces = random.integers(traces, size=(contexts, traces))
         context = np.arange(contexts)[:, None]
-        sample = load_std[context[..., None], of_seeds, of_traces[:, None]]
-        drawn.append(score(sample, rule[context, of_traces], planner[context, of_traces]).mean())
+        sample = value[context[..., None], of_seeds, of_traces[:, None]]
+        drawn.append(score(sample, rule[context, of_traces], ceiling[context, of_traces]).mean())
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)
 
@@ -222,7 +222,7 @@ def _judged_rules(workshop: Workshop, scenarios: Sequence[Scenario], title: str,
         name: [[workshop.judgement(scenario, name, policy_factory(policy), traces=traces)] for scenario in scenarios]
         for name, policy in RULES.items()
     }
-    return _judged(workshop, jobs, f"{title}: rules")
+    return judge(workshop, jobs, f"{title}: rules")
 
 
 def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str, list[TrainJob]]:
@@ -239,7 +239,8 @@ def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str,
     return trainings
 
 
-def _judged(workshop: Workshop, jobs: dict[str, list[list[JudgeJob]]], title: str) -> dict[str, Judged]:
+def judge(workshop: Workshop, jobs: dict[str, list[list[JudgeJob]]], title: str) -> dict[str, Judged]:
+    """Judges policies, by name, in contexts and with seeds, or reads what is kept of it."""
     workshop.run([job for presets in jobs.values() for seeds in presets for job in seeds], title)
     return {
         name: Judged([[pd.read_parquet(job.path) for job in seeds] for seeds in presets])
@@ -267,7 +268,7 @@ def figures(
         ]
         for name, jobs in trainings.items()
     }
-    judged = _judged(workshop, judgements, f"{title}: judgements")
+    judged = judge(workshop, judgements, f"{title}: judgements")
     references = [rules[name]["load_std"][:, 0] for name in ("rule", "planner")]
     for name, of_method in judged.items():
         scores = score(of_method["load_std"], references[0], references[1])
@@ -312,7 +313,7 @@ def elsewhere(workshop: Workshop, network: Network, setting: Setting) -> Iterato
         scenario = workshop.tuned(_placed(preset))
         rules = _judged_rules(workshop, [scenario], name, _ELSEWHERE_TRACES)
         jobs = {OURS: [_of_seeds(workshop, scenario, OURS, training, _ELSEWHERE_TRACES)]}
-        load_std = _judged(workshop, jobs, f"{name}: judgements")[OURS]["load_std"]
+        load_std = judge(workshop, jobs, f"{name}: judgements")[OURS]["load_std"]
         references = [rules[of]["load_std"][:, 0] for of in ("rule", "planner")]
         low, high = score_interval(load_std, references[0], references[1])
         value = float(score(load_std, references[0], references[1]).mean())
@@ -332,7 +333,7 @@ def in_ns3(workshop: Workshop, network: Network, setting: Setting) -> Iterator[M
             name: [[workshop.judgement(scenario, name, factory, backend, _NS3_TRACES)]]
             for name, factory in policies.items()
         }
-        judged = _judged(workshop, jobs, f"{network.name} in {backend}")
+        judged = judge(workshop, jobs, f"{network.name} in {backend}")
         means[backend] = {name: float(of_policy["load_std"].mean()) for name, of_policy in judged.items()}
         for name, value in means[backend].items():
             yield Measurement(f"{network.name}, {setting.name}: load std of {name} in {backend}", value, "", None)

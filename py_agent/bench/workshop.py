@@ -139,7 +139,7 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class JudgeJob:
-    """A policy on some traces, of which the metrics of the episodes are kept.
+    """A policy on some traces, of which the metrics of the episodes and their mean reward a step are kept.
 
     Attributes:
         scenario: Where it is judged.
@@ -167,7 +167,8 @@ class JudgeJob:
         """Plays them; `advance` is called for each episode."""
         rows = []
         for episode in _played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
-            rows.append({"trace": episode.metadata.trace_name, **episode_metrics(self.scenario, episode)})
+            earned = {"reward": float(episode.rewards.mean())}
+            rows.append({"trace": episode.metadata.trace_name, **earned, **episode_metrics(self.scenario, episode)})
             advance(self.work / len(self.traces))
         with replacing(self.path) as temporary:
             pd.DataFrame(rows).to_parquet(temporary, index=False)

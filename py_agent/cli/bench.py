@@ -155,6 +155,17 @@ class BenchAgent(LongBench):
 
 
 @dataclass(kw_only=True)
+class BenchAnticipation(LongBench):
+    """What it is worth to know where the UEs go: planners over futures against the tuned rule, on the slow track."""
+
+    suite = "anticipation"
+    preset: str = "helsinki-slow-v0"
+    """Id of a preset, or path of a .yaml file; policies are judged in its test contexts."""
+    directory: Path = Path("runs/bench-anticipation")
+    """Where traces, the rule and results are kept; a measurement that was interrupted goes on there."""
+
+
+@dataclass(kw_only=True)
 class BenchPage(Command):
     """Write a page of results that `mlb bench NAME --json` and `mlb fidelity` left in files."""
 

@@ -15,6 +15,7 @@ from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
 from py_agent.cli.bench import (
     BenchAgent,
+    BenchAnticipation,
     BenchDataset,
     BenchEngine,
     BenchJob,
@@ -99,6 +100,7 @@ BenchCommands = (
     | Annotated[BenchKills, subcommand("kills")]
     | Annotated[BenchDataset, subcommand("dataset")]
     | Annotated[BenchAgent, subcommand("agent")]
+    | Annotated[BenchAnticipation, subcommand("anticipation")]
     | Annotated[BenchPage, subcommand("page")]
 )
 

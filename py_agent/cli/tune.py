@@ -29,6 +29,7 @@ class Tune(Command):
 
     def execute(self) -> Result:
         """Returns what was tried, the best first, and the lines for the preset."""
+        from ns3_scenarios.rule import Rule
         from ns3_scenarios.scenario import Preset, Scenario
         from py_agent.tune import tune
         from sumo_mobility.base.seeds import derive
@@ -41,13 +42,14 @@ class Tune(Command):
         scenario = Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
         jobs = [(contexts[k % len(contexts)], derive(self.seed, "tune", k)) for k in range(self.traces)]
         tried = tune(scenario, make_traces(preset.mobility, jobs))
-        table = Table("gain dB", "leak", "proportional dB", "reward", "load std", "handovers per UE-minute")
+        gains = ("gain dB", "leak", "proportional dB", "discount per dB")
+        table = Table(*gains, "reward", "load std", "handovers per UE-minute")
         for row in tried.head(_SHOWN).itertuples():
             table.add_row(
-                f"{row.gain_db:g}", f"{row.leak:g}", f"{row.proportional_db:g}", f"{row.reward:.5f}",
-                f"{row.load_std:.4f}", f"{row.handovers:.2f}",
+                f"{row.gain_db:g}", f"{row.leak:g}", f"{row.proportional_db:g}", f"{row.discount_per_db:g}",
+                f"{row.reward:.5f}", f"{row.load_std:.4f}", f"{row.handovers:.2f}",
             )  # fmt: skip
         best = tried.iloc[0]
-        gains = ", ".join(f"{name}: {best[name]:g}" for name in ("gain_db", "leak", "proportional_db"))
-        line = f"The preset's line:\n\nrule: {{{gains}}}\n"
+        values = ", ".join(f"{name}: {best[name]:g}" for name in Rule.model_fields)
+        line = f"The preset's line:\n\nrule: {{{values}}}\n"
         return Result(tried.to_dict("records"), Group(table, Text(line)))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ns3_scenarios.kpis import StepKpis
     from ns3_scenarios.scenario import Scenario
     from sumo_mobility.base.arrays import Floats, Singles
+    from sumo_mobility.trace import MobilityTrace
 
 
 class Policy(Protocol):
@@ -47,6 +48,15 @@ def log_prob(policy: Policy, action: Singles) -> float:
     """Returns the log-density of an action (A,) under a policy, given what it was told last; NaN if it has none."""
     density = getattr(policy, "log_prob", None)  # isinstance takes longer than many a policy
     return math.nan if density is None else float(density(action))
+
+
+@runtime_checkable
+class Clairvoyant(Policy, Protocol):
+    """A policy that may be told what no controller knows, where the UEs will be, so that others have a ceiling."""
+
+    def foresee(self, trace: MobilityTrace | None) -> None:
+        """Is told the mobility of the episode before it begins; None where nobody knows it, as of live traffic."""
+        ...
 
 
 PolicyFactory = Callable[["Scenario"], Policy]

@@ -1,6 +1,10 @@
-"""GreedyPlanner: no data, no learning; searches the CIO of each step in the analytic engine."""
+"""GreedyPlanner: no data, no learning; searches the CIO of each step in the analytic engine, over futures."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,19 +12,36 @@ from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
+from py_agent.policies.futures import FUTURES
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.base.seeds import stream
+from sumo_mobility.base.seeds import derive, stream
+from sumo_mobility.trace import MobilityTrace
 
 _HANDOVER_COST = 1e-6
 _OFFSET_COST = 1e-9
+_MOST_PARTS = 15
+"""Parts into which an interval is cut where UEs move; shorter ones than a second are not needed."""
+
+
+class Outlook(NamedTuple):
+    """One future of the coming interval.
+
+    Attributes:
+        kpis: The state at its beginning.
+        position_m: (S, U, 2) where the UEs are in each part of it; None: where they stand.
+    """
+
+    kpis: StepKpis
+    position_m: Floats | None = None
 
 
 class GreedyPlanner:
-    """Maximises the reward that the engine predicts for the settled network, one step ahead.
+    """Maximises the reward that the engine's what-if predicts for the coming interval, on average over futures.
 
-    The cross-entropy method from the action in force, then a coordinate search from the best; ties go to fewer
-    handovers, then to smaller offsets.
+    Where reports are late, it first predicts through the intervals that they do not show, under the CIO that was in
+    force then. In `future=frozen` UEs stand still and the network settles. The search is the cross-entropy method from
+    the action in force, then a coordinate search from the best; ties go to fewer handovers, then to smaller offsets.
 
     Args:
         scenario: The scenario.
@@ -28,14 +49,16 @@ class GreedyPlanner:
         rounds: Rounds of the cross-entropy method.
         sweeps: Rounds of the coordinate search; each tries `levels` values of every component and keeps the best one.
         levels: Values of one component, evenly over its range.
+        future: Where the UEs go, one of FUTURES.
 
     Raises:
-        ConfigError: there are no samples or no levels, or fewer than no rounds or sweeps.
+        ConfigError: there are no samples or no levels, fewer than no rounds or sweeps, or no such future.
     """
 
     def __init__(
-        self, scenario: Scenario, samples: int = 400, rounds: int = 4, sweeps: int = 4, levels: int = 9
-    ) -> None:
+        self, scenario: Scenario, samples: int = 400, rounds: int = 4, sweeps: int = 4, levels: int = 9,
+        future: str = "frozen",
+    ) -> None:  # fmt: skip
         for name, value, least in (
             ("samples", samples, 1), ("rounds", rounds, 0), ("sweeps", sweeps, 0), ("levels", levels, 1),
         ):  # fmt: skip
@@ -45,25 +68,63 @@ class GreedyPlanner:
         self._what_if = WhatIf(Engine(scenario))
         self._samples, self._rounds, self._sweeps = samples, rounds, sweeps
         self._levels = np.linspace(-1, 1, levels)
+        self._future = FUTURES[future](scenario)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Seeds the search."""
+        """Seeds the search, and begins a future."""
         self._random = stream(seed, "greedy-planner")
+        self._future.reset(derive(seed, "greedy-planner", "future"))
+        # Of the interval that is reported, and of all later ones.
+        self._in_force_db: deque[Floats] = deque(maxlen=self._scenario.reports.delay_intervals + 1)
+
+    def foresee(self, trace: MobilityTrace | None) -> None:
+        """See `Clairvoyant.foresee`."""
+        self._future.foresee(trace)
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
-        """Returns the best action found."""
-        return self.search(kpis, action_from_cio(self._scenario, np.asarray(cio_db))).astype(np.float32)
+        """Returns the best action found.
 
-    def search(self, kpis: StepKpis, action: Floats) -> Floats:
+        Raises:
+            ConfigError: the future needs the trace, and was not told it.
+        """
+        action = action_from_cio(self._scenario, np.asarray(cio_db))
+        return self.search(self.outlooks(kpis, cio_db), action).astype(np.float32)
+
+    def outlooks(self, kpis: StepKpis, cio_db: Floats) -> list[Outlook]:
+        """Returns the futures of the coming interval; to be called once an interval.
+
+        Args:
+            kpis: What is reported.
+            cio_db: (E,) CIO that was in force during the last interval, of which the report need not be.
+        """
+        self._in_force_db.append(np.asarray(cio_db))
+        not_shown_db = list(self._in_force_db)[1:]
+        interval_s, intervals = self._scenario.episode.control_interval_s, len(not_shown_db) + 1
+        parts = int(np.clip(np.ceil(interval_s), 1, _MOST_PARTS))
+        ahead_s = interval_s * (np.arange(intervals * parts) + 0.5) / parts
+        position_m = self._future.positions_m(kpis, kpis.time_s + ahead_s)
+        if position_m is None:
+            ways: list[list[Floats | None]] = [[None] * intervals]
+        else:
+            ways = [np.split(way_m, intervals) for way_m in position_m]
+        outlooks = []
+        for *passed, coming in ways:
+            state = kpis
+            for way_m, held_db in zip(passed, not_shown_db, strict=True):
+                state = self._what_if(state, held_db, way_m).at(0)
+            outlooks.append(Outlook(state, coming))
+        return outlooks
+
+    def search(self, outlooks: Sequence[Outlook], action: Floats) -> Floats:
         """Returns the action (A,) of the greatest predicted reward, never worse than `action` or no offsets."""
         size = len(action)
-        best, best_value = self._best(kpis, np.stack([action, np.zeros(size)]), action, -np.inf)
+        best, best_value = self._best(outlooks, np.stack([action, np.zeros(size)]), action, -np.inf)
         mean, spread = best, np.full(size, 0.5)
         for _ in range(self._rounds):
             draws = mean + spread * self._random.standard_normal((self._samples, size))
             candidates = np.clip(draws, -1, 1)
-            values = self._values(kpis, candidates)
+            values = self._values(outlooks, candidates)
             elite = candidates[np.argsort(-values, kind="stable")[: max(2, self._samples // 20)]]
             if values.max() > best_value:
                 best, best_value = elite[0], values.max()
@@ -73,19 +134,24 @@ class GreedyPlanner:
             candidates[np.arange(len(candidates)), np.repeat(np.arange(size), len(self._levels))] = np.tile(
                 self._levels, size
             )
-            found, value = self._best(kpis, candidates, best, best_value)
+            found, value = self._best(outlooks, candidates, best, best_value)
             if value <= best_value:
                 break
             best, best_value = found, value
         return best
 
-    def _best(self, kpis: StepKpis, candidates: Floats, best: Floats, best_value: float) -> tuple[Floats, float]:
-        values = self._values(kpis, candidates)
+    def _best(
+        self, outlooks: Sequence[Outlook], candidates: Floats, best: Floats, best_value: float
+    ) -> tuple[Floats, float]:
+        values = self._values(outlooks, candidates)
         top = int(values.argmax())
         return (candidates[top], float(values[top])) if values[top] > best_value else (best, best_value)
 
-    def _values(self, kpis: StepKpis, actions: Floats) -> Floats:
+    def _values(self, outlooks: Sequence[Outlook], actions: Floats) -> Floats:
         cio_db = cio_from_action(self._scenario, actions)
-        predicted = self._what_if(kpis, cio_db)
-        cost = _HANDOVER_COST * predicted.handovers + _OFFSET_COST * np.abs(cio_db).sum(axis=-1)
-        return reward(self._scenario, predicted) - cost
+        values = []
+        for kpis, position_m in outlooks:
+            predicted = self._what_if(kpis, cio_db, position_m)
+            cost = _HANDOVER_COST * predicted.handovers + _OFFSET_COST * np.abs(cio_db).sum(axis=-1)
+            values.append(reward(self._scenario, predicted) - cost)
+        return np.asarray(np.mean(values, axis=0))

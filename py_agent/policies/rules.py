@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class IntegralRule:
         gain_db: CIO in dB a step for a load difference of 1; the scenario's own if None, as all others.
         leak: Share of the integral that is kept at each step.
         proportional_db: CIO in dB for a load difference of 1.
+        discount_per_db: Load difference that 1 dB of an offset which late reports do not show yet will take away.
 
     Raises:
         ConfigError: a gain is out of range.
@@ -72,8 +74,11 @@ class IntegralRule:
         gain_db: float | None = None,
         leak: float | None = None,
         proportional_db: float | None = None,
+        discount_per_db: float | None = None,
     ) -> None:
-        given = {"gain_db": gain_db, "leak": leak, "proportional_db": proportional_db}
+        given = {
+            "gain_db": gain_db, "leak": leak, "proportional_db": proportional_db, "discount_per_db": discount_per_db
+        }  # fmt: skip
         changed = {name: value for name, value in given.items() if value is not None}
         self._rule = Rule.parse(scenario.rule.model_dump() | changed, "policy integral")
         self._scenario = scenario
@@ -84,11 +89,15 @@ class IntegralRule:
     def reset(self, seed: int) -> None:
         """Begins the integral at 0."""
         self._integral_db = np.zeros(len(self._scenario.neighbor_pairs))
+        # Of the interval that is reported, and of all later ones.
+        self._in_force_db: deque[Floats] = deque(maxlen=self._scenario.reports.delay_intervals + 1)
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the integral, which is the CIO in force if that can be any value, plus the corrections."""
         load, limit_db = kpis.prb_utilization, self._scenario.handover.cio_range_db
-        difference = load[self._serving] - load[self._neighbor]
+        self._in_force_db.append(cio_db)
+        not_shown_db = self._in_force_db[-1] - self._in_force_db[0]
+        difference = load[self._serving] - load[self._neighbor] - self._rule.discount_per_db * not_shown_db
         before_db = cio_db if self._is_cio else self._integral_db
         self._integral_db, wanted_db = self._rule.follow(difference, before_db, limit_db)
         return action_from_cio(self._scenario, wanted_db).astype(np.float32)

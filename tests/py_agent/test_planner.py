@@ -13,7 +13,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action, reward
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies.base import Policy
-from py_agent.policies.planner import GreedyPlanner
+from py_agent.policies.planner import GreedyPlanner, Outlook
 from py_agent.policies.rules import Static
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
@@ -86,7 +86,7 @@ def test_it_finds_the_best_offsets_of_two_cells() -> None:
     kpis = EngineBackend(scenario).reset(made_network.trace(), seed=1)
     grid = np.array(list(itertools.product(np.linspace(-6, 6, 49), repeat=2)))
     best = predicted(scenario, kpis, grid).max()
-    found = GreedyPlanner(scenario).search(kpis, np.zeros(2))
+    found = GreedyPlanner(scenario).search([Outlook(kpis)], np.zeros(2))
     assert predicted(scenario, kpis, cio_from_action(scenario, found))[0] == pytest.approx(best, abs=1e-4)
 
 
@@ -94,7 +94,7 @@ def test_its_choice_is_never_predicted_worse_than_staying_or_than_no_offsets() -
     scenario = network()
     kpis = EngineBackend(scenario).reset(crowd(), seed=1)
     in_force = np.random.default_rng(0).uniform(-1, 1, len(scenario.neighbor_pairs))
-    found = GreedyPlanner(scenario, samples=20, rounds=1, sweeps=0).search(kpis, in_force)
+    found = GreedyPlanner(scenario, samples=20, rounds=1, sweeps=0).search([Outlook(kpis)], in_force)
     actions = np.stack([found, in_force, np.zeros_like(in_force)])
     values = predicted(scenario, kpis, cio_from_action(scenario, actions))
     assert values[0] >= values[1:].max() - 1e-3  # less the price of handovers, which breaks ties

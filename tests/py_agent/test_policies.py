@@ -79,6 +79,22 @@ def test_the_rule_with_leak_and_proportional_part_by_hand(kpis: StepKpis) -> Non
         policy_factory("integral:leak=1.5")(scenario)
 
 
+def test_the_rule_discounts_what_late_reports_do_not_show(kpis: StepKpis) -> None:
+    """An interval late, 8 dB x (0.5 - 0.05 x what the CIO has grown by since the interval that is reported)."""
+    scenario = made_network.scenario(reports={"delay_intervals": 1})
+    rule, plain = IntegralRule(scenario, discount_per_db=0.05), IntegralRule(scenario)
+    seen, reported = [], loaded(kpis, 0.6, 0.1)
+    for cio_db in np.array([[0.0, 0.0], [2.0, -2.0], [2.0, -2.0]]):
+        acts = [policy.act(OBSERVATION, reported, cio_db) for policy in (rule, plain)]
+        seen.append([act[0] * 6 for act in acts])
+    assert seen == [pytest.approx([4, 4]), pytest.approx([2 + 8 * (0.5 - 0.05 * 2), 6]), pytest.approx([6, 6])]
+    rule.reset(0)
+    assert rule.act(OBSERVATION, reported, np.array([3.0, -3.0]))[0] * 6 == pytest.approx(6)
+    on_time = IntegralRule(made_network.scenario(), discount_per_db=0.05)
+    for _ in range(2):
+        assert on_time.act(OBSERVATION, loaded(kpis, 0.3, 0.1), np.array([2.0, -2.0]))[0] * 6 == pytest.approx(3.6)
+
+
 def test_on_the_standards_grid_the_integral_rule_loses_no_small_correction(kpis: StepKpis) -> None:
     """0.32 dB a step, of which each is less than half a step of the grid: the CIO follows their sum, both ways."""
     scenario = made_network.scenario(handover={"grid": "standard"})

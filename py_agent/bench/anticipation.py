@@ -1,0 +1,112 @@
+"""Measures what it is worth to know where the UEs go, against the rule that is tuned to the scenario.
+
+S_slow = (x - rule) / (clairvoyant - rule) of the mean reward: the tuned rule has 0, the planner that is told the
+episode's mobility has 1. Everything is judged on the same fresh traces of the test contexts, in the engine, and acts
+from the first step on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cf_augment.physics import Engine, WhatIf
+from ns3_scenarios.scenario import Scenario
+from py_agent.bench.agent import judge, scenario_of, score, score_interval
+from py_agent.bench.workshop import Effort, Workshop
+from py_agent.jobs import LOCAL
+from py_agent.measurement import Measurement
+from py_agent.policies import policy_factory
+from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace
+
+RULE, CEILING = "tuned rule", "clairvoyant"
+POLICIES = {
+    "static": "static",
+    RULE: "integral",
+    "frozen planner": "planner:future=frozen",
+    "dead reckoning": "planner:future=dead-reckoning",
+    CEILING: "planner:future=true",
+}
+"""The policies that are judged."""
+_WHOLE = Effort(seeds=1, test_traces=28, gradient_steps=0)
+_QUICK = Effort(seeds=1, test_traces=8, gradient_steps=0)
+_CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
+
+
+def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Measurement]:
+    """Yields the figures.
+
+    Args:
+        seed: Of all traces.
+        quick: 8 traces instead of 28.
+        preset: Id of a preset, or path of a .yaml file.
+        directory: Where everything is kept.
+
+    Raises:
+        StorageError: the directory was made with another seed or effort, or of another preset.
+    """
+    workshop = Workshop(directory, seed, _QUICK if quick else _WHOLE, LOCAL)
+    scenario = workshop.tuned(scenario_of(preset))
+    [first, *_] = workshop.traces(scenario, "test", 1).values()
+    yield from candidates_per_s(scenario, MobilityTrace.read(first), seed)
+    yield from worth(workshop, scenario)
+
+
+def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
+    """Yields what each policy is worth in a scenario whose rule is tuned."""
+    jobs = {name: [[workshop.judgement(scenario, name, policy_factory(text))]] for name, text in POLICIES.items()}
+    results = judge(workshop, jobs, scenario.id)
+    earned = {name: result["reward"] for name, result in results.items()}
+    rule, ceiling = earned[RULE][:, 0], earned[CEILING][:, 0]
+    for name, reward in earned.items():
+        difference = (reward[:, 0] - rule).ravel()
+        around = 1.96 * float(difference.std(ddof=1)) / np.sqrt(difference.size)
+        title = f"{scenario.id}: {name}"
+        yield Measurement(f"{title}: mean reward", float(reward.mean()), "", None)
+        yield Measurement(f"{title}: reward less the rule's (+- {around:.4f})", float(difference.mean()), "", None)
+        if name not in (RULE, CEILING):
+            low, high = score_interval(reward, rule, ceiling)
+            value = float(score(reward, rule, ceiling).mean())
+            yield Measurement(f"{title}: S_slow [{low:.2f}, {high:.2f}]", value, "", None)
+        p5_share = float(results[name]["p5_throughput_bps"].mean()) / scenario.traffic.offered_bps
+        yield Measurement(f"{title}: 5th percentile of the throughput, of what is offered", 100 * p5_share, "%", None)
+        handovers = float(results[name]["handovers_per_ue_minute"].mean())
+        yield Measurement(f"{title}: handovers", handovers, "per UE-minute", None)
+
+
+def candidates_per_s(scenario: Scenario, trace: MobilityTrace, seed: int) -> Iterator[Measurement]:
+    """Yields how many candidates a CPU-second a search tries, on one thread, beside the engine's own intervals."""
+    engine, random = Engine(scenario), stream(seed, "bench", "candidates")
+    what_if, position_m = WhatIf(engine), engine.positions(trace)[: engine.grid_steps + 1]
+    kpis = engine.reset(position_m[None, 0]).at(0)
+    limit_db = scenario.handover.cio_range_db
+    cio_db = random.uniform(-limit_db, limit_db, (_CANDIDATES, len(scenario.neighbor_pairs)))
+    coming_m = position_m[np.linspace(0, engine.grid_steps, 31)[1::2].astype(int)]
+    few_db, copied_m = cio_db[:_ENGINE_CANDIDATES], np.repeat(position_m[None], _ENGINE_CANDIDATES, axis=0)
+    tried: dict[str, tuple[int, Callable[[], object]]] = {
+        "frozen UEs": (_CANDIDATES, lambda: what_if(kpis, cio_db)),
+        "moving UEs": (_CANDIDATES, lambda: what_if(kpis, cio_db, coming_m)),
+        "the engine": (_ENGINE_CANDIDATES, lambda: engine.copies(_ENGINE_CANDIDATES).step(copied_m, few_db)),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    spent_s: dict[str, list[float]] = {name: [] for name in tried}
+    try:
+        for _ in range(_ROUNDS + 1):
+            for name, (_, search) in tried.items():
+                begin_s = time.process_time()
+                search()
+                spent_s[name].append(time.process_time() - begin_s)
+    finally:
+        torch.set_num_threads(threads)
+    # The first round compiles what is new.
+    speed = {name: count / float(np.median(spent_s[name][1:])) for name, (count, _) in tried.items()}
+    for name, target, goal in (("frozen UEs", None, None), ("moving UEs", 2000, 10_000)):
+        title = f"{scenario.id}: candidates a CPU-second, {name}"
+        yield Measurement(title, speed[name], "1/s", target, goal, more_is_better=True)
+        yield Measurement(f"{title}, over the engine's intervals", speed[name] / speed["the engine"], "", None)

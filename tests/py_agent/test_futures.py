@@ -1,0 +1,190 @@
+"""Futures of planners: straight walkers, edges, what is not reported yet, and what a planner gains by knowing more."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import made_network
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_planner import NOTHING
+
+from cf_augment.dataset import EpisodeMetadata, Provenance
+from cf_augment.physics import EngineBackend
+from ns3_scenarios.kpis import StepKpis
+from ns3_scenarios.reports import Reports
+from ns3_scenarios.scenario import Preset, Scenario
+from py_agent.policies import Clairvoyant, policy_factory
+from py_agent.policies.futures import DeadReckoning, TrueFuture
+from py_agent.policies.planner import GreedyPlanner
+from py_agent.rollout import run_engine_episodes
+from sumo_mobility.base.arrays import Floats
+from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
+
+SITES_M = [(0.0, 0.0), (600.0, 0.0), (300.0, 500.0)]
+INTERVAL_S = 20.0
+
+
+def network(ues: int = 30, delay_intervals: int = 1, interval_s: float = INTERVAL_S) -> Scenario:
+    """Three cells, util, reports late; a cell with all UEs cannot serve them."""
+    preset = Preset.load("helsinki-slow-v0").model_dump()
+    preset["mobility"] |= {"ues": ues, "duration_s": 100}
+    preset["episode"] |= {"steps": 5, "control_interval_s": interval_s}
+    preset["traffic"] = {"offered_bps": 700e3, "packet_bytes": 1000}
+    preset["reports"] = {"delay_intervals": delay_intervals}
+    return Scenario.place(Preset.model_validate(preset), SITES_M)
+
+
+def straight(start_m: Floats, velocity_mps: Floats, duration_s: float = 100) -> MobilityTrace:
+    time_s = np.arange(duration_s + 1)
+    position_m = start_m + time_s[:, None, None] * velocity_mps
+    still = np.zeros(position_m.shape[:2])
+    return MobilityTrace(time_s, position_m, still, still, TraceMetadata.made_up((-500, -500, 1500, 1500)))
+
+
+def marching(seed: int, ues: int = 30) -> MobilityTrace:
+    """A crowd that begins around cell 0 and marches on to cell 1."""
+    random = np.random.default_rng(seed)
+    start_m = random.normal((120, 0), (80, 60), (ues, 2))
+    return straight(start_m, random.normal((4, 0), (1, 0.5), (ues, 2)))
+
+
+def reported(kpis: StepKpis, trace: MobilityTrace, time_s: float) -> StepKpis:
+    return StepKpis(**{**vars(kpis), "time_s": np.array(time_s), "ue_position_m": trace.position_at(time_s)})
+
+
+@pytest.fixture(scope="module")
+def first() -> StepKpis:
+    return EngineBackend(network()).reset(marching(0), 0)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**31), apart_s=st.floats(0.5, 60), ahead_s=st.floats(0.1, 20))
+def test_straight_walkers_are_where_dead_reckoning_has_them(
+    first: StepKpis, seed: int, apart_s: float, ahead_s: float
+) -> None:
+    random = np.random.default_rng(seed)
+    trace = straight(random.uniform((150, 150), (450, 350), (30, 2)), random.uniform(-1, 1, (30, 2)), 130)
+    future, times_s = DeadReckoning(network()), apart_s + ahead_s * np.arange(1, 4)
+    future.positions_m(reported(first, trace, 0.0), times_s)
+    expected = future.positions_m(reported(first, trace, apart_s), times_s)
+    assert expected.shape == (1, 3, 30, 2)
+    assert expected[0] == pytest.approx(trace.position_at(times_s), abs=1e-6)
+
+
+def test_before_two_reports_ues_stand_and_a_report_seen_twice_is_one(first: StepKpis) -> None:
+    trace, times_s, future = marching(1), np.array([5.0, 50.0]), DeadReckoning(network())
+    for _ in range(2):
+        stands = future.positions_m(reported(first, trace, 0.0), times_s)
+        assert np.array_equal(stands[0, 1], trace.position_at(0.0))
+    for _ in range(2):
+        goes = future.positions_m(reported(first, trace, 2.0), times_s)
+        assert goes[0, 0] == pytest.approx(trace.position_at(5.0))
+    future.reset(0)
+    assert np.array_equal(future.positions_m(reported(first, trace, 4.0), times_s)[0, 1], trace.position_at(4.0))
+
+
+def test_at_the_edge_a_ue_turns_along_it_and_one_beyond_is_not_moved(first: StepKpis) -> None:
+    """The nearest sites are 583 m and 600 m apart, so that the network ends 292 m east of the site at 600 m."""
+    start_m, velocity_mps = np.full((30, 2), 300.0), np.zeros((30, 2))
+    start_m[:2] = (850, 0), (1500, 100)
+    velocity_mps[:2] = (10, 3), (2, -1)
+    trace, future = straight(start_m, velocity_mps), DeadReckoning(network())
+    edge_m = 600 + np.hypot(300, 500) / 2
+    for time_s in (0.0, 1.0):
+        ahead = future.positions_m(reported(first, trace, time_s), np.array([11.0, 21.0]))
+    assert ahead[0, :, 0] == pytest.approx(np.array([(edge_m, 33), (edge_m, 63)]))
+    assert ahead[0, :, 1] == pytest.approx(np.array([(1502, 89), (1502, 79)]))
+
+
+def test_only_the_true_future_needs_the_trace_and_says_so() -> None:
+    scenario, trace = network(delay_intervals=0), marching(2)
+    kpis, no_cio = EngineBackend(scenario).reset(trace, 0), np.zeros(6)
+    planner = policy_factory("planner:future=true,samples=4,rounds=1,sweeps=0")(scenario)
+    assert isinstance(planner, Clairvoyant)
+    with pytest.raises(ConfigError, match=r"future=true needs the trace(?s:.*)recorded traces.*future=dead-reckoning"):
+        planner.act(NOTHING, kpis, no_cio)
+    planner.foresee(trace)
+    planner.reset(0)
+    assert np.abs(planner.act(NOTHING, kpis, no_cio)).max() <= 1
+    planner.foresee(None)  # as where the next episode is of live traffic
+    with pytest.raises(ConfigError, match="needs the trace"):
+        planner.act(NOTHING, kpis, no_cio)
+
+
+def test_an_unknown_future_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown future 'dead-reckonin' \(did you mean 'dead-reckoning'\?\)"):
+        policy_factory("planner:future=dead-reckonin")(made_network.scenario())
+
+
+@pytest.mark.parametrize("delay_intervals", [0, 1, 2])
+def test_a_planner_predicts_what_reports_do_not_show_yet(delay_intervals: int) -> None:
+    """With the true mobility and the offsets that were in force, it knows about which cell serves whom by now."""
+    scenario, trace = network(delay_intervals=delay_intervals), marching(3)
+    backend, future = EngineBackend(scenario), GreedyPlanner(scenario, future="true")
+    future.foresee(trace)
+    future.reset(0)
+    truth, cio_db = [backend.reset(trace, 0)], np.zeros(6)
+    for step in range(4):
+        known = truth[max(0, step - delay_intervals)]
+        [(now, coming_m)] = future.outlooks(known, cio_db)
+        assert now.time_s == truth[step].time_s
+        assert coming_m == pytest.approx(trace.position_at(step * INTERVAL_S + INTERVAL_S / 15 * (np.arange(15) + 0.5)))
+        assert np.mean(now.ue_serving_cell == truth[step].ue_serving_cell) >= 0.9
+        cio_db = np.random.default_rng(step).uniform(-3, 3, 6)
+        truth.append(backend.step(cio_db))
+    assert not np.array_equal(truth[0].ue_serving_cell, truth[3].ue_serving_cell)
+
+
+def test_frozen_ues_settle_under_the_offsets_that_late_reports_do_not_show() -> None:
+    scenario, trace = network(), straight(np.random.default_rng(4).normal((250, 50), 90, (30, 2)), np.zeros((30, 2)))
+    backend, planner = EngineBackend(scenario), GreedyPlanner(scenario)
+    before = backend.reset(trace, 0)
+    planner.outlooks(before, np.zeros(6))
+    cio_db = np.array([6.0 if pair[0] == 0 else -6.0 for pair in scenario.neighbor_pairs])
+    after = backend.step(cio_db)
+    [(now, position_m)] = planner.outlooks(before, cio_db)
+    assert position_m is None
+    assert np.array_equal(now.ue_serving_cell, after.ue_serving_cell)
+    assert not np.array_equal(now.ue_serving_cell, before.ue_serving_cell)
+
+
+@pytest.mark.slow
+def test_who_knows_where_the_ues_go_earns_more() -> None:
+    """A crowd on its straight way from one cell to another, in four episodes; reports are an interval late."""
+    scenario, traces = network(), [marching(seed) for seed in range(4)]
+    metadata = [
+        EpisodeMetadata(
+            scenario_id=scenario.id, trace_name=f"trace-{seed}", policy="planner", seed=0, backend="engine",
+            provenance=Provenance(action_source="planner"),
+        )
+        for seed in range(4)
+    ]  # fmt: skip
+    make = partial(GreedyPlanner, scenario, samples=60, rounds=2, sweeps=1)
+    earned = {}
+    for future in ("frozen", "dead-reckoning", "true"):
+        episodes = run_engine_episodes(scenario, traces, [make(future=future) for _ in traces], metadata)
+        earned[future] = float(np.mean([episode.rewards.sum() for episode in episodes]))
+    assert earned["true"] > earned["frozen"]
+    assert earned["frozen"] < earned["dead-reckoning"] <= earned["true"] + 0.05 * abs(earned["true"])
+
+
+def test_reports_on_time_ask_of_the_coming_interval_alone() -> None:
+    scenario, asked = network(delay_intervals=0, interval_s=1.0), []
+
+    class Asked(TrueFuture):
+        def positions_m(self, kpis: StepKpis, times_s: Floats) -> Floats:
+            asked.append(times_s)
+            return super().positions_m(kpis, times_s)
+
+    planner, trace = GreedyPlanner(scenario, samples=2, rounds=0, sweeps=0), marching(0)
+    planner._future = Asked(scenario)
+    planner.foresee(trace)
+    kpis = EngineBackend(scenario).reset(trace, 0)
+    for _ in range(2):
+        planner.act(NOTHING, kpis, np.zeros(6))
+    assert np.array_equal(asked, [[0.5], [0.5]])
+    assert scenario.reports == Reports()
