@@ -78,6 +78,7 @@ class EventKind(IntEnum):
     HANDOVER_FAILED_LEAVING = 5
     HANDOVER_FAILED_JOINING = 6
     CONNECTION_REESTABLISHED = 7
+    HANDOVER_FAILED_NO_COMMAND = 8
 
 
 HANDOVER_FAILURES = tuple(kind for kind in EventKind if kind.name.startswith("HANDOVER_FAILED"))

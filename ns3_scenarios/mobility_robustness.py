@@ -46,7 +46,8 @@ class ConnectionFailure(NamedTuple):
     Attributes:
         time_s: When, in trace time.
         ue: Index of the UE.
-        cell: Where: the cell whose link failed, or the target of the handover that failed.
+        cell: Where: the cell whose link failed, or the target of the handover that failed; the source, if its command
+            never reached the UE.
         cause: Why.
     """
 
@@ -140,6 +141,8 @@ def _of_ue(ue: int, rows: Iterator[Any], context_store_s: float) -> Iterator[Con
         if kind == EventKind.RADIO_LINK_FAILURE:
             first_s = loss.time_s if loss else time_s
             loss = _Loss(first_s, source, recent(begun, source, time_s) or recent(arrival, source, time_s))
+        elif kind == EventKind.HANDOVER_FAILED_NO_COMMAND:  # for the UE there was no handover
+            loss = loss or _Loss(time_s, source, recent(arrival, source, time_s))
         elif kind in CONNECTION_FAILURES:
             loss = loss or _Loss(time_s, target, _Handover(time_s, source, target))
         elif kind == EventKind.CONNECTION_REESTABLISHED:

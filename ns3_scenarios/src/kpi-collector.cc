@@ -111,8 +111,17 @@ KpiCollector::ReceiveUplink(uint32_t ue, Ptr<const Packet> packet, const Address
 void
 KpiCollector::ReceiveHandoverStart(uint32_t ue, int sourceCell, int targetCell)
 {
-    m_ongoing[ue] = {sourceCell, targetCell};
+    m_ongoing[ue] = {sourceCell, targetCell, false};
     AddEvent(ue, sourceCell, targetCell, EventKind::HANDOVER_START);
+}
+
+void
+KpiCollector::ReceiveHandoverCommand(uint32_t ue)
+{
+    if (auto& ongoing = m_ongoing[ue])
+    {
+        ongoing->isHeard = true;
+    }
 }
 
 void
@@ -136,7 +145,10 @@ KpiCollector::ReceiveHandoverFailure(uint32_t ue, EventKind cause)
     // Source and target may both report the same failure: the first one counts.
     if (const auto ended = std::exchange(m_ongoing[ue], std::nullopt))
     {
-        AddEvent(ue, ended->sourceCell, ended->targetCell, cause);
+        AddEvent(ue,
+                 ended->sourceCell,
+                 ended->targetCell,
+                 ended->isHeard ? cause : EventKind::HANDOVER_FAILED_NO_COMMAND);
         m_lostBy[ue] = ended->sourceCell;
     }
 }

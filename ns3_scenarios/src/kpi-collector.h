@@ -71,6 +71,7 @@ class KpiCollector : private RadioNetwork::Listener
     {
         int sourceCell; ///< index of the source cell
         int targetCell; ///< index of the target cell
+        bool isHeard;   ///< whether the UE has received its command
     };
 
     // Sinks of the traffic's traces; bound to the index of the UE.
@@ -80,6 +81,7 @@ class KpiCollector : private RadioNetwork::Listener
 
     // inherited from RadioNetwork::Listener
     void ReceiveHandoverStart(uint32_t ue, int sourceCell, int targetCell) override;
+    void ReceiveHandoverCommand(uint32_t ue) override;
     void ReceiveHandoverOk(uint32_t ue) override;
     void ReceiveHandoverRefusal(uint32_t ue, int targetCell) override;
     void ReceiveHandoverFailure(uint32_t ue, EventKind cause) override;

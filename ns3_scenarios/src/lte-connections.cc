@@ -42,6 +42,12 @@ UeOf(uint64_t imsi)
 void
 ReportConnections(Ptr<LteUeRrc> rrc, RadioNetwork::Listener& listener)
 {
+    Connect(rrc,
+            "HandoverStart",
+            Callback<void, uint64_t, uint16_t, uint16_t, uint16_t>(
+                [&listener](uint64_t imsi, uint16_t, uint16_t, uint16_t) {
+                    listener.ReceiveHandoverCommand(UeOf(imsi));
+                }));
     Connect(rrc, "RadioLinkFailure", UeSink([&listener](uint64_t imsi, uint16_t cellId, uint16_t) {
                 listener.ReceiveRadioLinkFailure(UeOf(imsi), cellId - 1);
             }));

@@ -63,6 +63,12 @@ class RadioNetwork
         virtual void ReceiveHandoverStart(uint32_t ue, int sourceCell, int targetCell) = 0;
 
         /**
+         * @brief The UE has received its handover command and leaves the source cell.
+         * @param ue index of the UE
+         */
+        virtual void ReceiveHandoverCommand(uint32_t ue) = 0;
+
+        /**
          * @brief The target cell has the UE's confirmation.
          * @param ue index of the UE
          */

@@ -17,7 +17,7 @@ from cf_augment.physics.constants import Q_OUT_DB
 from cf_augment.physics.radio.rsrp import Radio
 from ns3_scenarios.hexagon import crossing_trace, hexagonal_scenario, random_cio_db
 from ns3_scenarios.kpis import EventKind
-from ns3_scenarios.mobility_robustness import CONNECTION_FAILURES
+from ns3_scenarios.mobility_robustness import CONNECTION_FAILURES, FailureCause, connection_failures
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.measured_episode import MeasuredEpisode
 from py_agent.measurement import Measurement
@@ -53,6 +53,7 @@ class Run:
         simulated_s: The simulated time that was reached.
         events: The number of events of each kind.
         attempts: The handovers in the order in which they ended.
+        causes: The number of lost connections by cause.
         start_rss_mb: Memory after the warm-up.
         peak_rss_mb: The most memory.
         cpu_s: CPU time of all steps.
@@ -62,6 +63,7 @@ class Run:
     simulated_s: float
     events: Counter[EventKind]
     attempts: list[Attempt]
+    causes: Counter[FailureCause]
     start_rss_mb: float
     peak_rss_mb: float
     cpu_s: float
@@ -94,6 +96,9 @@ def measure(seed: int, quick: bool, rrc: Rrc) -> Iterator[Measurement]:
     yield Measurement("handovers that succeed", succeeded, "%", 99.9, 100, more_is_better=True)
     if rrc == "real":
         yield from _by_sinr([attempt for run in done for attempt in run.attempts])
+        causes = sum((run.causes for run in done), Counter[FailureCause]())
+        for cause in FailureCause:
+            yield Measurement(f"connections lost, {cause}", causes[cause], "", None)
     for kind in EventKind:
         if kind not in (EventKind.HANDOVER_START, EventKind.HANDOVER_OK):
             yield Measurement(kind.name.lower().replace("_", " "), events[kind], "", None)
@@ -137,7 +142,9 @@ def run(seed: int, steps: int, rrc: Rrc, advance: Callable[[], None]) -> Run:
     events = np.concatenate([kpis.events for kpis in episode.kpis])
     kinds = Counter(EventKind(kind) for kind in events["kind"])
     attempts = list(attempts_of(scenario, trace, events))
-    return Run(len(episode.cpu_s), kinds, attempts, start_rss_mb, episode.peak_rss_mb, sum(episode.cpu_s), error)
+    causes = Counter(lost.cause for lost in connection_failures(events, scenario.handover.ue_context_store_s))
+    spent_s = sum(episode.cpu_s)
+    return Run(len(episode.cpu_s), kinds, attempts, causes, start_rss_mb, episode.peak_rss_mb, spent_s, error)
 
 
 def attempts_of(scenario: Scenario, trace: MobilityTrace, events: np.ndarray) -> Iterator[Attempt]:

@@ -14,4 +14,4 @@ def test_the_table_defines_every_field_and_every_kind_of_event() -> None:
     assert {kind.name: kind.number for kind in KPI_TABLE.event_kinds} == {kind.name: kind.value for kind in EventKind}
     for kpi in KPI_TABLE.step:
         assert kpi.unit == UNIT_OF_SUFFIX.get(kpi.name.rsplit("_", 1)[-1], "1"), kpi.name
-    assert len(HANDOVER_FAILURES) == 4
+    assert len(HANDOVER_FAILURES) == 5

@@ -23,7 +23,9 @@ from ns3_scenarios.mobility_robustness import (
 START, OK, LOST, AGAIN = (
     EventKind.HANDOVER_START, EventKind.HANDOVER_OK, EventKind.RADIO_LINK_FAILURE, EventKind.CONNECTION_REESTABLISHED
 )  # fmt: skip
-NO_ANSWER, LEAVING = EventKind.HANDOVER_FAILED_MAX_RACH, EventKind.HANDOVER_FAILED_LEAVING
+NO_ANSWER, LEAVING, UNHEARD = (
+    EventKind.HANDOVER_FAILED_MAX_RACH, EventKind.HANDOVER_FAILED_LEAVING, EventKind.HANDOVER_FAILED_NO_COMMAND
+)  # fmt: skip
 CELLS, STEP_MS, MOVE_MS = 3, 100, 4
 Row = tuple[int, int, int, int, int]
 
@@ -42,7 +44,7 @@ def histories(draw: Callable[[st.SearchStrategy[int]], int]) -> tuple[list[Stay]
     for _ in range(draw(st.integers(0, 12))):
         begin_ms, now_ms = now_ms, now_ms + STEP_MS * draw(st.integers(1, 60))
         other = (cell + draw(st.integers(1, CELLS - 1))) % CELLS
-        what = draw(st.integers(0, 7))
+        what = draw(st.integers(0, 8))
         if what <= 2:  # a handover
             now_ms += MOVE_MS
             stays.append(Stay(cell, begin_ms, now_ms, entered, "handover", initialised_ms))
@@ -60,9 +62,15 @@ def histories(draw: Callable[[st.SearchStrategy[int]], int]) -> tuple[list[Stay]
             stays.append(Stay(cell, begin_ms, now_ms - 50, entered, "unconfirmed handover", initialised_ms))
             stays.append(Stay(other, now_ms - 50, now_ms, "handover", "link failure", now_ms - 50))
             lost_by = other
+        elif what == 6:  # a command that the UE never hears: for the UE the link of its cell has failed
+            rows += [(now_ms - 50, 0, cell, other, START), (now_ms, 0, cell, other, UNHEARD)]
+            if draw(st.integers(0, 1)):  # and it says so itself, later
+                rows.append((now_ms + 20, 0, cell, -1, LOST))
+            stays.append(Stay(cell, begin_ms, now_ms, entered, "link failure", initialised_ms))
+            lost_by = cell
         else:  # the link fails, perhaps with a command underway that the UE has not heard
             stays.append(Stay(cell, begin_ms, now_ms, entered, "link failure", initialised_ms))
-            if what == 6:
+            if what == 7:
                 rows.append((now_ms - 60, 0, cell, other, START))
                 if draw(st.integers(0, 1)):
                     rows.append((now_ms - 10, 0, cell, other, LEAVING))
@@ -90,7 +98,7 @@ def test_everything_is_as_the_text_has_it(found: list[tuple[list[Stay], list[Row
     assert told == [(ue, *rest) for ue, one in enumerate(histories_) for _, *rest in reference.causes(one, window_ms)]
 
 
-@given(st.lists(st.tuples(*(st.integers(low, high) for low, high in ((0, 9), (0, 1), (-1, 2), (-1, 2), (0, 7))))))
+@given(st.lists(st.tuples(*(st.integers(low, high) for low, high in ((0, 9), (0, 1), (-1, 2), (-1, 2), (0, 8))))))
 @example([(0, 0, 0, 1, 1), (0, 0, 1, 0, 1)])
 def test_any_events_are_counted(rows: list[Row]) -> None:
     """Also such as no network logs: every failure has one cause, and a ping-pong is unnecessary."""
@@ -144,6 +152,11 @@ def test_short_stays_by_hand() -> None:
         ([(8500, 1, 2, 0, START), (9000, 1, 2, 0, NO_ANSWER), (9100, 1, 2, 2, AGAIN)], 0, FailureCause.TOO_EARLY),
         ([(8500, 1, 2, 0, START), (9000, 1, 2, 0, NO_ANSWER), (9100, 1, 2, 1, AGAIN)], 0, FailureCause.WRONG_CELL),
         ([(8500, 1, 2, 0, START), (9000, 1, 2, 0, NO_ANSWER), (9100, 1, 2, 0, AGAIN)], 0, FailureCause.COVERAGE),
+        ([(8500, 1, 0, 2, START), (9000, 1, 0, 2, UNHEARD), (9100, 1, 0, 2, AGAIN)], 0, FailureCause.TOO_LATE),
+        ([(8500, 1, 0, 2, START), (9000, 1, 0, 2, UNHEARD), (9100, 1, 0, 1, AGAIN)], 0, FailureCause.TOO_LATE),
+        ([(8500, 1, 0, 2, START), (9000, 1, 0, 2, UNHEARD), (9100, 1, 0, 0, AGAIN)], 0, FailureCause.COVERAGE),
+        ([(5000, 1, 2, 0, OK), (9000, 1, 0, 2, UNHEARD), (9100, 1, 0, 2, AGAIN)], 0, FailureCause.TOO_EARLY),
+        ([(5000, 1, 2, 0, OK), (9000, 1, 0, 2, UNHEARD), (9100, 1, 0, 1, AGAIN)], 0, FailureCause.WRONG_CELL),
     ],
 )
 def test_causes_by_hand(rows: list[Row], cell: int, cause: FailureCause) -> None:
