@@ -36,7 +36,7 @@ def test_episode_metrics_by_hand() -> None:
     kpis = replace(
         episode.kpis, ue_throughput_bps=throughput_bps, prb_utilization=load, events=np.array(rows, EVENT_DTYPE)
     )
-    made = replace(episode, kpis=kpis, event_start=np.array([0, 1, 8, 8, 8, 8, 8, 8]))
+    made = replace(episode, kpis=kpis, event_start=np.array([0, 1, *[len(rows)] * 6]))
     assert SCENARIO.handover.ping_pong_window_s == 1
     metrics = episode_metrics(SCENARIO, made)
     ue_minutes = 12 * 6 / 60
@@ -48,7 +48,7 @@ def test_episode_metrics_by_hand() -> None:
     assert metrics["mean_throughput_bps"] == pytest.approx((66 + 1) * 1e4 / 12)
     assert metrics["handovers_per_ue_minute"] == pytest.approx(2 / ue_minutes)
     assert metrics["ping_pong_share"] == pytest.approx(0.5)
-    assert metrics["failures_per_ue_minute"] == pytest.approx(4 / ue_minutes)
+    assert metrics["failures_per_ue_minute"] == pytest.approx(5 / ue_minutes)
     assert metrics["rlf_per_ue_minute"] == pytest.approx(1 / ue_minutes)
     assert metrics["unnecessary_per_ue_minute"] == pytest.approx(1 / ue_minutes)
 
