@@ -74,23 +74,39 @@ def make_reference(directory: Path, quick: bool, executor: Executor) -> dict[str
 
 
 def _make_half(half: str, folder: Path, quick: bool, executor: Executor) -> list[Path]:
+    paths = []
+    for file, jobs in reference_jobs(half, folder, quick).items():
+        path = folder / file
+        if not (path.is_file() and _holds(read_dataset(path).episodes, jobs)):
+            write_dataset(path, jobs[0].scenario, play(jobs, executor))
+        paths.append(path)
+    return paths
+
+
+def reference_jobs(half: str, folder: Path, quick: bool) -> dict[str, list[EpisodeJob]]:
+    """Returns the episodes of one of HALVES, by the file that they go to, with their traces made in its run directory.
+
+    Args:
+        half: The half.
+        folder: Its run directory.
+        quick: One episode a context.
+
+    Raises:
+        StorageError: the directory has something else.
+        SimulatorError: SUMO failed.
+    """
     run, preset = RunDirectory(folder), reference_preset(half)
     scenario = Scenario.place(preset, preset.sites.place(load_map(preset.mobility.map)))
     begin_run(run, preset, scenario)
     policies = {text: policy_factory(text) for text in BEHAVIOR}
     episodes = run.episodes("collect")
     remember(policies, episodes)
-    paths = []
+    jobs = {}
     for split, file in _FILES.items():
         traces = _traces(run, scenario, split, 1 if quick else _TRACES_PER_CONTEXT)
-        jobs = episode_jobs(
-            scenario, traces, policies, [_SEED], episodes / _BACKEND, _BACKEND, limit=len(traces) if quick else None
-        )
-        path = folder / file
-        if not (path.is_file() and _holds(read_dataset(path).episodes, jobs)):
-            write_dataset(path, scenario, play(jobs, executor))
-        paths.append(path)
-    return paths
+        limit = len(traces) if quick else None
+        jobs[file] = episode_jobs(scenario, traces, policies, [_SEED], episodes / _BACKEND, _BACKEND, limit=limit)
+    return jobs
 
 
 def _traces(run: RunDirectory, scenario: Scenario, split: str, per_context: int) -> dict[str, MobilityTrace]:
