@@ -2,13 +2,15 @@
 
 S_slow = (x - rule) / (clairvoyant - rule) of the mean reward: the tuned rule has 0, the planner that is told the
 episode's mobility has 1. Everything is judged on the same fresh traces of the test contexts, in the engine, and acts
-from the first step on.
+from the first step on. All planners search alike. What learns has logged traces of the train contexts, or one of the
+context in which it is judged.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +18,31 @@ import torch
 
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.scenario import Scenario
-from py_agent.bench.agent import judge, scenario_of, score, score_interval
+from py_agent.bench.agent import Judged, judge, scenario_of, score, score_interval
 from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
-from py_agent.policies import policy_factory
+from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.policies.planner import GreedyPlanner
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
 RULE, CEILING = "tuned rule", "clairvoyant"
-POLICIES = {
-    "static": "static",
-    RULE: "integral",
-    "frozen planner": "planner:future=frozen",
-    "dead reckoning": "planner:future=dead-reckoning",
-    CEILING: "planner:future=true",
+_SEARCH = partial(GreedyPlanner, samples=60, rounds=2, sweeps=2)
+POLICIES: dict[str, PolicyFactory] = {
+    "static": policy_factory("static"),
+    RULE: policy_factory("integral"),
+    "frozen planner": partial(_SEARCH, future="frozen"),
+    "dead reckoning": partial(_SEARCH, future="dead-reckoning"),
+    CEILING: partial(_SEARCH, future="true"),
 }
-"""The policies that are judged."""
-_WHOLE = Effort(seeds=1, test_traces=28, gradient_steps=0)
-_QUICK = Effort(seeds=1, test_traces=8, gradient_steps=0)
+"""The policies that learn nothing."""
+LEARNED = {"nearest neighbours": "neighbors"}
+"""Futures that learn from logged traces."""
+_TRAIN_TRACES = (15, 5, 2)
+_WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)
+_QUICK = Effort(seeds=1, test_traces=2, gradient_steps=0)
 _CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
 
 
@@ -43,7 +51,7 @@ def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Me
 
     Args:
         seed: Of all traces.
-        quick: 8 traces instead of 28.
+        quick: 2 traces of each test context instead of 7.
         preset: Id of a preset, or path of a .yaml file.
         directory: Where everything is kept.
 
@@ -59,11 +67,17 @@ def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Me
 
 def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     """Yields what each policy is worth in a scenario whose rule is tuned."""
-    jobs = {name: [[workshop.judgement(scenario, name, policy_factory(text))]] for name, text in POLICIES.items()}
+    homes = [_only(scenario, index) for index in range(len(scenario.mobility.test_contexts))]
+    made = {name: [factory] * len(homes) for name, factory in POLICIES.items()}
+    made |= _learned(workshop, scenario, homes)
+    jobs = {
+        name: [[workshop.judgement(home, name, factory)] for home, factory in zip(homes, factories, strict=True)]
+        for name, factories in made.items()
+    }
     results = judge(workshop, jobs, scenario.id)
-    earned = {name: result["reward"] for name, result in results.items()}
-    rule, ceiling = earned[RULE][:, 0], earned[CEILING][:, 0]
-    for name, reward in earned.items():
+    rule, ceiling = (_pooled(results[name], "reward")[:, 0] for name in (RULE, CEILING))
+    for name, result in results.items():
+        reward = _pooled(result, "reward")
         difference = (reward[:, 0] - rule).ravel()
         around = 1.96 * float(difference.std(ddof=1)) / np.sqrt(difference.size)
         title = f"{scenario.id}: {name}"
@@ -73,10 +87,38 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
             low, high = score_interval(reward, rule, ceiling)
             value = float(score(reward, rule, ceiling).mean())
             yield Measurement(f"{title}: S_slow [{low:.2f}, {high:.2f}]", value, "", None)
-        p5_share = float(results[name]["p5_throughput_bps"].mean()) / scenario.traffic.offered_bps
+        p5_share = float(result["p5_throughput_bps"].mean()) / scenario.traffic.offered_bps
         yield Measurement(f"{title}: 5th percentile of the throughput, of what is offered", 100 * p5_share, "%", None)
-        handovers = float(results[name]["handovers_per_ue_minute"].mean())
+        handovers = float(result["handovers_per_ue_minute"].mean())
         yield Measurement(f"{title}: handovers", handovers, "per UE-minute", None)
+
+
+def _only(scenario: Scenario, index: int) -> Scenario:
+    """Returns the scenario with one of its test contexts alone."""
+    context = scenario.mobility.test_contexts[index]
+    mobility = scenario.mobility.model_copy(update={"test_contexts": (context,)})
+    return scenario.model_copy(update={"id": f"{scenario.id}-{index}-{context.name}", "mobility": mobility})
+
+
+def _learned(workshop: Workshop, scenario: Scenario, homes: list[Scenario]) -> dict[str, list[PolicyFactory]]:
+    """Returns policies that learn, by name, one for each test context; logs what they learn from."""
+    train = workshop.traces(scenario, "train", max(_TRAIN_TRACES))
+    others = [workshop.logged(scenario, f"{count} traces", dict([*train.items()][:count])) for count in _TRAIN_TRACES]
+    own = [workshop.logged(home, "own trace", workshop.traces(home, "logged", 1)) for home in homes]
+    workshop.run([*others, *own], f"{scenario.id}: logged traces")
+    made: dict[str, list[PolicyFactory]] = {}
+    for name, future in LEARNED.items():
+        for job in others:
+            of_others = partial(_SEARCH, future=future, data=job.path)
+            made[f"{name}, {len(job.traces)} traces of other contexts"] = [of_others] * len(homes)
+        made[f"{name}, one trace of the context"] = [partial(_SEARCH, future=future, data=job.path) for job in own]
+    return made
+
+
+def _pooled(judged: Judged, metric: str) -> Floats:
+    """Returns one of METRICS of the episodes in all contexts as of one, (1, seeds, traces)."""
+    values = judged[metric]
+    return values.transpose(1, 0, 2).reshape(1, values.shape[1], -1)
 
 
 def candidates_per_s(scenario: Scenario, trace: MobilityTrace, seed: int) -> Iterator[Measurement]:

@@ -38,6 +38,34 @@ _TUNE_TRACES = 24
 
 
 @dataclass(frozen=True)
+class LoggedJob:
+    """Logged episodes of random offsets on some traces.
+
+    Attributes:
+        scenario: Where they are played, in the engine.
+        traces: Files of the traces, by name.
+        seed: Of the offsets.
+        path: The dataset.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    seed: int
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        return len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Plays them; `advance` is called once."""
+        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
+        write_dataset(self.path, self.scenario, episodes)
+        advance(self.work)
+
+
+@dataclass(frozen=True)
 class DataJob:
     """Logged episodes of random offsets on some traces, and counterfactual episodes of them.
 
@@ -75,8 +103,7 @@ class DataJob:
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Plays them; `advance` is called once."""
-        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
-        write_dataset(self.logged, self.scenario, list(episodes))
+        LoggedJob(self.scenario, self.traces, self.seed, self.logged).run(lambda work: None)
         street_map, model = load_map(self.scenario.mobility.map), self.folder / "model.pt"
         made = augment(read_dataset(self.logged), street_map, self.seed, self.replays, self.mixed_traces, 0, model)
         write_dataset(self.path, self.scenario, list(made))
@@ -253,6 +280,10 @@ class Workshop:
         if jobs:
             make_traces(scenario.mobility, jobs, 2, lambda index, trace: trace.write(paths[missing[index]]))
         return {path.stem: path for path in paths}
+
+    def logged(self, scenario: Scenario, name: str, traces: Mapping[str, Path]) -> LoggedJob:
+        """Returns logged episodes on some traces; `name` is how their directory is called."""
+        return LoggedJob(scenario, traces, self._seed, self._directory / scenario.id / _slug(name) / "logged.h5")
 
     def data(self, scenario: Scenario, name: str, train_traces: int, test_traces: int) -> DataJob:
         """Returns the data of some logged traces.

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from scipy.spatial import KDTree
 
+from cf_augment.dataset import read_dataset
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
-from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.arrays import Floats, Ints
+from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.registry import Registry
+from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
+
+_EVERY_S = 5.0
+"""Logged moments that lie closer to each other are of one and the same way."""
 
 
 class Future(ABC):
@@ -47,8 +55,50 @@ class Future(ABC):
         """
 
 
+class LearnedFuture(Future):
+    """A future that is learned from logged traces.
+
+    Args:
+        scenario: The scenario.
+        traces: At least one.
+        count: How many futures to draw at a time.
+    """
+
+    def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace], count: int) -> None:
+        self._traces, self._count = traces, count
+        super().__init__(scenario)
+
+
 FUTURES: Registry[type[Future]] = Registry("future")
 """All futures by name."""
+
+
+def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> Future:
+    """Returns one of FUTURES.
+
+    Args:
+        name: Its name.
+        scenario: The scenario.
+        data: The dataset from whose traces it learns, if it learns.
+        count: How many futures it draws at a time, if it draws.
+
+    Raises:
+        ConfigError: there is no such future; it learns and there are no data, or the other way round; or it is to draw
+            less than one.
+        DataError: the dataset cannot be read, or has an episode without a trace.
+    """
+    made = FUTURES[name]
+    if not issubclass(made, LearnedFuture):
+        if data is not None:
+            raise ConfigError(f"planner: future={name} learns from no data", "leave out data=")
+        return made(scenario)
+    if data is None:
+        raise ConfigError(f"planner: future={name} learns from logged traces", "name a dataset: data=RUN/logged.h5")
+    if count < 1:
+        raise ConfigError(f"planner: futures={count}, must be at least 1")
+    episodes = read_dataset(data).episodes
+    traces = {episode.metadata.trace_name: episode.moved(f"future={name}") for episode in episodes}
+    return made(scenario, list(traces.values()), count)
 
 
 class Frozen(Future):
@@ -128,3 +178,82 @@ class TrueFuture(Future):
 
 
 FUTURES.register(TrueFuture)
+
+
+class Neighbors(LearnedFuture):
+    """UEs go on as UEs of logged traces did that were where they are, and had been where they were reported before.
+
+    For each UE, and each future, one of its nearest moments is drawn among the logged ones, by the distance of places
+    now and at the report before (of the places alone while there was one report); it goes on by the way that was gone
+    from there. A moment counts if the trace goes on for as long as is asked.
+
+    Args:
+        scenario: The scenario.
+        traces: Logged traces; moments are taken each 5 s.
+        count: How many futures to draw, and how many nearest moments to draw from.
+    """
+
+    name = "neighbors"
+
+    def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace], count: int) -> None:
+        self._known: dict[tuple[float, float], tuple[KDTree, Floats]] = {}
+        super().__init__(scenario, traces, count)
+
+    def reset(self, seed: int) -> None:
+        """Forgets the reports."""
+        self._reports: list[StepKpis] = []
+        self._random = stream(seed, "neighbors")
+
+    def positions_m(self, kpis: StepKpis, times_s: Floats) -> Floats:
+        """See `Future.positions_m`.
+
+        Raises:
+            DataError: no trace is as long as what is asked.
+        """
+        if not self._reports or kpis.time_s > self._reports[-1].time_s:
+            self._reports = [*self._reports[-1:], kpis]
+        before, now = self._reports[0], self._reports[-1]
+        apart_s, ahead_s = float(now.time_s - before.time_s), times_s - kpis.time_s
+        tree, moments = self._moments(apart_s, float(ahead_s[-1]))
+        here_m = now.ue_position_m
+        count = min(self._count, len(moments))
+        _, nearest = tree.query(np.hstack([here_m, before.ue_position_m]), k=[*range(1, count + 1)])
+        drawn = self._random.integers(count, size=(self._count, len(here_m)))
+        if count == self._count:  # each once
+            drawn = self._random.permuted(np.tile(np.arange(count), (len(here_m), 1)), axis=1).T
+        chosen = moments[np.take_along_axis(nearest, drawn.T, axis=1).T]
+        ways_m = np.empty((self._count, len(ahead_s), len(here_m), 2))
+        for index, trace in enumerate(self._traces):
+            future, ue = np.nonzero(chosen[..., 0] == index)
+            of_ue, time_s = chosen[future, ue, 1].astype(np.int64), chosen[future, ue, 2]
+            for offset, after_s in enumerate(ahead_s):
+                gone_m = _places_m(trace, of_ue, time_s + after_s) - _places_m(trace, of_ue, time_s)
+                ways_m[future, offset, ue] = here_m[ue] + gone_m
+        return ways_m
+
+    def _moments(self, apart_s: float, ahead_s: float) -> tuple[KDTree, Floats]:
+        """Returns a tree of places now and `apart_s` ago (N, 4), and trace, UE and time of each (N, 3)."""
+        if (apart_s, ahead_s) not in self._known:
+            places, moments = [], []
+            for index, trace in enumerate(self._traces):
+                for time_s in np.arange(apart_s, trace.duration_s - ahead_s + 1e-9, _EVERY_S):
+                    places.append(np.hstack([trace.position_at(time_s), trace.position_at(time_s - apart_s)]))
+                    moments.append([(index, ue, time_s) for ue in range(trace.ues)])
+            if not places:
+                raise DataError(
+                    f"planner: no logged trace lasts the {apart_s + ahead_s:g} s that future={self.name} looks over",
+                    "log longer traces",
+                )
+            self._known[apart_s, ahead_s] = KDTree(np.concatenate(places)), np.concatenate(moments, dtype=np.float64)
+        return self._known[apart_s, ahead_s]
+
+
+FUTURES.register(Neighbors)
+
+
+def _places_m(trace: MobilityTrace, ue: Ints, time_s: Floats) -> Floats:
+    """Returns where UEs (N,) are, each at its own time (N,); (N, 2)."""
+    row = np.clip(time_s / trace.step_s, 0, len(trace.position_m) - 1)
+    lower = np.minimum(row.astype(np.int64), len(trace.position_m) - 2)
+    share = (row - lower)[:, None]
+    return np.asarray(trace.position_m[lower, ue] * (1 - share) + trace.position_m[lower + 1, ue] * share)

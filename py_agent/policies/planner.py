@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
-from py_agent.policies.futures import FUTURES
+from py_agent.policies.futures import future_of
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive, stream
@@ -50,14 +51,17 @@ class GreedyPlanner:
         sweeps: Rounds of the coordinate search; each tries `levels` values of every component and keeps the best one.
         levels: Values of one component, evenly over its range.
         future: Where the UEs go, one of FUTURES.
+        data: The dataset from whose traces a future learns that learns.
+        futures: How many futures such a one draws.
 
     Raises:
-        ConfigError: there are no samples or no levels, fewer than no rounds or sweeps, or no such future.
+        ConfigError: there are no samples or no levels, fewer than no rounds or sweeps; or see `future_of`.
+        DataError: see `future_of`.
     """
 
     def __init__(
         self, scenario: Scenario, samples: int = 400, rounds: int = 4, sweeps: int = 4, levels: int = 9,
-        future: str = "frozen",
+        future: str = "frozen", data: Path | None = None, futures: int = 10,
     ) -> None:  # fmt: skip
         for name, value, least in (
             ("samples", samples, 1), ("rounds", rounds, 0), ("sweeps", sweeps, 0), ("levels", levels, 1),
@@ -68,7 +72,7 @@ class GreedyPlanner:
         self._what_if = WhatIf(Engine(scenario))
         self._samples, self._rounds, self._sweeps = samples, rounds, sweeps
         self._levels = np.linspace(-1, 1, levels)
-        self._future = FUTURES[future](scenario)
+        self._future = future_of(future, scenario, data, futures)
         self.reset(0)
 
     def reset(self, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import made_network
 import numpy as np
@@ -11,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_planner import NOTHING
 
-from cf_augment.dataset import EpisodeMetadata, Provenance
+from cf_augment.dataset import Dataset, EpisodeMetadata, Provenance, write_dataset
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies import Clairvoyant, policy_factory
-from py_agent.policies.futures import DeadReckoning, TrueFuture
+from py_agent.policies.futures import DeadReckoning, Neighbors, TrueFuture
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rollout import run_engine_episodes
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 SITES_M = [(0.0, 0.0), (600.0, 0.0), (300.0, 500.0)]
@@ -39,7 +40,7 @@ def network(ues: int = 30, delay_intervals: int = 1, interval_s: float = INTERVA
 
 
 def straight(start_m: Floats, velocity_mps: Floats, duration_s: float = 100) -> MobilityTrace:
-    time_s = np.arange(duration_s + 1)
+    time_s = np.arange(duration_s + 1.0)
     position_m = start_m + time_s[:, None, None] * velocity_mps
     still = np.zeros(position_m.shape[:2])
     return MobilityTrace(time_s, position_m, still, still, TraceMetadata.made_up((-500, -500, 1500, 1500)))
@@ -188,3 +189,75 @@ def test_reports_on_time_ask_of_the_coming_interval_alone() -> None:
         planner.act(NOTHING, kpis, np.zeros(6))
     assert np.array_equal(asked, [[0.5], [0.5]])
     assert scenario.reports == Reports()
+
+
+def crossing() -> MobilityTrace:
+    """30 UEs come together at (300, 0): half from the west, which then go north, and half from the south, then east."""
+    time_s, half = np.arange(101.0), np.arange(30) % 2 == 0
+    before_m, after_m = np.minimum(time_s - 50, 0)[:, None, None] * 5, np.maximum(time_s - 50, 0)[:, None, None] * 5
+    east, north = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    way = np.where(half[:, None], east, north)
+    on = np.where(half[:, None], north, east)
+    position_m = np.array([300.0, 0.0]) + before_m * way + after_m * on
+    still = np.zeros((101, 30))
+    return MobilityTrace(time_s, position_m, still, still, TraceMetadata.made_up((-500, -500, 1500, 1500)))
+
+
+def test_neighbors_go_on_as_those_who_came_the_same_way(first: StepKpis) -> None:
+    trace, times_s = crossing(), np.array([52.0, 60.5, 70.0])
+    future = Neighbors(network(), [trace], 3)
+    beside = trace.position_at(np.array([30.0, 50.0])) + np.array([1.0, -2.0])  # in another lane, and it stays there
+    reports = [reported(first, trace, time_s) for time_s in (30.0, 50.0)]
+    for kpis, place_m in zip(reports, beside, strict=True):
+        ways_m = future.positions_m(StepKpis(**{**vars(kpis), "ue_position_m": place_m}), times_s)
+    assert ways_m.shape == (3, 3, 30, 2)
+    expected = trace.position_at(times_s) + np.array([1.0, -2.0])
+    assert np.abs(ways_m - expected).max() < 1e-9
+
+
+def test_one_report_does_not_say_where_a_ue_came_from(first: StepKpis) -> None:
+    future, kpis, times_s = Neighbors(network(), [crossing()], 40), reported(first, crossing(), 50.0), np.array([70.0])
+    ways_m = future.positions_m(kpis, times_s)[:, 0]
+    north, east = (np.abs(ways_m - place_m).max(axis=-1) < 1e-9 for place_m in ((300.0, 100.0), (400.0, 0.0)))
+    assert 0.2 < north.mean() < 0.5 > east.mean() > 0.2  # 30 of the 40 nearest moments are at the crossing
+    assert north.any(axis=0).all()
+    assert not np.array_equal(ways_m, future.positions_m(kpis, times_s)[:, 0])
+    future.reset(0)
+    assert np.array_equal(ways_m, future.positions_m(kpis, times_s)[:, 0])
+
+
+def test_a_learned_future_needs_data_and_others_have_none(first: StepKpis) -> None:
+    for text, said in (
+        ("planner:future=neighbors", r"future=neighbors learns from logged traces(?s:.*)data=RUN/logged.h5"),
+        ("planner:future=frozen,data=x.h5", "future=frozen learns from no data"),
+        ("planner:future=neighbors,data=x.h5,futures=0", "futures=0, must be at least 1"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            policy_factory(text)(network())
+    with pytest.raises(DataError, match="no such file"):
+        policy_factory("planner:future=neighbors,data=x.h5")(network())
+    with pytest.raises(DataError, match="no logged trace lasts the 120 s that future=neighbors looks over"):
+        Neighbors(network(), [crossing()], 1).positions_m(reported(first, crossing(), 0.0), np.array([120.0]))
+
+
+@pytest.mark.slow
+def test_a_planner_learns_from_the_traces_of_a_dataset(tmp_path: Path) -> None:
+    """Crowds that went the same way are worth more than no future."""
+    scenario = network()
+    metadata = [
+        EpisodeMetadata(
+            scenario_id=scenario.id, trace_name=f"trace-{seed}", policy="static", seed=0, backend="engine",
+            provenance=Provenance(action_source="static"),
+        )
+        for seed in range(2)
+    ]  # fmt: skip
+    play = partial(run_engine_episodes, scenario)
+    static = policy_factory("static")
+    logged = play([marching(seed) for seed in (10, 11)], [static(scenario), static(scenario)], metadata)
+    write_dataset(tmp_path / "logged.h5", scenario, Dataset(scenario, logged).episodes)
+    earned = {}
+    for future in ("frozen", f"neighbors,data={tmp_path}/logged.h5,futures=4"):
+        make = policy_factory(f"planner:samples=60,rounds=2,sweeps=1,future={future}")
+        episodes = play([marching(0), marching(1)], [make(scenario), make(scenario)], metadata)
+        earned[future[:6]] = sum(float(episode.rewards.sum()) for episode in episodes)
+    assert earned["neighb"] > earned["frozen"]
