@@ -1,0 +1,57 @@
+"""The measurement of anticipation: every policy on the same traces, and what learns from the data that it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cf_augment.dataset import read_dataset
+from py_agent.bench import anticipation
+from py_agent.bench.agent import scenario_of
+from py_agent.bench.workshop import Effort, Workshop
+from py_agent.jobs import Executor, Job
+
+pytestmark = pytest.mark.slow
+
+
+class Here(Executor):
+    def run(self, jobs: Sequence[Job], title: str) -> None:
+        for job in jobs:
+            job.run(lambda work: None)
+
+
+def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (anticipation.RULE, "static", anticipation.CEILING)
+    monkeypatch.setattr(anticipation, "_TRAIN_TRACES", (2, 1))
+    monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
+    scenario = scenario_of("line3-slow-v0")
+    workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
+    figures = {
+        each.metric.removeprefix(f"{scenario.id}: "): each.value for each in anticipation.worth(workshop, scenario)
+    }
+    learned = [f"nearest neighbours, {what}" for what in (
+        "2 traces of other contexts", "1 traces of other contexts", "one trace of the context"
+    )]  # fmt: skip
+    rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
+    gained = {
+        metric.partition(": reward")[0]: value
+        for metric, value in figures.items()
+        if "reward less the rule's" in metric
+    }
+    assert gained == pytest.approx({name: reward - rewards["tuned rule"] for name, reward in rewards.items()})
+    scores = {metric.partition(": S_slow")[0]: value for metric, value in figures.items() if "S_slow" in metric}
+    assert scores == pytest.approx({name: gained[name] / gained["clairvoyant"] for name in ("static", *learned)})
+    assert rewards["clairvoyant"] == max(rewards.values())
+    for count in (2, 1):
+        [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
+        contexts = {episode.of_trace("context") for episode in read_dataset(logged).episodes}
+        assert len(contexts) == min(count, len(scenario.mobility.train_contexts))
+    for index, context in enumerate(scenario.mobility.test_contexts):
+        home = tmp_path / f"{scenario.id}-{index}-{context.name}"
+        [episode] = read_dataset(home / "own-trace/logged.h5").episodes
+        assert episode.of_trace("context") == context.name
+        judged = [np.load for _ in home.glob("traces/test-*.parquet")]
+        assert len(judged) == 2
