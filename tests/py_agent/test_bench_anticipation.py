@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cf_augment.dataset import read_dataset
@@ -29,18 +28,12 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
     scenario = scenario_of("line3-slow-v0")
     workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
-    figures = {
-        each.metric.removeprefix(f"{scenario.id}: "): each.value for each in anticipation.worth(workshop, scenario)
-    }
-    learned = [f"nearest neighbours, {what}" for what in (
-        "2 traces of other contexts", "1 traces of other contexts", "one trace of the context"
-    )]  # fmt: skip
+    measured = anticipation.worth(workshop, scenario)
+    figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
+    data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
+    learned = [f"nearest neighbours, {what}" for what in data]
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
-    gained = {
-        metric.partition(": reward")[0]: value
-        for metric, value in figures.items()
-        if "reward less the rule's" in metric
-    }
+    gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
     assert gained == pytest.approx({name: reward - rewards["tuned rule"] for name, reward in rewards.items()})
     scores = {metric.partition(": S_slow")[0]: value for metric, value in figures.items() if "S_slow" in metric}
     assert scores == pytest.approx({name: gained[name] / gained["clairvoyant"] for name in ("static", *learned)})
@@ -53,5 +46,4 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         home = tmp_path / f"{scenario.id}-{index}-{context.name}"
         [episode] = read_dataset(home / "own-trace/logged.h5").episodes
         assert episode.of_trace("context") == context.name
-        judged = [np.load for _ in home.glob("traces/test-*.parquet")]
-        assert len(judged) == 2
+        assert len([*home.glob("traces/test-*.parquet")]) == 2
