@@ -52,11 +52,12 @@ class Bench(Command):
         return Result(data, table, ok=not failed and all(figure.ok for figure in figures))
 
     def _command(self) -> str:
-        """The command line that measures the same again."""
+        """The command line that measures the same again, anywhere."""
         words = ["mlb bench", self.suite]
         for option in fields(self):
             value = getattr(self, option.name)
-            if option.name != "json" and value != option.default:
+            # Where things are kept decides no figure.
+            if option.name != "json" and value != option.default and not isinstance(value, Path):
                 words.append(f"--{option.name}")
                 words += (
                     [] if value is True else [str(item) for item in (value if isinstance(value, tuple) else [value])]
