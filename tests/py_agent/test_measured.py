@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from py_agent.bench import kills
-from py_agent.cli.bench import BenchPage
+from py_agent.cli.bench import BenchAnticipation, BenchPage
 from py_agent.cli.commands import parse
 from py_agent.measurement import Measurement
 from py_agent.report.measured_page import MeasuredResults, measured_page
@@ -42,6 +42,12 @@ def test_the_recorded_command_has_the_same_options(monkeypatch: pytest.MonkeyPat
     command = str(results(monkeypatch, arguments)["command"])
     assert command.startswith("mlb bench kills")
     assert parse(command.split()[1:]) == parse(["bench", "kills", *arguments])
+
+
+def test_the_recorded_command_does_not_say_where_things_are_kept() -> None:
+    bench = parse(["bench", "anticipation", "--directory", "/elsewhere", "--quick"])
+    assert isinstance(bench, BenchAnticipation)
+    assert bench._command() == "mlb bench anticipation --quick"
 
 
 def test_a_page_has_every_figure_with_its_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
