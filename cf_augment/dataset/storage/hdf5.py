@@ -78,14 +78,18 @@ class _Disk(io.FileIO):
 
 def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
     """Writes an array; compressed, chunk by chunk of whole rows, if it is not small."""
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
+    array = encoded(array)
     if array.ndim == 0:
         group.create_dataset(name, data=array, track_times=False)
         return
     growing = Growing(group, name)
     growing.append(array)
     growing.finish()
+
+
+def encoded(array: np.ndarray) -> np.ndarray:
+    """Returns text as UTF-8 of fixed length: strings of variable length are not laid out the same twice."""
+    return np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array
 
 
 def put_text(group: h5py.Group, name: str, text: str) -> None:

@@ -133,7 +133,8 @@ class _GrowingDataset:
         records, steps = [episode.metadata for episode in written], [episode.steps for episode in written]
         of_episodes = [infos_of(index, each.metadata, each.context) for index, each in enumerate(written)]
         for name in of_episodes[0]:
-            hdf5.put(self._infos, name, np.repeat(np.asarray([of[name] for of in of_episodes]), steps))
+            values = hdf5.encoded(np.asarray([of[name] for of in of_episodes]))
+            hdf5.put(self._infos, name, np.repeat(values, steps))
         episodes = self._file.create_group("episodes")
         hdf5.put(episodes, "metadata", np.array([record.model_dump_json() for record in records]))
         number = self._traces.index()
