@@ -94,7 +94,7 @@ class _GrowingDataset:
         self._file, self._scenario = file, scenario
         self._infos = file.create_group("infos")
         flat = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
-        places = {name: file for name in flat} | {"step": self._infos, LOG_PROBS: self._infos}
+        places = dict.fromkeys(flat, file) | {"step": self._infos, LOG_PROBS: self._infos}
         self._columns = {name: Growing(group, name, packed) for name, group in places.items()}
         self._kpis = GrowingKpis(file.create_group("kpis"), packed)
         self._traces = _Traces(file.create_group("traces"))
