@@ -167,7 +167,7 @@ class EpisodeBatch:
             on_time=lambda time_s: advance(simulation_work(scenario, time_s)),
         )
         if self.path != self.jobs[-1].path:
-            write_dataset(self.path, scenario, episodes)
+            write_dataset(self.path, scenario, episodes, packed=False)
             return
         for job, episode in zip(self.jobs, episodes, strict=True):
             write_episode(job.path, episode)
@@ -261,7 +261,7 @@ class Played:
     def __iter__(self) -> Iterator[Episode]:
         for part in self._parts:
             if isinstance(part, EpisodeBatch):
-                yield from StoredEpisodes(part.path)
+                yield from StoredEpisodes(part.path, trusted=True)
             else:
                 yield read_episode(part.path)
 

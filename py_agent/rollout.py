@@ -8,7 +8,7 @@ import numpy as np
 
 from cf_augment.dataset import Episode, EpisodeMetadata
 from cf_augment.physics.closed_form.backend import EngineEpisodes
-from ns3_scenarios.kpis import KPI_AXES, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from ns3_scenarios.mdp import control_from_action, observe, reward
 from ns3_scenarios.reports import Reporter
 from ns3_scenarios.scenario import Scenario
@@ -16,6 +16,9 @@ from py_agent.env.env import MlbEnv, checked_actions, draw_episode
 from py_agent.policies.base import Clairvoyant, Policy, log_prob
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.trace import MobilityTrace
+
+_EVENT = np.dtype(f"V{EVENT_DTYPE.itemsize}")
+"""An event whose columns are nobody's concern: NumPy looks at the columns of each array that it concatenates."""
 
 
 def run_episode(
@@ -105,10 +108,15 @@ def run_engine_episodes(
     observations.append(observe(scenario, reporter.report(rows[-1].kpis), cio_db))
     fields = {name: np.stack([getattr(row.kpis, name) for row in rows], axis=1) for name in KPI_AXES}
     seen, done, densities = (np.stack(values, axis=1) for values in (observations, actions, log_probs))
+    events = np.concatenate([row.events.view(_EVENT) for row in rows])
+    counts = np.stack([np.diff(row.event_start) for row in rows])
+    events = events[np.argsort(np.repeat(np.tile(np.arange(len(traces)), len(rows)), counts.ravel()), kind="stable")]
+    last = np.cumsum(counts.sum(axis=0))
     episodes = []
     for index, trace in enumerate(traces):
-        events = [row.events[row.event_start[index] : row.event_start[index + 1]] for row in rows]
-        kpis = StepKpis(**{name: values[index] for name, values in fields.items()}, events=np.concatenate(events))
+        starts = np.cumsum([0, *counts[:, index]])
+        own = events[last[index] - starts[-1] : last[index]].view(EVENT_DTYPE)
+        kpis = StepKpis(**{name: values[index] for name, values in fields.items()}, events=own)
         episodes.append(
             Episode(
                 observations=seen[index],
@@ -116,7 +124,7 @@ def run_engine_episodes(
                 rewards=reward(scenario, kpis)[1:].astype(np.float32),
                 behavior_log_probs=densities[index].astype(np.float32),
                 kpis=kpis,
-                event_start=np.cumsum([0, *map(len, events)]),
+                event_start=starts,
                 trace=trace,
                 metadata=metadata[index].model_copy(update={"report_seed": seeds[index]}),
             )

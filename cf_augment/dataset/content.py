@@ -17,7 +17,7 @@ def content_sha256(episode: Episode) -> str:
 
     It covers who played what (scenario, trace, policy, seed, back end), observations, actions and their log-densities,
     rewards, all KPIs, events and the trace. It is no checksum of a file, since the same data are other bytes with
-    another version of HDF5 or zlib; nor does it cover versions of software, which say how the data came about.
+    another version of HDF5 or ISA-L; nor does it cover versions of software, which say how the data came about.
     Numbers count in single precision: the last bits of a double depend on whether the processor fuses multiplications
     and additions, since numpy and the C library choose by what it can, and so walks on two machines differ by 1e-13 m.
 

@@ -79,7 +79,6 @@ class Algorithm(ABC):
         device: str = "cpu",
     ) -> None:
         torch.set_num_threads(1)  # contended threads are slower than one, and the order of sums stays fixed
-        keep_freed_memory()
         self.config = config
         self.seeds = tuple(seeds)
         if not self.seeds:
@@ -146,6 +145,7 @@ class Algorithm(ABC):
         Raises:
             DataError: the training diverged; names the quantity that is no longer finite.
         """
+        keep_freed_memory()  # not before: among blocks of all rows, what is kept is in pieces that fit nothing else
         self.step += 1
         parts = []
         for source, rows in zip(self._sources, self._rows, strict=True):
@@ -368,13 +368,18 @@ def _moments(
     """Mean and standard deviation of a column over the rows of a mixture, computed in double precision."""
 
     def mean(of: Callable[[Tensor], Tensor]) -> Tensor:
-        sums = []
-        for source in sources:
-            blocks = [of(column(rows).double()).sum(0) for rows in source.blocks()]
-            sums.append(torch.stack(blocks).sum(0))
-        return torch.stack(
-            [share * total / len(source) for share, total, source in zip(shares, sums, sources, strict=True)]
-        ).sum(0)
+        parts = [share * _total(source, of) / len(source) for share, source in zip(shares, sources, strict=True)]
+        return torch.stack(parts).sum(0)
+
+    def _total(source: Replay, of: Callable[[Tensor], Tensor]) -> Tensor:
+        blocks: Tensor | None = None
+        for number, rows in enumerate(source.blocks()):
+            total = of(column(rows).double()).sum(0)
+            if blocks is None:  # a tensor of each block's own would stay in the midst of what the next block could use
+                blocks = total.new_empty(source.block_count, *total.shape)
+            blocks[number] = total
+        assert blocks is not None
+        return blocks.sum(0)
 
     center = mean(lambda values: values)
     return center.float(), mean(lambda values: (values - center) ** 2).sqrt().float()

@@ -44,6 +44,7 @@ class Replay:
         self._records = records
         seen, states = sizes.observation, sizes.ues * sizes.cells
         self._widths = [seen, sizes.action, 1, seen, 1, states, sizes.ues]
+        self._block = max(1, _BLOCK_BYTES // (4 * sum(self._widths)))
 
     @classmethod
     def of(
@@ -113,8 +114,12 @@ class Replay:
 
     def record_blocks(self) -> Iterator[Tensor]:
         """Yields the same as records, each (rows, width) float32."""
-        rows = max(1, _BLOCK_BYTES // (4 * sum(self._widths)))
-        yield from (self._records[first : first + rows] for first in range(0, len(self), rows))
+        yield from (self._records[first : first + self._block] for first in range(0, len(self), self._block))
+
+    @property
+    def block_count(self) -> int:
+        """The number of `blocks`."""
+        return -(-len(self) // self._block)
 
     def columns(self) -> Transitions:
         """Returns all rows, in memory."""

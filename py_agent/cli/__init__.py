@@ -7,9 +7,12 @@ import os
 import select
 import signal
 import sys
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from py_agent.cli.ending import Ending
 
 # Two processes of one thread beat one of two; set before numpy or torch is imported anywhere.
@@ -58,6 +61,20 @@ def main() -> None:
         ending.over()
 
 
+@contextmanager
+def _to_stderr() -> Iterator[None]:
+    """Sends what a library or a process of ours prints in the block to stderr: with --json, stdout is the result's."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _nobody_reads() -> bool:
     """Returns whether standard output is a pipe that nobody reads any more."""
     poll = select.poll()
@@ -78,6 +95,7 @@ def _run(ending: Ending) -> None:
     command = parse(sys.argv[1:])
     how = " with --resume" if hasattr(command, "resume") else ""
     ending.cure = f"; run the same command again{how} to go on"
-    result = command.execute()
+    with _to_stderr() if command.json else nullcontext():
+        result = command.execute()
     show(result, command.json)
     sys.exit(0 if result.ok else 1)

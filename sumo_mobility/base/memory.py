@@ -7,12 +7,14 @@ import re
 import resource
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _THRESHOLD_BYTES = 1 << 30
 
 
+@cache
 def keep_freed_memory() -> None:
     """Keeps what this process frees for what it asks for next, instead of giving it back to the system at once.
 

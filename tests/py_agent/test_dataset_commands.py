@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import made_episodes as made
 import minari
 import numpy as np
 import pandas as pd
+import programs
 import pytest
 from rich.console import Console
 from small_world import small_scenario, small_trace
@@ -349,3 +351,15 @@ def test_naming_the_exports_loads_no_library_that_they_need() -> None:
     code = "import sys, py_agent.cli.commands; print({'pandas', 'pyarrow', 'h5py', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+@pytest.mark.slow
+def test_stdout_has_json_alone_whatever_a_library_prints(dataset: Path, tmp_path: Path) -> None:
+    """d3rlpy logs to stdout."""
+    words = ["dataset", "export", str(dataset), "--format", "d3rlpy", "--out", str(tmp_path / "b.h5"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "py_agent.cli", *words], env=programs.python_path(), capture_output=True, text=True,
+        timeout=300, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)
+    assert "Signatures" in done.stderr

@@ -116,3 +116,31 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         peaks.append(peak)
     assert peaks[1] < 300e6
     assert peaks[1] - peaks[0] < 100e6  # 0.65 GB more rows
+
+
+_MOMENTS = """
+import numpy as np
+from py_agent.algorithms.base import _moments
+from py_agent.algorithms.replay import Replay
+from py_agent.algorithms.transitions import Transitions
+from sumo_mobility.base.memory import keep_freed_memory, peak_memory_bytes
+
+keep_freed_memory()  # as another training in this process leaves it
+ones = np.ones((2000, 1000), np.float32)
+part = Transitions.of(ones, ones[:, :2], ones[:, 0], ones, np.zeros(2000, bool))
+before = peak_memory_bytes()
+replay = Replay.of_parts((part for _ in range(60)), 0)
+for name in ("observations", "rewards"):
+    center, scale = _moments([replay], [1.0], lambda rows: getattr(rows, name))
+    assert (center == 1).all() and (scale == 0).all()
+print(peak_memory_bytes() - before)
+"""
+
+
+@pytest.mark.slow
+def test_moments_of_many_rows_take_little_memory() -> None:
+    """1 GB of rows, in a process of its own: what a block leaves must not part what the next one could use."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MOMENTS], env=programs.python_path(), stdout=subprocess.PIPE, timeout=300, check=True
+    )
+    assert int(done.stdout) < 250e6

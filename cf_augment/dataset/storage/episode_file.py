@@ -12,14 +12,11 @@ from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.groups import (
     LOG_PROBS,
-    TRACE_FIELDS,
+    GrowingKpis,
     StoredKpis,
     get_trace,
-    kpi_columns,
-    put_kpis,
     put_trace,
     stored_log_probs,
-    trace_sha256,
 )  # fmt: skip
 from cf_augment.dataset.storage.lazy import LazyEpisodes
 
@@ -38,9 +35,10 @@ def write_episode(path: Path, episode: Episode) -> None:
         for name in ("observations", "actions", "rewards"):
             hdf5.put(file, name, getattr(episode, name))
         hdf5.put(file, LOG_PROBS, episode.behavior_log_probs)
-        put_kpis(file.create_group("kpis"), kpi_columns(episode), [episode.steps])
-        arrays = {name: getattr(trace, name) for name in TRACE_FIELDS}
-        put_trace(file.create_group("trace"), arrays, trace.metadata.model_dump_json(), trace_sha256(trace))
+        kpis = GrowingKpis(file.create_group("kpis"))
+        kpis.add(episode)
+        kpis.finish()
+        put_trace(file.create_group("trace"), trace)
         hdf5.put_text(file, "metadata", episode.metadata.model_dump_json())
 
 

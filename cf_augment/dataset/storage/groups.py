@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import h5py
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from cf_augment.dataset.checks import check_kpis
 from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.spool import Spooled
+from cf_augment.dataset.storage.growing import Growing
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from sumo_mobility.base.arrays import Ints, Singles
 from sumo_mobility.base.errors import DataError
@@ -35,18 +35,34 @@ def infos_of(index: int, metadata: EpisodeMetadata, context: str) -> dict[str, i
     }
 
 
-def kpi_columns(episode: Episode) -> dict[str, np.ndarray]:
-    """Returns the KPIs of an episode, its events, and how many events each row has."""
-    columns = {name: getattr(episode.kpis, name) for name in KPI_AXES}
-    return columns | {"events": episode.kpis.events, "event_count": np.diff(episode.event_start)}
+class GrowingKpis:
+    """The group of KPIs, to which episodes are added one after another.
 
+    Args:
+        group: The group, empty.
+        packed: See `Growing`.
+    """
 
-def put_kpis(group: h5py.Group, columns: Mapping[str, np.ndarray | Spooled], steps: Sequence[int]) -> None:
-    """Writes the columns of `kpi_columns`, of as many episodes as there are numbers of steps, one after another."""
-    for name in (*KPI_AXES, "events"):
-        hdf5.put(group, name, columns[name])
-    hdf5.put(group, "event_start", np.concatenate([[0], np.cumsum(columns["event_count"][:])]).astype(np.int64))
-    hdf5.put(group, "episode_start", np.cumsum([0, *(count + 1 for count in steps)]).astype(np.int64))
+    def __init__(self, group: h5py.Group, packed: bool = True) -> None:
+        self._group = group
+        self._columns = {name: Growing(group, name, packed) for name in (*KPI_AXES, "events", "event_start")}
+        self._columns["event_start"].append(np.zeros(1, np.int64))
+        self._episode_start = [0]
+        self._events = 0
+
+    def add(self, episode: Episode) -> None:
+        """Appends the KPIs of an episode, and its events."""
+        for name in (*KPI_AXES, "events"):
+            self._columns[name].append(getattr(episode.kpis, name))
+        self._columns["event_start"].append(self._events + episode.event_start[1:])
+        self._events += len(episode.kpis.events)
+        self._episode_start.append(self._episode_start[-1] + episode.steps + 1)
+
+    def finish(self) -> None:
+        """Writes what is left, and where each episode starts."""
+        for column in self._columns.values():
+            column.finish()
+        hdf5.put(self._group, "episode_start", np.array(self._episode_start, np.int64))
 
 
 class StoredKpis:
@@ -69,23 +85,30 @@ class StoredKpis:
         group = hdf5.group(file, "kpis")
         self.episode_start = hdf5.array(group, "episode_start", np.int64, (episodes + 1,))
         _require_rising("episode_start", self.episode_start, 0, rows)
-        self._event_start = hdf5.stored(group, "event_start", np.int64, (rows + 1,))
+        self._event_start: hdf5.Stored | Ints = hdf5.stored(group, "event_start", np.int64, (rows + 1,))
         kinds = {"ue_serving_cell": np.int64}
-        self._fields = {
+        self._fields: dict[str, hdf5.Stored | np.ndarray] = {
             name: hdf5.stored(
                 group, name, kinds.get(name, np.float64), (rows, *(2 if axis == "2" else sizes[axis] for axis in axes))
             )
             for name, axes in KPI_AXES.items()
         }
         events = int(self._event_start[rows])
-        self._events = hdf5.stored(group, "events", EVENT_DTYPE, (events if events >= 0 else None,))
+        count = events if events >= 0 else None
+        self._events: hdf5.Stored | np.ndarray = hdf5.stored(group, "events", EVENT_DTYPE, (count,))
 
-    def read(self, episode: int, measured: bool = False) -> tuple[StepKpis, Ints]:
+    def load(self) -> None:
+        """Takes all KPIs into memory at once, which is faster than episode by episode."""
+        self._event_start, self._events = self._event_start[:], self._events[:]
+        self._fields = {name: stored[:] for name, stored in self._fields.items()}
+
+    def read(self, episode: int, measured: bool = False, trusted: bool = False) -> tuple[StepKpis, Ints]:
         """Returns the KPIs of one episode, and where the events of each of its rows start.
 
         Args:
             episode: Its number.
             measured: Whether KPIs may be NaN, because nobody measured them.
+            trusted: Whether values need not be checked.
 
         Raises:
             DataError: a value is not finite, or of no cell or UE that exists.
@@ -95,7 +118,8 @@ class StoredKpis:
         _require_rising("event_start", start, 0 if first == 0 else start[0], start[-1])
         fields = {name: stored[first:last] for name, stored in self._fields.items()}
         kpis = StepKpis(**fields, events=self._events[start[0] : start[-1]])
-        check_kpis(kpis, first, int(start[0]), measured)
+        if not trusted:
+            check_kpis(kpis, first, int(start[0]), measured)
         return kpis, start - start[0]
 
 
@@ -110,12 +134,12 @@ def stored_log_probs(group: h5py.Group, steps: int) -> hdf5.Stored | Singles:
     return hdf5.stored(group, LOG_PROBS, np.float32, (steps,))
 
 
-def put_trace(group: h5py.Group, arrays: Mapping[str, np.ndarray], metadata: str, sha256: str) -> None:
+def put_trace(group: h5py.Group, trace: MobilityTrace) -> None:
     """Writes the arrays of a trace, its metadata as JSON, and what `trace_sha256` says of it."""
     for name in TRACE_FIELDS:
-        hdf5.put(group, name, arrays[name])
-    hdf5.put_text(group, "metadata", metadata)
-    hdf5.put_text(group, "sha256", sha256)
+        hdf5.put(group, name, getattr(trace, name))
+    hdf5.put_text(group, "metadata", trace.metadata.model_dump_json())
+    hdf5.put_text(group, "sha256", trace_sha256(trace))
 
 
 def get_trace(group: h5py.Group, ues: int | None) -> MobilityTrace:

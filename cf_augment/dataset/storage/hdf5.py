@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from cf_augment.dataset.storage.spool import Spooled
+from cf_augment.dataset.storage.growing import Growing
 from sumo_mobility.base.documents import parse_json
 from sumo_mobility.base.errors import DataError, MlbError
 from sumo_mobility.base.files import replacing
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 CURE = "write it anew with 'mlb collect', 'mlb augment' or 'mlb dataset import'"
 _LONGEST_ATTRIBUTE = 64_000
 """HDF5 has room for 64 KiB, its own header included."""
-_CHUNK_BYTES = 1 << 18
-"""Size of a chunk, before it is compressed: some episodes of most arrays, and less than the cache that HDF5 has."""
 _LARGEST_RATIO = 1032
 """The greatest number of bytes that deflate makes of one (zlib's limit)."""
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
@@ -78,21 +76,20 @@ class _Disk(io.FileIO):
             return size or 0
 
 
-def put(group: h5py.Group, name: str, array: np.ndarray | Spooled) -> None:
+def put(group: h5py.Group, name: str, array: np.ndarray) -> None:
     """Writes an array; compressed, chunk by chunk of whole rows, if it is not small."""
-    if isinstance(array, np.ndarray) and array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")  # fixed length: variable-length strings are not laid out the same twice
-    if array.size < 64:  # a chunk's overhead would exceed what it saves
-        data = array[:] if isinstance(array, Spooled) else array
-        group.create_dataset(name, data=data, track_times=False)
+    array = encoded(array)
+    if array.ndim == 0:
+        group.create_dataset(name, data=array, track_times=False)
         return
-    rows = min(max(_CHUNK_BYTES // array[:1].nbytes, 1), len(array))
-    dataset = group.create_dataset(
-        name, array.shape, array.dtype, chunks=(rows, *array.shape[1:]), compression="gzip", compression_opts=1,
-        shuffle=True, track_times=False,
-    )  # fmt: skip
-    for first in range(0, len(array), rows):
-        dataset[first : first + rows] = array[first : first + rows]
+    growing = Growing(group, name)
+    growing.append(array)
+    growing.finish()
+
+
+def encoded(array: np.ndarray) -> np.ndarray:
+    """Returns text as UTF-8 of fixed length: strings of variable length are not laid out the same twice."""
+    return np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array
 
 
 def put_text(group: h5py.Group, name: str, text: str) -> None:

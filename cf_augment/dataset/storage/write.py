@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,21 +32,12 @@ import numpy as np
 from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Episode, EpisodeMetadata, require_of
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.groups import (
-    LOG_PROBS,
-    TRACE_FIELDS,
-    infos_of,
-    kpi_columns,
-    put_kpis,
-    put_trace,
-    trace_sha256,
-)
-from cf_augment.dataset.storage.spool import Spool
-from ns3_scenarios.kpis import KPI_AXES
+from cf_augment.dataset.storage.groups import LOG_PROBS, GrowingKpis, infos_of, put_trace
+from cf_augment.dataset.storage.growing import Growing
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.trace import TraceMetadata
+from sumo_mobility.trace import MobilityTrace
 
 FORMAT = "mlb-dataset-1"
 
@@ -65,7 +56,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class _Written:
-    """The part of a spooled episode that is held in memory."""
+    """The part of an episode that is held in memory."""
 
     metadata: EpisodeMetadata
     context: str
@@ -74,61 +65,111 @@ class _Written:
     first_action: Singles
 
 
-def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode]) -> None:
+def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode], packed: bool = True) -> None:
     """Writes episodes of one scenario as one flat HDF5 with D4RL keys, atomically.
 
-    The episodes are taken one by one, and none is kept in memory. Until all are there they wait in temporary files, as
-    large as they are uncompressed, in the directory that TMPDIR names.
+    The episodes are taken one by one, and none is kept in memory.
+
+    Args:
+        path: The file.
+        scenario: The scenario of all episodes.
+        episodes: At least one.
+        packed: Whether arrays are compressed; what is soon read again and then removed need not be.
 
     Raises:
         DataError: no episodes, or one of another scenario, or two different traces of one name.
         StorageError: the disk is full, or the directory is not writable; `path` is then as it was before.
     """
-    with Spool() as spool:
-        written: list[_Written] = []
-        traces = _Traces(spool)
-        for index, episode in enumerate(episodes):
-            require_of(scenario, index, episode)
-            for name, values in _columns(episode).items():
-                spool.add(name, values)
-            traces.add(episode)
-            first = np.zeros_like(episode.actions[0]) if episode.first_action is None else episode.first_action
-            has_trace, context = episode.trace is not None, episode.of_trace("context")
-            written.append(_Written(episode.metadata, context, episode.steps, has_trace, first))
+    with hdf5.creating(path, FORMAT) as file:
+        dataset = _GrowingDataset(file, scenario, packed)
+        for episode in episodes:
+            dataset.add(episode)
+        dataset.finish()
+
+
+class _GrowingDataset:
+    """A dataset file to which episodes are added one after another."""
+
+    def __init__(self, file: h5py.File, scenario: Scenario, packed: bool) -> None:
+        self._file, self._scenario = file, scenario
+        self._infos = file.create_group("infos")
+        flat = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
+        places = dict.fromkeys(flat, file) | {"step": self._infos, LOG_PROBS: self._infos}
+        self._columns = {name: Growing(group, name, packed) for name, group in places.items()}
+        self._kpis = GrowingKpis(file.create_group("kpis"), packed)
+        self._traces = _Traces(file.create_group("traces"))
+        self._written: list[_Written] = []
+
+    def add(self, episode: Episode) -> None:
+        """Appends an episode; raises as `write_dataset` does."""
+        require_of(self._scenario, len(self._written), episode)
+        timeouts = np.arange(episode.steps) == episode.steps - 1
+        columns = {
+            "observations": episode.observations[:-1],
+            "actions": episode.actions,
+            "rewards": episode.rewards,
+            "next_observations": episode.observations[1:],
+            "terminals": np.zeros_like(timeouts),
+            "timeouts": timeouts,
+            "step": np.arange(episode.steps),
+            LOG_PROBS: episode.behavior_log_probs,
+        }
+        for name, values in columns.items():
+            self._columns[name].append(values)
+        self._kpis.add(episode)
+        self._traces.add(episode)
+        first = np.zeros_like(episode.actions[0]) if episode.first_action is None else episode.first_action
+        has_trace, context = episode.trace is not None, episode.of_trace("context")
+        self._written.append(_Written(episode.metadata, context, episode.steps, has_trace, first))
+
+    def finish(self) -> None:
+        """Writes what is left, and all that is said of the episodes."""
+        written = self._written
         if not written:
             raise DataError("dataset: no episodes", "run 'mlb collect' first")
-        _write(path, scenario, spool, written, traces)
-
-
-def _columns(episode: Episode) -> dict[str, np.ndarray]:
-    timeouts = np.arange(episode.steps) == episode.steps - 1
-    return kpi_columns(episode) | {
-        "observations": episode.observations[:-1],
-        "actions": episode.actions,
-        "rewards": episode.rewards,
-        LOG_PROBS: episode.behavior_log_probs,
-        "next_observations": episode.observations[1:],
-        "terminals": np.zeros_like(timeouts),
-        "timeouts": timeouts,
-        "step": np.arange(episode.steps),
-    }
+        for column in self._columns.values():
+            column.finish()
+        self._kpis.finish()
+        records, steps = [episode.metadata for episode in written], [episode.steps for episode in written]
+        of_episodes = [infos_of(index, each.metadata, each.context) for index, each in enumerate(written)]
+        for name in of_episodes[0]:
+            values = hdf5.encoded(np.asarray([of[name] for of in of_episodes]))
+            hdf5.put(self._infos, name, np.repeat(values, steps))
+        episodes = self._file.create_group("episodes")
+        hdf5.put(episodes, "metadata", np.array([record.model_dump_json() for record in records]))
+        number = self._traces.index()
+        traced = [number[each.metadata.trace_name] if each.has_trace else -1 for each in written]
+        hdf5.put(episodes, "trace", np.array(traced))
+        first_action = np.stack([episode.first_action for episode in written])
+        if first_action.any():
+            hdf5.put(episodes, "first_action", first_action)
+        attributes = {
+            "scenario": self._scenario.model_dump_json(),
+            **asdict(Definitions.of(self._scenario)),
+            "units": json.dumps({"actions": _actions_of(self._scenario), **UNITS}),
+            "licence": self._traces.joined("licence"),
+            "attribution": self._traces.joined("attribution"),
+            "versions": json.dumps({k: v for record in records for k, v in record.versions.items()}, sort_keys=True),
+        }
+        for name, text in attributes.items():
+            hdf5.put_text(self._file, name, text)
 
 
 class _Traces:
-    """The distinct traces of the episodes, whose arrays are in a spool.
+    """The distinct traces of the episodes, each in a group of its number.
 
     Args:
-        spool: Where their arrays go.
+        group: Where these groups go.
     """
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._rows = 0
-        self._kept: dict[str, _KeptTrace] = {}
+    def __init__(self, group: h5py.Group) -> None:
+        self._group = group
+        self._positions: dict[str, bytes] = {}
+        self._last: tuple[str, MobilityTrace] | None = None
         self._said: dict[str, set[str]] = {"licence": set(), "attribution": set()}
 
     def add(self, episode: Episode) -> None:
-        """Takes the trace of an episode, if it has one, and there is none of its name yet.
+        """Writes the trace of an episode, if it has one, and there is none of its name yet.
 
         Raises:
             DataError: another trace has its name.
@@ -136,76 +177,23 @@ class _Traces:
         name, trace = episode.metadata.trace_name, episode.trace
         self._said["licence"].add(episode.of_trace("licence"))
         self._said["attribution"].add(episode.of_trace("attribution"))
-        if trace is None:
+        if trace is None or (self._last is not None and self._last[0] == name and self._last[1] is trace):
             return
+        self._last = name, trace
         positions = hashlib.sha256(trace.position_m.tobytes()).digest()
-        known = self._kept.get(name)
-        if known is None:
-            for field in TRACE_FIELDS:
-                self._spool.add(f"trace {field}", getattr(trace, field))
-            rows = slice(self._rows, self._rows + len(trace.time_s))
-            self._kept[name] = _KeptTrace(trace.metadata, trace_sha256(trace), positions, rows)
-            self._rows = rows.stop
-        elif known.positions != positions:
+        known = self._positions.setdefault(name, positions)
+        if known != positions:
             raise DataError(f"dataset: two different traces are named '{name}'")
+        if len(self._positions) > len(self._group):
+            put_trace(self._group.create_group(f"{len(self._group):05d}"), trace)
 
     def index(self) -> dict[str, int]:
         """Returns the number of each trace by its name."""
-        return {name: index for index, name in enumerate(self._kept)}
-
-    def put(self, file: h5py.File) -> None:
-        """Writes each trace to a group of its number."""
-        for index, kept in enumerate(self._kept.values()):
-            arrays = {field: self._spool.array(f"trace {field}")[kept.rows] for field in TRACE_FIELDS}
-            put_trace(file.create_group(f"traces/{index:05d}"), arrays, kept.metadata.model_dump_json(), kept.sha256)
-        file.require_group("traces")
+        return {name: index for index, name in enumerate(self._positions)}
 
     def joined(self, field: str) -> str:
         """Returns what all episodes say of the licence or attribution of their traces."""
         return "; ".join(sorted(self._said[field]))
-
-
-@dataclass(frozen=True)
-class _KeptTrace:
-    metadata: TraceMetadata
-    sha256: str
-    positions: bytes
-    rows: slice
-
-
-def _write(path: Path, scenario: Scenario, spool: Spool, written: Sequence[_Written], traces: _Traces) -> None:
-    records, steps = [episode.metadata for episode in written], [episode.steps for episode in written]
-    infos_by_episode = [infos_of(index, each.metadata, each.context) for index, each in enumerate(written)]
-    attributes = {
-        "scenario": scenario.model_dump_json(),
-        **asdict(Definitions.of(scenario)),
-        "units": json.dumps({"actions": _actions_of(scenario), **UNITS}),
-        "licence": traces.joined("licence"),
-        "attribution": traces.joined("attribution"),
-        "versions": json.dumps({k: v for record in records for k, v in record.versions.items()}, sort_keys=True),
-    }
-    with hdf5.creating(path, FORMAT) as file:
-        for name in ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts"):
-            hdf5.put(file, name, spool.array(name))
-        infos = file.create_group("infos")
-        for name in infos_by_episode[0]:
-            hdf5.put(infos, name, np.repeat(np.asarray([of[name] for of in infos_by_episode]), steps))
-            if name == "episode":
-                hdf5.put(infos, "step", spool.array("step"))
-        hdf5.put(infos, LOG_PROBS, spool.array(LOG_PROBS))
-        columns = {name: spool.array(name) for name in (*KPI_AXES, "events", "event_count")}
-        put_kpis(file.create_group("kpis"), columns, steps)
-        episodes = file.create_group("episodes")
-        hdf5.put(episodes, "metadata", np.array([record.model_dump_json() for record in records]))
-        number = traces.index()
-        traced = [number[each.metadata.trace_name] if each.has_trace else -1 for each in written]
-        hdf5.put(episodes, "trace", np.array(traced))
-        first_action = np.stack([episode.first_action for episode in written])
-        if first_action.any():
-            hdf5.put(episodes, "first_action", first_action)
-        traces.put(file)
-        for name, text in attributes.items():
-            hdf5.put_text(file, name, text)
 
 
 def _actions_of(scenario: Scenario) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from cf_augment.physics.constants import HANDOVER_S
 from cf_augment.physics.radio.rsrp import GRID_S
 from ns3_scenarios.backend import Backend
 from ns3_scenarios.control import Control
-from ns3_scenarios.kpis import EVENT_DTYPE, EventKind, StepKpis
+from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, EventKind, StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.trace import Mobility, MobilityTrace
@@ -112,7 +112,8 @@ class BatchKpis:
 
     def told(self, index: int, reported: StepKpis) -> StepKpis:
         """Returns one environment's part of what is reported of `kpis`, with its events."""
-        return replace(reported.at(index), events=self.events[self.event_start[index] : self.event_start[index + 1]])
+        fields = {name: getattr(reported, name)[index] for name in KPI_AXES}
+        return StepKpis(**fields, events=self.events[self.event_start[index] : self.event_start[index + 1]])
 
     def __getitem__(self, index: int) -> StepKpis:
         """Returns the KPIs of one environment, with its events."""
