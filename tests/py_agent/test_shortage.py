@@ -35,7 +35,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def mlb(stage: str, run: Path, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "py_agent.cli", stage, *STAGES[stage], "--run", str(run), "--resume"]
+    # -B: a limit to the size of files would leave compiled modules cut short to those that come after.
+    command = [sys.executable, "-B", "-m", "py_agent.cli", stage, *STAGES[stage], "--run", str(run), "--resume"]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=before)
 
 
