@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -96,9 +97,17 @@ def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> F
         raise ConfigError(f"planner: future={name} learns from logged traces", "name a dataset: data=RUN/logged.h5")
     if count < 1:
         raise ConfigError(f"planner: futures={count}, must be at least 1")
+    if not data.is_file():
+        raise DataError(f"{data}: no such file", "name a dataset: data=RUN/logged.h5")
+    return made(scenario, _traces_of(data, data.stat().st_mtime_ns), count)
+
+
+@lru_cache(maxsize=4)
+def _traces_of(data: Path, changed_ns: int) -> tuple[MobilityTrace, ...]:
+    """Returns the distinct traces of a dataset; once for all policies, of which every episode has one of its own."""
     episodes = read_dataset(data).episodes
-    traces = {episode.metadata.trace_name: episode.moved(f"future={name}") for episode in episodes}
-    return made(scenario, list(traces.values()), count)
+    traces = {episode.metadata.trace_name: episode.moved("a planner that learns") for episode in episodes}
+    return tuple(traces.values())
 
 
 class Frozen(Future):

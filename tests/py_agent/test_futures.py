@@ -57,6 +57,16 @@ def reported(kpis: StepKpis, trace: MobilityTrace, time_s: float) -> StepKpis:
     return StepKpis(**{**vars(kpis), "time_s": np.array(time_s), "ue_position_m": trace.position_at(time_s)})
 
 
+def records(scenario: Scenario, count: int) -> list[EpisodeMetadata]:
+    return [
+        EpisodeMetadata(
+            scenario_id=scenario.id, trace_name=f"trace-{index}", policy="any", seed=0, backend="engine",
+            provenance=Provenance(action_source="any"),
+        )
+        for index in range(count)
+    ]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def first() -> StepKpis:
     return EngineBackend(network()).reset(marching(0), 0)
@@ -157,13 +167,7 @@ def test_frozen_ues_settle_under_the_offsets_that_late_reports_do_not_show() -> 
 def test_who_knows_where_the_ues_go_earns_more() -> None:
     """A crowd on its straight way from one cell to another, in four episodes; reports are an interval late."""
     scenario, traces = network(), [marching(seed) for seed in range(4)]
-    metadata = [
-        EpisodeMetadata(
-            scenario_id=scenario.id, trace_name=f"trace-{seed}", policy="planner", seed=0, backend="engine",
-            provenance=Provenance(action_source="planner"),
-        )
-        for seed in range(4)
-    ]  # fmt: skip
+    metadata = records(scenario, 4)
     make = partial(GreedyPlanner, scenario, samples=60, rounds=2, sweeps=1)
     earned = {}
     for future in ("frozen", "dead-reckoning", "true"):
@@ -244,13 +248,7 @@ def test_a_learned_future_needs_data_and_others_have_none(first: StepKpis) -> No
 def test_a_planner_learns_from_the_traces_of_a_dataset(tmp_path: Path) -> None:
     """Crowds that went the same way are worth more than no future."""
     scenario = network()
-    metadata = [
-        EpisodeMetadata(
-            scenario_id=scenario.id, trace_name=f"trace-{seed}", policy="static", seed=0, backend="engine",
-            provenance=Provenance(action_source="static"),
-        )
-        for seed in range(2)
-    ]  # fmt: skip
+    metadata = records(scenario, 2)
     play = partial(run_engine_episodes, scenario)
     static = policy_factory("static")
     logged = play([marching(seed) for seed in (10, 11)], [static(scenario), static(scenario)], metadata)
