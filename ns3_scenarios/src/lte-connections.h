@@ -20,7 +20,8 @@ namespace mlb
 uint32_t UeOf(uint64_t imsi);
 
 /**
- * @brief Reports the connections that a UE sets up and loses, and the handover commands that it receives.
+ * @brief Reports the connections that a UE sets up and loses, and the handover commands that it
+ * receives.
  * @param rrc the UE's RRC
  * @param listener learns of them, and must outlive the simulation
  */
