@@ -128,6 +128,10 @@ class RoadGraph:
         """Roads with a place within about `radius_m` of one point, sorted."""
         return np.unique(self.spot_road[self._spots.query_ball_point(point_m, radius_m + _SPACING_M / 2)])
 
+    def spots_near(self, point_m: Floats, count: int) -> Indices:
+        """Indices of the spots nearest to points (N, 2), the nearest first; (N, `count`) or as many as there are."""
+        return self._spots.query(point_m, k=[*range(1, min(count, len(self.spot_road)) + 1)])[1]
+
     def spot(self, road: Indices, offset_m: Floats) -> Indices:
         """Index of the spot that stands for each place (...)."""
         first = np.searchsorted(self.spot_road, np.arange(len(self) + 1))

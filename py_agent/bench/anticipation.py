@@ -38,7 +38,7 @@ POLICIES: dict[str, PolicyFactory] = {
     CEILING: partial(_SEARCH, future="true"),
 }
 """The policies that learn nothing."""
-LEARNED = {"nearest neighbours": "neighbors"}
+LEARNED = {"nearest neighbours": "neighbors", "causal model": "model"}
 """Futures that learn from logged traces."""
 _TRAIN_TRACES = (15, 5, 2)
 _WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)

@@ -6,18 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from cf_augment.dataset import read_dataset
+from cf_augment.journeys import ContextFilter, JourneyModel, forecast
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.registry import Registry
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.pipeline import load_map
 from sumo_mobility.trace import MobilityTrace
 
 _EVERY_S = 5.0
@@ -56,18 +58,34 @@ class Future(ABC):
         """
 
 
-class LearnedFuture(Future):
+Learned = TypeVar("Learned")
+
+
+class LearnedFuture(Future, Generic[Learned]):
     """A future that is learned from logged traces.
 
     Args:
         scenario: The scenario.
-        traces: At least one.
+        learned: What was learned.
         count: How many futures to draw at a time.
     """
 
-    def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace], count: int) -> None:
-        self._traces, self._count = traces, count
+    def __init__(self, scenario: Scenario, learned: Learned, count: int) -> None:
+        self._learned, self._count = learned, count
         super().__init__(scenario)
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> Learned:
+        """Returns what traces tell, to be shared by all episodes that are played.
+
+        Args:
+            traces: At least one.
+            map_name: The map that they are on.
+
+        Raises:
+            DataError: they tell nothing.
+        """
 
 
 FUTURES: Registry[type[Future]] = Registry("future")
@@ -99,15 +117,15 @@ def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> F
         raise ConfigError(f"planner: futures={count}, must be at least 1")
     if not data.is_file():
         raise DataError(f"{data}: no such file", "name a dataset: data=RUN/logged.h5")
-    return made(scenario, _traces_of(data, data.stat().st_mtime_ns), count)
+    return made(scenario, _learned(made, data, data.stat().st_mtime_ns, scenario.mobility.map), count)
 
 
 @lru_cache(maxsize=4)
-def _traces_of(data: Path, changed_ns: int) -> tuple[MobilityTrace, ...]:
-    """Returns the distinct traces of a dataset; once for all policies, of which every episode has one of its own."""
+def _learned(made: type[LearnedFuture[Any]], data: Path, changed_ns: int, map_name: str) -> Any:
+    """Learns from the distinct traces of a dataset; once for all policies, of which each episode has its own."""
     episodes = read_dataset(data).episodes
     traces = {episode.metadata.trace_name: episode.moved("a planner that learns") for episode in episodes}
-    return tuple(traces.values())
+    return made.learn(list(traces.values()), map_name)
 
 
 class Frozen(Future):
@@ -189,7 +207,53 @@ class TrueFuture(Future):
 FUTURES.register(TrueFuture)
 
 
-class Neighbors(LearnedFuture):
+class Moments:
+    """Moments of logged UEs, by their places then and some time before.
+
+    Args:
+        traces: Logged traces; moments are taken each 5 s.
+    """
+
+    def __init__(self, traces: Sequence[MobilityTrace]) -> None:
+        self._traces = traces
+        self._known: dict[tuple[float, float], tuple[KDTree, Floats]] = {}
+
+    def nearest(self, now_m: Floats, before_m: Floats, apart_s: float, ahead_s: float, count: int) -> Floats:
+        """Returns trace, UE and time (U, N, 3) of the moments nearest to places (U, 2) now and `apart_s` ago.
+
+        Those count after which the trace goes on for `ahead_s`; there are `count`, or as many as there are.
+
+        Raises:
+            DataError: no trace is as long as that.
+        """
+        if (apart_s, ahead_s) not in self._known:
+            places, moments = [], []
+            for index, trace in enumerate(self._traces):
+                for time_s in np.arange(apart_s, trace.duration_s - ahead_s + 1e-9, _EVERY_S):
+                    places.append(np.hstack([trace.position_at(time_s), trace.position_at(time_s - apart_s)]))
+                    moments.append([(index, ue, time_s) for ue in range(trace.ues)])
+            if not places:
+                raise DataError(
+                    f"planner: no logged trace lasts the {apart_s + ahead_s:g} s that future=neighbors looks over",
+                    "log longer traces",
+                )
+            self._known[apart_s, ahead_s] = KDTree(np.concatenate(places)), np.concatenate(moments, dtype=np.float64)
+        tree, found = self._known[apart_s, ahead_s]
+        _, nearest = tree.query(np.hstack([now_m, before_m]), k=[*range(1, min(count, len(found)) + 1)])
+        return np.asarray(found[nearest])
+
+    def gone_m(self, moments: Floats, after_s: Floats) -> Floats:
+        """Returns how far UEs have gone from their places at moments (..., 3), some times (T,) after; (T, ..., 2)."""
+        gone_m = np.empty((len(after_s), *moments.shape[:-1], 2))
+        for index, trace in enumerate(self._traces):
+            of_trace = moments[..., 0] == index
+            ue, time_s = moments[of_trace, 1].astype(np.int64), moments[of_trace, 2]
+            for row, passed_s in enumerate(after_s):
+                gone_m[row, of_trace] = _places_m(trace, ue, time_s + passed_s) - _places_m(trace, ue, time_s)
+        return gone_m
+
+
+class Neighbors(LearnedFuture[Moments]):
     """UEs go on as UEs of logged traces did that were where they are, and had been where they were reported before.
 
     For each UE, and each future, one of its nearest moments is drawn among the logged ones, by the distance of places
@@ -198,15 +262,16 @@ class Neighbors(LearnedFuture):
 
     Args:
         scenario: The scenario.
-        traces: Logged traces; moments are taken each 5 s.
+        learned: The logged moments.
         count: How many futures to draw, and how many nearest moments to draw from.
     """
 
     name = "neighbors"
 
-    def __init__(self, scenario: Scenario, traces: Sequence[MobilityTrace], count: int) -> None:
-        self._known: dict[tuple[float, float], tuple[KDTree, Floats]] = {}
-        super().__init__(scenario, traces, count)
+    @classmethod
+    def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> Moments:
+        """See `LearnedFuture.learn`."""
+        return Moments(traces)
 
     def reset(self, seed: int) -> None:
         """Forgets the reports."""
@@ -223,41 +288,48 @@ class Neighbors(LearnedFuture):
             self._reports = [*self._reports[-1:], kpis]
         before, now = self._reports[0], self._reports[-1]
         apart_s, ahead_s = float(now.time_s - before.time_s), times_s - kpis.time_s
-        tree, moments = self._moments(apart_s, float(ahead_s[-1]))
         here_m = now.ue_position_m
-        count = min(self._count, len(moments))
-        _, nearest = tree.query(np.hstack([here_m, before.ue_position_m]), k=[*range(1, count + 1)])
-        drawn = self._random.integers(count, size=(self._count, len(here_m)))
-        if count == self._count:  # each once
-            drawn = self._random.permuted(np.tile(np.arange(count), (len(here_m), 1)), axis=1).T
-        chosen = moments[np.take_along_axis(nearest, drawn.T, axis=1).T]
-        ways_m = np.empty((self._count, len(ahead_s), len(here_m), 2))
-        for index, trace in enumerate(self._traces):
-            future, ue = np.nonzero(chosen[..., 0] == index)
-            of_ue, time_s = chosen[future, ue, 1].astype(np.int64), chosen[future, ue, 2]
-            for offset, after_s in enumerate(ahead_s):
-                gone_m = _places_m(trace, of_ue, time_s + after_s) - _places_m(trace, of_ue, time_s)
-                ways_m[future, offset, ue] = here_m[ue] + gone_m
-        return ways_m
-
-    def _moments(self, apart_s: float, ahead_s: float) -> tuple[KDTree, Floats]:
-        """Returns a tree of places now and `apart_s` ago (N, 4), and trace, UE and time of each (N, 3)."""
-        if (apart_s, ahead_s) not in self._known:
-            places, moments = [], []
-            for index, trace in enumerate(self._traces):
-                for time_s in np.arange(apart_s, trace.duration_s - ahead_s + 1e-9, _EVERY_S):
-                    places.append(np.hstack([trace.position_at(time_s), trace.position_at(time_s - apart_s)]))
-                    moments.append([(index, ue, time_s) for ue in range(trace.ues)])
-            if not places:
-                raise DataError(
-                    f"planner: no logged trace lasts the {apart_s + ahead_s:g} s that future={self.name} looks over",
-                    "log longer traces",
-                )
-            self._known[apart_s, ahead_s] = KDTree(np.concatenate(places)), np.concatenate(moments, dtype=np.float64)
-        return self._known[apart_s, ahead_s]
+        near = self._learned.nearest(here_m, before.ue_position_m, apart_s, float(ahead_s[-1]), self._count)
+        drawn = self._random.integers(near.shape[1], size=(self._count, len(here_m)))
+        if near.shape[1] == self._count:  # each once
+            drawn = self._random.permuted(np.tile(np.arange(self._count), (len(here_m), 1)), axis=1).T
+        chosen = np.take_along_axis(near, drawn.T[..., None], axis=1)
+        return np.asarray(here_m + self._learned.gone_m(chosen, ahead_s).transpose(2, 0, 1, 3))
 
 
 FUTURES.register(Neighbors)
+
+
+class ModelFuture(LearnedFuture[JourneyModel]):
+    """UEs go where the causal model says, in the context that it infers from all reports since the episode began.
+
+    Args:
+        scenario: The scenario; its map has streets.
+        learned: The model.
+        count: How many futures to draw.
+    """
+
+    name = "model"
+
+    @classmethod
+    def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> JourneyModel:
+        """See `LearnedFuture.learn`."""
+        return JourneyModel.fit(traces, load_map(map_name))
+
+    def reset(self, seed: int) -> None:
+        """Forgets the reports."""
+        self._filter = ContextFilter(self._learned)
+        self._random = stream(seed, "model")
+
+    def positions_m(self, kpis: StepKpis, times_s: Floats) -> Floats:
+        """See `Future.positions_m`."""
+        now_s = float(kpis.time_s)
+        if self._filter.last is None or now_s > self._filter.last.time_s:
+            self._filter.observe(now_s, kpis.ue_position_m)
+        return forecast(self._filter, times_s - now_s, self._count, self._random)
+
+
+FUTURES.register(ModelFuture)
 
 
 def _places_m(trace: MobilityTrace, ue: Ints, time_s: Floats) -> Floats:

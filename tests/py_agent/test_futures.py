@@ -18,7 +18,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies import Clairvoyant, policy_factory
-from py_agent.policies.futures import DeadReckoning, Neighbors, TrueFuture
+from py_agent.policies.futures import DeadReckoning, Moments, Neighbors, TrueFuture
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rollout import run_engine_episodes
 from sumo_mobility.base.arrays import Floats
@@ -209,7 +209,7 @@ def crossing() -> MobilityTrace:
 
 def test_neighbors_go_on_as_those_who_came_the_same_way(first: StepKpis) -> None:
     trace, times_s = crossing(), np.array([52.0, 60.5, 70.0])
-    future = Neighbors(network(), [trace], 3)
+    future = Neighbors(network(), Moments([trace]), 3)
     beside = trace.position_at(np.array([30.0, 50.0])) + np.array([1.0, -2.0])  # in another lane, and it stays there
     reports = [reported(first, trace, time_s) for time_s in (30.0, 50.0)]
     for kpis, place_m in zip(reports, beside, strict=True):
@@ -220,7 +220,11 @@ def test_neighbors_go_on_as_those_who_came_the_same_way(first: StepKpis) -> None
 
 
 def test_one_report_does_not_say_where_a_ue_came_from(first: StepKpis) -> None:
-    future, kpis, times_s = Neighbors(network(), [crossing()], 40), reported(first, crossing(), 50.0), np.array([70.0])
+    future, kpis, times_s = (
+        Neighbors(network(), Moments([crossing()]), 40),
+        reported(first, crossing(), 50.0),
+        np.array([70.0]),
+    )
     ways_m = future.positions_m(kpis, times_s)[:, 0]
     north, east = (np.abs(ways_m - place_m).max(axis=-1) < 1e-9 for place_m in ((300.0, 100.0), (400.0, 0.0)))
     assert 0.2 < north.mean() < 0.5 > east.mean() > 0.2  # 30 of the 40 nearest moments are at the crossing
@@ -241,7 +245,7 @@ def test_a_learned_future_needs_data_and_others_have_none(first: StepKpis) -> No
     with pytest.raises(DataError, match="no such file"):
         policy_factory("planner:future=neighbors,data=x.h5")(network())
     with pytest.raises(DataError, match="no logged trace lasts the 120 s that future=neighbors looks over"):
-        Neighbors(network(), [crossing()], 1).positions_m(reported(first, crossing(), 0.0), np.array([120.0]))
+        Neighbors(network(), Moments([crossing()]), 1).positions_m(reported(first, crossing(), 0.0), np.array([120.0]))
 
 
 @pytest.mark.slow
