@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from sumo_mobility.base.seeds import stream
@@ -19,8 +21,8 @@ def _lane(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.stack([start + TURN_M * along + right, end - TURN_M * along + right])
 
 
-def street_map() -> StreetMap:
-    """A lane each way between neighbouring crossings, and a lane for each way through a crossing."""
+def _lanes() -> dict[tuple[tuple[int, int], tuple[int, int]], np.ndarray]:
+    """The lanes between neighbouring crossings, by the crossings that they lead from and to."""
     crossings = [(i, j) for i in range(BLOCKS + 1) for j in range(BLOCKS + 1)]
     lanes = {}
     for i, j in crossings:
@@ -28,6 +30,12 @@ def street_map() -> StreetMap:
             if (i + di, j + dj) in crossings:
                 start, end = np.array([i, j]) * BLOCK_M, np.array([i + di, j + dj]) * BLOCK_M
                 lanes[(i, j), (i + di, j + dj)] = _lane(start, end)
+    return lanes
+
+
+def street_map() -> StreetMap:
+    """A lane each way between neighbouring crossings, and a lane for each way through a crossing."""
+    lanes = _lanes()
     inner = [
         np.stack([one[-1], other[0]])
         for (before, here), one in lanes.items()
@@ -48,13 +56,7 @@ def crowd(seed: int, context: str, place_m: np.ndarray | None, ues: int = 24, st
     random = stream(seed, "crowd", context)
     position = np.zeros((steps + 1, ues, 2))
     heading, speed = np.zeros((steps + 1, ues)), np.zeros((steps + 1, ues))
-    lanes = {}
-    for i in range(BLOCKS + 1):
-        for j in range(BLOCKS + 1):
-            for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-                if 0 <= i + di <= BLOCKS and 0 <= j + dj <= BLOCKS:
-                    here, there = np.array([i, j]) * BLOCK_M, np.array([i + di, j + dj]) * BLOCK_M
-                    lanes[(i, j), (i + di, j + dj)] = _lane(here, there)
+    lanes = _lanes()
     keys = list(lanes)
     middle = np.array([lanes[key].mean(axis=0) for key in keys])
     for ue in range(ues):
@@ -95,3 +97,66 @@ def two_contexts(seeds: range, ues: int = 24) -> dict[str, MobilityTrace]:
     """For each seed a crowd in the west and one in the east."""
     places = {"west": WEST_M, "east": EAST_M}
     return {f"{name}-{seed}": crowd(seed, name, place, ues) for seed in seeds for name, place in places.items()}
+
+
+def travellers(
+    seed: int, share: float, center_m: tuple[float, float], radius_m: float = 100.0, ues: int = 60,
+    duration_s: int = 240, pace_mps: float = 8.0, stay_s: tuple[int, int] = (5, 20),
+) -> MobilityTrace:  # fmt: skip
+    """UEs that go from the middle of a lane to that of another, by few blocks, park there beside it, and go on.
+
+    A share of them has destinations around a centre, all others anywhere; they have been under way for two minutes.
+    """
+    random, lanes, lead_s = stream(seed, "travellers"), _lanes(), 120
+    keys = list(lanes)
+    middle_m = np.array([lanes[key].mean(axis=0) for key in keys])
+    drawn = np.exp(-((middle_m - center_m) ** 2).sum(axis=1) / radius_m**2)
+    position_m = np.empty((lead_s + duration_s + 1, ues, 2))
+    for ue in range(ues):
+        member = random.random() < share
+        here, row = int(random.integers(len(keys))), 0
+        while row < len(position_m):
+            weight = drawn if member else np.ones(len(keys))
+            there = int(random.choice(len(keys), p=weight / weight.sum()))
+            if there == here:
+                continue
+            way = _way(keys[here], keys[there])
+            line_m = np.concatenate([lanes[key] for key in way])
+            line_m[0], line_m[-1] = middle_m[here], middle_m[there]
+            at_m = np.append(0, np.hypot(*np.diff(line_m, axis=0).T).cumsum())
+            driven_m = np.arange(0, at_m[-1], pace_mps * np.exp(0.1 * random.standard_normal()))
+            driven = np.column_stack([np.interp(driven_m, at_m, line_m[:, axis]) for axis in (0, 1)])
+            along = np.diff(lanes[keys[there]], axis=0)[0] / np.hypot(*np.diff(lanes[keys[there]], axis=0)[0])
+            parked = middle_m[there] + 3.0 * np.array([along[1], -along[0]])
+            going = np.concatenate([driven, np.tile(parked, (int(random.integers(*stay_s)), 1))])
+            rows = min(len(going), len(position_m) - row)
+            position_m[row : row + rows, ue] = going[:rows]
+            here, row = there, row + rows
+    step_m = np.diff(position_m, axis=0, append=position_m[-1:])
+    heading_deg = np.degrees(np.arctan2(step_m[..., 0], step_m[..., 1])) % 360
+    return MobilityTrace(
+        time_s=np.arange(duration_s + 1.0), position_m=position_m[lead_s:],
+        speed_mps=np.hypot(step_m[..., 0], step_m[..., 1])[lead_s:], heading_deg=heading_deg[lead_s:],
+        metadata=TraceMetadata(
+            source="made up", map_name="grid", licence="CC0-1.0", attribution="nobody", seed=seed, context="crowd",
+            bounds_m=(0, 0, SIDE_M, SIDE_M),
+        ),
+    )  # fmt: skip
+
+
+@cache
+def _way(first: tuple, last: tuple) -> list[tuple]:
+    """Lanes from one to another, of as few as can be and without turning back at a crossing."""
+    reached, edge = {first: [first]}, [first]
+    while last not in reached:
+        following = [after for here in edge for after in _onward()[here] if after not in reached]
+        reached |= {after: [*reached[here], after] for here in edge for after in _onward()[here] if after in following}
+        edge = following
+    return reached[last]
+
+
+@cache
+def _onward() -> dict[tuple, list[tuple]]:
+    """The lanes that follow each, but for the way back."""
+    lanes = _lanes()
+    return {here: [after for after in lanes if after[0] == here[1] and after[1] != here[0]] for here in lanes}
