@@ -13,7 +13,7 @@ _WIDTH, _DEPTH, _BEYOND = (0.08, 0.6), (0.05, 0.5), 1.1
 
 
 def moments(place_m: Floats, bounds_m: tuple[float, float, float, float]) -> Floats:
-    """Returns x, y, x^2, x y, y^2 (N, 5) of places (N, 2), with the centre of the map at 0, its longer half side at 1."""
+    """Returns x, y, x^2, x y, y^2 (N, 5) of places (N, 2), with the map's centre at 0, its longer half side at 1."""
     west, south, east, north = bounds_m
     x, y = ((place_m - [(west + east) / 2, (south + north) / 2]) / (max(east - west, north - south) / 2)).T
     return np.stack([x, y, x * x, x * y, y * y], axis=-1)

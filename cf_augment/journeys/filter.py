@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cf_augment.journeys.habits import is_beside
-from cf_augment.journeys.streets import Spots, locate
 from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Singles
 
 if TYPE_CHECKING:
@@ -32,13 +30,13 @@ class Report(NamedTuple):
     Attributes:
         time_s: The time.
         position_m: (U, 2).
-        spots: The UEs on the roads.
+        spots: The UEs on the ground.
         to_places_s: (U, P).
     """
 
     time_s: float
     position_m: Floats
-    spots: Spots
+    spots: Any
     to_places_s: Singles
 
 
@@ -76,10 +74,10 @@ class ContextFilter:
             time_s: When; later than the last one.
             position_m: (U, 2) in trace coordinates.
         """
-        streets = self.model.streets
-        spots = locate(streets.graph, position_m)
-        now = Report(time_s, position_m, spots, streets.to_places_s(spots))
-        beside = is_beside(spots.away_m)
+        ground = self.model.ground
+        spots = ground.locate(position_m)
+        now = Report(time_s, position_m, spots, ground.to_places_s(spots))
+        beside = ground.is_parked(spots)
         if self.last is None:
             stands = np.zeros(len(position_m), dtype=bool)
             belief, seen = self._first(now, beside), ~stands
@@ -104,22 +102,22 @@ class ContextFilter:
 
     def _first(self, now: Report, beside: Bools) -> Singles:
         """Anyone who is seen somewhere is on the way from some place to another, and longer ways are seen longer."""
-        streets, density = self.model.streets, self.model.crowds.density
-        from_places_s = streets.from_places_s(now.spots)
+        ground, density = self.model.ground, self.model.crowds.density
+        from_places_s = ground.from_places_s(now.spots)
         way = np.empty_like(now.to_places_s)
         for ue in range(len(way)):
-            detour_s = from_places_s[ue][:, None] + now.to_places_s[ue] - streets.apart_s
-            way[ue] = streets.weight @ _likely(detour_s)
+            detour_s = from_places_s[ue][:, None] + now.to_places_s[ue] - ground.apart_s
+            way[ue] = ground.weight @ _likely(detour_s)
         way[beside] = way.mean()
         return np.asarray(density[:, None] * way / self.model.crowd_duration_s[:, None, None], dtype=np.float32)
 
     def _next(self, before: Report, now: Report, stands: Bools, sets_out: Bools) -> Singles:
         """Unnormalised beliefs, whose sums say how likely what is reported was."""
-        streets, habits, density = self.model.streets, self.model.habits, self.model.crowds.density
+        ground, habits, density = self.model.ground, self.model.habits, self.model.crowds.density
         passed_s = now.time_s - before.time_s
         error_s = max(_LEAST_ERROR_S, habits.spread * passed_s)
-        driven_s = streets.between_s(before.spots, now.spots)
-        from_places_s = streets.from_places_s(now.spots)
+        driven_s = ground.between_s(before.spots, now.spots)
+        from_places_s = ground.from_places_s(now.spots)
         no_detour = _likely(driven_s[:, None] + now.to_places_s - before.to_places_s)
         still_under_way = 1 / (1 + np.exp(-np.clip((before.to_places_s - passed_s) / _TURN_S + 1, -30, 30)))
         goes_on = no_detour * still_under_way * _normal((driven_s - passed_s) / error_s)[:, None]
@@ -139,7 +137,7 @@ class ContextFilter:
                 belief[:, ue] = density * departed[ue].astype(np.float32)
             else:
                 place = places[ue]
-                onward_s = from_places_s[ue, place][:, None] + now.to_places_s[ue] - streets.apart_s[place]
+                onward_s = from_places_s[ue, place][:, None] + now.to_places_s[ue] - ground.apart_s[place]
                 anew = (self.belief[:, ue, place] * arrived[ue, place].astype(np.float32)) @ _likely(onward_s)
                 belief[:, ue] = self.belief[:, ue] * goes_on[ue].astype(np.float32) + density * (anew + _ASTRAY)
         return belief

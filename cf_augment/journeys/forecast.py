@@ -24,28 +24,24 @@ def forecast(known: ContextFilter, ahead_s: Floats, count: int, random: np.rando
         (K, T, U, 2) in trace coordinates.
     """
     assert known.last is not None
-    model, spots = known.model, known.last.spots
-    streets, habits = model.streets, model.habits
-    ues = len(spots.road)
+    ground, habits, ues = known.model.ground, known.model.habits, len(known.stands)
     chosen = _draw(known.posterior.reshape(1, -1), (random.random(count) + np.arange(count)) / count)
     crowd, share = np.unravel_index(chosen, known.posterior.shape)
     member = random.random((count, ues)) < known.membership[crowd, share]
     crowds = np.where(member, crowd[:, None], 0)
-    of_ues = known.belief[crowds, np.arange(ues)].reshape(count * ues, -1)
-    field, place = crowds.ravel(), _draw(of_ues, random.random(count * ues))
-    road, offset_m, beside_m = (np.concatenate([each] * count) for each in (spots.road, spots.offset_m, spots.beside_m))
-    wait_s = np.zeros(count * ues)
+    field, all_ues = crowds.ravel(), np.arange(count * ues)
+    place = _draw(known.belief[crowds, np.arange(ues)].reshape(len(field), -1), random.random(len(field)))
+    wait_s = np.zeros(len(field))
     long, short = (np.tile(which, count) for which in (known.stands, known.parked & ~known.stands))
     wait_s[long] = random.exponential(1 / known.departing_per_s, long.sum())
     # Of a stay that is under way, a share that is as likely to be any is left.
     wait_s[short] = random.choice(habits.stays_s, short.sum()) * random.random(short.sum())
-    pace = np.exp(habits.spread * random.standard_normal(count * ues) - habits.spread**2 / 2)
-    has_moved = np.zeros(count * ues, dtype=bool)
-    position_m = np.empty((len(ahead_s), count * ues, 2))
-    density = np.cumsum(model.crowds.density, axis=1)
+    pace = np.exp(habits.spread * random.standard_normal(len(field)) - habits.spread**2 / 2)
+    density = np.cumsum(known.model.crowds.density, axis=1)
+    walkers = ground.set_out(known.last.spots, count)
+    position_m = np.empty((len(ahead_s), len(field), 2))
     for index, passes_s in enumerate(np.diff(ahead_s, prepend=0.0)):
-        left_s = np.full(count * ues, passes_s)
-        going = np.arange(count * ues)
+        left_s, going = np.full(len(field), passes_s), all_ues
         for _ in range(_EVENTS):
             waits_s = np.minimum(wait_s[going], left_s[going])
             wait_s[going] -= waits_s
@@ -53,24 +49,12 @@ def forecast(known: ContextFilter, ahead_s: Floats, count: int, random: np.rando
             going = going[left_s[going] > 1e-9]
             if not len(going):
                 break
-            on, to = road[going], place[going]
-            last = streets.is_before(on, offset_m[going], to)
-            length_m = streets.graph.length_m[on]
-            end_m = np.where(last, length_m / 2, length_m)
-            speed_mps = streets.pace_mps[on] * pace[going]
-            needs_s = (end_m - offset_m[going]) / speed_mps
-            takes_s = np.minimum(needs_s, left_s[going])
-            offset_m[going] += takes_s * speed_mps
+            takes_s, is_there = ground.go(walkers, going, place[going], pace[going], left_s[going])
             left_s[going] -= takes_s
-            has_moved[going] = True
-            at_end = needs_s <= takes_s
-            arrived, enters = going[at_end & last], going[at_end & ~last]
-            offset_m[enters] = 0.0
-            road[enters] = streets.onward(road[enters], place[enters])
-            offset_m[arrived] += 1e-3  # past it, so that the same place is a way around
+            arrived = going[is_there]
             wait_s[arrived] = random.choice(habits.stays_s, len(arrived))
             place[arrived] = _drawn(density, field[arrived], random.random(len(arrived)))
-        position_m[index] = streets.graph.place(road, offset_m)[0] + np.where(has_moved[:, None], 0.0, beside_m)
+        position_m[index] = ground.position_m(walkers)
     return position_m.reshape(len(ahead_s), count, ues, 2).transpose(1, 0, 2, 3)
 
 

@@ -3,12 +3,12 @@
     context (share a, field f over places) -> membership and destination of each journey -> ways -> positions
 
 A share a of the UEs, the crowd's members, draw each destination from f; all others draw it evenly. A UE goes there on
-the quickest way, at the pace of the roads times a factor of its own, stays for a while, and goes on to the next place.
+the quickest way, at the pace of the ground times a factor of its own, stays for a while, and goes on to the next place.
 Destinations are chosen by the highest log density + Gumbel noise, so that the noise of a choice can be kept under
 another context. The offsets (CIO) have no arrow into any of it.
 
-Learned from traces is what all contexts share (`Habits`). The context is not learned from them but inferred, from
-whatever is reported of the UEs (`ContextFilter`): so it may be one that no trace has.
+Learned from traces is what all contexts share: the pace, and the `Habits`. The context is not learned from them but
+inferred, from whatever is reported of the UEs (`ContextFilter`): so it may be one that no trace has.
 
 Destinations that are inferred from the way so far: Krumm and Horvitz, Predestination, 2006. Choice of destinations by
 an exponential family: the multinomial logit of travel demand (McFadden 1974).
@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+import numpy as np
+
 from cf_augment.journeys.crowds import Crowds
-from cf_augment.journeys.habits import Habits
+from cf_augment.journeys.ground import AnyGround, Habits
+from cf_augment.journeys.plain import Plain
 from cf_augment.journeys.streets import Streets
-from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
@@ -42,11 +44,11 @@ class JourneyModel:
     """A model of the UEs on one map.
 
     Attributes:
-        graph: The map's roads.
-        habits: What is learned.
+        ground: The map, at the pace of its UEs.
+        habits: What else its UEs have in common.
     """
 
-    graph: RoadGraph
+    ground: AnyGround
     habits: Habits
 
     @classmethod
@@ -54,29 +56,25 @@ class JourneyModel:
         """Learns from traces of a map; one is enough.
 
         Raises:
-            DataError: no traces, a map without streets, or no UE is under way on them.
+            DataError: no traces, or no UE is under way in them.
         """
         if not traces:
             raise DataError("model: no traces to learn from", "run 'mlb mobility make' first")
-        graph = RoadGraph.build(street_map)
-        return cls(graph, Habits.of(graph, traces))
-
-    @cached_property
-    def streets(self) -> Streets:
-        """Travel at the learned pace."""
-        return Streets.of(self.graph, self.habits.pace_mps)
+        kind: type[AnyGround] = Streets if street_map.streets else Plain
+        ground = kind.learned(street_map, traces)
+        return cls(ground, Habits.of(ground, traces))
 
     @cached_property
     def crowds(self) -> Crowds:
         """What a context may be."""
-        streets, random = self.streets, stream(0, "journeys", "crowds")
-        return Crowds.drawn(streets.place_m, streets.weight, self.graph.bounds_m, _HYPOTHESES, random)
+        ground, random = self.ground, stream(0, "journeys", "crowds")
+        return Crowds.drawn(ground.place_m, ground.weight, ground.bounds_m, _HYPOTHESES, random)
 
     @cached_property
     def crowd_duration_s(self) -> Floats:
         """(M,) mean duration of a journey that begins anywhere, in each of the crowds."""
-        apart_s = self.streets.apart_s.clip(max=_LONGEST_S)
-        return self.crowds.density @ (self.streets.weight @ apart_s)
+        apart_s = self.ground.apart_s.clip(max=_LONGEST_S)
+        return np.asarray(self.crowds.density @ (self.ground.weight @ apart_s))
 
 
 _LONGEST_S = 600.0

@@ -1,25 +1,36 @@
-"""Where UEs are on the streets, how long the quickest ways take, and where they lead."""
+"""Streets: UEs drive on roads, at the pace of each road, on the quickest ways."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from cf_augment.journeys.ground import STANDING_MPS, Ground
 from cf_augment.model.roads import RoadGraph
-from sumo_mobility.base.arrays import Floats, Ints, Singles
+from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.streets import StreetMap
+from sumo_mobility.trace import MobilityTrace
 
 _MOST_PLACES, _SHORTEST_PLACE_M = 400, 15.0
 _NEAREST, _REFINEMENTS = 8, 2
 _NO_WAY_S = 1e4
 """Longer than any journey: what cannot be reached is as far as that."""
+_PARKED_M, _ON_ROAD_M = (1.0, 8.0), 6.0
+"""How far from the lane those who are parked stand, and those who drive are at most."""
+_KNOWN_AFTER_S, _SLOWEST_MPS = 20.0, 1.0
+_BACK_M = 3.0
+"""A step back of less than this is none: a UE that parks or changes its lane."""
 
 
 @dataclass(frozen=True)
-class Spots:
+class RoadSpots:
     """Places of N UEs on the roads.
 
     Attributes:
@@ -38,61 +49,89 @@ class Spots:
         return np.hypot(self.beside_m[:, 0], self.beside_m[:, 1])
 
 
-def locate(graph: RoadGraph, position_m: Floats) -> Spots:
-    """Returns the nearest place on the roads to each position (N, 2); of a street's two directions, the nearer lane."""
-    near = graph.spots_near(position_m, _NEAREST)
-    road, offset_m = graph.spot_road[near], graph.spot_offset_m[near]
-    for _ in range(_REFINEMENTS):
-        place_m, direction = graph.place(road, offset_m)
-        along_m = ((position_m[:, None] - place_m) * direction).sum(axis=-1)
-        offset_m = np.clip(offset_m + along_m, 0, graph.length_m[road])
-    beside_m = position_m[:, None] - graph.place(road, offset_m)[0]
-    best = np.arange(len(position_m)), (beside_m**2).sum(axis=-1).argmin(axis=1)
-    return Spots(road[best], offset_m[best], beside_m[best])
+@dataclass
+class Drivers:
+    """N UEs that move; where they were seen beside the road they stay until they set out."""
+
+    road: Ints
+    offset_m: Floats
+    beside_m: Floats
 
 
-@dataclass(frozen=True)
-class Streets:
-    """Travel on R roads, at a pace of their own, between P places that journeys can lead to: middles of roads.
+class Streets(Ground[RoadSpots, Drivers]):
+    """R roads, with the middles of those of some length as places, or of as many of them as can be told apart.
+
+    Args:
+        graph: The roads.
+        pace_mps: (R,) how fast one gets on, with all that stops one on the way.
 
     Attributes:
         graph: The roads.
-        pace_mps: (R,) how fast one gets on, with all that stops one on the way.
+        pace_mps: See above.
         place_road: (P,) the road of each place.
     """
 
-    graph: RoadGraph
-    pace_mps: Floats
-    place_road: Ints
+    def __init__(self, graph: RoadGraph, pace_mps: Floats) -> None:
+        self.graph, self.pace_mps, self.bounds_m = graph, pace_mps, graph.bounds_m
+        metres = graph.length_m * graph.lanes
+        places = np.flatnonzero(graph.length_m >= min(_SHORTEST_PLACE_M, graph.length_m.max()))
+        if len(places) > _MOST_PLACES:  # evenly by metres of lane
+            sums = np.cumsum(metres[places])
+            wanted = (np.arange(_MOST_PLACES) + 0.5) / _MOST_PLACES * sums[-1]
+            places = np.unique(places[np.searchsorted(sums, wanted)])
+        self.place_road = places
+        self.weight = metres[places] / metres[places].sum()
+        self._middle_m, self._cost_s = graph.length_m / 2, graph.length_m / pace_mps
+        self.place_m = graph.place(places, self._middle_m[places])[0]
 
     @classmethod
-    def of(cls, graph: RoadGraph, pace_mps: Floats) -> Streets:
-        """Takes the middles of all roads of some length as places, or of as many as can be told apart."""
-        long = np.flatnonzero(graph.length_m >= min(_SHORTEST_PLACE_M, graph.length_m.max()))
-        if len(long) > _MOST_PLACES:  # evenly by metres of lane
-            metres = np.cumsum((graph.length_m * graph.lanes)[long])
-            wanted = (np.arange(_MOST_PLACES) + 0.5) / _MOST_PLACES * metres[-1]
-            long = np.unique(long[np.searchsorted(metres, wanted)])
-        return cls(graph, pace_mps, long)
+    def learned(cls, street_map: StreetMap, traces: Sequence[MobilityTrace]) -> Self:
+        """See `Ground.learned`; a road that few took has about the pace of all."""
+        graph = RoadGraph.build(street_map)
+        driven_m, spent_s = np.zeros(len(graph)), np.zeros(len(graph))
+        unpaced = cls(graph, np.ones(len(graph)))
+        for trace in traces:
+            spots = unpaced.locate(trace.position_m.reshape(-1, 2))
+            drives = (spots.away_m < _ON_ROAD_M) & ~unpaced.stays(trace).ravel()
+            np.add.at(driven_m, spots.road[drives], trace.speed_mps.ravel()[drives] * trace.step_s)
+            np.add.at(spent_s, spots.road[drives], trace.step_s)
+        if not driven_m.sum() > 0:
+            raise DataError("model: in none of the traces is a UE under way on the streets of the map")
+        mean_mps = driven_m.sum() / spent_s.sum()
+        pace_mps = (driven_m + _KNOWN_AFTER_S * mean_mps) / (spent_s + _KNOWN_AFTER_S)
+        return cls(graph, np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps)))
 
-    @cached_property
-    def place_m(self) -> Floats:
-        """(P, 2) positions of the places."""
-        return self.graph.place(self.place_road, self._middle_m[self.place_road])[0]
+    def locate(self, position_m: Floats) -> RoadSpots:
+        """Returns the nearest places on the roads; of a street's two directions, the nearer lane."""
+        graph = self.graph
+        near = graph.spots_near(position_m, _NEAREST)
+        road, offset_m = graph.spot_road[near], graph.spot_offset_m[near]
+        for _ in range(_REFINEMENTS):
+            place_m, direction = graph.place(road, offset_m)
+            along_m = ((position_m[:, None] - place_m) * direction).sum(axis=-1)
+            offset_m = np.clip(offset_m + along_m, 0, graph.length_m[road])
+        beside_m = position_m[:, None] - graph.place(road, offset_m)[0]
+        best = np.arange(len(position_m)), (beside_m**2).sum(axis=-1).argmin(axis=1)
+        return RoadSpots(road[best], offset_m[best], beside_m[best])
 
-    @cached_property
-    def weight(self) -> Floats:
-        """(P,) share of the metres of lane that each place stands for."""
-        metres = (self.graph.length_m * self.graph.lanes)[self.place_road]
-        return np.asarray(metres / metres.sum())
+    def is_parked(self, spots: RoadSpots) -> Bools:
+        """Returns who is beside the lane."""
+        away_m = spots.away_m
+        return (away_m > _PARKED_M[0]) & (away_m < _PARKED_M[1])
+
+    def stays(self, trace: MobilityTrace) -> Bools:
+        """Returns who stands beside the lane; who stands on it does so at a light or in a queue."""
+        parked = self.is_parked(self.locate(trace.position_m.reshape(-1, 2)))
+        return (trace.speed_mps < STANDING_MPS) & parked.reshape(trace.speed_mps.shape)
 
     @cached_property
     def apart_s(self) -> Singles:
         """(P, P) from place to place."""
-        middles = Spots(self.place_road, self._middle_m[self.place_road] + 1e-6, np.zeros((len(self.place_road), 2)))
+        roads = self.place_road
+        middles = RoadSpots(roads, self._middle_m[roads] + 1e-6, np.zeros((len(roads), 2)))
         return self.to_places_s(middles)
 
-    def to_places_s(self, spots: Spots) -> Singles:
+    def to_places_s(self, spots: RoadSpots) -> Singles:
         """Returns the time from spots to places, (N, P)."""
         road = spots.road
         left_s = (self.graph.length_m[road] - spots.offset_m) / self.pace_mps[road]
@@ -101,7 +140,7 @@ class Streets:
         on_it = (road[:, None] == self.place_road) & (ahead_s >= 0)[:, None]
         return np.where(on_it, ahead_s[:, None], time_s).astype(np.float32)
 
-    def from_places_s(self, spots: Spots) -> Singles:
+    def from_places_s(self, spots: RoadSpots) -> Singles:
         """Returns the time from places to spots, (N, P)."""
         road, places = spots.road, self.place_road
         rest_s = (self.graph.length_m[road] - spots.offset_m) / self.pace_mps[road]
@@ -110,30 +149,40 @@ class Streets:
         on_it = (road == places[:, None]) & (passed_s >= 0)
         return np.where(on_it, passed_s, np.maximum(time_s, 0)).T.astype(np.float32)
 
-    def between_s(self, first: Spots, last: Spots, tolerance_m: float = 3.0) -> Floats:
-        """Returns the time from spots to other spots (N,); a step back of less than the tolerance takes none."""
+    def between_s(self, first: RoadSpots, last: RoadSpots) -> Floats:
+        """Returns the time from spots to other spots, (N,)."""
         left_s = (self.graph.length_m[first.road] - first.offset_m) / self.pace_mps[first.road]
         rest_s = (self.graph.length_m[last.road] - last.offset_m) / self.pace_mps[last.road]
         ahead_m = last.offset_m - first.offset_m
-        on_it = (first.road == last.road) & (ahead_m >= -tolerance_m)
+        on_it = (first.road == last.road) & (ahead_m >= -_BACK_M)
         time_s = left_s + self._ends_s[first.road, last.road] - rest_s
         return np.where(on_it, np.maximum(ahead_m, 0) / self.pace_mps[first.road], np.maximum(time_s, 0))
 
-    def onward(self, road: Ints, place: Ints) -> Ints:
-        """Returns the road that follows on the quickest way to a place, (N,); the road itself where there is none."""
-        return self._onward[road, place]
+    def set_out(self, spots: RoadSpots, copies: int) -> Drivers:
+        """See `Ground.set_out`."""
+        return Drivers(*(np.concatenate([each] * copies) for each in (spots.road, spots.offset_m, spots.beside_m)))
 
-    def is_before(self, road: Ints, offset_m: Floats, place: Ints) -> Ints:
-        """Returns whether the place lies ahead on the very road, (N,)."""
-        return (road == self.place_road[place]) & (offset_m <= self._middle_m[road])
+    def go(self, walkers: Drivers, who: Ints, place: Ints, pace: Floats, left_s: Floats) -> tuple[Floats, Bools]:
+        """See `Ground.go`; a way is chosen at the end of each road."""
+        road, offset_m = walkers.road[who], walkers.offset_m[who]
+        is_last = (road == self.place_road[place]) & (offset_m <= self._middle_m[road])
+        end_m = np.where(is_last, self._middle_m[road], self.graph.length_m[road])
+        speed_mps = self.pace_mps[road] * pace
+        needs_s = (end_m - offset_m) / speed_mps
+        takes_s = np.minimum(needs_s, left_s)
+        at_end = needs_s <= left_s
+        enters, arrived = at_end & ~is_last, at_end & is_last
+        offset_m += takes_s * speed_mps
+        offset_m[arrived] += 1e-3  # past it, so that the same place is a way around
+        offset_m[enters] = 0.0
+        walkers.offset_m[who] = offset_m
+        walkers.road[who[enters]] = self._onward[road[enters], place[enters]]
+        walkers.beside_m[who] = 0.0
+        return takes_s, arrived
 
-    @cached_property
-    def _middle_m(self) -> Floats:
-        return np.asarray(self.graph.length_m / 2)
-
-    @cached_property
-    def _cost_s(self) -> Floats:
-        return np.asarray(self.graph.length_m / self.pace_mps)
+    def position_m(self, walkers: Drivers) -> Floats:
+        """See `Ground.position_m`."""
+        return self.graph.place(walkers.road, walkers.offset_m)[0] + walkers.beside_m
 
     @cached_property
     def _ends_s(self) -> Singles:
@@ -155,7 +204,7 @@ class Streets:
 
     @cached_property
     def _onward(self) -> Ints:
-        """(R, P) see `onward`."""
+        """(R, P) the road that follows on the quickest way to a place; the road itself where there is none."""
         cost_s, onward = self._cost_s, np.empty(self._to_places_s.shape, np.int64)
         arrived = np.arange(len(self.graph))[:, None] == self.place_road
         # Once on its road, a place is half a road away, and not once around.

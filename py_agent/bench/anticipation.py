@@ -38,9 +38,12 @@ POLICIES: dict[str, PolicyFactory] = {
     CEILING: partial(_SEARCH, future="true"),
 }
 """The policies that learn nothing."""
-LEARNED = {"nearest neighbours": "neighbors", "causal model": "model"}
+MODEL = "causal model"
+LEARNED = {"nearest neighbours": "neighbors", MODEL: "model"}
 """Futures that learn from logged traces."""
-_TRAIN_TRACES = (15, 5, 2)
+_TARGETS = {15: (0.6, 0.85), 5: (0.5, 0.75), 2: (0.35, 0.6)}
+"""S_slow of the causal model to reach, and to aim at, by the number of traces of other contexts."""
+_OWN_TARGET, _BETTER_TARGET = (0.8, 0.95), (0.75, 0.95)
 _WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)
 _QUICK = Effort(seeds=1, test_traces=2, gradient_steps=0)
 _CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
@@ -76,6 +79,7 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     }
     results = judge(workshop, jobs, scenario.id)
     rule, ceiling = (_pooled(results[name], "reward")[:, 0] for name in (RULE, CEILING))
+    targets = {_of_others(MODEL, count): target for count, target in _TARGETS.items()} | {_of_own(MODEL): _OWN_TARGET}
     for name, result in results.items():
         reward = _pooled(result, "reward")
         difference = (reward[:, 0] - rule).ravel()
@@ -86,11 +90,30 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
         if name not in (RULE, CEILING):
             low, high = score_interval(reward, rule, ceiling)
             value = float(score(reward, rule, ceiling).mean())
-            yield Measurement(f"{title}: S_slow [{low:.2f}, {high:.2f}]", value, "", None)
+            target, goal = targets.get(name, (None, None))
+            yield Measurement(f"{title}: S_slow [{low:.2f}, {high:.2f}]", value, "", target, goal, more_is_better=True)
         p5_share = float(result["p5_throughput_bps"].mean()) / scenario.traffic.offered_bps
         yield Measurement(f"{title}: 5th percentile of the throughput, of what is offered", 100 * p5_share, "%", None)
         handovers = float(result["handovers_per_ue_minute"].mean())
         yield Measurement(f"{title}: handovers", handovers, "per UE-minute", None)
+    for name in LEARNED.keys() - {MODEL}:
+        for label in [_of_others(name, count) for count in _TARGETS] + [_of_own(name)]:
+            ours = _pooled(results[label.replace(name, MODEL)], "reward")
+            better = _share_of_wins(ours, _pooled(results[label], "reward"))
+            yield Measurement(f"{scenario.id}: P({MODEL} > {label})", better, "", *_BETTER_TARGET, more_is_better=True)
+
+
+def _share_of_wins(ours: Floats, theirs: Floats) -> float:
+    """Returns the share of the traces on which the one is better; a tie counts half."""
+    return float(((ours > theirs) + 0.5 * (ours == theirs)).mean())
+
+
+def _of_others(name: str, count: int) -> str:
+    return f"{name}, {count} traces of other contexts"
+
+
+def _of_own(name: str) -> str:
+    return f"{name}, one trace of the context"
 
 
 def _only(scenario: Scenario, index: int) -> Scenario:
@@ -102,16 +125,16 @@ def _only(scenario: Scenario, index: int) -> Scenario:
 
 def _learned(workshop: Workshop, scenario: Scenario, homes: list[Scenario]) -> dict[str, list[PolicyFactory]]:
     """Returns policies that learn, by name, one for each test context; logs what they learn from."""
-    train = workshop.traces(scenario, "train", max(_TRAIN_TRACES))
-    others = [workshop.logged(scenario, f"{count} traces", dict([*train.items()][:count])) for count in _TRAIN_TRACES]
+    train = workshop.traces(scenario, "train", max(_TARGETS))
+    others = [workshop.logged(scenario, f"{count} traces", dict([*train.items()][:count])) for count in _TARGETS]
     own = [workshop.logged(home, "own trace", workshop.traces(home, "logged", 1)) for home in homes]
     workshop.run([*others, *own], f"{scenario.id}: logged traces")
     made: dict[str, list[PolicyFactory]] = {}
     for name, future in LEARNED.items():
         for job in others:
             of_others = partial(_SEARCH, future=future, data=job.path)
-            made[f"{name}, {len(job.traces)} traces of other contexts"] = [of_others] * len(homes)
-        made[f"{name}, one trace of the context"] = [partial(_SEARCH, future=future, data=job.path) for job in own]
+            made[_of_others(name, len(job.traces))] = [of_others] * len(homes)
+        made[_of_own(name)] = [partial(_SEARCH, future=future, data=job.path) for job in own]
     return made
 
 

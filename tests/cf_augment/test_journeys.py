@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from cf_augment.journeys import ContextFilter, JourneyModel, forecast
 from cf_augment.journeys.crowds import Crowds, moments
-from cf_augment.journeys.habits import Habits
-from cf_augment.journeys.streets import Streets, locate
+from cf_augment.journeys.ground import Habits
+from cf_augment.journeys.plain import Plain
+from cf_augment.journeys.streets import Streets
 from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
-from sumo_mobility.open_ground import OpenGround
+from sumo_mobility.contexts import Context, Event, Uniform
+from sumo_mobility.mobility_config import MobilityConfig
+from sumo_mobility.pipeline import load_map, make_trace
 from sumo_mobility.trace import MobilityTrace
 
 MAP = made.street_map()
@@ -28,7 +31,7 @@ REPORTS_S = np.arange(0.0, 181.0, 30.0)
 
 
 def paced(seed: int = 0) -> Streets:
-    return Streets.of(GRAPH, np.random.default_rng(seed).uniform(3, 15, len(GRAPH)))
+    return Streets(GRAPH, np.random.default_rng(seed).uniform(3, 15, len(GRAPH)))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def test_times_are_those_of_a_literal_search() -> None:
     streets, random = paced(), np.random.default_rng(1)
     roads = random.integers(len(GRAPH), size=(2, 12))
     offsets_m = random.uniform(0.1, 0.9, (2, 12)) * GRAPH.length_m[roads]
-    first, last = (locate(GRAPH, GRAPH.place(*each)[0]) for each in zip(roads, offsets_m, strict=True))
+    first, last = (streets.locate(GRAPH.place(*each)[0]) for each in zip(roads, offsets_m, strict=True))
     places = streets.place_road
     for index in range(12):
         road, offset_m = first.road[index], first.offset_m[index]
@@ -91,12 +94,12 @@ def test_times_are_those_of_a_literal_search() -> None:
 def test_the_way_onward_takes_the_time_that_is_said(seed: int) -> None:
     streets, random = paced(seed), np.random.default_rng(seed)
     road, place = int(random.integers(len(GRAPH))), int(random.integers(len(streets.place_road)))
-    start = locate(GRAPH, GRAPH.place(np.array([road]), GRAPH.length_m[[road]] * 0.75)[0])
+    start = streets.locate(GRAPH.place(np.array([road]), GRAPH.length_m[[road]] * 0.75)[0])
     time_s, here = 0.0, int(start.road[0])
     left_m = GRAPH.length_m[here] - start.offset_m[0]
     for _ in range(len(GRAPH)):
         time_s += left_m / streets.pace_mps[here]
-        here = int(streets.onward(np.array([here]), np.array([place]))[0])
+        here = int(streets._onward[here, place])
         if here == streets.place_road[place]:
             break
         left_m = GRAPH.length_m[here]
@@ -109,19 +112,20 @@ def test_the_way_onward_takes_the_time_that_is_said(seed: int) -> None:
 def test_a_ue_is_located_on_the_nearest_lane(seed: int) -> None:
     random = np.random.default_rng(seed)
     position_m = random.uniform(0, made.SIDE_M, (20, 2))
-    spots = locate(GRAPH, position_m)
+    spots = paced().locate(position_m)
     np.testing.assert_allclose(GRAPH.place(spots.road, spots.offset_m)[0] + spots.beside_m, position_m)
     assert spots.away_m == pytest.approx(MAP.distance_m(position_m), abs=0.5)
 
 
 def test_pace_and_stays_are_those_of_the_ues() -> None:
-    habits = Habits.of(GRAPH, [made.travellers(3, 0.0, CENTER_M, pace_mps=6.0, stay_s=(8, 15))])
-    assert np.median(habits.pace_mps) == pytest.approx(6.0, rel=0.1)
+    traces = [made.travellers(3, 0.0, CENTER_M, pace_mps=6.0, stay_s=(8, 15))]
+    streets = Streets.learned(MAP, traces)
+    habits = Habits.of(streets, traces)
+    assert np.median(streets.pace_mps) == pytest.approx(6.0, rel=0.1)
     assert habits.stays_s.min() >= 7
     assert habits.stays_s.max() <= 15
     assert 0.1 <= habits.spread < 0.25
-    walkers = dataclasses.replace(made.crowd(0, "east", made.EAST_M))
-    assert Habits.of(GRAPH, [walkers]).stays_s.tolist() == [0.0]  # none of them parks
+    assert Habits.of(streets, [made.crowd(0, "east", made.EAST_M)]).stays_s.tolist() == [0.0]  # none of them parks
 
 
 def test_crowds_are_what_their_parameters_say() -> None:
@@ -151,9 +155,9 @@ def test_the_context_is_found(model: JourneyModel, seed: int) -> None:
         of_members = weight @ model.crowds.density[1:] / weight.sum()
         shares.append(known.context()[0])
         if share:
-            assert np.hypot(*(of_members @ model.streets.place_m - CENTER_M)) < 130
-            near = np.hypot(*(model.streets.place_m - CENTER_M).T) < 250
-            even = model.streets.weight[near].sum()
+            assert np.hypot(*(of_members @ model.ground.place_m - CENTER_M)) < 130
+            near = np.hypot(*(model.ground.place_m - CENTER_M).T) < 250
+            even = model.ground.weight[near].sum()
             assert of_members[near].sum() > 3 * even
     assert shares[0] + 0.2 < shares[1]
     assert shares[1] == pytest.approx(0.8, abs=0.25)
@@ -180,11 +184,48 @@ def test_futures_begin_where_the_ues_are_and_stay_on_the_streets(model: JourneyM
     assert np.abs(future_m[:, 0] - here_m)[:, ~parked].max() < 0.01
     np.testing.assert_allclose(MAP.distance_m(future_m[:, 1:][:, :, ~parked]), 0, atol=0.01)
     step_m = np.hypot(*np.moveaxis(np.diff(future_m, axis=1), -1, 0))
-    fastest_mps = model.habits.pace_mps.max() * np.exp(5 * model.habits.spread)
+    fastest_mps = model.ground.pace_mps.max() * np.exp(5 * model.habits.spread)
     assert (step_m <= np.diff(ahead_s)[:, None] * fastest_mps + 3.5).all()  # 3 m to leave the parking bay
     again = forecast(known, ahead_s, 8, np.random.default_rng(0))
     np.testing.assert_array_equal(future_m, again)
     assert not np.array_equal(future_m, forecast(known, ahead_s, 8, np.random.default_rng(1)))
+
+
+GROUND = "open:1500x500"
+
+
+def walked(seed: int, context: Context) -> MobilityTrace:
+    config = MobilityConfig(
+        map=GROUND, ues=50, duration_s=240, settle_s=60, train_contexts=(Uniform(),), test_contexts=(Uniform(),)
+    )
+    return make_trace(config, context, seed)
+
+
+@pytest.mark.slow
+def test_open_ground_is_walked_straight_and_its_context_is_found() -> None:
+    """Of the project's own UEs on open ground, learned from others that go anywhere."""
+    model = JourneyModel.fit([walked(0, Uniform())], load_map(GROUND))
+    assert isinstance(model.ground, Plain)
+    assert model.ground.pace_mps == pytest.approx(
+        0.85 * 10, rel=0.15
+    )  # 5 to 15 m/s, and a pause in 15 % of the seconds
+    assert 4 <= np.median(model.habits.stays_s) <= 20
+    apart_m = np.linalg.norm(model.ground.place_m[:, None] - model.ground.place_m, axis=-1)
+    assert model.ground.apart_s * model.ground.pace_mps == pytest.approx(apart_m, abs=1e-2)
+    found = []
+    for seed in (1, 2, 3):
+        trace = walked(seed, Event(x_share=0.83, y_share=0.5, radius_m=100))
+        known = filtered(model, trace)
+        weight = known.posterior[1:].sum(axis=1)
+        [x_m, _] = weight @ model.crowds.density[1:] @ model.ground.place_m / weight.sum()
+        assert x_m == pytest.approx(0.83 * 1500, abs=200)
+        here_m, true_m = trace.position_at(REPORTS_S[-1]), trace.position_at(REPORTS_S[-1] + 45.0)
+        drawn_m = forecast(known, np.array([45.0]), 60, np.random.default_rng(0))[:, 0]
+        west, south, east, north = model.ground.bounds_m
+        assert ((drawn_m > (west - 1, south - 1)) & (drawn_m < (east + 1, north + 1))).all()
+        found.append([energy_m(future_m, true_m) for future_m in (drawn_m, here_m[None])])
+    informed, stand = np.mean(found, axis=0)
+    assert informed < 0.8 * stand
 
 
 def energy_m(future_m: Floats, true_m: Floats) -> float:
@@ -215,8 +256,9 @@ def test_what_teaches_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="model: no traces to learn from"):
         JourneyModel.fit([], MAP)
     trace = made.crowd(0, "east", made.EAST_M)
-    with pytest.raises(DataError, match="no street of any length"):
-        JourneyModel.fit([trace], OpenGround.parse("open:1500x500").streets)
+    still = dataclasses.replace(trace, speed_mps=np.zeros_like(trace.speed_mps))
+    with pytest.raises(DataError, match="in none of the traces is a UE under way"):
+        JourneyModel.fit([still], load_map(GROUND))
     far = dataclasses.replace(trace, position_m=trace.position_m + 5e4)
     with pytest.raises(DataError, match="in none of the traces is a UE under way on the streets"):
         JourneyModel.fit([far], MAP)

@@ -24,20 +24,23 @@ class Here(Executor):
 
 def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = (anticipation.RULE, "static", anticipation.CEILING)
-    monkeypatch.setattr(anticipation, "_TRAIN_TRACES", (2, 1))
+    monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0), 1: (0.0, 1.0)})
     monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
     scenario = scenario_of("line3-slow-v0")
     workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
     measured = anticipation.worth(workshop, scenario)
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
     data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
-    learned = [f"nearest neighbours, {what}" for what in data]
+    learned = [f"{name}, {what}" for name in ("nearest neighbours", "causal model") for what in data]
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
     gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
     assert gained == pytest.approx({name: reward - rewards["tuned rule"] for name, reward in rewards.items()})
     scores = {metric.partition(": S_slow")[0]: value for metric, value in figures.items() if "S_slow" in metric}
     assert scores == pytest.approx({name: gained[name] / gained["clairvoyant"] for name in ("static", *learned)})
     assert rewards["clairvoyant"] == max(rewards.values())
+    for what in data:
+        better = figures[f"P(causal model > nearest neighbours, {what})"]
+        assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
         contexts = {episode.of_trace("context") for episode in read_dataset(logged).episodes}

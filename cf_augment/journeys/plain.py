@@ -1,0 +1,102 @@
+"""Open ground: UEs go straight on, at a pace of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from cf_augment.journeys.ground import STANDING_MPS, Ground
+from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
+from sumo_mobility.base.errors import DataError
+from sumo_mobility.streets import StreetMap
+from sumo_mobility.trace import MobilityTrace
+
+_PLACES, _STAYS_S = 300, 3.0
+
+
+@dataclass
+class Rovers:
+    """N UEs that move, at (N, 2)."""
+
+    at_m: Floats
+
+
+class Plain(Ground[Floats, Rovers]):
+    """A rectangle without streets; places are the middles of squares.
+
+    Args:
+        bounds_m: West, south, east, north.
+        pace_mps: Mean speed of those who are under way.
+    """
+
+    def __init__(self, bounds_m: tuple[float, float, float, float], pace_mps: float) -> None:
+        self.bounds_m, self.pace_mps = bounds_m, pace_mps
+        west, south, east, north = bounds_m
+        side_m = np.sqrt((east - west) * (north - south) / _PLACES)
+        columns, rows = (max(1, round(float(size_m / side_m))) for size_m in (east - west, north - south))
+        x_m = west + (np.arange(columns) + 0.5) * (east - west) / columns
+        y_m = south + (np.arange(rows) + 0.5) * (north - south) / rows
+        self.place_m = np.stack(np.meshgrid(x_m, y_m), axis=-1).reshape(-1, 2)
+        self.weight = np.full(len(self.place_m), 1 / len(self.place_m))
+
+    @classmethod
+    def learned(cls, street_map: StreetMap, traces: Sequence[MobilityTrace]) -> Self:
+        """See `Ground.learned`."""
+        ground = cls(street_map.bounds_m, 1.0)
+        speed_mps = np.concatenate([trace.speed_mps[~ground.stays(trace)] for trace in traces])
+        if not speed_mps.sum() > 0:
+            raise DataError("model: in none of the traces is a UE under way")
+        return cls(street_map.bounds_m, float(speed_mps.mean()))
+
+    def locate(self, position_m: Floats) -> Floats:
+        """Returns the positions."""
+        return position_m
+
+    def is_parked(self, spots: Floats) -> Bools:
+        """Returns nobody: those who stay are where others go."""
+        return np.zeros(len(spots), dtype=bool)
+
+    def stays(self, trace: MobilityTrace) -> Bools:
+        """Returns who stands for some seconds; a shorter pause is none."""
+        rows = max(1, round(_STAYS_S / trace.step_s))
+        stands = np.pad(trace.speed_mps < STANDING_MPS, ((rows - 1, rows - 1), (0, 0)))
+        whole = np.lib.stride_tricks.sliding_window_view(stands, rows, axis=0).all(axis=-1)
+        return np.asarray(np.lib.stride_tricks.sliding_window_view(whole, rows, axis=0).any(axis=-1))
+
+    def to_places_s(self, spots: Floats) -> Singles:
+        """See `Ground.to_places_s`."""
+        away_m = np.linalg.norm(spots[:, None] - self.place_m, axis=-1)
+        return (away_m / self.pace_mps).astype(np.float32)
+
+    def from_places_s(self, spots: Floats) -> Singles:
+        """See `Ground.from_places_s`; it is as far as back."""
+        return self.to_places_s(spots)
+
+    def between_s(self, first: Floats, last: Floats) -> Floats:
+        """See `Ground.between_s`."""
+        return np.asarray(np.linalg.norm(last - first, axis=-1) / self.pace_mps)
+
+    @cached_property
+    def apart_s(self) -> Singles:
+        """(P, P) the time from place to place."""
+        return self.to_places_s(self.place_m)
+
+    def set_out(self, spots: Floats, copies: int) -> Rovers:
+        """See `Ground.set_out`."""
+        return Rovers(np.concatenate([spots] * copies))
+
+    def go(self, walkers: Rovers, who: Ints, place: Ints, pace: Floats, left_s: Floats) -> tuple[Floats, Bools]:
+        """See `Ground.go`; there are no ways to choose."""
+        way_m = self.place_m[place] - walkers.at_m[who]
+        needs_s = np.linalg.norm(way_m, axis=-1) / (self.pace_mps * pace)
+        takes_s = np.minimum(needs_s, left_s)
+        walkers.at_m[who] += way_m * (takes_s / np.maximum(needs_s, 1e-9))[:, None]
+        return takes_s, needs_s <= left_s
+
+    def position_m(self, walkers: Rovers) -> Floats:
+        """See `Ground.position_m`."""
+        return walkers.at_m.copy()
