@@ -107,7 +107,7 @@ class ContextFilter:
         way = np.empty_like(now.to_places_s)
         for ue in range(len(way)):
             detour_s = from_places_s[ue][:, None] + now.to_places_s[ue] - ground.apart_s
-            way[ue] = ground.weight @ _likely(detour_s)
+            way[ue] = ground.weight @ likely(detour_s)
         way[beside] = way.mean()
         return np.asarray(density[:, None] * way / self.model.crowd_duration_s[:, None, None], dtype=np.float32)
 
@@ -118,7 +118,7 @@ class ContextFilter:
         error_s = max(_LEAST_ERROR_S, habits.spread * passed_s)
         driven_s = ground.between_s(before.spots, now.spots)
         from_places_s = ground.from_places_s(now.spots)
-        no_detour = _likely(driven_s[:, None] + now.to_places_s - before.to_places_s)
+        no_detour = likely(driven_s[:, None] + now.to_places_s - before.to_places_s)
         still_under_way = 1 / (1 + np.exp(-np.clip((before.to_places_s - passed_s) / _TURN_S + 1, -30, 30)))
         goes_on = no_detour * still_under_way * _normal((driven_s - passed_s) / error_s)[:, None]
         # Arrived at a place, stayed, and gone on from there; or there still.
@@ -138,7 +138,7 @@ class ContextFilter:
             else:
                 place = places[ue]
                 onward_s = from_places_s[ue, place][:, None] + now.to_places_s[ue] - ground.apart_s[place]
-                anew = (self.belief[:, ue, place] * arrived[ue, place].astype(np.float32)) @ _likely(onward_s)
+                anew = (self.belief[:, ue, place] * arrived[ue, place].astype(np.float32)) @ likely(onward_s)
                 belief[:, ue] = self.belief[:, ue] * goes_on[ue].astype(np.float32) + density * (anew + _ASTRAY)
         return belief
 
@@ -152,7 +152,7 @@ class ContextFilter:
         self.posterior = weight / weight.sum()
 
 
-def _likely(detour_s: AnyFloats) -> AnyFloats:
+def likely(detour_s: AnyFloats) -> AnyFloats:
     """How likely a detour is, beside none."""
     return np.exp(-np.clip(detour_s, 0, _LONGEST_DETOUR_S) / _DETOUR_S)
 

@@ -92,6 +92,18 @@ class Ground(ABC, Generic[Spots, Walkers]):
         """
 
     @abstractmethod
+    def pace_at(self, spots: Spots) -> Floats:
+        """Returns the ground's pace at spots, (N,) in m/s."""
+
+    @abstractmethod
+    def spots(self, walkers: Walkers) -> Spots:
+        """Returns where walkers are."""
+
+    @abstractmethod
+    def ahead_m(self, walkers: Walkers, who: Ints, place: Ints) -> Floats:
+        """Returns how far it is to a place, (N,); infinite if there are ways to choose before."""
+
+    @abstractmethod
     def position_m(self, walkers: Walkers) -> Floats:
         """Returns where walkers are, (N, 2)."""
 

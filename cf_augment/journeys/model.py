@@ -26,12 +26,14 @@ from typing import Self
 
 import numpy as np
 
+from cf_augment.journeys.abduction import Abduction, abduct
 from cf_augment.journeys.crowds import Crowds
 from cf_augment.journeys.ground import AnyGround, Habits
 from cf_augment.journeys.plain import Plain
+from cf_augment.journeys.prediction import predict
 from cf_augment.journeys.streets import Streets
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import DataError
+from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
@@ -63,6 +65,39 @@ class JourneyModel:
         kind: type[AnyGround] = Streets if street_map.streets else Plain
         ground = kind.learned(street_map, traces)
         return cls(ground, Habits.of(ground, traces))
+
+    def abduct(self, trace: MobilityTrace, seed: int = 0) -> Abduction:
+        """Recovers context, local latents, journeys and noise of a trace of this map.
+
+        Args:
+            trace: Any number of UEs and rows.
+            seed: Of the draws from the posterior of what the trace does not reveal.
+        """
+        return abduct(self, trace, seed)
+
+    def context_of(self, trace: MobilityTrace) -> Floats:
+        """Returns the context that is abducted from a trace, (6,)."""
+        return self.abduct(trace).context
+
+    def generate(
+        self, abduction: Abduction, do_context: Floats | None = None, do_local: Floats | None = None
+    ) -> MobilityTrace:
+        """Draws the trace under an intervention, with everything else as it was; do(nothing) returns the trace.
+
+        Args:
+            abduction: Of the factual trace.
+            do_context: (6,) replaces the context: another trace's, or `c + w (c' - c)` for any w.
+            do_local: (U, 2) replaces the local latents.
+
+        Raises:
+            ConfigError: a latent has the wrong shape or is not finite.
+        """
+        context = abduction.context if do_context is None else np.asarray(do_context, dtype=np.float64)
+        local = abduction.local if do_local is None else np.asarray(do_local, dtype=np.float64)
+        for name, given, wanted in (("do_context", context, abduction.context), ("do_local", local, abduction.local)):
+            if given.shape != wanted.shape or not np.isfinite(given).all():
+                raise ConfigError(f"{name}: shape {given.shape}, must be finite of shape {wanted.shape}")
+        return predict(self, abduction, context, local)
 
     @cached_property
     def crowds(self) -> Crowds:

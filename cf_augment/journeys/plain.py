@@ -97,6 +97,18 @@ class Plain(Ground[Floats, Rovers]):
         walkers.at_m[who] += way_m * (takes_s / np.maximum(needs_s, 1e-9))[:, None]
         return takes_s, needs_s <= left_s
 
+    def pace_at(self, spots: Floats) -> Floats:
+        """See `Ground.pace_at`."""
+        return np.full(len(spots), self.pace_mps)
+
+    def spots(self, walkers: Rovers) -> Floats:
+        """See `Ground.spots`."""
+        return walkers.at_m
+
+    def ahead_m(self, walkers: Rovers, who: Ints, place: Ints) -> Floats:
+        """See `Ground.ahead_m`."""
+        return np.asarray(np.linalg.norm(self.place_m[place] - walkers.at_m[who], axis=-1))
+
     def position_m(self, walkers: Rovers) -> Floats:
         """See `Ground.position_m`."""
         return walkers.at_m.copy()

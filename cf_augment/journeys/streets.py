@@ -64,15 +64,16 @@ class Streets(Ground[RoadSpots, Drivers]):
     Args:
         graph: The roads.
         pace_mps: (R,) how fast one gets on, with all that stops one on the way.
+        parked_m: How far to the right of the lane UEs park.
 
     Attributes:
         graph: The roads.
-        pace_mps: See above.
+        pace_mps, parked_m: See above.
         place_road: (P,) the road of each place.
     """
 
-    def __init__(self, graph: RoadGraph, pace_mps: Floats) -> None:
-        self.graph, self.pace_mps, self.bounds_m = graph, pace_mps, graph.bounds_m
+    def __init__(self, graph: RoadGraph, pace_mps: Floats, parked_m: float = 0.0) -> None:
+        self.graph, self.pace_mps, self.parked_m, self.bounds_m = graph, pace_mps, parked_m, graph.bounds_m
         metres = graph.length_m * graph.lanes
         places = np.flatnonzero(graph.length_m >= min(_SHORTEST_PLACE_M, graph.length_m.max()))
         if len(places) > _MOST_PLACES:  # evenly by metres of lane
@@ -89,17 +90,19 @@ class Streets(Ground[RoadSpots, Drivers]):
         """See `Ground.learned`; a road that few took has about the pace of all."""
         graph = RoadGraph.build(street_map)
         driven_m, spent_s = np.zeros(len(graph)), np.zeros(len(graph))
-        unpaced = cls(graph, np.ones(len(graph)))
+        unpaced, parked_m = cls(graph, np.ones(len(graph))), [np.zeros(1)]
         for trace in traces:
-            spots = unpaced.locate(trace.position_m.reshape(-1, 2))
-            drives = (spots.away_m < _ON_ROAD_M) & ~unpaced.stays(trace).ravel()
+            spots, stays = unpaced.locate(trace.position_m.reshape(-1, 2)), unpaced.stays(trace).ravel()
+            right = graph.place(spots.road, spots.offset_m)[1][:, ::-1] * (1, -1)
+            parked_m.append((spots.beside_m * right).sum(axis=-1)[stays])
+            drives = (spots.away_m < _ON_ROAD_M) & ~stays
             np.add.at(driven_m, spots.road[drives], trace.speed_mps.ravel()[drives] * trace.step_s)
             np.add.at(spent_s, spots.road[drives], trace.step_s)
         if not driven_m.sum() > 0:
             raise DataError("model: in none of the traces is a UE under way on the streets of the map")
         mean_mps = driven_m.sum() / spent_s.sum()
         pace_mps = (driven_m + _KNOWN_AFTER_S * mean_mps) / (spent_s + _KNOWN_AFTER_S)
-        return cls(graph, np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps)))
+        return cls(graph, np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps)), float(np.median(np.concatenate(parked_m))))
 
     def locate(self, position_m: Floats) -> RoadSpots:
         """Returns the nearest places on the roads; of a street's two directions, the nearer lane."""
@@ -178,7 +181,23 @@ class Streets(Ground[RoadSpots, Drivers]):
         walkers.offset_m[who] = offset_m
         walkers.road[who[enters]] = self._onward[road[enters], place[enters]]
         walkers.beside_m[who] = 0.0
+        right = self.graph.place(road[arrived], offset_m[arrived])[1][:, ::-1] * (1, -1)
+        walkers.beside_m[who[arrived]] = self.parked_m * right
         return takes_s, arrived
+
+    def pace_at(self, spots: RoadSpots) -> Floats:
+        """See `Ground.pace_at`."""
+        return np.asarray(self.pace_mps[spots.road])
+
+    def spots(self, walkers: Drivers) -> RoadSpots:
+        """See `Ground.spots`."""
+        return RoadSpots(walkers.road, walkers.offset_m, walkers.beside_m)
+
+    def ahead_m(self, walkers: Drivers, who: Ints, place: Ints) -> Floats:
+        """See `Ground.ahead_m`."""
+        road, offset_m = walkers.road[who], walkers.offset_m[who]
+        left_m = self._middle_m[road] - offset_m
+        return np.where((road == self.place_road[place]) & (left_m >= 0), np.maximum(left_m, 0), np.inf)
 
     def position_m(self, walkers: Drivers) -> Floats:
         """See `Ground.position_m`."""
