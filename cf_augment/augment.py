@@ -170,7 +170,6 @@ def augment(
     mixed_traces: int,
     generated_traces: int,
     model_path: Path,
-    model_steps: int = 400,
 ) -> Iterator[Episode]:
     """Makes counterfactual episodes, while they are asked for; the same arguments give the same episodes.
 
@@ -179,12 +178,11 @@ def augment(
     Args:
         logged: What was collected; its traces are the model's training data.
         street_map: The map of those traces.
-        seed: Of the model, the interventions and the CIO.
+        seed: Of the interventions and the CIO.
         replays_per_trace: Episodes on each logged, mixed or generated trace, whose CIOs are those of SOURCES in turn.
         mixed_traces: Traces of logged UEs in other crowds.
         generated_traces: Traces that the model draws; 0 fits no model.
-        model_path: Where the fitted model is written, and beside it, as .json, what the gates refused.
-        model_steps: Its gradient steps.
+        model_path: Where the fitted model is written, and beside it, in generated.json, what the gates refused.
 
     Raises:
         ConfigError: a count is negative.
@@ -203,11 +201,11 @@ def augment(
     sources = {name: Provenance(kind="replay", source=(name,), action_source="-") for name in observed}
     sources |= mixed.provenance
     if generated_traces:
-        model = CausalMobilityModel.fit(list(observed.values()), street_map, seed, model_steps)
+        model = CausalMobilityModel.fit(list(observed.values()), street_map)
         model.save(model_path)
         drawn = generate_traces(model, observed, street_map, generated_traces, seed)
         report = {"generated": len(drawn.traces), "wanted": generated_traces, "rejected": drawn.rejected}
-        write_text(model_path.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
+        write_text(model_path.with_name("generated.json"), json.dumps(report, indent=2) + "\n")
         traces, sources = traces | drawn.traces, sources | drawn.provenance
     jobs: list[Job] = []
     for name, trace in traces.items():

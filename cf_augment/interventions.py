@@ -9,7 +9,7 @@ import numpy as np
 
 from cf_augment.dataset import Provenance
 from cf_augment.model import CausalMobilityModel
-from cf_augment.model.fitting import gathering_weight
+from cf_augment.model.crowds import around
 from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
@@ -22,7 +22,9 @@ MIX_WEIGHTS = (1.0, 0.5, 1.5)
 _ATTEMPTS = 4
 _CHOICE = 1.5
 """How many logged UEs there must be for each UE that is drawn, so that none is drawn twice."""
-_OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, 2.0
+_GATHERING_WIDTH, _OTHERS_SHARE = (0.08, 0.3), (0.01, 0.15)
+_MEMBERS_SHARE = (0.4, 0.9)
+_OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, (2.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def mix_traces(logged: Mapping[str, MobilityTrace], count: int, seed: int) -> Dr
         random = stream(seed, "mixing", index)
         place = random.uniform([west, south], [east, north])
         away = (position_m.mean(axis=0) - place) / (max(east - west, north - south) / 2)
-        weight = gathering_weight(away, random)
+        weight = _gathering_weight(away, random)
         # Few UEs would leave no choice: of one trace all, so that each may come more than once.
         again = len(weight) < _CHOICE * first.ues
         chosen = np.sort(random.choice(len(weight), size=first.ues, replace=again, p=weight / weight.sum()))
@@ -102,9 +104,8 @@ def generate_traces(
 ) -> Drawn:
     """Draws traces under interventions on the context, until `count` have passed the gates.
 
-    In turn: the context of another logged trace, mixed with the factual one (swap, interpolation, extrapolation);
-    and the context of a crowd that gathers at a place drawn at random, as the model encodes it from a logged
-    trace whose UEs were drawn anew. Fewer are returned if too many are refused.
+    In turn: the context of another logged trace, mixed with the factual one (swap, interpolation, extrapolation); and
+    that of a crowd that gathers around a place drawn at random. Fewer are returned if too many are refused.
     """
     names = list(logged)
     abducted = {name: model.abduct(trace, seed) for name, trace in logged.items()}
@@ -117,9 +118,14 @@ def generate_traces(
             break
         random = stream(seed, "interventions", attempt)
         factual, other = (names[int(index)] for index in _two_of(len(names), random))
+        sources = tuple(dict.fromkeys([factual, other]))
         if attempt % 2:
-            context, place = _gathered_context(model, logged[other], random)
-            intervention = f"do(context: UEs of {other} gather at {place})"
+            west, south, east, north = street_map.bounds_m
+            place_m = random.uniform([west, south], [east, north])
+            crowd = around(place_m, random.uniform(*_GATHERING_WIDTH), street_map.bounds_m)
+            context = np.array([random.uniform(*_MEMBERS_SHARE), *crowd])
+            intervention = f"do(context: UEs of {factual} gather at ({place_m[0]:.0f}, {place_m[1]:.0f}) m)"
+            sources = (factual,)
         else:
             weight = MIX_WEIGHTS[attempt // 2 % len(MIX_WEIGHTS)]
             context = abducted[factual].context + weight * (abducted[other].context - abducted[factual].context)
@@ -134,7 +140,6 @@ def generate_traces(
             update={"context": "generated", "provenance": trace.metadata.provenance | {"intervention": intervention}}
         )
         traces[name] = replace(trace, metadata=metadata)
-        sources = tuple(dict.fromkeys([factual, other]))
         provenance[name] = Provenance(kind="generated", source=sources, intervention=intervention, action_source="-")
     return Drawn(traces, provenance, rejected)
 
@@ -143,40 +148,31 @@ def refusal(model: CausalMobilityModel, trace: MobilityTrace, street_map: Street
     """Returns the gate that a trace does not pass, or nothing.
 
     * off-road: more than 1 % of the positions are farther than 5 m from all lanes;
-    * unphysical: more than 1 % of the UE-steps exceed the speed or the acceleration that the model may use;
-    * novel: its context, encoded from the trace, is farther from all logged contexts (N, C) than twice the
-      greatest distance between them (or than 2, the prior's scale, if there is but one).
+    * unphysical: more than 1 % of the UE-steps exceed the speed of logged UEs or the acceleration that SUMO allows;
+    * novel: where its journeys lead (`CausalMobilityModel.reach`), by the context abducted from it, is farther from all
+      logged contexts (N, C) than twice the greatest distance between them, and than a quarter of the map.
     """
     if (street_map.distance_m(trace.position_m) > _OFF_ROAD_M).mean() > _OFF_ROAD_SHARE:
         return "off-road"
     acceleration = np.diff(trace.speed_mps, axis=0) / trace.step_s
-    fast = trace.speed_mps > 1.01 * model.config.fastest_mps
+    fast = trace.speed_mps > 1.01 * model.habits.fastest_mps
     hard = (acceleration > HIGHEST_MPS2 + 0.01) | (acceleration < LOWEST_MPS2 - 0.01)
     if max(fast.mean(), hard.mean()) > _UNPHYSICAL_SHARE:
         return "unphysical"
-    apart = np.linalg.norm(contexts[:, None] - contexts[None], axis=-1).max()
-    nearest = np.linalg.norm(contexts - model.context_of(trace), axis=-1).min()
-    return "novel" if nearest > _NOVELTY * (apart if len(contexts) > 1 else 1.0) else ""
+    reaches = np.stack([model.reach(context) for context in contexts])
+    apart = np.linalg.norm(reaches[:, None] - reaches[None], axis=-1).max()
+    nearest = np.linalg.norm(reaches - model.reach(model.context_of(trace)), axis=-1).min()
+    factor, least = _NOVELTY
+    return "novel" if nearest > max(factor * apart, least) else ""
+
+
+def _gathering_weight(away: Floats, random: np.random.Generator) -> Floats:
+    """Weights (U,) of UEs by how far from a place they are, (U, 2) with 1 for half the map."""
+    square = (away**2).sum(axis=1)
+    width = random.uniform(*_GATHERING_WIDTH)
+    return np.exp(-(square - square.min()) / (2 * width**2)) + random.uniform(*_OTHERS_SHARE)
 
 
 def _two_of(count: int, random: np.random.Generator) -> list[int]:
     """Two different numbers below `count`, or twice 0."""
     return random.choice(count, size=2, replace=False).tolist() if count > 1 else [0, 0]
-
-
-def _gathered_context(
-    model: CausalMobilityModel, trace: MobilityTrace, random: np.random.Generator
-) -> tuple[Floats, str]:
-    """The context of a crowd that gathers somewhere, and where."""
-    west, south, east, north = trace.metadata.bounds_m
-    place = random.uniform([west, south], [east, north])
-    scale_m = max(east - west, north - south) / 2
-    weight = gathering_weight((trace.position_m[-1] - place) / scale_m, random)
-    ues = random.choice(trace.ues, size=trace.ues, p=weight / weight.sum())
-    crowd = replace(
-        trace,
-        position_m=trace.position_m[:, ues],
-        speed_mps=trace.speed_mps[:, ues],
-        heading_deg=trace.heading_deg[:, ues],
-    )
-    return model.context_of(crowd), f"({place[0]:.0f}, {place[1]:.0f}) m"

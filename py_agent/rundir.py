@@ -67,7 +67,7 @@ class RunDirectory:
         self.scenario_path = path / "scenario.json"
         self.logged = path / "logged.h5"
         self.augmented = path / "augmented.h5"
-        self.model = path / "model"
+        self.model = path / "model" / "model.json"
         self.training = path / "training"
         self.evaluation = path / "evaluation.parquet"
         self.report = path / "report.html"

@@ -104,7 +104,7 @@ class DataJob:
     def run(self, advance: Callable[[float], None]) -> None:
         """Plays them; `advance` is called once."""
         LoggedJob(self.scenario, self.traces, self.seed, self.logged).run(lambda work: None)
-        street_map, model = load_map(self.scenario.mobility.map), self.folder / "model.pt"
+        street_map, model = load_map(self.scenario.mobility.map), self.folder / "model.json"
         made = augment(read_dataset(self.logged), street_map, self.seed, self.replays, self.mixed_traces, 0, model)
         write_dataset(self.path, self.scenario, list(made))
         advance(self.work)

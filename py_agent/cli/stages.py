@@ -160,7 +160,7 @@ class Augment(StageCommand):
     generated_traces: int = 12
     """Traces that the causal model draws under interventions on the context; 0 leaves the model out."""
     seed: int = 0
-    """Seed of the model's training, the interventions and the CIOs."""
+    """Seed of the interventions and the CIOs."""
 
     def execute(self) -> Result:
         """Fits the model, draws, replays and writes augmented.h5."""

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from cf_augment.dataset import read_dataset
-from cf_augment.journeys import ContextFilter, JourneyModel, forecast
+from cf_augment.model import CausalMobilityModel, ContextFilter, forecast
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
@@ -300,7 +300,7 @@ class Neighbors(LearnedFuture[Moments]):
 FUTURES.register(Neighbors)
 
 
-class ModelFuture(LearnedFuture[JourneyModel]):
+class ModelFuture(LearnedFuture[CausalMobilityModel]):
     """UEs go where the causal model says, in the context that it infers from all reports since the episode began.
 
     Args:
@@ -312,9 +312,9 @@ class ModelFuture(LearnedFuture[JourneyModel]):
     name = "model"
 
     @classmethod
-    def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> JourneyModel:
+    def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> CausalMobilityModel:
         """See `LearnedFuture.learn`."""
-        return JourneyModel.fit(traces, load_map(map_name))
+        return CausalMobilityModel.fit(traces, load_map(map_name))
 
     def reset(self, seed: int) -> None:
         """Forgets the reports."""

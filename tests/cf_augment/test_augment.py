@@ -16,6 +16,7 @@ from cf_augment.augment import Job, NoisyRule, Random, Searched, augment, play, 
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.interventions import mix_traces, refusal
 from cf_augment.model import CausalMobilityModel
+from cf_augment.model.crowds import around
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
@@ -70,8 +71,8 @@ def logged() -> Dataset:
 
 @pytest.fixture(scope="module")
 def made_up(logged: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Episode], Path]:
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    return list(augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, path, model_steps=30)), path
+    path = tmp_path_factory.mktemp("model") / "model.json"
+    return list(augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, path)), path
 
 
 def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> None:
@@ -93,7 +94,7 @@ def test_replay_of_the_logged_actions_is_the_logged_episode(logged: Dataset) -> 
 @pytest.mark.slow
 def test_counts_and_provenance(logged: Dataset, made_up: tuple[list[Episode], Path]) -> None:
     episodes, path = made_up
-    report = json.loads(path.with_suffix(".json").read_text())
+    report = json.loads(path.with_name("generated.json").read_text())
     assert report["wanted"] == GENERATED
     traces = {episode.metadata.trace_name for episode in logged.episodes}
     replayed = [e for e in episodes if e.metadata.provenance.kind == "replay"]
@@ -212,16 +213,16 @@ def test_episodes_begin_with_logged_cio(logged: Dataset) -> None:
 @pytest.mark.slow
 def test_same_seed_same_bytes(logged: Dataset, made_up: tuple[list[Episode], Path], tmp_path: Path) -> None:
     episodes, model_path = made_up
-    again = augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, tmp_path / "model.pt", model_steps=30)
-    assert (tmp_path / "model.pt").read_bytes() == model_path.read_bytes()
+    again = augment(logged, STREETS, 0, REPLAYS, MIXED, GENERATED, tmp_path / "model.json")
+    assert (tmp_path / "model.json").read_bytes() == model_path.read_bytes()
     write_dataset(tmp_path / "a.h5", logged.scenario, episodes)
     write_dataset(tmp_path / "b.h5", logged.scenario, again)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     stored = read_dataset(tmp_path / "a.h5")
     assert [e.metadata for e in stored.episodes] == [e.metadata for e in episodes]
     assert stored.episodes[-1].trace.metadata.context == "generated"
-    other = next(augment(logged, STREETS, 1, 1, 0, 0, tmp_path / "none.pt"))
-    assert not (tmp_path / "none.pt").exists()
+    other = next(augment(logged, STREETS, 1, 1, 0, 0, tmp_path / "none.json"))
+    assert not (tmp_path / "none.json").exists()
     assert not np.array_equal(other.actions, episodes[0].actions)
 
 
@@ -233,14 +234,15 @@ def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> N
     assert refusal(model, trace, STREETS, contexts) == ""
     off = dataclasses.replace(trace, position_m=trace.position_m + 30.0)
     assert refusal(model, off, STREETS, contexts) == "off-road"
-    fast = dataclasses.replace(trace, speed_mps=np.full_like(trace.speed_mps, 2 * model.config.fastest_mps))
+    fast = dataclasses.replace(trace, speed_mps=np.full_like(trace.speed_mps, 2 * model.habits.fastest_mps))
     assert refusal(model, fast, STREETS, contexts) == "unphysical"
     jerky = dataclasses.replace(trace, speed_mps=trace.speed_mps * (np.arange(len(trace.time_s)) % 2)[:, None])
     assert refusal(model, jerky, STREETS, contexts) == "unphysical"
-    assert refusal(model, trace, STREETS, contexts + 100.0) == "novel"
+    far = np.array([1.0, *around((-500.0, -500.0), 0.1, STREETS.bounds_m)])
+    assert refusal(model, trace, STREETS, far[None]) == "novel"
 
 
 def test_negative_counts_are_refused(logged: Dataset, tmp_path: Path) -> None:
     for counts, message in (((-1, 0, 0), "replays_per_trace: -1"), ((0, -2, 0), "mixed_traces: -2")):
         with pytest.raises(ConfigError, match=f"^{message}, must not be negative"):
-            augment(logged, STREETS, 0, *counts, tmp_path / "model.pt")
+            augment(logged, STREETS, 0, *counts, tmp_path / "model.json")

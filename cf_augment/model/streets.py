@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from cf_augment.journeys.ground import STANDING_MPS, Ground
+from cf_augment.model.ground import STANDING_MPS, Ground
 from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
 from sumo_mobility.base.errors import DataError
@@ -103,6 +103,14 @@ class Streets(Ground[RoadSpots, Drivers]):
         mean_mps = driven_m.sum() / spent_s.sum()
         pace_mps = (driven_m + _KNOWN_AFTER_S * mean_mps) / (spent_s + _KNOWN_AFTER_S)
         return cls(graph, np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps)), float(np.median(np.concatenate(parked_m))))
+
+    @classmethod
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
+        """See `Ground.at_pace`."""
+        graph = RoadGraph.build(street_map)
+        if len(pace_mps) != len(graph):
+            raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} with {len(graph)}")
+        return cls(graph, pace_mps, parked_m)
 
     def locate(self, position_m: Floats) -> RoadSpots:
         """Returns the nearest places on the roads; of a street's two directions, the nearer lane."""

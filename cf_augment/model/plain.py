@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from cf_augment.journeys.ground import STANDING_MPS, Ground
+from cf_augment.model.ground import STANDING_MPS, Ground
 from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
@@ -30,10 +30,12 @@ class Plain(Ground[Floats, Rovers]):
 
     Args:
         bounds_m: West, south, east, north.
-        pace_mps: Mean speed of those who are under way.
+        pace_mps: (1,) mean speed of those who are under way.
     """
 
-    def __init__(self, bounds_m: tuple[float, float, float, float], pace_mps: float) -> None:
+    parked_m = 0.0
+
+    def __init__(self, bounds_m: tuple[float, float, float, float], pace_mps: Floats) -> None:
         self.bounds_m, self.pace_mps = bounds_m, pace_mps
         west, south, east, north = bounds_m
         side_m = np.sqrt((east - west) * (north - south) / _PLACES)
@@ -46,11 +48,18 @@ class Plain(Ground[Floats, Rovers]):
     @classmethod
     def learned(cls, street_map: StreetMap, traces: Sequence[MobilityTrace]) -> Self:
         """See `Ground.learned`."""
-        ground = cls(street_map.bounds_m, 1.0)
+        ground = cls(street_map.bounds_m, np.ones(1))
         speed_mps = np.concatenate([trace.speed_mps[~ground.stays(trace)] for trace in traces])
         if not speed_mps.sum() > 0:
             raise DataError("model: in none of the traces is a UE under way")
-        return cls(street_map.bounds_m, float(speed_mps.mean()))
+        return cls(street_map.bounds_m, speed_mps.mean(keepdims=True))
+
+    @classmethod
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
+        """See `Ground.at_pace`."""
+        if len(pace_mps) != 1:
+            raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} without any")
+        return cls(street_map.bounds_m, pace_mps)
 
     def locate(self, position_m: Floats) -> Floats:
         """Returns the positions."""
@@ -99,7 +108,7 @@ class Plain(Ground[Floats, Rovers]):
 
     def pace_at(self, spots: Floats) -> Floats:
         """See `Ground.pace_at`."""
-        return np.full(len(spots), self.pace_mps)
+        return np.repeat(self.pace_mps, len(spots))
 
     def spots(self, walkers: Rovers) -> Floats:
         """See `Ground.spots`."""

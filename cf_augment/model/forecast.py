@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cf_augment.journeys.filter import ContextFilter
+from cf_augment.model.filter import ContextFilter
 from sumo_mobility.base.arrays import AnyFloats, Floats, Ints
 
 _EVENTS = 100

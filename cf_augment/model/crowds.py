@@ -19,6 +19,12 @@ def moments(place_m: Floats, bounds_m: tuple[float, float, float, float]) -> Flo
     return np.stack([x, y, x * x, x * y, y * y], axis=-1)
 
 
+def around(center_m: Floats, width: float, bounds_m: tuple[float, float, float, float]) -> Floats:
+    """Returns the parameters (5,) of a round crowd at a place (2,), of some width with 1 for half the map."""
+    [[x, y, *_]] = moments(np.asarray(center_m)[None], bounds_m)
+    return np.array([2 * x, 2 * y, -1, 0, -1]) / width**2
+
+
 @dataclass(frozen=True)
 class Crowds:
     """M distributions of destinations over P places, an exponential family in the moments of the place.

@@ -1,4 +1,4 @@
-"""The causal model of journeys (second form): what it says, how it is learned, and what it is asked.
+"""The causal model of mobility: abduction, action, prediction (Pearl 2009, chapter 7), and filtering.
 
     context (share a, field f over places) -> membership and destination of each journey -> ways -> positions
 
@@ -13,8 +13,13 @@ inferred, from whatever is reported of the UEs (`ContextFilter`): so it may be o
 Destinations that are inferred from the way so far: Krumm and Horvitz, Predestination, 2006. Choice of destinations by
 an exponential family: the multinomial logit of travel demand (McFadden 1974).
 
-What it leaves out: UEs do not see one another; lights and queues are in the pace; the context does not change while
-it is inferred.
+Abducted from a trace are the context, the latents of each UE, the noise of its choices (Gumbel noise, up to a draw from
+its posterior: Oberst and Sontag 2019), and how fast it was at each step.
+
+What it leaves out: UEs do not see one another, so that lights and queues are in pace and noise, and stop a UE when they
+did and not where; a context is in force all the time, so that one that sets in later is told apart by its departures
+alone; where UEs begin follows from where they go. What latents mean is measured (Locatello 2019: not identifiable in
+general).
 """
 
 from __future__ import annotations
@@ -22,18 +27,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
-from cf_augment.journeys.abduction import Abduction, abduct
-from cf_augment.journeys.crowds import Crowds
-from cf_augment.journeys.ground import AnyGround, Habits
-from cf_augment.journeys.plain import Plain
-from cf_augment.journeys.prediction import predict
-from cf_augment.journeys.streets import Streets
+from cf_augment.model.abduction import Abduction, abduct
+from cf_augment.model.crowds import Crowds, densities, moments
+from cf_augment.model.ground import AnyGround, Habits
+from cf_augment.model.plain import Plain
+from cf_augment.model.prediction import predict
+from cf_augment.model.streets import Streets
 from sumo_mobility.base.arrays import Floats
-from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.documents import printable
+from sumo_mobility.base.errors import ConfigError, DataError, MlbError
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
@@ -41,15 +50,34 @@ from sumo_mobility.trace import MobilityTrace
 _HYPOTHESES = 300
 
 
+_CURE = "fit it anew with 'mlb augment'"
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ModelFile(Contract):
+    """What is written of a model."""
+
+    version: Literal[2]
+    map_name: str
+    pace_mps: tuple[_Positive, ...]
+    parked_m: Annotated[float, Field(allow_inf_nan=False)]
+    spread: _Positive
+    stays_s: tuple[_NotNegative, ...] = Field(min_length=1)
+    fastest_mps: _Positive
+
+
 @dataclass(frozen=True)
-class JourneyModel:
+class CausalMobilityModel:
     """A model of the UEs on one map.
 
     Attributes:
+        map_name: The map.
         ground: The map, at the pace of its UEs.
         habits: What else its UEs have in common.
     """
 
+    map_name: str
     ground: AnyGround
     habits: Habits
 
@@ -62,9 +90,34 @@ class JourneyModel:
         """
         if not traces:
             raise DataError("model: no traces to learn from", "run 'mlb mobility make' first")
-        kind: type[AnyGround] = Streets if street_map.streets else Plain
-        ground = kind.learned(street_map, traces)
-        return cls(ground, Habits.of(ground, traces))
+        ground = _kind(street_map).learned(street_map, traces)
+        return cls(street_map.name, ground, Habits.of(ground, traces))
+
+    def save(self, path: Path) -> None:
+        """Writes what was learned, atomically; the same model gives the same bytes."""
+        ground, habits = self.ground, self.habits
+        ModelFile(
+            version=2, map_name=self.map_name, pace_mps=tuple(ground.pace_mps.tolist()), parked_m=ground.parked_m,
+            spread=habits.spread, stays_s=tuple(habits.stays_s.tolist()), fastest_mps=habits.fastest_mps,
+        ).write_json(path)  # fmt: skip
+
+    @classmethod
+    def load(cls, path: Path, street_map: StreetMap) -> Self:
+        """Reads a model of this map.
+
+        Raises:
+            DataError: missing, damaged, of another version, or made for another map.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such file", _CURE)
+        try:
+            known = ModelFile.read_json(path)
+            if known.map_name != street_map.name:
+                raise DataError(f"made for map {printable(known.map_name)}, not for {street_map.name}")
+            ground = _kind(street_map).at_pace(street_map, np.array(known.pace_mps), known.parked_m)
+        except MlbError as error:
+            raise DataError(f"{path}: not a model of this map ({printable(error.message, 200)})", _CURE) from None
+        return cls(street_map.name, ground, Habits(known.spread, np.array(known.stays_s), known.fastest_mps))
 
     def abduct(self, trace: MobilityTrace, seed: int = 0) -> Abduction:
         """Recovers context, local latents, journeys and noise of a trace of this map.
@@ -99,10 +152,20 @@ class JourneyModel:
                 raise ConfigError(f"{name}: shape {given.shape}, must be finite of shape {wanted.shape}")
         return predict(self, abduction, context, local)
 
+    def reach(self, context: Floats) -> Floats:
+        """Returns where journeys lead in a context on average, and how far around (3,), with 1 for half the map."""
+        west, south, east, north = self.ground.bounds_m
+        place = self.ground.place_m / (max(east - west, north - south) / 2)
+        crowd = densities(context[1:], moments(self.ground.place_m, self.ground.bounds_m), self.ground.weight)
+        share = np.clip(context[0], 0, 1)
+        density = share * crowd + (1 - share) * self.ground.weight
+        mean = density @ place
+        return np.array([*mean, np.sqrt(density @ ((place - mean) ** 2).sum(axis=-1))])
+
     @cached_property
     def crowds(self) -> Crowds:
         """What a context may be."""
-        ground, random = self.ground, stream(0, "journeys", "crowds")
+        ground, random = self.ground, stream(0, "model", "crowds")
         return Crowds.drawn(ground.place_m, ground.weight, ground.bounds_m, _HYPOTHESES, random)
 
     @cached_property
@@ -114,3 +177,7 @@ class JourneyModel:
 
 _LONGEST_S = 600.0
 """No journey within a map takes longer; parts that cannot be reached do not count."""
+
+
+def _kind(street_map: StreetMap) -> type[AnyGround]:
+    return Streets if street_map.streets else Plain

@@ -9,9 +9,9 @@ import numpy as np
 from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Singles
 
 if TYPE_CHECKING:
-    from cf_augment.journeys.model import JourneyModel
+    from cf_augment.model.model import CausalMobilityModel
 
-SHARES = np.array([0.2, 0.4, 0.6, 0.8, 0.95])
+SHARES = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 """Hypotheses about the share of the UEs that are members of the crowd."""
 _DETOUR_S, _LONGEST_DETOUR_S = 4.0, 40.0
 """Scale of the detours that a UE makes by the model's paces, and the longest that still counts."""
@@ -61,7 +61,7 @@ class ContextFilter:
         departing_per_s: Rate at which those who stand for long set out.
     """
 
-    def __init__(self, model: JourneyModel) -> None:
+    def __init__(self, model: CausalMobilityModel) -> None:
         self.model = model
         self.last: Report | None = None
         self.stands: Bools = np.zeros(0, dtype=bool)

@@ -26,11 +26,15 @@ class Ground(ABC, Generic[Spots, Walkers]):
 
     Attributes:
         bounds_m: West, south, east, north.
+        pace_mps: (R,) how fast one gets on on each road, with all that stops one on the way; one pace without roads.
+        parked_m: How far to the right of the lane UEs park.
         place_m: (P, 2) the places.
         weight: (P,) how likely each is where nothing draws anyone; sums to 1.
     """
 
     bounds_m: tuple[float, float, float, float]
+    pace_mps: Floats
+    parked_m: float
     place_m: Floats
     weight: Floats
 
@@ -41,6 +45,15 @@ class Ground(ABC, Generic[Spots, Walkers]):
 
         Raises:
             DataError: none of them is under way on it.
+        """
+
+    @classmethod
+    @abstractmethod
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
+        """Returns the ground of a map, at a pace that was learned before.
+
+        Raises:
+            DataError: the map has another number of roads.
         """
 
     @abstractmethod
@@ -118,10 +131,12 @@ class Habits:
     Attributes:
         spread: Standard deviation, over half minutes, of the logarithm of a UE's speed over the pace.
         stays_s: (N,) how long UEs stayed somewhere, sorted; one of 0 s if nobody stayed.
+        fastest_mps: The highest speed, but for a step in 500.
     """
 
     spread: float
     stays_s: Floats
+    fastest_mps: float
 
     @classmethod
     def of(cls, ground: AnyGround, traces: Sequence[MobilityTrace]) -> Habits:
@@ -141,7 +156,8 @@ class Habits:
                 logarithms.append(np.log(ratio[(ratio > 1 / _MOST_FACTOR) & (ratio < _MOST_FACTOR)]))
         known = np.concatenate(logarithms)
         spread = max(_LEAST_SPREAD, float(known.std())) if len(known) else 2 * _LEAST_SPREAD
-        return cls(spread, np.sort(stays_s) if stays_s else np.zeros(1))
+        fastest_mps = float(np.quantile(np.concatenate([trace.speed_mps.ravel() for trace in traces]), 0.998))
+        return cls(spread, np.sort(stays_s) if stays_s else np.zeros(1), fastest_mps)
 
 
 def _durations_s(stays: Bools, step_s: float) -> list[float]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cf_augment.journeys.crowds import densities, moments
-from cf_augment.journeys.filter import SHARES, likely
+from cf_augment.model.crowds import densities, moments
+from cf_augment.model.filter import SHARES, likely
 from sumo_mobility.base.arrays import Bools, Floats, Ints
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
 if TYPE_CHECKING:
-    from cf_augment.journeys.model import JourneyModel
+    from cf_augment.model.model import CausalMobilityModel
 
 LOCAL = ("reluctance", "log pace")
 """The local latents of a UE: it is a member of the crowd if its reluctance, evenly spread from 0 to 1, is below the
@@ -59,8 +59,8 @@ class Abduction:
     seed: int
 
 
-def abduct(model: JourneyModel, trace: MobilityTrace, seed: int) -> Abduction:
-    """See `JourneyModel.abduct`."""
+def abduct(model: CausalMobilityModel, trace: MobilityTrace, seed: int) -> Abduction:
+    """See `CausalMobilityModel.abduct`."""
     ground, rows = model.ground, len(trace.time_s)
     legs = [_legs(stays) for stays in ground.stays(trace).T]
     ues = np.repeat(np.arange(trace.ues), [len(of_ue) for of_ue in legs])
@@ -79,12 +79,13 @@ def abduct(model: JourneyModel, trace: MobilityTrace, seed: int) -> Abduction:
     chosen_from = np.log(np.stack([ground.weight, densities(context[1:], _moments(model), ground.weight)]) + 1e-30)
     journeys: list[list[Journey]] = [[] for _ in range(trace.ues)]
     for index, ue in enumerate(ues.tolist()):
-        random = stream(seed, "journeys", "abduction", ue, len(journeys[ue]))
+        random = stream(seed, "model", "abduction", ue, len(journeys[ue]))
         scores = chosen_from[int(member[ue])]
         place = int((scores + np.log(way[index] + 1e-30) + random.gumbel(size=len(scores))).argmax())
         noise = _gumbel(scores, place, random)
         journeys[ue].append(Journey(int(begin[index]), int(end[index]), place, noise))
-    return Abduction(trace, context, local, tuple(map(tuple, journeys)), _speed_noise(model, trace, local, legs), seed)
+    speed_noise = _ratio(model, trace) / np.exp(local[:, 1])
+    return Abduction(trace, context, local, tuple(map(tuple, journeys)), speed_noise, seed)
 
 
 def _legs(stays: Bools) -> list[tuple[int, int]]:
@@ -95,11 +96,11 @@ def _legs(stays: Bools) -> list[tuple[int, int]]:
     return [(max(0, int(first) - 1), int(last)) for first, last in zip(begin, end, strict=True)]
 
 
-def _moments(model: JourneyModel) -> Floats:
+def _moments(model: CausalMobilityModel) -> Floats:
     return moments(model.ground.place_m, model.ground.bounds_m)
 
 
-def _context(model: JourneyModel, way: Floats, ues: Ints, count: int) -> Floats:
+def _context(model: CausalMobilityModel, way: Floats, ues: Ints, count: int) -> Floats:
     """Returns the posterior mean, from all legs together."""
     evidence = np.log(model.crowds.density @ way.T + 1e-30)
     of_ues = np.zeros((len(evidence), count))
@@ -112,7 +113,7 @@ def _context(model: JourneyModel, way: Floats, ues: Ints, count: int) -> Floats:
 
 
 def _local(
-    model: JourneyModel, trace: MobilityTrace, context: Floats, way: Floats, ues: Ints, seed: int
+    model: CausalMobilityModel, trace: MobilityTrace, context: Floats, way: Floats, ues: Ints, seed: int
 ) -> tuple[Bools, Floats]:
     """Returns who is a member, (U,), and the local latents."""
     share = np.clip(context[0], 1e-6, 1 - 1e-6)
@@ -120,13 +121,13 @@ def _local(
     odds = np.log(way @ density + 1e-30) - np.log(way @ model.ground.weight + 1e-30)
     log_odds = np.full(trace.ues, np.log(share / (1 - share)))
     np.add.at(log_odds, ues, odds)
-    chance = stream(seed, "journeys", "members").random((2, trace.ues))
+    chance = stream(seed, "model", "members").random((2, trace.ues))
     member = chance[0] < 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
     reluctance = np.where(member, share * chance[1], share + (1 - share) * chance[1])
     return member, np.stack([reluctance, _log_pace(model, trace)], axis=1)
 
 
-def _log_pace(model: JourneyModel, trace: MobilityTrace) -> Floats:
+def _log_pace(model: CausalMobilityModel, trace: MobilityTrace) -> Floats:
     """Returns how much faster than its ground each UE is while it is under way, (U,)."""
     ratio = _ratio(model, trace)
     counted = np.isfinite(ratio) & (ratio > 0)
@@ -134,17 +135,13 @@ def _log_pace(model: JourneyModel, trace: MobilityTrace) -> Floats:
     return np.log(np.where(mean > 0, mean, 1.0))
 
 
-def _ratio(model: JourneyModel, trace: MobilityTrace) -> Floats:
+def _ratio(model: CausalMobilityModel, trace: MobilityTrace) -> Floats:
     """Returns distance driven over what the pace of the ground says, (T-1, U); NaN while a UE stays."""
     ground = model.ground
     step_m = np.linalg.norm(np.diff(trace.position_m, axis=0), axis=-1)
     pace_mps = ground.pace_at(ground.locate(trace.position_m[:-1].reshape(-1, 2))).reshape(step_m.shape)
     stays = ground.stays(trace)
     return np.where(stays[:-1] & stays[1:], np.nan, step_m / trace.step_s / pace_mps)
-
-
-def _speed_noise(model: JourneyModel, trace: MobilityTrace, local: Floats, legs: list[list[tuple[int, int]]]) -> Floats:
-    return _ratio(model, trace) / np.exp(local[:, 1])
 
 
 def _gumbel(scores: Floats, taken: int, random: np.random.Generator) -> Floats:
