@@ -115,7 +115,7 @@ class _Drive:
         before_mps = self._speed_mps[going]
         wanted_mps = pace_mps * self._pace[going] * noise
         brakes_mps = np.sqrt(2 * _COMFORT_MPS2 * ground.ahead_m(self._walkers, going, self._place[going]))
-        wanted_mps = np.minimum(wanted_mps, np.maximum(brakes_mps, 1.0))
+        wanted_mps = np.minimum(wanted_mps, np.maximum(brakes_mps, 1.0)).clip(max=self._model.habits.fastest_mps)
         self._speed_mps[going] = np.clip(
             wanted_mps, np.maximum(before_mps + LOWEST_MPS2 * step_s, 0), before_mps + HIGHEST_MPS2 * step_s
         )
