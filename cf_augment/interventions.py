@@ -22,7 +22,7 @@ MIX_WEIGHTS = (1.0, 0.5, 1.5)
 _ATTEMPTS = 4
 _CHOICE = 1.5
 """How many logged UEs there must be for each UE that is drawn, so that none is drawn twice."""
-_OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, 2.0
+_OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 0.01, 0.01, 2.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def refusal(model: CausalMobilityModel, trace: MobilityTrace, street_map: Street
     * novel: its context, encoded from the trace, is farther from all logged contexts (N, C) than twice the
       greatest distance between them (or than 2, the prior's scale, if there is but one).
     """
-    if (street_map.distance_m(trace.position_m) > _OFF_ROAD_M).mean() > _OFF_ROAD_SHARE:
+    if street_map.off_road_share(trace.position_m) > _OFF_ROAD_SHARE:
         return "off-road"
     acceleration = np.diff(trace.speed_mps, axis=0) / trace.step_s
     fast = trace.speed_mps > 1.01 * model.config.fastest_mps
