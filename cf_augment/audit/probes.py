@@ -14,7 +14,7 @@ _PENALTY = 1.0
 
 def scale_of(values: Floats) -> tuple[Floats, Floats]:
     """Returns the mean and the standard deviation of each column, (D,) each; 1 in place of a deviation of 0."""
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    mean, deviation = np.asarray(values.mean(axis=0)), np.asarray(values.std(axis=0))
     return mean, np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1), deviation, 1.0)
 
 
@@ -27,7 +27,8 @@ def coefficients(inputs: Floats, target: Floats) -> Floats:
     """
     (mean, deviation), (level, spread) = scale_of(inputs), scale_of(target[:, None])
     columns, wanted = (inputs - mean) / deviation, (target - level) / spread
-    return np.linalg.solve(columns.T @ columns + _PENALTY * np.eye(columns.shape[1]), columns.T @ wanted)
+    system = columns.T @ columns + _PENALTY * np.eye(columns.shape[1])
+    return np.linalg.solve(system, columns.T @ wanted).astype(np.float64)
 
 
 def explained_share(inputs: Floats, target: Floats, groups: Ints) -> float:

@@ -60,7 +60,7 @@ def mean_discrepancy(one: Floats, other: Floats) -> float:
     scale. It is the biased estimate, which is never below 0; compare it with that of samples of like sizes.
     """
     mean, deviation = scale_of(other)
-    first, second = (_some((sample - mean) / deviation, _MOST) for sample in (one, other))
+    first, second = ((sample[_some(len(sample))] - mean) / deviation for sample in (one, other))
     width = _width(second)
     square = _kernel(first, first, width).mean() + _kernel(second, second, width).mean()
     return float(np.sqrt(max(square - 2 * _kernel(first, second, width).mean(), 0.0)))
@@ -84,7 +84,8 @@ def discriminator_auc(made: Floats, made_by: Ints, real: Floats, real_by: Ints) 
     folds = min(_FOLDS, len(np.unique(made_by)), len(np.unique(real_by)))
     if folds < 2:
         return math.nan
-    (made, made_by), (real, real_by) = _some_of(made, made_by), _some_of(real, real_by)
+    some, others = _some(len(made)), _some(len(real))
+    made, made_by, real, real_by = made[some], made_by[some], real[others], real_by[others]
     mean, deviation = scale_of(real)
     values = np.concatenate([made, real]) - mean
     values /= deviation
@@ -129,14 +130,9 @@ def off_road_share(traces: Sequence[MobilityTrace], street_map: StreetMap) -> fl
     return float(np.mean([street_map.off_road_share(trace.position_m) for trace in traces]))
 
 
-def _some(values: Floats, most: int) -> Floats:
-    """Returns at most so many rows, evenly; the same each time."""
-    return values[np.unique(np.linspace(0, len(values) - 1, min(len(values), most)).astype(int))]
-
-
-def _some_of(values: Floats, owner: Ints) -> tuple[Floats, Ints]:
-    chosen = _some(np.arange(len(values)), _MOST)
-    return values[chosen], owner[chosen]
+def _some(rows: int) -> Ints:
+    """Returns the indices of at most _MOST of so many rows, evenly; the same each time."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, _MOST)).astype(np.int64))
 
 
 def _fold_of(owner: Ints, folds: int) -> Ints:

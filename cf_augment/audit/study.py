@@ -158,11 +158,8 @@ class Audit:
             OF_CONTEXT: {question: self.played[question.target] for question in self.truth},
             REDRIVEN: self._redriven,
         }
-        for measure, error, scale in (
-            ("load", load_error, 100.0),
-            ("share", share_error, 100.0),
-            ("ranking", ranking, 1.0),
-        ):
+        compared = (("load", load_error, 100.0), ("share", share_error, 100.0), ("ranking", ranking, 1.0))
+        for measure, error, scale in compared:
             by_guess = {
                 name: scale * mean_known([error(self.truth[q], guess[q]) for q in self.truth if q in guess])
                 for name, guess in guesses.items()

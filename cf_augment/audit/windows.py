@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from sumo_mobility.trace import MobilityTrace
 
 WINDOW_S = 30.0
@@ -18,7 +16,7 @@ def windows(trace: MobilityTrace, length_s: float = WINDOW_S) -> list[MobilityTr
     return [
         replace(
             trace,
-            time_s=np.arange(long + 1) * trace.step_s,
+            time_s=trace.time_s[: long + 1],
             position_m=trace.position_m[start : start + long + 1],
             speed_mps=trace.speed_mps[start : start + long + 1],
             heading_deg=trace.heading_deg[start : start + long + 1],
