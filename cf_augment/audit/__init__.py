@@ -3,8 +3,9 @@
 from cf_augment.audit.contract import AbductedTrace, AuditedModel
 from cf_augment.audit.findings import MEASURES, Findings, Measure
 from cf_augment.audit.material import Material, Question, questions
-from cf_augment.audit.study import Audit
+from cf_augment.audit.study import ERRORS, MODEL, Auditor
 
 __all__ = [
-    "MEASURES", "AbductedTrace", "Audit", "AuditedModel", "Findings", "Material", "Measure", "Question", "questions"
+    "ERRORS", "MEASURES", "MODEL", "AbductedTrace", "AuditedModel", "Auditor", "Findings", "Material", "Measure",
+    "Question", "questions",
 ]  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 from pydantic import JsonValue
 
@@ -62,6 +62,15 @@ class Material:
                 f"audit: trace {second} is of map {other} and trace {first} of map {one}",
                 "a model has one map: choose traces of one",
             )
+
+    def answered(
+        self,
+        truth: Mapping[Question, MobilityTrace],
+        redriven: Mapping[Question, MobilityTrace],
+        unknown: tuple[str, ...],
+    ) -> Self:
+        """Returns the same with what the simulator has answered; see the attributes."""
+        return replace(self, truth=truth, redriven=redriven, unknown=unknown)
 
     @property
     def traces(self) -> dict[str, MobilityTrace]:

@@ -26,12 +26,16 @@ from cf_augment.audit.truth import Network, Played, distances_m, load_error, mea
 from cf_augment.audit.windows import windows
 from sumo_mobility.base.arrays import Floats
 
-AS_LOGGED, OF_CONTEXT, REDRIVEN = "the logged trace as it is", "the held-out trace", "the truth with other drivers"
-"""What else could be taken for a counterfactual, and by how much two truths differ."""
+MODEL = "model"
+AS_LOGGED, OF_CONTEXT, REDRIVEN = "logged trace as it is", "held-out trace", "truth, other drivers"
+"""What else could be taken for a counterfactual: the trace without the change, another one of the context, and the
+truth itself with other drivers, which says how much of it is chance."""
+ERRORS: dict[str, Callable[[Played, Played], float]] = {"load": load_error, "share": share_error, "ranking": ranking}
+"""The figures that compare a truth with a guess."""
 _NO_TRUTH = "no counterfactual has a truth"
 
 
-class Audit:
+class Auditor:
     """Judges models on the same material.
 
     Args:
@@ -43,6 +47,7 @@ class Audit:
         material: The same.
         played: What the network makes of each logged and held-out trace, by name.
         truth: What it makes of each truth.
+        redriven: What it makes of each truth with other drivers.
 
     Raises:
         DataError: a trace does not fit the scenario.
@@ -53,7 +58,7 @@ class Audit:
         self.material = material
         self._network = Network(material.scenario, actions, seed)
         self.played = {name: self._network.play(trace) for name, trace in material.traces.items()}
-        self.truth, self._redriven = (
+        self.truth, self.redriven = (
             {question: self._network.play(trace) for question, trace in traces.items()}
             for traces in (material.truth, material.redriven)
         )
@@ -152,22 +157,26 @@ class Audit:
         if not self.truth:
             found.lacks("; ".join(self.material.unknown) or _NO_TRUTH, "load", "share", "ranking")
             return
-        guesses: dict[str, Mapping[Question, Played]] = {
-            "": found.played,
-            AS_LOGGED: {question: self.played[question.factual] for question in self.truth},
-            OF_CONTEXT: {question: self.played[question.target] for question in self.truth},
-            REDRIVEN: self._redriven,
-        }
-        compared = (("load", load_error, 100.0), ("share", share_error, 100.0), ("ranking", ranking, 1.0))
-        for measure, error, scale in compared:
+        for measure, error in ERRORS.items():
             by_guess = {
-                name: scale * mean_known([error(self.truth[q], guess[q]) for q in self.truth if q in guess])
-                for name, guess in guesses.items()
+                name: mean_known([error(self.truth[question], guess) for question, guess in answers.items()])
+                for name, answers in self.guesses(found).items()
             }
-            found.value[measure] = by_guess.pop("")
+            found.value[measure] = by_guess.pop(MODEL)
             found.beside[measure] = by_guess
+        load = np.mean([played.load.mean() for played in self.truth.values()])
+        found.beside["load"]["mean true load"] = 100 * float(load)
         if np.isnan(found.value["ranking"]):
             found.lacks("no action makes a difference in any truth", "ranking")
+
+    def guesses(self, found: Findings) -> dict[str, dict[Question, Played]]:
+        """Returns the model's answers to the questions that have a truth, and what could be taken for them."""
+        return {
+            MODEL: {question: found.played[question] for question in self.truth},
+            AS_LOGGED: {question: self.played[question.factual] for question in self.truth},
+            OF_CONTEXT: {question: self.played[question.target] for question in self.truth},
+            REDRIVEN: {question: played for question, played in self.redriven.items() if question in self.truth},
+        }
 
     def _realism(self, found: Findings) -> None:
         """Compares how UEs move in the counterfactuals, in held-out traces, and in other real ones.

@@ -67,14 +67,14 @@ class Network:
 
 
 def load_error(truth: Played, guess: Played) -> float:
-    """Returns the mean absolute error of the cells' loads over all intervals, over their mean; NaN of no load."""
+    """Returns the mean absolute error of the cells' loads over all intervals, in % of their mean; NaN of no load."""
     mean = float(truth.load.mean())
-    return float(np.abs(guess.load - truth.load).mean()) / mean if mean > 0 else math.nan
+    return 100 * float(np.abs(guess.load - truth.load).mean()) / mean if mean > 0 else math.nan
 
 
 def share_error(truth: Played, guess: Played) -> float:
-    """Returns the mean absolute error of the cells' shares of the UEs over all intervals."""
-    return float(np.abs(guess.ue_share - truth.ue_share).mean())
+    """Returns the mean absolute error of the cells' shares of the UEs over all intervals, in % of all UEs."""
+    return 100 * float(np.abs(guess.ue_share - truth.ue_share).mean())
 
 
 def ranking(truth: Played, guess: Played) -> float:
