@@ -27,7 +27,7 @@ from cf_augment.audit.windows import windows
 from sumo_mobility.base.arrays import Floats
 
 MODEL = "model"
-AS_LOGGED, OF_CONTEXT, REDRIVEN = "logged trace as it is", "held-out trace", "truth, other drivers"
+AS_LOGGED, OF_CONTEXT, REDRIVEN = "logged trace, as is", "held-out trace", "truth, other drivers"
 """What else could be taken for a counterfactual: the trace without the change, another one of the context, and the
 truth itself with other drivers, which says how much of it is chance."""
 ERRORS: dict[str, Callable[[Played, Played], float]] = {"load": load_error, "share": share_error, "ranking": ranking}

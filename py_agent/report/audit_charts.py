@@ -74,6 +74,7 @@ def importance_chart(name: str, importance: Floats, factors: Sequence[str]) -> s
         component, factor = np.indices(importance.shape)
         size = importance / max(float(importance.max()), 1e-12)
         axes.scatter(component.ravel(), factor.ravel(), s=160 * size.ravel(), marker="s", color=PALETTE[0])
+        axes.set_axisbelow(True)
         axes.set_yticks(range(len(factors)), [shortened(factor) for factor in factors], parse_math=False)
         axes.set(
             xlim=(-0.6, components - 0.4), ylim=(len(factors) - 0.4, -0.6), xticks=range(components),

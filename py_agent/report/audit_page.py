@@ -26,7 +26,7 @@ from sumo_mobility.base.files import write_text
 from sumo_mobility.trace import MobilityTrace
 
 _BOUNDS = {"load": (0.0, math.inf), "ranking": (-1.0, 1.0)}
-_ERRORS = {"load": "error of the cells' loads (%)", "ranking": "Kendall's tau of constant actions"}
+_ERRORS = {"load": "Error of the cells' loads (%)", "ranking": "Kendall's tau of constant actions"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ def write_audit_page(path: Path, study: AuditStudy, title: str, command: str) ->
             material=material,
             fits=len(study.findings),
             charts=_charts(study),
-            legends=_legends(),
             errors=study.errors,
             streets=street_path(material.street_map.streets, material.street_map.bounds_m),
             width_m=round(east - west, 1),
@@ -77,50 +76,34 @@ def write_audit_page(path: Path, study: AuditStudy, title: str, command: str) ->
     )
 
 
-def figure_text(value: float, unit: str = "") -> str:
-    """A figure as the report prints it: three digits that count, none behind those of metres and percents below."""
+def figure_text(value: float) -> str:
+    """A figure as the report prints it, with two decimals, or fewer if it is large."""
     if not math.isfinite(value):
         return "–"
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    text = f"{value:.{decimals}f}"
-    if unit == "m" and 0 < abs(value) < 0.005:
-        text = f"{value:.0e}"
-    return text.replace("-", "−")
+    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def _interval(figure: AuditFigure) -> str:
-    ends = (figure_text(end, figure.unit) for end in (figure.low, figure.high))
+    ends = (figure_text(end) for end in (figure.low, figure.high))
     return " … ".join(ends) if figure.low < figure.high else ""
 
 
-def _inks() -> dict[str, str]:
-    return {MODEL: PALETTE[0], AS_LOGGED: PALETTE[1]}
-
-
+_GUESSES = {MODEL: PALETTE[0], AS_LOGGED: PALETTE[1]}
 _STATES = {"training": PALETTE[0], "counterfactual": PALETTE[1], "held-out": PALETTE[4]}
-_SPEEDS = ("counterfactual", "real, same question", "held-out")
+_SPEEDS = line_styles(("counterfactual", "real, same question", "held-out"))
 
 
-def _legends() -> dict[str, dict[str, str]]:
-    """The colours of the pictures that need a legend, by the picture's title."""
-    speeds = {name: style.color for name, style in line_styles(_SPEEDS).items()}
-    by_title = {_LOADS: _inks(), _COVERAGE: _STATES, _SPEED: speeds}
-    return {title: {name: ink(color) for name, color in colors.items()} for title, colors in by_title.items()}
-
-
-_LOADS, _COVERAGE, _SPEED = "Loads of the cells", "States of the network", "Speeds"
-
-
-def _charts(study: AuditStudy) -> dict[str, list[Chart]]:
-    """The pictures by title."""
-    found = {
-        "Counterfactuals beside other guesses": _guesses(study),
-        _LOADS: _loads(study),
-        _COVERAGE: _coverage(study),
-        _SPEED: _speeds(study),
-        "What the context says": _importance(study),
-    }
-    return {title: charts for title, charts in found.items() if charts}
+def _charts(study: AuditStudy) -> list[tuple[Chart, dict[str, str]]]:
+    """The pictures, each with the colours of its legend, if it needs one."""
+    charts = [
+        *((chart, {}) for chart in _guesses(study)),
+        *((chart, _GUESSES) for chart in _loads(study)),
+        (_coverage(study), _STATES),
+        (_speeds(study), {name: style.color for name, style in _SPEEDS.items()}),
+        *((chart, {}) for chart in _importance(study)),
+    ]
+    return [(chart, {name: ink(color) for name, color in legend.items()}) for chart, legend in charts]
 
 
 def _guesses(study: AuditStudy) -> list[Chart]:
@@ -151,26 +134,28 @@ def _loads(study: AuditStudy) -> list[Chart]:
         points[name] = true, guessed
     if not points:
         return []
-    svg = audit_charts.guess_scatter("Guessed over true load of the cells", points, _inks())
-    return [Chart("Guessed over true load", "a point for each cell and question; line: identity", svg)]
+    svg = audit_charts.guess_scatter("Guessed over true load of the cells", points, _GUESSES)
+    return [Chart("Loads of the cells", "a point for each cell, question and fit; line: identity", svg)]
 
 
-def _coverage(study: AuditStudy) -> list[Chart]:
+def _coverage(study: AuditStudy) -> Chart:
     states = study.auditor.states(study.findings[0])
     plane = Plane.of(np.concatenate([states["training"], states["held-out"]]))
     places = {kind: plane.project(states[kind]) for kind in ("counterfactual", "training", "held-out")}
     svg = audit_charts.plane_chart("States of the network by principal components", places, _STATES, plane.explained)
-    return [Chart("Principal components", "of all cells' loads and shares of the UEs, a point an interval", svg)]
+    return Chart(
+        "States of the network", "all cells' loads and shares of the UEs in an interval, by principal components", svg
+    )
 
 
-def _speeds(study: AuditStudy) -> list[Chart]:
+def _speeds(study: AuditStudy) -> Chart:
     material, made = study.auditor.material, study.findings[0].made
     same = {question: made[question] for question in material.truth} or made
     sides = (same.values(), material.truth.values(), material.held_out.values())
     lines = {name: _distribution(traces) for name, traces in zip(_SPEEDS, sides, strict=True)}
     known = {name: line for name, line in lines.items() if len(line[0])}
-    svg = lines_chart("Distribution of the UEs' speeds", known, line_styles(_SPEEDS), "speed (m/s)", share=True)
-    return [Chart("Share of the UEs' time at most as fast", "", svg)]
+    svg = lines_chart("Distribution of the UEs' speeds", known, _SPEEDS, "speed (m/s)", share=True)
+    return Chart("Speeds", "share of the UEs' time in which they are at most as fast", svg)
 
 
 def _distribution(traces: Iterable[MobilityTrace]) -> tuple[Floats, Floats]:
@@ -187,7 +172,11 @@ def _importance(study: AuditStudy) -> list[Chart]:
     if first.importance is None:
         return []
     svg = audit_charts.importance_chart("Importance of components for factors", first.importance, first.factors)
-    return [Chart("Importance for each true factor", f"areas: coefficients of a ridge probe; fit {first.seed}", svg)]
+    return [
+        Chart(
+            "What the context says", f"areas: coefficients of ridge probes for the true factors; fit {first.seed}", svg
+        )
+    ]
 
 
 def _shown(study: AuditStudy) -> Question:
