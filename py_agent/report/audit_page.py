@@ -97,11 +97,10 @@ _SPEEDS = line_styles(("counterfactual", "real, same question", "held-out"))
 def _charts(study: AuditStudy) -> list[tuple[Chart, dict[str, str]]]:
     """The pictures, each with the colours of its legend, if it needs one."""
     charts = [
-        *((chart, {}) for chart in _guesses(study)),
+        *((chart, {}) for chart in (*_guesses(study), *_importance(study))),
         *((chart, _GUESSES) for chart in _loads(study)),
         (_coverage(study), _STATES),
         (_speeds(study), {name: style.color for name, style in _SPEEDS.items()}),
-        *((chart, {}) for chart in _importance(study)),
     ]
     return [(chart, {name: ink(color) for name, color in legend.items()}) for chart, legend in charts]
 
@@ -143,9 +142,7 @@ def _coverage(study: AuditStudy) -> Chart:
     plane = Plane.of(np.concatenate([states["training"], states["held-out"]]))
     places = {kind: plane.project(states[kind]) for kind in ("counterfactual", "training", "held-out")}
     svg = audit_charts.plane_chart("States of the network by principal components", places, _STATES, plane.explained)
-    return Chart(
-        "States of the network", "all cells' loads and shares of the UEs in an interval, by principal components", svg
-    )
+    return Chart("States of the network", "loads and shares of the UEs of all cells, by principal components", svg)
 
 
 def _speeds(study: AuditStudy) -> Chart:
@@ -172,11 +169,7 @@ def _importance(study: AuditStudy) -> list[Chart]:
     if first.importance is None:
         return []
     svg = audit_charts.importance_chart("Importance of components for factors", first.importance, first.factors)
-    return [
-        Chart(
-            "What the context says", f"areas: coefficients of ridge probes for the true factors; fit {first.seed}", svg
-        )
-    ]
+    return [Chart("What the context says", f"areas: coefficients of probes for true factors; fit {first.seed}", svg)]
 
 
 def _shown(study: AuditStudy) -> Question:
