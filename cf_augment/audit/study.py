@@ -122,6 +122,8 @@ class Auditor:
         found.beside["informativeness"] = dict(zip(factors.names, shares.tolist(), strict=True))
         if len(factors.names) == 1:
             found.lacks("one factor varies, so there is nothing to tell apart", "dci")
+        if code.shape[1] == 1:
+            found.lacks("the context has one component", "completeness", "mig")
         return whole
 
     def _interventions(
