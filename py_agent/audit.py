@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from cf_augment.audit import ERRORS, MEASURES, AuditedModel, Auditor, Findings, Material, Question, questions
+from cf_augment.augment import logged_traces
+from cf_augment.dataset import read_dataset
 from cf_augment.model import CausalMobilityModel
 from py_agent.measurement import Measurement
-from py_agent.rundir import RunDirectory
+from py_agent.rundir import RunDirectory, check_name
 from py_agent.statistics import estimate, mean
 from sumo_mobility.base.errors import ConfigError, DataError, SimulatorError
 from sumo_mobility.base.files import sha256
@@ -96,24 +98,28 @@ class AuditStudy:
         }
 
 
-def gather(run: RunDirectory, folder: Path, train_traces: int | None, count: int, seed: int) -> Material:
+def gather(
+    run: RunDirectory, folder: Path, data: Path | None, train_traces: int | None, count: int, seed: int
+) -> Material:
     """Reads a run's traces, draws questions, and makes what the simulator answers to them.
 
     Args:
-        run: With training and test traces.
+        run: With test traces, and with training traces if `data` is None.
         folder: Where the answers are kept; those that are there are not made again.
+        data: A dataset whose logged traces are the training traces.
         train_traces: How many of the training traces to take, the first ones; None: all.
         count: How many questions to draw.
         seed: Of the questions and of the other drivers.
 
     Raises:
-        DataError: the run has too few traces, traces of two maps, or of one context.
+        DataError: there are too few traces, traces of two maps, or of one context; or the dataset cannot be read.
     """
     if train_traces is not None and train_traces < 1:
         raise ConfigError(f"--train-traces {train_traces}: must be 1 at least")
     if count < 1:
         raise ConfigError(f"--questions {count}: must be 1 at least")
-    files = {path.stem: path for path in run.trace_paths("train")[:train_traces]}
+    paths = run.trace_paths("train") if data is None else _traces_of(data, folder)
+    files = {path.stem: path for path in paths[:train_traces]}
     held_files = {path.stem: path for path in run.trace_paths("test")}
     scenario = run.scenario()
     read = {name: run.trace(path) for name, path in (files | held_files).items()}
@@ -180,6 +186,16 @@ def _figure(name: str, findings: Sequence[Findings]) -> AuditFigure:
         },
         reason=next((found.reason[name] for found in findings if name in found.reason), ""),
     )  # fmt: skip
+
+
+def _traces_of(data: Path, folder: Path) -> list[Path]:
+    """Writes the logged traces of a dataset to files, where they can be made again, and returns these."""
+    paths = []
+    for name, trace in logged_traces(read_dataset(data)).items():
+        check_name(name)
+        trace.write(path := folder / f"{name}.parquet")
+        paths.append(path)
+    return paths
 
 
 def _contexts(files: dict[str, Path]) -> tuple[dict[str, Context], list[str]]:

@@ -32,6 +32,7 @@ AS_LOGGED, OF_CONTEXT, REDRIVEN = "logged trace, as is", "held-out trace", "trut
 truth itself with other drivers, which says how much of it is chance."""
 ERRORS: dict[str, Callable[[Played, Played], float]] = {"load": load_error, "share": share_error, "ranking": ranking}
 """The figures that compare a truth with a guess."""
+_SAME_M = 1.0
 _NO_TRUTH = "no counterfactual has a truth"
 
 
@@ -135,7 +136,7 @@ class Auditor:
         for name in dict.fromkeys(question.factual for question in asked):
             same = model.generate(whole[name])
             again = model.generate(model.abduct(same, found.seed))
-            once.append(float(distances_m(same, traces[name]).max()))
+            once.append(distances_m(same, traces[name]).max(axis=0))
             twice.append(float(distances_m(again, traces[name]).max()))
         made = {}
         for question in asked:
@@ -149,9 +150,11 @@ class Auditor:
             advance()
         found.made = made
         found.value |= {
-            "identity": max(once), "composition": max(twice), "reversibility": float(np.mean(returned)),
+            "identity": float(np.max(once)), "composition": max(twice), "reversibility": float(np.mean(returned)),
             "swap": disentanglement.swap_accuracy(*np.stack(contexts, axis=1)),
         }  # fmt: skip
+        off = 100 * float((np.stack(once) > _SAME_M).mean())
+        found.beside["identity"] = {f"% of the UEs off by more than {_SAME_M:g} m:": off}
         found.beside["reversibility"] = {"do(context) alone": float(np.mean(moved))}
 
     def _against_truth(self, found: Findings) -> None:

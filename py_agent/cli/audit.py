@@ -31,6 +31,8 @@ class Audit(Command):
     model: Path | None = None
     """A fitted model ('mlb augment' writes one) to audit in place of fits; it is taken to have learned from the
     training traces."""
+    data: Path | None = None
+    """A dataset whose logged traces are learned from, in place of the run's training traces."""
     train_traces: int | None = None
     """Learn from the first so many training traces, in place of all."""
     fits: int = 5
@@ -60,7 +62,7 @@ class Audit(Command):
         run = RunDirectory(self.run)
         out = self.out or run.path / "audit"
         loaded = self.model and CausalMobilityModel.load(self.model, load_map(run.scenario().mobility.map))
-        material = gather(run, out / "truth", self.train_traces, self.questions, self.seed)
+        material = gather(run, out / "truth", self.data, self.train_traces, self.questions, self.seed)
         fitted = (lambda seed: loaded) if loaded else fits(material)
         seeds = range(self.seed, self.seed + (1 if loaded else self.fits))
         found = study(Auditor(material, self.actions, self.seed), seeds, fitted)
@@ -83,7 +85,7 @@ class Audit(Command):
 
     def _command(self) -> str:
         words = ["mlb", "audit", "--run", str(self.run)]
-        for name in ("model", "train_traces", "fits", "questions", "actions", "seed"):
+        for name in ("model", "data", "train_traces", "fits", "questions", "actions", "seed"):
             value = getattr(self, name)
             if value != getattr(type(self), name):
                 words += [f"--{name.replace('_', '-')}", str(value)]

@@ -20,6 +20,7 @@ from cf_augment.audit.windows import WINDOW_S, windows
 from cf_augment.model import CausalMobilityModel
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.trace import MobilityTrace
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,23 @@ def test_a_model_that_does_not_listen_is_found_out(deaf: Findings) -> None:
     assert deaf.value["load"] > MEASURES["load"].reach
     assert deaf.value["coverage"] == 1
     assert deaf.value["identity"] == 0, "a model that does nothing does nothing to that too"
+
+
+class Forgetful(made.TrueModel):
+    """Loses one UE of twelve when nothing is done."""
+
+    def generate(self, abduction: made.Latents, *do: np.ndarray | None, **named: np.ndarray | None) -> MobilityTrace:
+        trace = super().generate(abduction, *do, **named)
+        position_m = trace.position_m.copy()
+        position_m[3:, 4] += 30.0, 40.0
+        return replace(trace, position_m=position_m)
+
+
+def test_one_lost_ue_is_seen(auditor: Auditor) -> None:
+    found = auditor.judge(Forgetful(), 0)
+    assert found.value["identity"] == pytest.approx(50)
+    assert list(found.beside["identity"].values()) == pytest.approx([100 / 12])
+    assert found.value["composition"] == pytest.approx(100)
 
 
 def test_every_figure_lies_within_its_bounds(right: Findings, deaf: Findings) -> None:

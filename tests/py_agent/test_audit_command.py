@@ -74,7 +74,7 @@ def audited(run: RunDirectory, *options: str) -> dict[str, Any]:
 
 class TestGather:
     def test_the_truth_is_the_trace_made_again_under_the_context(self, run: RunDirectory, tmp_path: Path) -> None:
-        material = gather(run, tmp_path / "truth", None, 4, 0)
+        material = gather(run, tmp_path / "truth", None, None, 4, 0)
         assert (list(material.train), len(material.held_out)) == (["train-000", "train-001", "train-002"], 2)
         assert set(material.truth) == set(material.redriven) == set(material.questions)
         assert material.unknown == ()
@@ -88,29 +88,44 @@ class TestGather:
 
     def test_what_was_answered_is_kept_but_not_for_another_trace(self, run: RunDirectory, tmp_path: Path) -> None:
         folder = tmp_path / "truth"
-        first = gather(run, folder, None, 4, 0)
+        first = gather(run, folder, None, None, 4, 0)
         times = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
         assert len(times) == 8
-        gather(run, folder, None, 4, 0)
+        gather(run, folder, None, None, 4, 0)
         assert {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == times
         train = run.trace_path("train", 1)
         make_trace_like(train, drivers=5).write(train)  # another trace by the same name
-        again = gather(run, folder, None, 4, 0)
+        again = gather(run, folder, None, None, 4, 0)
         for question in first.questions:
             same = np.array_equal(first.truth[question].position_m, again.truth[question].position_m)
             assert same == (question.factual != "train-001")
 
     def test_the_first_training_traces(self, run: RunDirectory, tmp_path: Path) -> None:
-        material = gather(run, tmp_path, 2, 9, 0)
+        material = gather(run, tmp_path, None, 2, 9, 0)
         assert list(material.train) == ["train-000", "train-001"]
         assert len(material.questions) == 4
+
+    @pytest.mark.slow
+    def test_the_traces_of_a_dataset_are_as_good_as_those_of_the_run(self, run: RunDirectory, tmp_path: Path) -> None:
+        parse(["collect", "--run", str(run.path), "--policies", "static", "random", "--backend", "engine"]).execute()
+        of_run = gather(run, tmp_path / "run-truth", None, None, 4, 0)
+        for path in run.trace_paths("train"):
+            path.unlink()
+        of_data = gather(run, tmp_path / "truth", run.logged, None, 4, 0)
+        assert of_data.unknown == ()
+        assert of_data.questions == of_run.questions
+        for question, truth in of_run.truth.items():
+            np.testing.assert_array_equal(of_data.truth[question].position_m, truth.position_m)
+        times = {path: path.stat().st_mtime_ns for path in (tmp_path / "truth").glob("*-as-*.parquet")}
+        gather(run, tmp_path / "truth", run.logged, None, 4, 0)
+        assert {path: path.stat().st_mtime_ns for path in times} == times
 
     def test_imported_traces_have_no_truth(self, run: RunDirectory, tmp_path: Path) -> None:
         path = run.trace_path("test", 0)
         trace = run.trace(path)
         known = trace.metadata.model_dump() | {"context": "imported", "context_parameters": {}, "settings": {}}
         replace(trace, metadata=type(trace.metadata).parse(known, "test")).write(path)
-        material = gather(run, tmp_path, None, 6, 0)
+        material = gather(run, tmp_path, None, None, 6, 0)
         assert {question.target for question in material.questions} == {"test-000", "test-001"}
         assert {question.target for question in material.truth} == {"test-001"}
         (reason,) = material.unknown
@@ -248,6 +263,10 @@ class TestBadInput:
         with pytest.raises(DataError, match="no such file"):
             audited(run, "--model", str(tmp_path / "none"))
 
+    def test_no_dataset(self, run: RunDirectory, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"none\.h5"):
+            audited(run, "--data", str(tmp_path / "none.h5"))
+
     def test_a_damaged_trace(self, run: RunDirectory) -> None:
         run.trace_path("train", 0).write_bytes(b"nothing")
         with pytest.raises(DataError, match="train-000"):
@@ -268,7 +287,7 @@ def test_sumo_answers_for_streets(tmp_path: Path) -> None:
     (tmp_path / "drive.yaml").write_text(yaml.safe_dump(preset))
     command = ["mobility", "make", "--run", str(tmp_path / "run"), "--preset", str(tmp_path / "drive.yaml")]
     parse([*command, "--train-traces", "2", "--test-traces", "1"]).execute()
-    material = gather(RunDirectory(tmp_path / "run"), tmp_path / "truth", None, 2, 0)
+    material = gather(RunDirectory(tmp_path / "run"), tmp_path / "truth", None, None, 2, 0)
     assert len(material.truth) == 2
     assert material.street_map.streets
     found: Findings = Auditor(material, 4, 0).judge(made.TrueModel(), 0)
