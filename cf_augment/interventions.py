@@ -24,7 +24,7 @@ _CHOICE = 1.5
 """How many logged UEs there must be for each UE that is drawn, so that none is drawn twice."""
 _GATHERING_WIDTH, _OTHERS_SHARE = (0.08, 0.3), (0.01, 0.15)
 _MEMBERS_SHARE = (0.4, 0.9)
-_OFF_ROAD_M, _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 5.0, 0.01, 0.01, (2.0, 0.5)
+_OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 0.01, 0.01, (2.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def refusal(model: CausalMobilityModel, trace: MobilityTrace, street_map: Street
     * novel: where its journeys lead (`CausalMobilityModel.reach`), by the context abducted from it, is farther from all
       logged contexts (N, C) than twice the greatest distance between them, and than a quarter of the map.
     """
-    if (street_map.distance_m(trace.position_m) > _OFF_ROAD_M).mean() > _OFF_ROAD_SHARE:
+    if street_map.off_road_share(trace.position_m) > _OFF_ROAD_SHARE:
         return "off-road"
     acceleration = np.diff(trace.speed_mps, axis=0) / trace.step_s
     fast = trace.speed_mps > 1.01 * model.habits.fastest_mps

@@ -14,6 +14,7 @@ from sumo_mobility.driving_side import DrivingSide
 from sumo_mobility.features import NOTHING, MapFeatures, read_features
 
 _PIECE_M = 20.0
+_OFF_ROAD_M = 5.0
 LARGEST_MAP_M = 200_000.0
 """Longest side of a map; beyond it no projection is true to length, and a wrong coordinate is the likely cause."""
 
@@ -75,6 +76,10 @@ class StreetMap:
         away = point - start[piece] - np.clip(share, 0, 1)[:, None] * along[piece]
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         return np.minimum.reduceat(np.hypot(away[:, 0], away[:, 1]), first).reshape(position_m.shape[:-1])
+
+    def off_road_share(self, position_m: Floats) -> float:
+        """Returns the share of positions (..., 2) that are farther than 5 m from all lanes' centre lines."""
+        return float((self.distance_m(position_m) > _OFF_ROAD_M).mean())
 
     @cached_property
     def _pieces(self) -> tuple[Floats, Floats, cKDTree]:

@@ -31,6 +31,8 @@ FASTEST_MPS = 1000.0
 """A trace with a faster UE is refused. The limit is generous, because SUMO moves cars off jammed streets far ahead."""
 JUMP_MPS = 100.0
 """A faster UE has jumped, because no car or train is so fast; the trace records it."""
+STANDING_MPS = 0.5
+"""A slower UE counts as standing."""
 _SIDESTEP_M = 5.0
 """Tolerance beyond the distance of a step, because SUMO's cars change lanes within one step however short."""
 FARTHEST_M = 2e7

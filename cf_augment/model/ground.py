@@ -12,9 +12,8 @@ import numpy as np
 
 from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
 from sumo_mobility.streets import StreetMap
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import STANDING_MPS, MobilityTrace
 
-STANDING_MPS = 0.1
 _SHORTEST_STAY_S, _STRETCH_S, _MOST_FACTOR, _LEAST_SPREAD = 3.0, 30.0, 2.0, 0.1
 
 Spots = TypeVar("Spots")

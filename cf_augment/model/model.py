@@ -116,7 +116,9 @@ class CausalMobilityModel:
                 raise DataError(f"made for map {printable(known.map_name)}, not for {street_map.name}")
             ground = _kind(street_map).at_pace(street_map, np.array(known.pace_mps), known.parked_m)
         except MlbError as error:
-            raise DataError(f"{path}: not a model of this map ({printable(error.message, 200)})", _CURE) from None
+            raise DataError(
+                f"{path}: not a causal mobility model of this map ({printable(error.message, 200)})", _CURE
+            ) from None
         return cls(street_map.name, ground, Habits(known.spread, np.array(known.stays_s), known.fastest_mps))
 
     def abduct(self, trace: MobilityTrace, seed: int = 0) -> Abduction:

@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 
-from cf_augment.model.ground import STANDING_MPS, Ground
+from cf_augment.model.ground import Ground
 from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import STANDING_MPS, MobilityTrace
 
 _PLACES, _STAYS_S = 300, 3.0
 

@@ -11,12 +11,12 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from cf_augment.model.ground import STANDING_MPS, Ground
+from cf_augment.model.ground import Ground
 from cf_augment.model.roads import RoadGraph
 from sumo_mobility.base.arrays import Bools, Floats, Ints, Singles
 from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import STANDING_MPS, MobilityTrace
 
 _MOST_PLACES, _SHORTEST_PLACE_M = 400, 15.0
 _NEAREST, _REFINEMENTS = 8, 2

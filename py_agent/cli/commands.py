@@ -13,6 +13,7 @@ from tyro.conf import subcommand
 
 from py_agent.algorithms import ALGORITHMS
 from py_agent.algorithms.config import TrainConfig
+from py_agent.cli.audit import Audit
 from py_agent.cli.bench import (
     BenchAgent,
     BenchAnticipation,
@@ -113,6 +114,7 @@ Commands = (
     | Annotated[Tune, subcommand("tune")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Augment, subcommand("augment")]
+    | Annotated[Audit, subcommand("audit")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]

@@ -16,11 +16,10 @@ from py_agent.fidelity.pairs import Pair
 from py_agent.fidelity.runs import BASELINE, NS3, TIERS
 from py_agent.fidelity.study import Figure, Study
 from py_agent.fidelity.tables import Column, Row, Table
-from py_agent.measurement import Measurement
 from py_agent.report import fidelity_charts as charts
 from py_agent.report.results import Chart
 from py_agent.report.scene import ink
-from py_agent.report.templating import pages
+from py_agent.report.templating import limit, pages
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.files import write_text
 
@@ -51,7 +50,7 @@ def write_fidelity_page(path: Path, study: Study, command: str) -> None:
         StorageError: `path` cannot be written; what was there before is whole.
     """
     environment = pages()
-    environment.filters |= {"limit": _limit, "value": _value, "interval": _interval}
+    environment.filters |= {"limit": limit, "value": _value, "interval": _interval}
     failing = {(row.table, row.where, row.model, row.figure) for row in study.failing}
     page = environment.get_template("fidelity.html").render(
         study=study,
@@ -83,11 +82,6 @@ def _value(figure: Figure, value: float) -> str:
 
 def _interval(figure: Figure) -> str:
     return f"{_value(figure, figure.low)} … {_value(figure, figure.high)}" if figure.low < figure.high else ""
-
-
-def _limit(measurement: Measurement, value: float | None) -> str:
-    sign = "≥" if measurement.more_is_better else "≤"
-    return "" if value is None else f"{sign} {value:.4g}".replace("-", "−")
 
 
 def _laid_out(table: Table, failing: set[tuple[str, str, str, str]]) -> dict[str, object]:

@@ -21,7 +21,7 @@ from py_agent.report.scene import PALETTE, ScaleBar, shortened
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.files import replacing
 from sumo_mobility.streets import StreetMap
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import STANDING_MPS, MobilityTrace
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -43,7 +43,6 @@ _FASTEST_MPS = 15.0
 """The greatest speed of the colours; faster UEs have the last one."""
 _TAIL = 4
 """Steps of the line behind each UE."""
-_STANDING_MPS = 0.5
 _WIDTH_IN, _GAP_IN, _TALLEST_IN = 6.4, 0.15, 5.5
 """Sizes of a picture, which is narrow enough for a phone."""
 
@@ -274,8 +273,8 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _draw_speeds(axes: Axes, trace: MobilityTrace) -> None:
     speed = trace.speed_mps.ravel()
-    standing = float((speed < _STANDING_MPS).mean())
-    moving = speed[speed >= _STANDING_MPS]
+    standing = float((speed < STANDING_MPS).mean())
+    moving = speed[speed >= STANDING_MPS]
     axes.hist(moving * 3.6, bins=30, color=_UE, weights=np.full(len(moving), 100 / len(speed)))
     mean = f", the others go {moving.mean() * 3.6:.0f} km/h" if len(moving) else ""
     axes.set_title(f"{100 * standing:.0f} % stand{mean}", size=9.5, color=_MUTED, loc="left")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from py_agent.measurement import Measurement
 from py_agent.report.scene import PALETTE, PALETTE_DARK, ink
 
 
@@ -27,3 +28,9 @@ def standalone(svg: str) -> str:
     own = "svg { background: var(--paper); font-family: system-ui, sans-serif; }"
     head, end, body = svg.partition(">")
     return f"{head}{end}<style>{colors}{own}</style>{body}"
+
+
+def limit(measurement: Measurement, value: float | None) -> str:
+    """A target as the report prints it, with its direction; nothing where there is none."""
+    sign = "≥" if measurement.more_is_better else "≤"
+    return "" if value is None else f"{sign} {value:.4g}".replace("-", "−")

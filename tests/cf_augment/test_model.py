@@ -404,10 +404,10 @@ def test_foreign_models_are_refused(model: CausalMobilityModel, tmp_path: Path) 
         ({"pace_mps": [0.0]}, "pace_mps"), ({"spread": float("nan")}, "not finite|NaN"), ({"stays_s": []}, "stays_s"),
     ):  # fmt: skip
         path.write_text(json.dumps(good | changes))
-        with pytest.raises(DataError, match=rf"model.json: not a model of this map .*({message})"):
+        with pytest.raises(DataError, match=rf"model.json: not a causal mobility model of this map .*({message})"):
             CausalMobilityModel.load(path, MAP)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"model.json: not a model of this map"):
+    with pytest.raises(DataError, match=r"model.json: not a causal mobility model of this map"):
         CausalMobilityModel.load(path, MAP)
 
 
