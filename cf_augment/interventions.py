@@ -9,7 +9,7 @@ import numpy as np
 
 from cf_augment.dataset import Provenance
 from cf_augment.model import CausalMobilityModel
-from cf_augment.model.crowds import around
+from cf_augment.model.crowds import moments
 from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import DataError
@@ -122,8 +122,9 @@ def generate_traces(
         if attempt % 2:
             west, south, east, north = street_map.bounds_m
             place_m = random.uniform([west, south], [east, north])
-            crowd = around(place_m, random.uniform(*_GATHERING_WIDTH), street_map.bounds_m)
-            context = np.array([random.uniform(*_MEMBERS_SHARE), *crowd])
+            [[x, y, *_]] = moments(place_m[None], street_map.bounds_m)
+            variance = random.uniform(*_GATHERING_WIDTH) ** 2 / 2
+            context = np.array([random.uniform(*_MEMBERS_SHARE), x, y, variance, 0.0, variance])
             intervention = f"do(context: UEs of {factual} gather at ({place_m[0]:.0f}, {place_m[1]:.0f}) m)"
             sources = (factual,)
         else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cf_augment.model.crowds import densities, moments
 from cf_augment.model.filter import SHARES, likely
 from sumo_mobility.base.arrays import Bools, Floats, Ints
 from sumo_mobility.base.seeds import stream
@@ -44,7 +43,7 @@ class Abduction:
 
     Attributes:
         trace: The trace.
-        context: (6,) the share of the crowd's members, and the parameters of their destinations.
+        context: (6,) see `CausalMobilityModel.context_of`.
         local: (U, 2) the latents of LOCAL.
         journeys: Of each UE, in order.
         speed_noise: (T-1, U) speed over what pace of ground and UE say, while a UE is under way; else NaN.
@@ -76,7 +75,7 @@ def abduct(model: CausalMobilityModel, trace: MobilityTrace, seed: int) -> Abduc
     way[arrives] = np.eye(len(ground.weight))[nearest[arrives]]
     context = _context(model, way, ues, trace.ues)
     member, local = _local(model, trace, context, way, ues, seed)
-    chosen_from = np.log(np.stack([ground.weight, densities(context[1:], _moments(model), ground.weight)]) + 1e-30)
+    chosen_from = np.log(np.stack([ground.weight, model.crowd_of(context)]) + 1e-30)
     journeys: list[list[Journey]] = [[] for _ in range(trace.ues)]
     for index, ue in enumerate(ues.tolist()):
         random = stream(seed, "model", "abduction", ue, len(journeys[ue]))
@@ -96,10 +95,6 @@ def _legs(stays: Bools) -> list[tuple[int, int]]:
     return [(max(0, int(first) - 1), int(last)) for first, last in zip(begin, end, strict=True)]
 
 
-def _moments(model: CausalMobilityModel) -> Floats:
-    return moments(model.ground.place_m, model.ground.bounds_m)
-
-
 def _context(model: CausalMobilityModel, way: Floats, ues: Ints, count: int) -> Floats:
     """Returns the posterior mean, from all legs together."""
     evidence = np.log(model.crowds.density @ way.T + 1e-30)
@@ -108,8 +103,7 @@ def _context(model: CausalMobilityModel, way: Floats, ues: Ints, count: int) -> 
     either = np.logaddexp(np.log(SHARES)[:, None] + of_ues[:, None], np.log1p(-SHARES)[:, None] + of_ues[0])
     log_posterior = either.sum(axis=2)
     posterior = np.exp(log_posterior - log_posterior.max())
-    posterior /= posterior.sum()
-    return np.array([(posterior @ SHARES).sum(), *(posterior.sum(axis=1) @ model.crowds.parameters)])
+    return model.mean_context(posterior / posterior.sum())
 
 
 def _local(
@@ -117,7 +111,7 @@ def _local(
 ) -> tuple[Bools, Floats]:
     """Returns who is a member, (U,), and the local latents."""
     share = np.clip(context[0], 1e-6, 1 - 1e-6)
-    density = densities(context[1:], _moments(model), model.ground.weight)
+    density = model.crowd_of(context)
     odds = np.log(way @ density + 1e-30) - np.log(way @ model.ground.weight + 1e-30)
     log_odds = np.full(trace.ues, np.log(share / (1 - share)))
     np.add.at(log_odds, ues, odds)

@@ -96,9 +96,8 @@ class ContextFilter:
         self._weigh()
 
     def context(self) -> Floats:
-        """Returns the posterior mean of the share and of the crowd's parameters, (6,)."""
-        of_crowds = self.posterior.sum(axis=1)
-        return np.array([(self.posterior @ SHARES).sum(), *(of_crowds @ self.model.crowds.parameters)])
+        """Returns what `CausalMobilityModel.context_of` says of whole traces, (6,)."""
+        return self.model.mean_context(self.posterior)
 
     def _first(self, now: Report, beside: Bools) -> Singles:
         """Anyone who is seen somewhere is on the way from some place to another, and longer ways are seen longer."""

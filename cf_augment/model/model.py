@@ -34,7 +34,8 @@ import numpy as np
 from pydantic import Field
 
 from cf_augment.model.abduction import Abduction, abduct
-from cf_augment.model.crowds import Crowds, densities, moments
+from cf_augment.model.crowds import Crowds, central, matched, moments
+from cf_augment.model.filter import SHARES
 from cf_augment.model.ground import AnyGround, Habits
 from cf_augment.model.plain import Plain
 from cf_augment.model.prediction import predict
@@ -116,9 +117,8 @@ class CausalMobilityModel:
                 raise DataError(f"made for map {printable(known.map_name)}, not for {street_map.name}")
             ground = _kind(street_map).at_pace(street_map, np.array(known.pace_mps), known.parked_m)
         except MlbError as error:
-            raise DataError(
-                f"{path}: not a causal mobility model of this map ({printable(error.message, 200)})", _CURE
-            ) from None
+            why = printable(error.message, 200)
+            raise DataError(f"{path}: not a causal mobility model of this map ({why})", _CURE) from None
         return cls(street_map.name, ground, Habits(known.spread, np.array(known.stays_s), known.fastest_mps))
 
     def abduct(self, trace: MobilityTrace, seed: int = 0) -> Abduction:
@@ -131,8 +131,20 @@ class CausalMobilityModel:
         return abduct(self, trace, seed)
 
     def context_of(self, trace: MobilityTrace) -> Floats:
-        """Returns the context that is abducted from a trace, (6,)."""
+        """Returns the context that is abducted from a trace, (6,).
+
+        It is the posterior mean of: the share of the members; x and y of where their journeys lead on average; the
+        variance of x, the covariance, and the variance of y of that; from the map's centre, with 1 for half the map.
+        """
         return self.abduct(trace).context
+
+    def mean_context(self, posterior: Floats) -> Floats:
+        """Returns the mean context of a posterior (M, A) of `crowds` and SHARES."""
+        return np.array([(posterior @ SHARES).sum(), *central(posterior.sum(axis=1) @ self.crowds.moments)])
+
+    def crowd_of(self, context: Floats) -> Floats:
+        """Returns how likely each place is the destination of a member in a context, (P,)."""
+        return matched(context[1:], moments(self.ground.place_m, self.ground.bounds_m), self.ground.weight)
 
     def generate(
         self, abduction: Abduction, do_context: Floats | None = None, do_local: Floats | None = None
@@ -158,9 +170,8 @@ class CausalMobilityModel:
         """Returns where journeys lead in a context on average, and how far around (3,), with 1 for half the map."""
         west, south, east, north = self.ground.bounds_m
         place = self.ground.place_m / (max(east - west, north - south) / 2)
-        crowd = densities(context[1:], moments(self.ground.place_m, self.ground.bounds_m), self.ground.weight)
         share = np.clip(context[0], 0, 1)
-        density = share * crowd + (1 - share) * self.ground.weight
+        density = share * self.crowd_of(context) + (1 - share) * self.ground.weight
         mean = density @ place
         return np.array([*mean, np.sqrt(density @ ((place - mean) ** 2).sum(axis=-1))])
 

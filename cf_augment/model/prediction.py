@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cf_augment.model.abduction import Abduction
-from cf_augment.model.crowds import densities, moments
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
@@ -27,7 +26,7 @@ def predict(model: CausalMobilityModel, abduction: Abduction, context: Floats, l
     was under way when the trace began, it has lived in the other context for two minutes already.
     """
     trace, ground = abduction.trace, model.ground
-    density = np.stack([ground.weight, densities(context[1:], moments(ground.place_m, ground.bounds_m), ground.weight)])
+    density = np.stack([ground.weight, model.crowd_of(context)])
     scores = np.log(density[(local[:, 0] < context[0]).astype(np.int64)] + 1e-30)
     choices = [
         [int((scores[ue] + journey.noise).argmax()) for journey in journeys]

@@ -16,7 +16,6 @@ from cf_augment.augment import Job, NoisyRule, Random, Searched, augment, play, 
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
 from cf_augment.interventions import mix_traces, refusal
 from cf_augment.model import CausalMobilityModel
-from cf_augment.model.crowds import around
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import KPI_AXES
 from ns3_scenarios.mdp import cio_from_action, observe, reward
@@ -238,7 +237,7 @@ def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> N
     assert refusal(model, fast, STREETS, contexts) == "unphysical"
     jerky = dataclasses.replace(trace, speed_mps=trace.speed_mps * (np.arange(len(trace.time_s)) % 2)[:, None])
     assert refusal(model, jerky, STREETS, contexts) == "unphysical"
-    far = np.array([1.0, *around((-500.0, -500.0), 0.1, STREETS.bounds_m)])
+    far = np.array([1.0, -1.0, -1.0, 0.01, 0.0, 0.01])
     assert refusal(model, trace, STREETS, far[None]) == "novel"
 
 

@@ -272,9 +272,7 @@ class TestBadInput:
             audited(run)
 
 
-def test_a_model_that_was_fitted_before_is_judged(
-    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_before_is_judged(run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CausalMobilityModel, "load", lambda path, street_map: made.TrueModel())
     data = audited(run, "--model", str(tmp_path / "model"))
     assert data["seeds"] == [0, 1]
