@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.scenario import Scenario
 from py_agent.bench.agent import Judged, judge, scenario_of, score, score_interval
@@ -23,9 +25,11 @@ from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
 from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.policies.futures import future_of
 from py_agent.policies.planner import GreedyPlanner
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.pipeline import load_map
 from sumo_mobility.trace import MobilityTrace
 
 RULE, CEILING = "tuned rule", "clairvoyant"
@@ -46,6 +50,7 @@ _TARGETS = {15: (0.6, 0.85), 5: (0.5, 0.75), 2: (0.35, 0.6)}
 _OWN_TARGET, _BETTER_TARGET = (0.8, 0.95), (0.75, 0.95)
 _WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)
 _QUICK = Effort(seeds=1, test_traces=2, gradient_steps=0)
+_FITTED, _FUTURES = 10, 10
 _CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
 
 
@@ -65,7 +70,73 @@ def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Me
     scenario = workshop.tuned(scenario_of(preset))
     [first, *_] = workshop.traces(scenario, "test", 1).values()
     yield from candidates_per_s(scenario, MobilityTrace.read(first), seed)
+    yield from model_speed(workshop, scenario)
+    yield from forecast_error(workshop, scenario)
     yield from worth(workshop, scenario)
+
+
+def model_speed(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
+    """Yields how long the causal model takes to fit, and how fast it makes counterfactual traces, in CPU time."""
+    traces = [MobilityTrace.read(path) for path in workshop.traces(scenario, "train", _FITTED).values()]
+    street_map = load_map(scenario.mobility.map)
+    begin_s = time.process_time()
+    model = CausalMobilityModel.fit(traces, street_map)
+    abducted = [model.abduct(traces[0])]
+    title = f"{scenario.id}: {MODEL}"
+    fitted_s = time.process_time() - begin_s
+    yield Measurement(f"{title}: fit on {_FITTED} traces, and a first abduction", fitted_s, "s", 60, 20)
+    abducted += [model.abduct(trace) for trace in traces[1:]]
+    begin_s = time.process_time()
+    for index, abduction in enumerate(abducted):
+        model.generate(abduction, do_context=abducted[index - 1].context)
+    speed = sum(trace.ues * trace.duration_s for trace in traces) / (time.process_time() - begin_s)
+    title = f"{title}: UE-seconds made under the context of another trace, a CPU-second"
+    yield Measurement(title, speed, "1/s", 20_000, 200_000, more_is_better=True)
+
+
+def forecast_error(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
+    """Yields the error of forecasts of the cells' loads, over that of dead reckoning.
+
+    It is the continuous ranked probability score (CRPS; Gneiting and Raftery 2007) of the loads without offsets, an
+    interval after each report.
+    """
+    most = max(_TARGETS)
+    data = workshop.logged(scenario, f"{most} traces", workshop.traces(scenario, "train", most))
+    workshop.run([data], f"{scenario.id}: logged traces")
+    made: dict[str, tuple[str, Path | None]] = {"dead reckoning": ("dead-reckoning", None)}
+    made |= {name: (future, data.path) for name, future in LEARNED.items()}
+    error: dict[str, list[float]] = {name: [] for name in made}
+    engine, interval_s = Engine(scenario), scenario.episode.control_interval_s
+    for path in workshop.traces(scenario, "test", workshop.effort.test_traces).values():
+        trace = MobilityTrace.read(path)
+        kpis = engine.reset(trace.position_at(0.0)[None]).at(0)
+        futures = {name: future_of(future, scenario, of, _FUTURES) for name, (future, of) in made.items()}
+        for step in range(int(trace.duration_s / interval_s)):
+            now_s = step * interval_s
+            told = replace(kpis, time_s=np.array(now_s), ue_position_m=trace.position_at(now_s))
+            true = _loads(engine, trace.position_at(now_s + interval_s)[None])
+            for name, future in futures.items():
+                position_m = future.positions_m(told, np.array([now_s + interval_s]))
+                assert position_m is not None
+                if step:  # before the second report nobody knows a velocity
+                    error[name].append(_crps(_loads(engine, position_m[:, 0]), true[0]))
+    base = float(np.mean(error["dead reckoning"]))
+    for name in LEARNED:
+        target, goal = (0.8, 0.6) if name == MODEL else (None, None)
+        title = f"{scenario.id}: CRPS of loads in {interval_s:g} s, {name} over dead reckoning"
+        yield Measurement(title, float(np.mean(error[name])) / base, "", target, goal)
+
+
+def _loads(engine: Engine, position_m: Floats) -> Floats:
+    """Returns the loads (K, C) of cells whose UEs are at positions (K, U, 2), each served by its strongest cell."""
+    return np.asarray(engine.reset(position_m).prb_utilization, dtype=np.float64)
+
+
+def _crps(drawn: Floats, true: Floats) -> float:
+    """Returns the score of draws (K, C) of what came to be (C,), mean over C; unbiased by the number of draws."""
+    count = len(drawn)
+    apart = np.abs(drawn[:, None] - drawn).sum(axis=(0, 1)) / max(1, count * (count - 1))
+    return float((np.abs(drawn - true).mean(axis=0) - apart / 2).mean())
 
 
 def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cf_augment.dataset import read_dataset
@@ -50,3 +51,22 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         [episode] = read_dataset(home / "own-trace/logged.h5").episodes
         assert episode.of_trace("context") == context.name
         assert len([*home.glob("traces/test-*.parquet")]) == 2
+
+
+def test_forecasts_are_scored_beside_dead_reckoning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0)})
+    monkeypatch.setattr(anticipation, "_FITTED", 2)
+    scenario = scenario_of("line3-slow-v0")
+    workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
+    measured = [*anticipation.model_speed(workshop, scenario), *anticipation.forecast_error(workshop, scenario)]
+    figures = {each.metric.removeprefix(f"{scenario.id}: "): each for each in measured}
+    assert figures["causal model: fit on 2 traces, and a first abduction"].value > 0
+    assert figures["CRPS of loads in 30 s, causal model over dead reckoning"].ok
+    assert figures["CRPS of loads in 30 s, nearest neighbours over dead reckoning"].value > 0
+
+
+def test_crps_by_hand() -> None:
+    assert anticipation._crps(np.array([[1.0, 3.0]]), np.array([2.0, 3.0])) == pytest.approx(0.5)
+    # Of draws 0 and 2: half of their distance, which is 2, is taken off the mean error.
+    assert anticipation._crps(np.array([[0.0], [2.0]]), np.array([1.0])) == pytest.approx(1 - 1)
+    assert anticipation._crps(np.array([[0.0], [2.0]]), np.array([4.0])) == pytest.approx(3 - 1)
