@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from cf_augment.model.ground import Ground
@@ -155,7 +155,7 @@ class Streets(Ground[RoadSpots, Drivers]):
         """Returns the time from places to spots, (N, P)."""
         road, places = spots.road, self.place_road
         rest_s = (self.graph.length_m[road] - spots.offset_m) / self.pace_mps[road]
-        time_s = (0.5 * self._cost_s[places])[:, None] + self._ends_s[np.ix_(places, road)] - rest_s
+        time_s = (0.5 * self._cost_s[places])[:, None] + self._from_places_s[:, road] - rest_s
         passed_s = (spots.offset_m - self._middle_m[road]) / self.pace_mps[road]
         on_it = (road == places[:, None]) & (passed_s >= 0)
         return np.where(on_it, passed_s, np.maximum(time_s, 0)).T.astype(np.float32)
@@ -166,7 +166,7 @@ class Streets(Ground[RoadSpots, Drivers]):
         rest_s = (self.graph.length_m[last.road] - last.offset_m) / self.pace_mps[last.road]
         ahead_m = last.offset_m - first.offset_m
         on_it = (first.road == last.road) & (ahead_m >= -_BACK_M)
-        time_s = left_s + self._ends_s[first.road, last.road] - rest_s
+        time_s = left_s + self._ends_s(first.road)[np.arange(len(first.road)), last.road] - rest_s
         return np.where(on_it, np.maximum(ahead_m, 0) / self.pace_mps[first.road], np.maximum(time_s, 0))
 
     def set_out(self, spots: RoadSpots, copies: int) -> Drivers:
@@ -212,22 +212,47 @@ class Streets(Ground[RoadSpots, Drivers]):
         return self.graph.place(walkers.road, walkers.offset_m)[0] + walkers.beside_m
 
     @cached_property
-    def _ends_s(self) -> Singles:
-        """(R, R) from the end of a road to the end of another; to its own, once around."""
-        roads, cost_s = len(self.graph), self._cost_s
+    def _steps(self) -> csr_array:
+        """(R, R) time on each road that can follow."""
+        roads = len(self.graph)
         first = np.repeat(np.arange(roads), [len(ways) for ways in self.graph.successors])
         following = np.concatenate([*self.graph.successors, np.empty(0, np.int64)])
-        steps = coo_matrix((cost_s[following], (first, following)), shape=(roads, roads)).tocsr()
-        ends_s = np.minimum(dijkstra(steps), _NO_WAY_S).astype(np.float32)
-        around_s = np.full(roads, _NO_WAY_S)
-        np.minimum.at(around_s, first, cost_s[following] + ends_s[following, first])
-        np.fill_diagonal(ends_s, around_s)
-        return ends_s
+        return csr_array((self._cost_s[following], (first, following)), shape=(roads, roads))
+
+    def _ends_s(self, road: Ints) -> Singles:
+        """Returns the time from the end of roads to the ends of all, (N, R); to its own, once around."""
+        missing = np.unique(road[~self._is_known[road]])
+        if len(missing):
+            ends_s = np.minimum(dijkstra(self._steps, indices=missing), _NO_WAY_S)
+            into = self._steps.tocsc()
+            for row, here in enumerate(missing):
+                before = into.indices[into.indptr[here] : into.indptr[here + 1]]
+                around_s = ends_s[row, before].min(initial=_NO_WAY_S) + self._cost_s[here]
+                ends_s[row, here] = min(around_s, _NO_WAY_S)
+            self._known_s[missing], self._is_known[missing] = ends_s, True
+        return self._known_s[road]
+
+    @cached_property
+    def _known_s(self) -> Singles:
+        """(R, R) what was asked for; the system gives memory to rows that are written alone."""
+        return np.empty((len(self.graph), len(self.graph)), np.float32)
+
+    @cached_property
+    def _is_known(self) -> Bools:
+        return np.zeros(len(self.graph), dtype=bool)
+
+    @cached_property
+    def _from_places_s(self) -> Singles:
+        """(P, R) from the end of a place's road to the end of another."""
+        return self._ends_s(self.place_road)
 
     @cached_property
     def _to_places_s(self) -> Singles:
         """(R, P) from the end of a road to a place."""
-        return self._ends_s[:, self.place_road] - 0.5 * self._cost_s[self.place_road].astype(np.float32)
+        places = self.place_road
+        ends_s = np.minimum(dijkstra(self._steps.T.tocsr(), indices=places).T, _NO_WAY_S)
+        ends_s[places, np.arange(len(places))] = self._from_places_s[np.arange(len(places)), places]
+        return (ends_s - 0.5 * self._cost_s[places]).astype(np.float32)
 
     @cached_property
     def _onward(self) -> Ints:

@@ -18,7 +18,7 @@ from cf_augment.physics.tables import lte_tables
 ROOT = Path(__file__).parents[2]
 
 
-SNIPPETS = ["README.md", "docs/mobility.md", "docs/network.md", "docs/backends.md", "docs/datasets.md"]
+SNIPPETS = ["README.md", "docs/mobility.md", "docs/network.md", "docs/backends.md", "docs/datasets.md", "docs/model.md"]
 COMMANDS = ["docs/own-preset.md", "docs/extend.md", "docs/measurements.md"]
 
 
