@@ -55,6 +55,11 @@ class Ground(ABC, Generic[Spots, Walkers]):
             DataError: the map has another number of roads.
         """
 
+    @property
+    @abstractmethod
+    def points_m(self) -> Floats:
+        """(N, 2) points all over the ground, some metres apart."""
+
     @abstractmethod
     def locate(self, position_m: Floats) -> Spots:
         """Returns where positions (N, 2) are."""

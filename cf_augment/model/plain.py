@@ -15,7 +15,7 @@ from sumo_mobility.base.errors import DataError
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import STANDING_MPS, MobilityTrace
 
-_PLACES, _STAYS_S = 300, 3.0
+_PLACES, _STAYS_S, _APART_M = 300, 3.0, 10.0
 
 
 @dataclass
@@ -60,6 +60,13 @@ class Plain(Ground[Floats, Rovers]):
         if len(pace_mps) != 1:
             raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} without any")
         return cls(street_map.bounds_m, pace_mps)
+
+    @property
+    def points_m(self) -> Floats:
+        """See `Ground.points_m`."""
+        west, south, east, north = self.bounds_m
+        x_m, y_m = np.arange(west, east + _APART_M, _APART_M), np.arange(south, north + _APART_M, _APART_M)
+        return np.stack(np.meshgrid(x_m, y_m), axis=-1).reshape(-1, 2)
 
     def locate(self, position_m: Floats) -> Floats:
         """Returns the positions."""

@@ -112,6 +112,11 @@ class Streets(Ground[RoadSpots, Drivers]):
             raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} with {len(graph)}")
         return cls(graph, pace_mps, parked_m)
 
+    @property
+    def points_m(self) -> Floats:
+        """See `Ground.points_m`."""
+        return self.graph.place(self.graph.spot_road, self.graph.spot_offset_m)[0]
+
     def locate(self, position_m: Floats) -> RoadSpots:
         """Returns the nearest places on the roads; of a street's two directions, the nearer lane."""
         graph = self.graph

@@ -48,6 +48,7 @@ LEARNED = {"nearest neighbours": "neighbors", MODEL: "model"}
 _TARGETS = {15: (0.6, 0.85), 5: (0.5, 0.75), 2: (0.35, 0.6)}
 """S_slow of the causal model to reach, and to aim at, by the number of traces of other contexts."""
 _OWN_TARGET, _BETTER_TARGET = (0.8, 0.95), (0.75, 0.95)
+HEARD, _HEARD_TARGET = f"{MODEL}, RSRP alone", (0.7, 0.95)
 _WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)
 _QUICK = Effort(seeds=1, test_traces=2, gradient_steps=0)
 _FITTED, _FUTURES = 10, 10
@@ -167,6 +168,12 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
         yield Measurement(f"{title}: 5th percentile of the throughput, of what is offered", 100 * p5_share, "%", None)
         handovers = float(result["handovers_per_ue_minute"].mean())
         yield Measurement(f"{title}: handovers", handovers, "per UE-minute", None)
+    heard, known = (
+        float(score(_pooled(results[name], "reward"), rule, ceiling).mean())
+        for name in (HEARD, _of_others(MODEL, max(_TARGETS)))
+    )
+    title = f"{scenario.id}: S_slow of {HEARD}, over that with positions, {max(_TARGETS)} traces"
+    yield Measurement(title, heard / known, "", *_HEARD_TARGET, more_is_better=True)
     for name in LEARNED.keys() - {MODEL}:
         for label in [_of_others(name, count) for count in _TARGETS] + [_of_own(name)]:
             ours = _pooled(results[label.replace(name, MODEL)], "reward")
@@ -205,6 +212,9 @@ def _learned(workshop: Workshop, scenario: Scenario, homes: list[Scenario]) -> d
         for job in others:
             of_others = partial(_SEARCH, future=future, data=job.path)
             made[_of_others(name, len(job.traces))] = [of_others] * len(homes)
+        if name == MODEL:
+            most = partial(_SEARCH, future="model-rsrp", data=others[0].path)
+            made[HEARD] = [most] * len(homes)
         made[_of_own(name)] = [partial(_SEARCH, future=future, data=job.path) for job in own]
     return made
 

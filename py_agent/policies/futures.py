@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import torch
 from scipy.spatial import KDTree
 
 from cf_augment.dataset import read_dataset
 from cf_augment.model import CausalMobilityModel, ContextFilter, forecast
+from cf_augment.physics import Engine
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
@@ -325,11 +327,41 @@ class ModelFuture(LearnedFuture[CausalMobilityModel]):
         """See `Future.positions_m`."""
         now_s = float(kpis.time_s)
         if self._filter.last is None or now_s > self._filter.last.time_s:
-            self._filter.observe(now_s, kpis.ue_position_m)
+            self._filter.observe(now_s, self._reported_m(kpis))
         return forecast(self._filter, times_s - now_s, self._count, self._random)
+
+    def _reported_m(self, kpis: StepKpis) -> Floats:
+        return kpis.ue_position_m
 
 
 FUTURES.register(ModelFuture)
+
+
+class HeardFuture(ModelFuture):
+    """The same for a network that knows no positions: a UE is where its RSRP of all cells would be most like it.
+
+    The RSRP that each place would have are those of the engine, and the nearest ones are those of the least square
+    difference in dB.
+
+    Args:
+        scenario: The scenario.
+        learned: The model.
+        count: How many futures to draw.
+    """
+
+    name = "model-rsrp"
+
+    def __init__(self, scenario: Scenario, learned: CausalMobilityModel, count: int) -> None:
+        super().__init__(scenario, learned, count)
+        self._points_m = learned.ground.points_m
+        radio = Engine(scenario).radio
+        self._nearest = KDTree(radio.rsrp_dbm(radio.local(torch.from_numpy(self._points_m))).T.numpy())
+
+    def _reported_m(self, kpis: StepKpis) -> Floats:
+        return np.asarray(self._points_m[self._nearest.query(kpis.ue_rsrp_dbm)[1]])
+
+
+FUTURES.register(HeardFuture)
 
 
 def _places_m(trace: MobilityTrace, ue: Ints, time_s: Floats) -> Floats:

@@ -33,12 +33,17 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
     data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
     learned = [f"{name}, {what}" for name in ("nearest neighbours", "causal model") for what in data]
+    learned.append("causal model, RSRP alone")
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
     gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
     assert gained == pytest.approx({name: reward - rewards["tuned rule"] for name, reward in rewards.items()})
-    scores = {metric.partition(": S_slow")[0]: value for metric, value in figures.items() if "S_slow" in metric}
+    scores = {metric.partition(": S_slow")[0]: value for metric, value in figures.items() if ": S_slow [" in metric}
     assert scores == pytest.approx({name: gained[name] / gained["clairvoyant"] for name in ("static", *learned)})
     assert rewards["clairvoyant"] == max(rewards.values())
+    heard = figures["S_slow of causal model, RSRP alone, over that with positions, 2 traces"]
+    assert heard == pytest.approx(
+        scores["causal model, RSRP alone"] / scores["causal model, 2 traces of other contexts"]
+    )
     for what in data:
         better = figures[f"P(causal model > nearest neighbours, {what})"]
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies import Clairvoyant, policy_factory
-from py_agent.policies.futures import DeadReckoning, Moments, Neighbors, TrueFuture
+from py_agent.policies.futures import DeadReckoning, HeardFuture, ModelFuture, Moments, Neighbors, TrueFuture
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rollout import run_engine_episodes
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.pipeline import make_trace
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 SITES_M = [(0.0, 0.0), (600.0, 0.0), (300.0, 500.0)]
@@ -263,3 +265,58 @@ def test_a_planner_learns_from_the_traces_of_a_dataset(tmp_path: Path) -> None:
         episodes = play([marching(0), marching(1)], [make(scenario), make(scenario)], metadata)
         earned[future[:6]] = sum(float(episode.rewards.sum()) for episode in episodes)
     assert earned["neighb"] > earned["frozen"]
+
+
+@pytest.fixture(scope="module")
+def walkers() -> tuple[Scenario, MobilityTrace]:
+    """Open ground with three sites that are not in a line."""
+    preset = Preset.load("line3-slow-v0")
+    scenario = Scenario.place(preset, [(250.0, 250.0), (750.0, 100.0), (1250.0, 400.0)])
+    return scenario, make_trace(scenario.mobility, scenario.mobility.train_contexts[0], 0)
+
+
+def test_the_model_goes_on_from_where_ues_are_and_draws_by_the_seed(walkers: tuple[Scenario, MobilityTrace]) -> None:
+    scenario, trace = walkers
+    future = ModelFuture(scenario, ModelFuture.learn([trace], scenario.mobility.map), 6)
+    kpis = EngineBackend(scenario).reset(trace, 0)
+    drawn_m = []
+    for seed in (1, 1, 2):
+        future.reset(seed)
+        for time_s in (0.0, 30.0, 30.0):  # one that is seen twice is one
+            told = reported(kpis, trace, time_s)
+            position_m = future.positions_m(told, time_s + np.array([1e-6, 20.0]))
+        drawn_m.append(position_m)
+        assert position_m.shape == (6, 2, scenario.mobility.ues, 2)
+        np.testing.assert_allclose(position_m[:, 0], np.tile(trace.position_at(30.0), (6, 1, 1)), atol=0.01)
+    assert not np.array_equal(drawn_m[0][:, 1], drawn_m[2][:, 1])
+    future.reset(1)
+    future.positions_m(reported(kpis, trace, 0.0), np.array([1e-6, 20.0]))
+    again_m = future.positions_m(reported(kpis, trace, 30.0), 30 + np.array([1e-6, 20.0]))
+    assert again_m.shape == drawn_m[0].shape
+
+
+def test_ues_are_found_by_what_they_hear(walkers: tuple[Scenario, MobilityTrace]) -> None:
+    scenario, trace = walkers
+    future = HeardFuture(scenario, HeardFuture.learn([trace], scenario.mobility.map), 6)
+    kpis = EngineBackend(scenario).reset(trace, 0)
+    nowhere = dataclasses.replace(kpis, ue_position_m=np.full_like(kpis.ue_position_m, np.nan))
+    here_m = future.positions_m(nowhere, kpis.time_s + np.array([1e-6]))[:, 0]
+    away_m = np.hypot(*np.moveaxis(here_m - kpis.ue_position_m, -1, 0))
+    # Points are 10 m apart, and the one that is nearest by dB need not be so by metres.
+    assert np.median(away_m) < 10
+    assert away_m.max() < 30
+
+
+def test_a_planner_with_the_model_is_one_word(tmp_path: Path, walkers: tuple[Scenario, MobilityTrace]) -> None:
+    scenario, trace = walkers
+    small = scenario.model_copy(update={"episode": scenario.episode.model_copy(update={"steps": 3})})
+    planner = policy_factory("static")(small)
+    [logged] = run_engine_episodes(small, [trace], [planner], records(small, 1))
+    write_dataset(tmp_path / "logged.h5", small, [logged])
+    word = f"data={tmp_path / 'logged.h5'},futures=3,samples=4,rounds=1,sweeps=0"
+    played = [
+        run_engine_episodes(small, [trace], [policy_factory(f"planner:future={name},{word}")(small)], records(small, 1))
+        for name in ("model", "model", "model-rsrp")
+    ]
+    np.testing.assert_array_equal(played[0][0].actions, played[1][0].actions)
+    assert np.abs(played[2][0].actions).max() > 0
