@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sumo_mobility.base.arrays import AnyFloats, Bools, Floats, Singles
+from sumo_mobility.base.errors import DataError
 
 if TYPE_CHECKING:
     from cf_augment.model.model import CausalMobilityModel
@@ -73,7 +74,15 @@ class ContextFilter:
         Args:
             time_s: When; later than the last one.
             position_m: (U, 2) in trace coordinates.
+
+        Raises:
+            DataError: a UE has no position, or the report is not later than the last one.
         """
+        unknown = np.flatnonzero(~np.isfinite(position_m).all(axis=1))
+        if len(unknown):
+            raise DataError(f"report of {time_s:g} s: UE {unknown[0]} has no position")
+        if self.last is not None and time_s <= self.last.time_s:
+            raise DataError(f"report of {time_s:g} s: not later than the last one, of {self.last.time_s:g} s")
         ground = self.model.ground
         spots = ground.locate(position_m)
         now = Report(time_s, position_m, spots, ground.to_places_s(spots))

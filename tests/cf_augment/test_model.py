@@ -414,6 +414,28 @@ def test_foreign_models_are_refused(model: CausalMobilityModel, tmp_path: Path) 
         CausalMobilityModel.load(path, MAP)
 
 
+def test_reports_that_cannot_be_are_refused(model: CausalMobilityModel) -> None:
+    known, position_m = ContextFilter(model), np.full((4, 2), 450.0)
+    known.observe(30.0, position_m)
+    with pytest.raises(DataError, match=r"report of 30 s: not later than the last one, of 30 s"):
+        known.observe(30.0, position_m)
+    position_m[2, 1] = np.nan
+    with pytest.raises(DataError, match=r"report of 60 s: UE 2 has no position"):
+        known.observe(60.0, position_m)
+
+
+def test_a_trace_in_which_all_stay_has_no_journeys(model: CausalMobilityModel) -> None:
+    trace = made.travellers(39, 0.5, WEST_M, ues=5, duration_s=30)
+    parked = dataclasses.replace(
+        trace, position_m=np.broadcast_to(np.array([75.0, -4.6]), trace.position_m.shape).copy(),
+        speed_mps=np.zeros_like(trace.speed_mps),
+    )  # fmt: skip
+    abduction = model.abduct(parked)
+    assert abduction.journeys == ((),) * 5
+    east = model.context_of(made.travellers(37, 0.8, EAST_M, duration_s=60))
+    np.testing.assert_array_equal(model.generate(abduction, east).position_m, parked.position_m)
+
+
 def test_interventions_that_cannot_be_are_refused(model: CausalMobilityModel) -> None:
     abduction = model.abduct(made.travellers(38, 0.5, WEST_M, ues=5, duration_s=30))
     with pytest.raises(ConfigError, match=r"do_context: shape \(3,\), must be finite of shape \(6,\)"):
