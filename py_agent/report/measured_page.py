@@ -10,8 +10,9 @@ from sumo_mobility.base.contract import Contract
 
 _HEAD = """# Measured
 
-What the project promises, and what was measured. Each table names the command that measures it again, which exits
-with 1 if a target is missed. `mlb bench page` made this page of the commands' results in `docs/results`.
+What the project promises, and what was measured. Each table names the command that measures it again; one of
+`mlb bench` exits with 1 if a target is missed. `mlb bench page` made this page of the commands' results in
+`docs/results`.
 """
 
 
