@@ -48,9 +48,8 @@ from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace
 
-_HYPOTHESES = 300
-
-
+_HYPOTHESES, _LONGEST_S = 300, 600.0
+"""Number of crowds that a context may be; and what no journey within a map exceeds, as what cannot be reached does."""
 _CURE = "fit it anew with 'mlb augment'"
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -144,7 +143,7 @@ class CausalMobilityModel:
 
     def crowd_of(self, context: Floats) -> Floats:
         """Returns how likely each place is the destination of a member in a context, (P,)."""
-        return matched(context[1:], moments(self.ground.place_m, self.ground.bounds_m), self.ground.weight)
+        return matched(context[1:], self._moments, self.ground.weight)
 
     def generate(
         self, abduction: Abduction, do_context: Floats | None = None, do_local: Floats | None = None
@@ -167,13 +166,16 @@ class CausalMobilityModel:
         return predict(self, abduction, context, local)
 
     def reach(self, context: Floats) -> Floats:
-        """Returns where journeys lead in a context on average, and how far around (3,), with 1 for half the map."""
-        west, south, east, north = self.ground.bounds_m
-        place = self.ground.place_m / (max(east - west, north - south) / 2)
+        """Returns where journeys lead in a context on average, and how far around (3,); as of `context_of`."""
+        place = self._moments[:, :2]
         share = np.clip(context[0], 0, 1)
         density = share * self.crowd_of(context) + (1 - share) * self.ground.weight
         mean = density @ place
         return np.array([*mean, np.sqrt(density @ ((place - mean) ** 2).sum(axis=-1))])
+
+    @cached_property
+    def _moments(self) -> Floats:
+        return moments(self.ground.place_m, self.ground.bounds_m)
 
     @cached_property
     def crowds(self) -> Crowds:
@@ -186,10 +188,6 @@ class CausalMobilityModel:
         """(M,) mean duration of a journey that begins anywhere, in each of the crowds."""
         apart_s = self.ground.apart_s.clip(max=_LONGEST_S)
         return np.asarray(self.crowds.density @ (self.ground.weight @ apart_s))
-
-
-_LONGEST_S = 600.0
-"""No journey within a map takes longer; parts that cannot be reached do not count."""
 
 
 def _kind(street_map: StreetMap) -> type[AnyGround]:

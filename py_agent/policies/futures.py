@@ -338,10 +338,11 @@ FUTURES.register(ModelFuture)
 
 
 class HeardFuture(ModelFuture):
-    """The same for a network that knows no positions: a UE is where its RSRP of all cells would be most like it.
+    """UEs go where the causal model says, in a network that knows RSRP of all cells but no positions.
 
-    The RSRP that each place would have are those of the engine, and the nearest ones are those of the least square
-    difference in dB.
+    A UE is taken to be at the point of the ground where its RSRP would be most like those that it reports.
+
+    The RSRP at each point are the engine's, and the most like ones those of the least square difference in dB.
 
     Args:
         scenario: The scenario.
