@@ -11,16 +11,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from tensorboardX import SummaryWriter
 
-from cf_augment.dataset import Dataset
-from cf_augment.physics import RadioStates
-from ns3_scenarios.mdp import reward
+from cf_augment.dataset import Dataset, Episode
+from cf_augment.dataset.records import actions_in_force
+from cf_augment.physics import Engine, RadioStates
+from ns3_scenarios.mdp import cio_from_action, reward
+from py_agent.algorithms.checkpoint import FUTURE
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
+from py_agent.policies.futures import keep_future
+from py_agent.policies.outlook import MOMENTS, View, middles_s
 from py_agent.rundir import last_checkpoint, versions
+from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError, StorageError
 from sumo_mobility.base.files import replacing
@@ -70,7 +76,7 @@ def train(
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
     share = config.counterfactual_share
     parameters = config.parameters
-    sources = [shaped(data, parameters.discount) for data in datasets]
+    sources = [shaped(data, parameters.discount, bool(parameters.future)) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
     seeds = [config.seed + k for k in range(len(out_dirs))]
     learner = ALGORITHMS[config.algorithm].load()(parameters, sources, shares, seeds, scenario, config.device)
@@ -87,6 +93,8 @@ def train(
         )
         _begin(record, out_dir, resume)
         logs.append(_Log(out_dir))
+    if parameters.future:
+        keep_future(parameters.future, logged, [last_checkpoint(out_dir).with_name(FUTURE) for out_dir in out_dirs])
     common = _common_step(out_dirs)
     if common:
         learner.restore([_checkpoint(out_dir, common) for out_dir in out_dirs])
@@ -163,26 +171,60 @@ def _common_step(out_dirs: Sequence[Path]) -> int:
     return max(set.intersection(*steps), default=0)
 
 
-def shaped(data: Dataset, gamma: float) -> Replay:
+def shaped(data: Dataset, gamma: float, coming: bool = False) -> Replay:
     """Returns a dataset's transitions with the reward of the interval before as a potential.
 
     r + gamma * potential(s') - potential(s) has the same optimal policies as r (Ng et al. 1999), and at gamma 0 it is
     what the action improved: most of the reward's variance, which is that of the traffic, is gone.
 
     If the RSRP and serving cells of an episode were not measured, no row has states of the radio.
+
+    Args:
+        data: The dataset.
+        gamma: The discount.
+        coming: Whether observations are of the interval that came, as `View` shows it, instead of what was reported.
+            Each transition then has a row for each moment, whose state of the radio is that of the moment.
+
+    Raises:
+        DataError: the coming interval is to be seen, and the data have no traces, RSRP or serving cells.
     """
-    return Replay.of_parts(_shaped(data, gamma))
+    return Replay.of_parts(_seen(data, gamma) if coming else _shaped(data, gamma))
 
 
 def _shaped(data: Dataset, gamma: float) -> Iterator[Transitions]:
     has_states = not {"ue_rsrp_dbm", "ue_serving_cell"} & data.unknown
     for episode in data.episodes:
-        earned = reward(data.scenario, episode.kpis)
-        rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
-        terminals = np.zeros(len(rewards), dtype=bool)
         states = RadioStates(*(column[:-1] for column in RadioStates.of(episode.kpis))) if has_states else None
+        rewards, terminals = _rewards(data, episode, gamma)
         observations = episode.observations
         yield Transitions.of(observations[:-1], episode.actions, rewards, observations[1:], terminals, states)
+
+
+def _seen(data: Dataset, gamma: float) -> Iterator[Transitions]:
+    use, interval_s = "to see the coming interval", data.scenario.episode.control_interval_s
+    view, moments_s = View(Engine(data.scenario)), middles_s(interval_s, MOMENTS)
+    for episode in data.episodes:
+        episode.require(use, "ue_rsrp_dbm", "ue_serving_cell")
+        rewards, terminals = _rewards(data, episode, gamma)
+        begin_s = interval_s * np.arange(len(rewards) + 1)
+        # Behind the last interval the UEs stand.
+        position_m = episode.moved(use).position_at(begin_s[:, None] + moments_s)
+        in_force_db = cio_from_action(data.scenario, actions_in_force(episode.actions, episode.first_action))
+        observed, rsrp_dbm = view.of(episode.kpis, position_m, in_force_db)
+        serving = RadioStates.of(episode.kpis).serving[:-1].repeat_interleave(MOMENTS, dim=0)
+        states = RadioStates(torch.from_numpy(rsrp_dbm[:-1].astype(np.float32)).flatten(0, 1), serving)
+        rows = np.repeat(np.arange(len(rewards)), MOMENTS)  # those of one step differ in their states alone
+        observations = observed.mean(axis=1)
+        yield Transitions.of(
+            observations[rows], episode.actions[rows], rewards[rows], observations[rows + 1], terminals[rows], states
+        )
+
+
+def _rewards(data: Dataset, episode: Episode, gamma: float) -> tuple[Floats, Bools]:
+    """Returns the shaped rewards, and that no step is terminal."""
+    earned = reward(data.scenario, episode.kpis)
+    rewards = episode.rewards + gamma * earned[1:] - earned[:-1]
+    return rewards, np.zeros(len(rewards), dtype=bool)
 
 
 def _begin(record: TrainRecord, out_dir: Path, resume: bool) -> None:

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.checkpoint import CURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
+from py_agent.algorithms.checkpoint import CURE, FUTURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import Actor, Layout, Residual, stacked
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.base import Policy
+from py_agent.policies.futures import kept_future
+from py_agent.policies.outlook import Anticipating
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.memory import keep_freed_memory
@@ -355,7 +357,10 @@ def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
     config = algorithm.Config.parse(record.config, str(checkpoint.parent / RECORD))
     tensors = load_tensors(checkpoint)
     try:
-        return algorithm._policy(scenario, config, record.layout, tensors)
+        policy = algorithm._policy(scenario, config, record.layout, tensors)
+        if not config.future:
+            return policy
+        return Anticipating(scenario, kept_future(config.future, scenario, checkpoint.with_name(FUTURE)), policy)
     except DataError as error:
         raise DataError(f"{checkpoint}: {error.message}", error.cure) from None
     except (KeyError, RuntimeError) as error:

@@ -27,6 +27,9 @@ class AlgorithmConfig(Contract):
     residual: bool = False
     """Whether the policy corrects the scenario's integral rule, as which it begins; without the rule's proportional
     part."""
+    future: str = ""
+    """Where the policy takes the UEs to go, one of FUTURES: it is then shown the coming interval as it is to be
+    expected, and learns from intervals as they came. Empty: it is shown the last report."""
 
     @property
     def discount(self) -> float:

@@ -75,6 +75,7 @@ class DataJob:
         seed: Of offsets and interventions.
         replays: Counterfactual episodes on each trace.
         mixed_traces: Traces of other crowds beside the logged ones.
+        generated_traces: Traces that the causal model draws, beside those.
         folder: Where logged.h5 and augmented.h5 go.
     """
 
@@ -83,6 +84,7 @@ class DataJob:
     seed: int
     replays: int
     mixed_traces: int
+    generated_traces: int
     folder: Path
 
     @property
@@ -98,14 +100,17 @@ class DataJob:
     @property
     def work(self) -> float:
         """See `simulation_work`."""
-        episodes = self.replays * (len(self.traces) + self.mixed_traces)
+        episodes = self.replays * (len(self.traces) + self.mixed_traces + self.generated_traces)
         return episodes * simulation_work(self.scenario, self.scenario.episode.duration_s)
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Plays them; `advance` is called once."""
         LoggedJob(self.scenario, self.traces, self.seed, self.logged).run(lambda work: None)
         street_map, model = load_map(self.scenario.mobility.map), self.folder / "model.json"
-        made = augment(read_dataset(self.logged), street_map, self.seed, self.replays, self.mixed_traces, 0, model)
+        made = augment(
+            read_dataset(self.logged), street_map, self.seed, self.replays, self.mixed_traces, self.generated_traces,
+            model,
+        )  # fmt: skip
         write_dataset(self.path, self.scenario, list(made))
         advance(self.work)
 
@@ -232,6 +237,8 @@ class Effort(Contract):
     """Counterfactual episodes on each trace."""
     mixed_traces: int = 40
     """Traces of other crowds beside the logged ones."""
+    generated_traces: int = 20
+    """Traces that the causal model draws, beside those."""
 
 
 class WorkshopRecord(Contract):
@@ -296,7 +303,9 @@ class Workshop:
         """
         traces = self.traces(scenario, "train", train_traces) | self.traces(scenario, "logged", test_traces)
         folder = self._directory / scenario.id / _slug(name)
-        return DataJob(scenario, traces, self._seed, self.effort.replays, self.effort.mixed_traces, folder)
+        effort = self.effort
+        made = effort.replays, effort.mixed_traces, effort.generated_traces
+        return DataJob(scenario, traces, self._seed, *made, folder)
 
     def tuned(self, scenario: Scenario) -> Scenario:
         """Returns the scenario, by another id, with the rule that is tuned to it on traces of its train contexts."""

@@ -1,4 +1,4 @@
-"""Where a planner takes the UEs to go: each future a class that is registered in FUTURES."""
+"""Where policies take the UEs to go: each future a class that is registered in FUTURES."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from cf_augment.dataset import read_dataset
+from cf_augment.dataset import Dataset, read_dataset
 from cf_augment.model import CausalMobilityModel, ContextFilter, forecast
 from cf_augment.physics import Engine
 from ns3_scenarios.kpis import StepKpis
@@ -89,6 +89,24 @@ class LearnedFuture(Future, Generic[Learned]):
             DataError: they tell nothing.
         """
 
+    @classmethod
+    def save(cls, learned: Learned, path: Path) -> None:
+        """Writes what was learned, for a policy that is kept with it.
+
+        Raises:
+            ConfigError: it cannot be kept.
+        """
+        raise ConfigError(f"future={cls.name} cannot be kept with a policy", "choose future=model")
+
+    @classmethod
+    def load(cls, path: Path, map_name: str) -> Learned:
+        """Reads what `save` wrote.
+
+        Raises:
+            DataError: the file is missing, damaged or foreign.
+        """
+        raise ConfigError(f"future={cls.name} cannot be kept with a policy", "choose future=model")
+
 
 FUTURES: Registry[type[Future]] = Registry("future")
 """All futures by name."""
@@ -125,9 +143,57 @@ def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> F
 @lru_cache(maxsize=4)
 def _learned(made: type[LearnedFuture[Any]], data: Path, changed_ns: int, map_name: str) -> Any:
     """Learns from the distinct traces of a dataset; once for all policies, of which each episode has its own."""
-    episodes = read_dataset(data).episodes
-    traces = {episode.metadata.trace_name: episode.moved("a planner that learns") for episode in episodes}
-    return made.learn(list(traces.values()), map_name)
+    return _learn(made, read_dataset(data))
+
+
+def _learn(made: type[LearnedFuture[Any]], data: Dataset) -> Any:
+    traces = {episode.metadata.trace_name: episode.moved("a future that learns") for episode in data.episodes}
+    return made.learn(list(traces.values()), data.scenario.mobility.map)
+
+
+def keep_future(name: str, logged: Dataset | None, paths: Sequence[Path]) -> None:
+    """Lets one of FUTURES learn, and writes what it learned, so that `kept_future` needs no data.
+
+    Args:
+        name: Its name.
+        logged: What it learns from, if it learns.
+        paths: The files, all of the same content; none is written if it does not learn.
+
+    Raises:
+        ConfigError: there is no such future, or what it learns cannot be kept.
+        DataError: it learns, and there are no data, or an episode has no trace.
+    """
+    made = FUTURES[name]
+    if not issubclass(made, LearnedFuture):
+        return
+    if logged is None:
+        raise DataError(f"future={name} learns from logged traces", "train on logged data as well")
+    learned = _learn(made, logged)
+    for path in paths:
+        made.save(learned, path)
+
+
+def kept_future(name: str, scenario: Scenario, path: Path, count: int = 10) -> Future:
+    """Returns one of FUTURES, with what `keep_future` wrote; errors as of `future_of`.
+
+    Args:
+        name: Its name.
+        scenario: The scenario.
+        path: The file.
+        count: How many futures it draws at a time, if it draws.
+    """
+    made = FUTURES[name]
+    if not issubclass(made, LearnedFuture):
+        return made(scenario)
+    return made(
+        scenario, _kept(made, path, path.stat().st_mtime_ns if path.is_file() else 0, scenario.mobility.map), count
+    )
+
+
+@lru_cache(maxsize=8)
+def _kept(made: type[LearnedFuture[Any]], path: Path, changed_ns: int, map_name: str) -> Any:
+    """Reads what a future learned; once for all episodes."""
+    return made.load(path, map_name)
 
 
 class Frozen(Future):
@@ -317,6 +383,16 @@ class ModelFuture(LearnedFuture[CausalMobilityModel]):
     def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> CausalMobilityModel:
         """See `LearnedFuture.learn`."""
         return CausalMobilityModel.fit(traces, load_map(map_name))
+
+    @classmethod
+    def save(cls, learned: CausalMobilityModel, path: Path) -> None:
+        """See `LearnedFuture.save`."""
+        learned.save(path)
+
+    @classmethod
+    def load(cls, path: Path, map_name: str) -> CausalMobilityModel:
+        """See `LearnedFuture.load`."""
+        return CausalMobilityModel.load(path, load_map(map_name))
 
     def reset(self, seed: int) -> None:
         """Forgets the reports."""

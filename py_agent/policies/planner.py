@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, cio_from_action, reward
 from ns3_scenarios.scenario import Scenario
 from py_agent.policies.futures import future_of
+from py_agent.policies.outlook import Outlook, Outlooks
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive, stream
@@ -25,23 +24,11 @@ _MOST_PARTS = 15
 """Parts into which an interval is cut where UEs move; shorter ones than a second are not needed."""
 
 
-class Outlook(NamedTuple):
-    """One future of the coming interval.
-
-    Attributes:
-        kpis: The state at its beginning.
-        position_m: (S, U, 2) where the UEs are in each part of it; None: where they stand.
-    """
-
-    kpis: StepKpis
-    position_m: Floats | None = None
-
-
 class GreedyPlanner:
     """Maximises the reward that the engine's what-if predicts for the coming interval, on average over futures.
 
-    Where reports are late, it first predicts through the intervals that they do not show, under the CIO that was in
-    force then. In `future=frozen` UEs stand still and the network settles. The search is the cross-entropy method from
+    Where reports are late, it first predicts through the intervals that they do not show; see `Outlooks`. In
+    `future=frozen` UEs stand still and the network settles. The search is the cross-entropy method from
     the action in force, then a coordinate search from the best; ties go to fewer handovers, then to smaller offsets.
 
     Args:
@@ -72,19 +59,17 @@ class GreedyPlanner:
         self._what_if = WhatIf(Engine(scenario))
         self._samples, self._rounds, self._sweeps = samples, rounds, sweeps
         self._levels = np.linspace(-1, 1, levels)
-        self._future = future_of(future, scenario, data, futures)
+        self._outlooks = Outlooks(scenario, future_of(future, scenario, data, futures), self._what_if, _MOST_PARTS)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Seeds the search, and begins a future."""
         self._random = stream(seed, "greedy-planner")
-        self._future.reset(derive(seed, "greedy-planner", "future"))
-        # Of the interval that is reported, and of all later ones.
-        self._in_force_db: deque[Floats] = deque(maxlen=self._scenario.reports.delay_intervals + 1)
+        self._outlooks.reset(derive(seed, "greedy-planner", "future"))
 
     def foresee(self, trace: MobilityTrace | None) -> None:
         """See `Clairvoyant.foresee`."""
-        self._future.foresee(trace)
+        self._outlooks.foresee(trace)
 
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the best action found.
@@ -93,32 +78,7 @@ class GreedyPlanner:
             ConfigError: the future needs the trace, and was not told it.
         """
         action = action_from_cio(self._scenario, np.asarray(cio_db))
-        return self.search(self.outlooks(kpis, cio_db), action).astype(np.float32)
-
-    def outlooks(self, kpis: StepKpis, cio_db: Floats) -> list[Outlook]:
-        """Returns the futures of the coming interval; to be called once an interval.
-
-        Args:
-            kpis: What is reported.
-            cio_db: (E,) CIO that was in force during the last interval, of which the report need not be.
-        """
-        self._in_force_db.append(np.asarray(cio_db))
-        not_shown_db = list(self._in_force_db)[1:]
-        interval_s, intervals = self._scenario.episode.control_interval_s, len(not_shown_db) + 1
-        parts = int(np.clip(np.ceil(interval_s), 1, _MOST_PARTS))
-        ahead_s = interval_s * (np.arange(intervals * parts) + 0.5) / parts
-        position_m = self._future.positions_m(kpis, kpis.time_s + ahead_s)
-        if position_m is None:
-            ways: list[list[Floats | None]] = [[None] * intervals]
-        else:
-            ways = [np.split(way_m, intervals) for way_m in position_m]
-        outlooks = []
-        for *passed, coming in ways:
-            state = kpis
-            for way_m, held_db in zip(passed, not_shown_db, strict=True):
-                state = self._what_if(state, held_db, way_m).at(0)
-            outlooks.append(Outlook(state, coming))
-        return outlooks
+        return self.search(self._outlooks.of(kpis, cio_db), action).astype(np.float32)
 
     def search(self, outlooks: Sequence[Outlook], action: Floats) -> Floats:
         """Returns the action (A,) of the greatest predicted reward, never worse than `action` or no offsets."""

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from test_planner import NOTHING
 
 from cf_augment.dataset import Dataset, EpisodeMetadata, Provenance, write_dataset
-from cf_augment.physics import EngineBackend
+from cf_augment.physics import Engine, EngineBackend, WhatIf
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.reports import Reports
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies import Clairvoyant, policy_factory
-from py_agent.policies.futures import DeadReckoning, HeardFuture, ModelFuture, Moments, Neighbors, TrueFuture
+from py_agent.policies.futures import DeadReckoning, Frozen, HeardFuture, ModelFuture, Moments, Neighbors, TrueFuture
+from py_agent.policies.outlook import Outlooks
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rollout import run_engine_episodes
 from sumo_mobility.base.arrays import Floats
@@ -134,16 +135,15 @@ def test_an_unknown_future_is_refused_with_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize("delay_intervals", [0, 1, 2])
-def test_a_planner_predicts_what_reports_do_not_show_yet(delay_intervals: int) -> None:
+def test_what_reports_do_not_show_yet_is_predicted(delay_intervals: int) -> None:
     """With the true mobility and the offsets that were in force, it knows about which cell serves whom by now."""
     scenario, trace = network(delay_intervals=delay_intervals), marching(3)
-    backend, future = EngineBackend(scenario), GreedyPlanner(scenario, future="true")
-    future.foresee(trace)
-    future.reset(0)
+    backend, outlooks = EngineBackend(scenario), Outlooks(scenario, TrueFuture(scenario), WhatIf(Engine(scenario)), 15)
+    outlooks.foresee(trace)
     truth, cio_db = [backend.reset(trace, 0)], np.zeros(6)
     for step in range(4):
         known = truth[max(0, step - delay_intervals)]
-        [(now, coming_m)] = future.outlooks(known, cio_db)
+        [(now, coming_m)] = outlooks.of(known, cio_db)
         assert now.time_s == truth[step].time_s
         assert coming_m == pytest.approx(trace.position_at(step * INTERVAL_S + INTERVAL_S / 15 * (np.arange(15) + 0.5)))
         assert np.mean(now.ue_serving_cell == truth[step].ue_serving_cell) >= 0.9
@@ -154,12 +154,12 @@ def test_a_planner_predicts_what_reports_do_not_show_yet(delay_intervals: int) -
 
 def test_frozen_ues_settle_under_the_offsets_that_late_reports_do_not_show() -> None:
     scenario, trace = network(), straight(np.random.default_rng(4).normal((250, 50), 90, (30, 2)), np.zeros((30, 2)))
-    backend, planner = EngineBackend(scenario), GreedyPlanner(scenario)
+    backend, outlooks = EngineBackend(scenario), Outlooks(scenario, Frozen(scenario), WhatIf(Engine(scenario)), 15)
     before = backend.reset(trace, 0)
-    planner.outlooks(before, np.zeros(6))
+    outlooks.of(before, np.zeros(6))
     cio_db = np.array([6.0 if pair[0] == 0 else -6.0 for pair in scenario.neighbor_pairs])
     after = backend.step(cio_db)
-    [(now, position_m)] = planner.outlooks(before, cio_db)
+    [(now, position_m)] = outlooks.of(before, cio_db)
     assert position_m is None
     assert np.array_equal(now.ue_serving_cell, after.ue_serving_cell)
     assert not np.array_equal(now.ue_serving_cell, before.ue_serving_cell)
@@ -187,12 +187,11 @@ def test_reports_on_time_ask_of_the_coming_interval_alone() -> None:
             asked.append(times_s)
             return super().positions_m(kpis, times_s)
 
-    planner, trace = GreedyPlanner(scenario, samples=2, rounds=0, sweeps=0), marching(0)
-    planner._future = Asked(scenario)
-    planner.foresee(trace)
+    outlooks, trace = Outlooks(scenario, Asked(scenario), WhatIf(Engine(scenario)), 15), marching(0)
+    outlooks.foresee(trace)
     kpis = EngineBackend(scenario).reset(trace, 0)
     for _ in range(2):
-        planner.act(NOTHING, kpis, np.zeros(6))
+        outlooks.of(kpis, np.zeros(6))
     assert np.array_equal(asked, [[0.5], [0.5]])
     assert scenario.reports == Reports()
 
