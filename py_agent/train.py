@@ -23,7 +23,7 @@ from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
-from py_agent.policies.futures import keep_future
+from py_agent.policies.futures import keep_future, learn_future
 from py_agent.policies.outlook import MOMENTS, View, middles_s
 from py_agent.rundir import last_checkpoint, versions
 from sumo_mobility.base.arrays import Bools, Floats
@@ -76,6 +76,7 @@ def train(
         raise DataError("train: logged and counterfactual data are of two scenarios", "run 'mlb augment' anew")
     share = config.counterfactual_share
     parameters = config.parameters
+    learned = learn_future(parameters.future, logged) if parameters.future else None
     sources = [shaped(data, parameters.discount, bool(parameters.future)) for data in datasets]
     shares = [1 - share, share] if len(sources) == 2 else [1.0]
     seeds = [config.seed + k for k in range(len(out_dirs))]
@@ -93,8 +94,8 @@ def train(
         )
         _begin(record, out_dir, resume)
         logs.append(_Log(out_dir))
-    if parameters.future:
-        keep_future(parameters.future, logged, [last_checkpoint(out_dir).with_name(FUTURE) for out_dir in out_dirs])
+        if parameters.future:
+            keep_future(parameters.future, learned, last_checkpoint(out_dir).with_name(FUTURE))
     common = _common_step(out_dirs)
     if common:
         learner.restore([_checkpoint(out_dir, common) for out_dir in out_dirs])

@@ -151,43 +151,51 @@ def _learn(made: type[LearnedFuture[Any]], data: Dataset) -> Any:
     return made.learn(list(traces.values()), data.scenario.mobility.map)
 
 
-def keep_future(name: str, logged: Dataset | None, paths: Sequence[Path]) -> None:
-    """Lets one of FUTURES learn, and writes what it learned, so that `kept_future` needs no data.
-
-    Args:
-        name: Its name.
-        logged: What it learns from, if it learns.
-        paths: The files, all of the same content; none is written if it does not learn.
+def learn_future(name: str, logged: Dataset | None) -> Any:
+    """Returns what one of FUTURES learns from logged traces, for `keep_future`; None if it learns nothing.
 
     Raises:
-        ConfigError: there is no such future, or what it learns cannot be kept.
+        ConfigError: there is no such future.
         DataError: it learns, and there are no data, or an episode has no trace.
     """
     made = FUTURES[name]
     if not issubclass(made, LearnedFuture):
-        return
+        return None
     if logged is None:
         raise DataError(f"future={name} learns from logged traces", "train on logged data as well")
-    learned = _learn(made, logged)
-    for path in paths:
+    return _learn(made, logged)
+
+
+def keep_future(name: str, learned: Any, path: Path) -> None:
+    """Writes what a future has learned, so that `kept_future` needs no data; nothing if it learns nothing.
+
+    Raises:
+        ConfigError: it cannot be kept.
+    """
+    made = FUTURES[name]
+    if issubclass(made, LearnedFuture):
         made.save(learned, path)
 
 
 def kept_future(name: str, scenario: Scenario, path: Path, count: int = 10) -> Future:
-    """Returns one of FUTURES, with what `keep_future` wrote; errors as of `future_of`.
+    """Returns one of FUTURES, with what `keep_future` wrote.
 
     Args:
         name: Its name.
         scenario: The scenario.
         path: The file.
         count: How many futures it draws at a time, if it draws.
+
+    Raises:
+        ConfigError: there is no such future.
+        DataError: the file is missing, damaged or foreign.
     """
     made = FUTURES[name]
     if not issubclass(made, LearnedFuture):
         return made(scenario)
-    return made(
-        scenario, _kept(made, path, path.stat().st_mtime_ns if path.is_file() else 0, scenario.mobility.map), count
-    )
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, and future={name} learns", "train the policy anew with 'mlb train'")
+    return made(scenario, _kept(made, path, path.stat().st_mtime_ns, scenario.mobility.map), count)
 
 
 @lru_cache(maxsize=8)

@@ -22,6 +22,8 @@ from sumo_mobility.base.errors import ConfigError, DataError
 
 _FILLINGS = 12
 """Rounds in which the share of those who want less than it is dealt to the others."""
+_FOLLOWED = 4
+"""Hops that are followed one by one, or one less; who then is not at rest goes back and forth. Even."""
 _SATURATION = 0.05
 """Share of a cell's capacity over which it saturates, and of the traffic over which a UE is blocked, at 1 dB."""
 
@@ -136,8 +138,12 @@ class SoftWhatIf:
             # From each cell to each, (..., U, C, C)
             moves = (level.unsqueeze(-2) + offsets.unsqueeze(-3)).softmax(dim=-1)
             leaving = 1 - moves.diagonal(dim1=-2, dim2=-1)
-            for _ in range(self._hops - 1):
-                handovers = handovers + (share * leaving).sum(dim=(-2, -1))
+            # As many are left out as bring a UE that goes back and forth to where it was.
+            followed = min(self._hops, _FOLLOWED - self._hops % 2) - 1
+            for hop in range(followed):
+                # Who is still under way at the last of them is so to the interval's end.
+                times = 1 if hop < followed - 1 else self._hops - followed
+                handovers = handovers + times * (share * leaving).sum(dim=(-2, -1))
                 share = (share.unsqueeze(-1) * moves).sum(dim=-2)
         return share, handovers
 
