@@ -17,7 +17,7 @@ from sumo_mobility.base.files import replacing
 
 RECORD = "algorithm.json"
 """Name of the record, which lies in the checkpoints' directory."""
-FUTURE = "future.json"
+FUTURE = "future"
 """Name of what the policy's future has learned, which lies there too, if it learns."""
 CURE = "train the policy anew with 'mlb train'"
 

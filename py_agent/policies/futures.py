@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import ConfigError, DataError
+from sumo_mobility.base.files import replacing
 from sumo_mobility.base.registry import Registry
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.pipeline import load_map
-from sumo_mobility.trace import MobilityTrace
+from sumo_mobility.trace import MobilityTrace, TraceMetadata
 
 _EVERY_S = 5.0
 """Logged moments that lie closer to each other are of one and the same way."""
@@ -90,22 +92,18 @@ class LearnedFuture(Future, Generic[Learned]):
         """
 
     @classmethod
+    @abstractmethod
     def save(cls, learned: Learned, path: Path) -> None:
-        """Writes what was learned, for a policy that is kept with it.
-
-        Raises:
-            ConfigError: it cannot be kept.
-        """
-        raise ConfigError(f"future={cls.name} cannot be kept with a policy", "choose future=model")
+        """Writes what was learned, for a policy that is kept with it; the same gives the same bytes."""
 
     @classmethod
+    @abstractmethod
     def load(cls, path: Path, map_name: str) -> Learned:
         """Reads what `save` wrote.
 
         Raises:
             DataError: the file is missing, damaged or foreign.
         """
-        raise ConfigError(f"future={cls.name} cannot be kept with a policy", "choose future=model")
 
 
 FUTURES: Registry[type[Future]] = Registry("future")
@@ -167,11 +165,7 @@ def learn_future(name: str, logged: Dataset | None) -> Any:
 
 
 def keep_future(name: str, learned: Any, path: Path) -> None:
-    """Writes what a future has learned, so that `kept_future` needs no data; nothing if it learns nothing.
-
-    Raises:
-        ConfigError: it cannot be kept.
-    """
+    """Writes what a future has learned, so that `kept_future` needs no data; nothing if it learns nothing."""
     made = FUTURES[name]
     if issubclass(made, LearnedFuture):
         made.save(learned, path)
@@ -286,12 +280,12 @@ FUTURES.register(TrueFuture)
 class Moments:
     """Moments of logged UEs, by their places then and some time before.
 
-    Args:
+    Attributes:
         traces: Logged traces; moments are taken each 5 s.
     """
 
     def __init__(self, traces: Sequence[MobilityTrace]) -> None:
-        self._traces = traces
+        self.traces = traces
         self._known: dict[tuple[float, float], tuple[KDTree, Floats]] = {}
 
     def nearest(self, now_m: Floats, before_m: Floats, apart_s: float, ahead_s: float, count: int) -> Floats:
@@ -304,7 +298,7 @@ class Moments:
         """
         if (apart_s, ahead_s) not in self._known:
             places, moments = [], []
-            for index, trace in enumerate(self._traces):
+            for index, trace in enumerate(self.traces):
                 for time_s in np.arange(apart_s, trace.duration_s - ahead_s + 1e-9, _EVERY_S):
                     places.append(np.hstack([trace.position_at(time_s), trace.position_at(time_s - apart_s)]))
                     moments.append([(index, ue, time_s) for ue in range(trace.ues)])
@@ -321,7 +315,7 @@ class Moments:
     def gone_m(self, moments: Floats, after_s: Floats) -> Floats:
         """Returns how far UEs have gone from their places at moments (..., 3), some times (T,) after; (T, ..., 2)."""
         gone_m = np.empty((len(after_s), *moments.shape[:-1], 2))
-        for index, trace in enumerate(self._traces):
+        for index, trace in enumerate(self.traces):
             of_trace = moments[..., 0] == index
             ue, time_s = moments[of_trace, 1].astype(np.int64), moments[of_trace, 2]
             for row, passed_s in enumerate(after_s):
@@ -347,6 +341,31 @@ class Neighbors(LearnedFuture[Moments]):
     @classmethod
     def learn(cls, traces: Sequence[MobilityTrace], map_name: str) -> Moments:
         """See `LearnedFuture.learn`."""
+        return Moments(traces)
+
+    @classmethod
+    def save(cls, learned: Moments, path: Path) -> None:
+        """See `LearnedFuture.save`; times and places of all traces."""
+        arrays: dict[str, Floats] = {}
+        for index, trace in enumerate(learned.traces):
+            arrays |= {f"{index}-time_s": trace.time_s, f"{index}-position_m": trace.position_m}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path, map_name: str) -> Moments:
+        """See `LearnedFuture.load`."""
+        try:
+            with np.load(path) as kept:
+                arrays = dict(kept)
+            traces = []
+            for index in range(len(arrays) // 2):
+                time_s, position_m = arrays[f"{index}-time_s"], arrays[f"{index}-position_m"]
+                still = np.zeros(position_m.shape[:2])
+                bounds_m = (*position_m.min((0, 1)), *position_m.max((0, 1)))
+                traces.append(MobilityTrace(time_s, position_m, still, still, TraceMetadata.made_up(bounds_m)))
+        except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+            raise DataError(f"{path}: no traces of future=neighbors ({error})", "train the policy anew") from None
         return Moments(traces)
 
     def reset(self, seed: int) -> None:
