@@ -346,25 +346,21 @@ class Neighbors(LearnedFuture[Moments]):
     @classmethod
     def save(cls, learned: Moments, path: Path) -> None:
         """See `LearnedFuture.save`; times and places of all traces."""
-        arrays: dict[str, Floats] = {}
-        for index, trace in enumerate(learned.traces):
-            arrays |= {f"{index}-time_s": trace.time_s, f"{index}-position_m": trace.position_m}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, *(array for trace in learned.traces for array in (trace.time_s, trace.position_m)))
 
     @classmethod
     def load(cls, path: Path, map_name: str) -> Moments:
         """See `LearnedFuture.load`."""
         try:
             with np.load(path) as kept:
-                arrays = dict(kept)
+                arrays = [kept[f"arr_{index}"] for index in range(len(kept))]
             traces = []
-            for index in range(len(arrays) // 2):
-                time_s, position_m = arrays[f"{index}-time_s"], arrays[f"{index}-position_m"]
+            for time_s, position_m in zip(arrays[::2], arrays[1::2], strict=True):
                 still = np.zeros(position_m.shape[:2])
                 bounds_m = (*position_m.min((0, 1)), *position_m.max((0, 1)))
                 traces.append(MobilityTrace(time_s, position_m, still, still, TraceMetadata.made_up(bounds_m)))
-        except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path}: no traces of future=neighbors ({error})", "train the policy anew") from None
         return Moments(traces)
 
