@@ -16,3 +16,6 @@ PHYSICS: dict[str, Any] = {
 Few of the logged states, under random offsets, are states that a good policy meets; so most of each batch is
 counterfactual.
 """
+
+SLOW: dict[str, Any] = {**PHYSICS, "sac": PHYSICS["sac"] | {"gradient_steps": 1000, "future": "model"}}
+"""The same for the slow track, where a policy has to see what is coming; `mlb bench anticipation` measures it."""

@@ -9,10 +9,11 @@ context in which it is judged.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ import torch
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.recipes import SLOW
 from py_agent.bench.agent import Judged, judge, scenario_of, score, score_interval
 from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
@@ -49,8 +52,52 @@ _TARGETS = {15: (0.6, 0.85), 5: (0.5, 0.75), 2: (0.35, 0.6)}
 """S_slow of the causal model to reach, and to aim at, by the number of traces of other contexts."""
 _OWN_TARGET, _BETTER_TARGET = (0.8, 0.95), (0.75, 0.95)
 HEARD, _HEARD_TARGET = f"{MODEL}, RSRP alone", (0.7, 0.95)
-_WHOLE = Effort(seeds=1, test_traces=7, gradient_steps=0)
-_QUICK = Effort(seeds=1, test_traces=2, gradient_steps=0)
+_EFFORT = Effort(
+    seeds=5,
+    test_traces=7,
+    gradient_steps=SLOW["sac"]["gradient_steps"],
+    replays=4,
+    mixed_traces=15,
+    generated_traces=60,
+)
+_QUICK = _EFFORT.model_copy(update={"seeds": 2, "test_traces": 2, "gradient_steps": 200})
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A way to train an agent, which does not search when it acts.
+
+    Attributes:
+        counts: Numbers of logged traces of other contexts that it is tried with.
+        training: Fields of `TrainConfig`.
+        counterfactual: The counts of counterfactual traces in the `Effort` that differ; None: it learns from the logged
+            episodes alone.
+    """
+
+    counts: Sequence[int]
+    training: Mapping[str, Any]
+    counterfactual: Mapping[str, int] | None = field(default_factory=dict)
+
+
+def _shown(future: str) -> Mapping[str, Any]:
+    return {**SLOW, "sac": SLOW["sac"] | {"future": future}}
+
+
+OURS = "SAC + CF"
+_REPLAY = {"mixed_traces": 0, "generated_traces": 0}
+_MIXING = {"mixed_traces": _EFFORT.mixed_traces + _EFFORT.generated_traces, "generated_traces": 0}
+AGENTS = {
+    OURS: Agent((15, 5, 2), SLOW),
+    f"{OURS}, late reports": Agent((15,), _shown("")),
+    "SAC + exact replay, causal model": Agent((5, 2), SLOW, _REPLAY),
+    "SAC + exact replay": Agent((5, 2), _shown("dead-reckoning"), _REPLAY),
+    "SAC + mixing": Agent((5, 2), _shown("dead-reckoning"), _MIXING),
+    "SAC + neighbours": Agent((5, 2), _shown("neighbors"), _MIXING),
+    "SAC": Agent((15,), {}, None),
+}
+"""Agents. What has no causal model takes the UEs to go straight on, or as their nearest neighbours did."""
+_AGENT_TARGETS = {15: (0.45, 0.8), 5: (0.35, 0.7), 2: (0.2, 0.5)}
+"""S_slow of OURS to reach, and to aim at, likewise."""
 _FITTED, _FUTURES = 10, 10
 _CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
 
@@ -67,7 +114,7 @@ def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Me
     Raises:
         StorageError: the directory was made with another seed or effort, or of another preset.
     """
-    workshop = Workshop(directory, seed, _QUICK if quick else _WHOLE, LOCAL)
+    workshop = Workshop(directory, seed, _QUICK if quick else _EFFORT, LOCAL)
     scenario = workshop.tuned(scenario_of(preset))
     [first, *_] = workshop.traces(scenario, "test", 1).values()
     yield from candidates_per_s(scenario, MobilityTrace.read(first), seed)
@@ -143,18 +190,28 @@ def _crps(drawn: Floats, true: Floats) -> float:
 def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     """Yields what each policy is worth in a scenario whose rule is tuned."""
     homes = [_only(scenario, index) for index in range(len(scenario.mobility.test_contexts))]
-    made = {name: [factory] * len(homes) for name, factory in POLICIES.items()}
-    made |= _learned(workshop, scenario, homes)
+    made = {name: [[factory]] * len(homes) for name, factory in POLICIES.items()}
+    made |= {
+        name: [[factory] for factory in factories] for name, factories in _learned(workshop, scenario, homes).items()
+    }
+    made |= {name: [factories] * len(homes) for name, factories in _trained(workshop, scenario).items()}
     jobs = {
-        name: [[workshop.judgement(home, name, factory)] for home, factory in zip(homes, factories, strict=True)]
-        for name, factories in made.items()
+        name: [
+            [
+                workshop.judgement(home, f"{name}-{seed}" if seed else name, factory)
+                for seed, factory in enumerate(seeds)
+            ]
+            for home, seeds in zip(homes, of_homes, strict=True)
+        ]
+        for name, of_homes in made.items()
     }
     results = judge(workshop, jobs, scenario.id)
     rule, ceiling = (_pooled(results[name], "reward")[:, 0] for name in (RULE, CEILING))
     targets = {_of_others(MODEL, count): target for count, target in _TARGETS.items()} | {_of_own(MODEL): _OWN_TARGET}
+    targets |= {_of_others(OURS, count): target for count, target in _AGENT_TARGETS.items()}
     for name, result in results.items():
         reward = _pooled(result, "reward")
-        difference = (reward[:, 0] - rule).ravel()
+        difference = (reward.mean(1) - rule).ravel()
         around = 1.96 * float(difference.std(ddof=1)) / np.sqrt(difference.size)
         title = f"{scenario.id}: {name}"
         yield Measurement(f"{title}: mean reward", float(reward.mean()), "", None)
@@ -179,10 +236,16 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
             ours = _pooled(results[label.replace(name, MODEL)], "reward")
             better = _share_of_wins(ours, _pooled(results[label], "reward"))
             yield Measurement(f"{scenario.id}: P({MODEL} > {label})", better, "", *_BETTER_TARGET, more_is_better=True)
+    for name, agent in AGENTS.items():
+        for count in agent.counts if name != OURS else ():
+            ours, theirs = (_pooled(results[_of_others(of, count)], "reward") for of in (OURS, name))
+            title = f"{scenario.id}: P({OURS} > {_of_others(name, count)})"
+            yield Measurement(title, _share_of_wins(ours, theirs), "", *_BETTER_TARGET, more_is_better=True)
 
 
 def _share_of_wins(ours: Floats, theirs: Floats) -> float:
-    """Returns the share of the traces on which the one is better; a tie counts half."""
+    """Returns how often the one is better (1, S, N) on the same trace, over all pairs of seeds; a tie counts half."""
+    ours, theirs = ours[:, :, None], theirs[:, None]
     return float(((ours > theirs) + 0.5 * (ours == theirs)).mean())
 
 
@@ -217,6 +280,27 @@ def _learned(workshop: Workshop, scenario: Scenario, homes: list[Scenario]) -> d
             made[HEARD] = [most] * len(homes)
         made[_of_own(name)] = [partial(_SEARCH, future=future, data=job.path) for job in own]
     return made
+
+
+def _trained(workshop: Workshop, scenario: Scenario) -> dict[str, list[PolicyFactory]]:
+    """Returns trained agents, by name, one for each seed; trains them."""
+    trainings = {}
+    for name, agent in AGENTS.items():
+        for count in agent.counts:
+            effort = workshop.effort.model_copy(update=agent.counterfactual or _REPLAY)
+            made = f"{count} traces, {effort.mixed_traces} mixed, {effort.generated_traces} generated"
+            data = workshop.data(scenario, made, count, 0, effort)
+            trainings[_of_others(name, count)] = workshop.training(
+                data, name, agent.counterfactual is not None, agent.training
+            )
+    workshop.run(
+        list({job.data.path: job.data for job in trainings.values()}.values()), f"{scenario.id}: data of agents"
+    )
+    workshop.run([*trainings.values()], f"{scenario.id}: trainings")
+    return {
+        name: [partial(trained_policy, checkpoint=checkpoint) for checkpoint in job.checkpoints]
+        for name, job in trainings.items()
+    }
 
 
 def _pooled(judged: Judged, metric: str) -> Floats:

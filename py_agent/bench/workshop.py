@@ -292,7 +292,9 @@ class Workshop:
         """Returns logged episodes on some traces; `name` is how their directory is called."""
         return LoggedJob(scenario, traces, self._seed, self._directory / scenario.id / _slug(name) / "logged.h5")
 
-    def data(self, scenario: Scenario, name: str, train_traces: int, test_traces: int) -> DataJob:
+    def data(
+        self, scenario: Scenario, name: str, train_traces: int, test_traces: int, effort: Effort | None = None
+    ) -> DataJob:
         """Returns the data of some logged traces.
 
         Args:
@@ -300,10 +302,11 @@ class Workshop:
             name: How their directory is called.
             train_traces: Traces of the scenario's train contexts.
             test_traces: Traces of its test contexts, which are others than those that policies are judged on.
+            effort: How many counterfactual episodes there are, if it is not the workshop's.
         """
         traces = self.traces(scenario, "train", train_traces) | self.traces(scenario, "logged", test_traces)
         folder = self._directory / scenario.id / _slug(name)
-        effort = self.effort
+        effort = effort or self.effort
         made = effort.replays, effort.mixed_traces, effort.generated_traces
         return DataJob(scenario, traces, self._seed, *made, folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,17 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     names = (anticipation.RULE, "static", anticipation.CEILING)
     monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0), 1: (0.0, 1.0)})
     monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
+    alone = "SAC + exact replay"
+    agents = {name: replace(anticipation.AGENTS[name], counts=(2,)) for name in (anticipation.OURS, alone)}
+    monkeypatch.setattr(anticipation, "AGENTS", agents)
     scenario = scenario_of("line3-slow-v0")
-    workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
+    effort = Effort(seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=1, generated_traces=1)
+    workshop = Workshop(tmp_path, 3, effort, Here())
     measured = anticipation.worth(workshop, scenario)
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
     data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
     learned = [f"{name}, {what}" for name in ("nearest neighbours", "causal model") for what in data]
-    learned.append("causal model, RSRP alone")
+    learned += ["causal model, RSRP alone", *(f"{name}, 2 traces of other contexts" for name in agents)]
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
     gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
     assert gained == pytest.approx({name: reward - rewards["tuned rule"] for name, reward in rewards.items()})
@@ -47,6 +52,8 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for what in data:
         better = figures[f"P(causal model > nearest neighbours, {what})"]
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
+    better = figures[f"P(SAC + CF > {alone}, 2 traces of other contexts)"]
+    assert better * 2 * 2 * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # and of 2 seeds each
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
         contexts = {episode.of_trace("context") for episode in read_dataset(logged).episodes}
@@ -68,6 +75,11 @@ def test_forecasts_are_scored_beside_dead_reckoning(tmp_path: Path, monkeypatch:
     assert figures["causal model: fit on 2 traces, and a first abduction"].value > 0
     assert figures["CRPS of loads in 30 s, causal model over dead reckoning"].ok
     assert figures["CRPS of loads in 30 s, nearest neighbours over dead reckoning"].value > 0
+
+
+def test_wins_are_counted_over_all_pairs_of_seeds_on_the_same_trace() -> None:
+    ours, theirs = np.array([[[3.0, 1.0], [2.0, 2.0]]]), np.array([[[2.0, 2.0]]])
+    assert anticipation._share_of_wins(ours, theirs) == (1 + 0 + 0.5 + 0.5) / 4
 
 
 def test_crps_by_hand() -> None:
