@@ -42,6 +42,7 @@ class Setting:
         test_traces: Logged traces of the contexts in which the policy is judged.
         target: S to reach, the mean over the contexts and the least of them.
         goal: S to aim at, likewise.
+        choices: From how many choices of the traces seeds learn, as many from each; none has a trace of another.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Setting:
     test_traces: int
     target: tuple[float, float]
     goal: tuple[float, float]
+    choices: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ NETWORKS = (
             Setting("from the test contexts", 0, 40, (0.75, 0.75), (1.0, 1.0)),
             _FROM_20,
             Setting("from 5 traces", 5, 0, (0.2, 0.2), (0.6, 0.6)),
-            Setting("from 2 traces", 2, 0, (0.2, 0.2), (0.5, 0.5)),
+            Setting("from 2 traces", 2, 0, (0.25, 0.25), (0.6, 0.6), choices=5),
         ),
         _FROM_20,
     ),
@@ -225,17 +227,30 @@ def _judged_rules(workshop: Workshop, scenarios: Sequence[Scenario], title: str,
     return judge(workshop, jobs, f"{title}: rules")
 
 
-def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str, list[TrainJob]]:
-    """Trains by all methods; a training for each preset, if logged traces are of the test contexts, or one for all."""
+def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str, list[list[TrainJob]]]:
+    """Trains by all methods.
+
+    Returns:
+        Of each method, for each preset, if logged traces are of the test contexts, or for all of them: a training for
+        each choice of the traces.
+    """
     title = f"{network.name}, {setting.name}"
     homes = [scenario_of(preset) for preset in (network.presets if setting.test_traces else network.presets[:1])]
-    data = [workshop.data(home, setting.name, setting.train_traces, setting.test_traces) for home in homes]
-    workshop.run(data, f"{title}: data")
+    data = [
+        [workshop.data(home, setting.name, setting.train_traces, setting.test_traces, choice=choice)
+         for choice in range(min(setting.choices, workshop.effort.seeds))]
+        for home in homes
+    ]  # fmt: skip
+    workshop.run([job for choices in data for job in choices], f"{title}: data")
     trainings = {
-        name: [workshop.training(each, name, method.counterfactual, method.training) for each in data]
+        name: [
+            [workshop.training(each, name, method.counterfactual, method.training, len(choices)) for each in choices]
+            for choices in data
+        ]
         for name, method in METHODS.items()
     }
-    workshop.run([job for jobs in trainings.values() for job in jobs], f"{title}: trainings")
+    jobs = [job for homes in trainings.values() for choices in homes for job in choices]
+    workshop.run(jobs, f"{title}: trainings")
     return trainings
 
 
@@ -300,19 +315,19 @@ def figures(
         end = float(difference.mean() + sign * 1.96 * difference.std(ddof=1) / np.sqrt(difference.size))
         what = f"{title}: {metric} less the rule's, {'upper' if sign > 0 else 'lower'} end of the interval"
         yield Measurement(what, end, unit, 0.0, more_is_better=sign > 0)
-    spent_s = float(np.mean([job.cpu_s() for job in trainings[OURS]]))
+    spent_s = float(np.mean([job.cpu_s() for choices in trainings[OURS] for job in choices]))
     yield Measurement(f"{title}: CPU time of a training", spent_s, "s", 600, 60)
 
 
 def elsewhere(workshop: Workshop, network: Network, setting: Setting) -> Iterator[Measurement]:
     """Yields S of the trained policies in networks of other numbers of cells, whose rules are tuned anew."""
     base = Preset.load(network.presets[0]).model_dump(exclude_unset=True)
-    (training,) = trained(workshop, network, setting)[OURS]
+    (trainings,) = trained(workshop, network, setting)[OURS]
     for name, changes in ELSEWHERE.items():
         preset = Preset.parse({**base, **changes, "id": f"{network.name}-{name.replace(' ', '-')}"}, name)
         scenario = workshop.tuned(_placed(preset))
         rules = _judged_rules(workshop, [scenario], name, _ELSEWHERE_TRACES)
-        jobs = {OURS: [_of_seeds(workshop, scenario, OURS, training, _ELSEWHERE_TRACES)]}
+        jobs = {OURS: [_of_seeds(workshop, scenario, OURS, trainings, _ELSEWHERE_TRACES)]}
         load_std = judge(workshop, jobs, f"{name}: judgements")[OURS]["load_std"]
         references = [rules[of]["load_std"][:, 0] for of in ("rule", "planner")]
         low, high = score_interval(load_std, references[0], references[1])
@@ -326,7 +341,9 @@ def in_ns3(workshop: Workshop, network: Network, setting: Setting) -> Iterator[M
     (preset,) = network.presets
     scenario, trainings = scenario_of(preset), trained(workshop, network, setting)
     policies = {name: policy_factory(policy) for name, policy in RULES.items()}
-    policies |= {name: partial(trained_policy, checkpoint=jobs[0].checkpoints[0]) for name, jobs in trainings.items()}
+    policies |= {
+        name: partial(trained_policy, checkpoint=jobs[0][0].checkpoints[0]) for name, jobs in trainings.items()
+    }
     means = {}
     for backend in ("engine", "ns3"):
         jobs = {
@@ -356,10 +373,11 @@ def _placed(preset: Preset) -> Scenario:
 
 
 def _of_seeds(
-    workshop: Workshop, scenario: Scenario, method: str, training: TrainJob, traces: int = 0
+    workshop: Workshop, scenario: Scenario, method: str, trainings: Sequence[TrainJob], traces: int = 0
 ) -> list[JudgeJob]:
-    """Returns the judgements of all seeds of a training."""
+    """Returns the judgements of all seeds of all trainings."""
+    checkpoints = [checkpoint for training in trainings for checkpoint in training.checkpoints]
     return [
         workshop.judgement(scenario, f"{method}-{seed}", partial(trained_policy, checkpoint=checkpoint), traces=traces)
-        for seed, checkpoint in enumerate(training.checkpoints)
+        for seed, checkpoint in enumerate(checkpoints)
     ]

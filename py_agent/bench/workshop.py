@@ -293,8 +293,9 @@ class Workshop:
         return LoggedJob(scenario, traces, self._seed, self._directory / scenario.id / _slug(name) / "logged.h5")
 
     def data(
-        self, scenario: Scenario, name: str, train_traces: int, test_traces: int, effort: Effort | None = None
-    ) -> DataJob:
+        self, scenario: Scenario, name: str, train_traces: int, test_traces: int, effort: Effort | None = None,
+        choice: int = 0,
+    ) -> DataJob:  # fmt: skip
         """Returns the data of some logged traces.
 
         Args:
@@ -303,9 +304,12 @@ class Workshop:
             train_traces: Traces of the scenario's train contexts.
             test_traces: Traces of its test contexts, which are others than those that policies are judged on.
             effort: How many counterfactual episodes there are, if it is not the workshop's.
+            choice: Which of the choices of as many traces, none of which has a trace of another.
         """
-        traces = self.traces(scenario, "train", train_traces) | self.traces(scenario, "logged", test_traces)
-        folder = self._directory / scenario.id / _slug(name)
+        traces: dict[str, Path] = {}
+        for split, count in (("train", train_traces), ("logged", test_traces)):
+            traces |= [*self.traces(scenario, split, (choice + 1) * count).items()][choice * count :]
+        folder = self._directory / scenario.id / (f"{_slug(name)}-{choice}" if choice else _slug(name))
         effort = effort or self.effort
         made = effort.replays, effort.mixed_traces, effort.generated_traces
         return DataJob(scenario, traces, self._seed, *made, folder)
@@ -319,10 +323,12 @@ class Workshop:
             Rule(**{name: float(best[name]) for name in Rule.model_fields}).write_json(path)
         return scenario.model_copy(update={"id": f"{scenario.id}-tuned", "rule": Rule.read_json(path)})
 
-    def training(self, data: DataJob, method: str, counterfactual: bool, training: Mapping[str, Any]) -> TrainJob:
-        """Returns a training of SAC; see `TrainJob`."""
+    def training(
+        self, data: DataJob, method: str, counterfactual: bool, training: Mapping[str, Any], choices: int = 1
+    ) -> TrainJob:
+        """Returns a training of SAC; of several choices of data, with its share of the seeds."""
         sac = training.get("sac", {}) | {"gradient_steps": self.effort.gradient_steps}
-        return TrainJob(data, method, {**training, "sac": sac}, counterfactual, self.effort.seeds)
+        return TrainJob(data, method, {**training, "sac": sac}, counterfactual, self.effort.seeds // choices)
 
     def judgement(
         self, scenario: Scenario, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0

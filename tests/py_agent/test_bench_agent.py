@@ -75,6 +75,17 @@ def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
+def test_choices_of_the_traces_have_none_in_common_and_share_the_seeds(tmp_path: Path) -> None:
+    workshop, scenario = Workshop(tmp_path, 0, SMALL, LOCAL), agent.scenario_of("line3-right-none-left-v0")
+    made = [workshop.data(scenario, "from 2 traces", 2, 0, choice=choice) for choice in range(2)]
+    assert [len(each.traces) for each in made] == [2, 2]
+    assert not made[0].traces.keys() & made[1].traces.keys()
+    assert made[0].folder != made[1].folder
+    assert [workshop.training(each, "SAC", False, {}, choices=2).seeds for each in made] == [1, 1]
+    assert workshop.data(scenario, "from 2 traces", 2, 0) == made[0]
+
+
 def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:
     page = (Path(__file__).parents[2] / "docs" / "mdp.md").read_text(encoding="utf-8")
     given = [yaml.safe_load(block) for block in grab_code_blocks(page, lang="yaml")]
