@@ -287,7 +287,9 @@ def _trained(workshop: Workshop, scenario: Scenario) -> dict[str, list[PolicyFac
     trainings = {}
     for name, agent in AGENTS.items():
         for count in agent.counts:
-            effort = workshop.effort.model_copy(update=agent.counterfactual or _REPLAY)
+            effort = workshop.effort.model_copy(
+                update=_REPLAY if agent.counterfactual is None else agent.counterfactual
+            )
             made = f"{count} traces, {effort.mixed_traces} mixed, {effort.generated_traces} generated"
             data = workshop.data(scenario, made, count, 0, effort)
             trainings[_of_others(name, count)] = workshop.training(

@@ -54,6 +54,8 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
     better = figures[f"P(SAC + CF > {alone}, 2 traces of other contexts)"]
     assert better * 2 * 2 * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # and of 2 seeds each
+    made = {path.parent.name: len(read_dataset(path).episodes) for path in tmp_path.glob("*/2-traces-*/augmented.h5")}
+    assert made == {"2-traces-1-mixed-1-generated": 4, "2-traces-0-mixed-0-generated": 2}
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
         contexts = {episode.of_trace("context") for episode in read_dataset(logged).episodes}
