@@ -110,6 +110,7 @@ def generate_traces(
     names = list(logged)
     abducted = {name: model.abduct(trace, seed) for name, trace in logged.items()}
     contexts = np.stack([abduction.context for abduction in abducted.values()])
+    usual = max(_unphysical_share(model, trace) for trace in logged.values())
     rejected = {"off-road": 0, "unphysical": 0, "novel": 0}
     traces: dict[str, MobilityTrace] = {}
     provenance: dict[str, Provenance] = {}
@@ -132,7 +133,7 @@ def generate_traces(
             context = abducted[factual].context + weight * (abducted[other].context - abducted[factual].context)
             intervention = f"do(context: {weight:g} of the way to {other})"
         trace = model.generate(abducted[factual], do_context=context)
-        reason = refusal(model, trace, street_map, contexts)
+        reason = refusal(model, trace, street_map, contexts, usual)
         if reason:
             rejected[reason] += 1
             continue
@@ -145,26 +146,34 @@ def generate_traces(
     return Drawn(traces, provenance, rejected)
 
 
-def refusal(model: CausalMobilityModel, trace: MobilityTrace, street_map: StreetMap, contexts: Floats) -> str:
+def refusal(
+    model: CausalMobilityModel, trace: MobilityTrace, street_map: StreetMap, contexts: Floats, usual: float = 0.0
+) -> str:
     """Returns the gate that a trace does not pass, or nothing.
 
     * off-road: more than 1 % of the positions are farther than 5 m from all lanes;
-    * unphysical: more than 1 % of the UE-steps exceed the speed of logged UEs or the acceleration that SUMO allows;
+    * unphysical: more than 1 % of the UE-steps, and than the `usual` share of logged traces, exceed the speed of logged
+      UEs or the acceleration that SUMO allows, to which those on open ground do not keep;
     * novel: where its journeys lead (`CausalMobilityModel.reach`), by the context abducted from it, is farther from all
       logged contexts (N, C) than twice the greatest distance between them, and than a quarter of the map.
     """
     if street_map.off_road_share(trace.position_m) > _OFF_ROAD_SHARE:
         return "off-road"
-    acceleration = np.diff(trace.speed_mps, axis=0) / trace.step_s
-    fast = trace.speed_mps > 1.01 * model.habits.fastest_mps
-    hard = (acceleration > HIGHEST_MPS2 + 0.01) | (acceleration < LOWEST_MPS2 - 0.01)
-    if max(fast.mean(), hard.mean()) > _UNPHYSICAL_SHARE:
+    if _unphysical_share(model, trace) > max(usual, _UNPHYSICAL_SHARE):
         return "unphysical"
     reaches = np.stack([model.reach(context) for context in contexts])
     apart = np.linalg.norm(reaches[:, None] - reaches[None], axis=-1).max()
     nearest = np.linalg.norm(reaches - model.reach(model.context_of(trace)), axis=-1).min()
     factor, least = _NOVELTY
     return "novel" if nearest > max(factor * apart, least) else ""
+
+
+def _unphysical_share(model: CausalMobilityModel, trace: MobilityTrace) -> float:
+    """Returns the share of UE-steps that are too fast, or speed up or slow down too much, whichever is more."""
+    acceleration = np.diff(trace.speed_mps, axis=0) / trace.step_s
+    fast = trace.speed_mps > 1.01 * model.habits.fastest_mps
+    hard = (acceleration > HIGHEST_MPS2 + 0.01) | (acceleration < LOWEST_MPS2 - 0.01)
+    return float(max(fast.mean(), hard.mean()))
 
 
 def _gathering_weight(away: Floats, random: np.random.Generator) -> Floats:

@@ -14,7 +14,7 @@ import torch
 
 from cf_augment.augment import Job, NoisyRule, Random, Searched, augment, play, roll_out
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
-from cf_augment.interventions import mix_traces, refusal
+from cf_augment.interventions import generate_traces, mix_traces, refusal
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import EngineBackend
 from ns3_scenarios.kpis import KPI_AXES
@@ -24,6 +24,7 @@ from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.policies.rules import IntegralRule
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.seeds import stream
+from sumo_mobility.pipeline import load_map, make_trace
 from sumo_mobility.trace import MobilityTrace
 
 STREETS = made.street_map()
@@ -237,8 +238,17 @@ def test_gates_refuse(made_up: tuple[list[Episode], Path], logged: Dataset) -> N
     assert refusal(model, fast, STREETS, contexts) == "unphysical"
     jerky = dataclasses.replace(trace, speed_mps=trace.speed_mps * (np.arange(len(trace.time_s)) % 2)[:, None])
     assert refusal(model, jerky, STREETS, contexts) == "unphysical"
+    assert refusal(model, jerky, STREETS, contexts, usual=1.0) == ""
     far = np.array([1.0, -1.0, -1.0, 0.01, 0.0, 0.01])
     assert refusal(model, trace, STREETS, far[None]) == "novel"
+
+
+def test_on_open_ground_traces_pass_whose_ues_turn_as_abruptly_as_logged_ones() -> None:
+    config = Preset.load("line3-slow-v0").mobility
+    logged = {f"train-{index}": make_trace(config, config.train_contexts[index], index) for index in range(2)}
+    ground = load_map(config.map)
+    drawn = generate_traces(CausalMobilityModel.fit(list(logged.values()), ground), logged, ground, 3, seed=0)
+    assert len(drawn.traces) == 3
 
 
 def test_negative_counts_are_refused(logged: Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     agents = {name: replace(anticipation.AGENTS[name], counts=(2,)) for name in (anticipation.OURS, alone)}
     monkeypatch.setattr(anticipation, "AGENTS", agents)
     scenario = scenario_of("line3-slow-v0")
-    effort = Effort(seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=1, generated_traces=1)
+    effort = Effort(seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=1, generated_traces=4)
     workshop = Workshop(tmp_path, 3, effort, Here())
     measured = anticipation.worth(workshop, scenario)
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
@@ -55,7 +56,9 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     better = figures[f"P(SAC + CF > {alone}, 2 traces of other contexts)"]
     assert better * 2 * 2 * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # and of 2 seeds each
     made = {path.parent.name: len(read_dataset(path).episodes) for path in tmp_path.glob("*/2-traces-*/augmented.h5")}
-    assert made == {"2-traces-1-mixed-1-generated": 4, "2-traces-0-mixed-0-generated": 2}
+    [report] = [json.loads(path.read_text()) for path in tmp_path.glob("*/2-traces-*/generated.json")]
+    assert made == {"2-traces-1-mixed-4-generated": 3 + report["generated"], "2-traces-0-mixed-0-generated": 2}
+    assert report["generated"] >= 1
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
         contexts = {episode.of_trace("context") for episode in read_dataset(logged).episodes}
