@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import kendalltau
 
 from cf_augment.model import CausalMobilityModel
 from cf_augment.physics import Engine, WhatIf
@@ -98,7 +99,7 @@ AGENTS = {
 """Agents. What has no causal model takes the UEs to go straight on, or as their nearest neighbours did."""
 _AGENT_TARGETS = {15: (0.45, 0.8), 5: (0.35, 0.7), 2: (0.2, 0.5)}
 """S_slow of OURS to reach, and to aim at, likewise."""
-_FITTED, _FUTURES = 10, 10
+_FITTED, _FUTURES, _NS3_TRACES = 10, 10, 10
 _CANDIDATES, _ENGINE_CANDIDATES, _ROUNDS = 400, 20, 5
 
 
@@ -121,6 +122,8 @@ def measure(seed: int, quick: bool, preset: str, directory: Path) -> Iterator[Me
     yield from model_speed(workshop, scenario)
     yield from forecast_error(workshop, scenario)
     yield from worth(workshop, scenario)
+    if not quick:
+        yield from in_ns3(workshop, scenario)
 
 
 def model_speed(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
@@ -303,6 +306,32 @@ def _trained(workshop: Workshop, scenario: Scenario) -> dict[str, list[PolicyFac
         name: [partial(trained_policy, checkpoint=checkpoint) for checkpoint in job.checkpoints]
         for name, job in trainings.items()
     }
+
+
+def in_ns3(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
+    """Yields how far ns-3 ranks the policies as the engine does, by their mean reward (Kendall's tau)."""
+    most = max(_TARGETS)
+    data = workshop.logged(scenario, f"{most} traces", workshop.traces(scenario, "train", most))
+    policies = dict(POLICIES)
+    policies |= {
+        _of_others(name, most): partial(_SEARCH, future=future, data=data.path) for name, future in LEARNED.items()
+    }
+    policies |= {
+        name: seeds[0] for name, seeds in _trained(workshop, scenario).items() if name.endswith(_of_others("", most))
+    }
+    means: dict[str, list[float]] = {}
+    for backend in ("engine", "ns3"):
+        jobs = {
+            name: [[workshop.judgement(scenario, name, factory, backend, _NS3_TRACES)]]
+            for name, factory in policies.items()
+        }
+        judged = judge(workshop, jobs, f"{scenario.id} in {backend}")
+        means[backend] = [float(result["reward"].mean()) for result in judged.values()]
+        for name, value in zip(judged, means[backend], strict=True):
+            yield Measurement(f"{scenario.id}: {name}: mean reward in {backend}, {_NS3_TRACES} traces", value, "", None)
+    tau = float(kendalltau(*means.values()).statistic)
+    title = f"{scenario.id}: Kendall's tau of {len(policies)} policies, ns-3 against the engine"
+    yield Measurement(title, tau, "", 0.8, 1.0, more_is_better=True)
 
 
 def _pooled(judged: Judged, metric: str) -> Floats:

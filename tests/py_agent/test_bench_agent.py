@@ -11,7 +11,7 @@ from mktestdocs import grab_code_blocks
 
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.recipes import PHYSICS
+from py_agent.algorithms.recipes import PHYSICS, SLOW
 from py_agent.bench import agent
 from py_agent.bench import workshop as workshop_module
 from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
@@ -91,6 +91,8 @@ def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:
     given = [yaml.safe_load(block) for block in grab_code_blocks(page, lang="yaml")]
     assert agent.METHODS[agent.OURS].training == PHYSICS
     assert PHYSICS in given
+    slow = (Path(__file__).parents[2] / "docs" / "slow.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(slow.partition("slow.yaml <<'EOF'\n")[2].partition("EOF")[0]) == SLOW
 
 
 @pytest.mark.slow

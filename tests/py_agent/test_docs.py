@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 SNIPPETS = ["README.md", "docs/mobility.md", "docs/network.md", "docs/backends.md", "docs/datasets.md", "docs/model.md"]
-COMMANDS = ["docs/own-preset.md", "docs/extend.md", "docs/measurements.md"]
+COMMANDS = ["docs/own-preset.md", "docs/extend.md", "docs/measurements.md", "docs/slow.md"]
 
 
 @pytest.mark.sumo
@@ -72,6 +72,7 @@ def test_the_limits_of_the_cqi_are_those_of_the_tables() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = ROOT / name
@@ -86,6 +87,6 @@ def test_a_page_of_commands_can_be_followed(name: str, tmp_path: Path, monkeypat
     (tmp_path / "here" / "docs").symlink_to(ROOT / "docs")  # for what a page takes from there
     monkeypatch.chdir(tmp_path / "here")
     commands = "\n".join(grab_code_blocks(page.read_text(encoding="utf-8"), lang="bash"))
-    done = subprocess.run(["bash", "-euc", commands], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-euc", commands], capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     check_md_file(page, lang="python", memory=True)
