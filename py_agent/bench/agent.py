@@ -33,6 +33,28 @@ from sumo_mobility.pipeline import load_map
 
 
 @dataclass(frozen=True)
+class Method:
+    """A way to train.
+
+    Attributes:
+        counterfactual: Whether it learns from counterfactual data beside the logged ones.
+        training: Fields of `TrainConfig`, but for the number of gradient steps, which is the same for all.
+    """
+
+    counterfactual: bool
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+OURS, PLAIN = "SAC + CF", "SAC"
+METHODS = {
+    PLAIN: Method(False),
+    "SAC + CF, no physics": Method(True, {"counterfactual_share": PHYSICS["counterfactual_share"]}),
+    OURS: Method(True, PHYSICS),
+}
+"""The methods; what they do not say has SAC's own defaults."""
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a training may learn from, and what it must come to.
 
@@ -43,6 +65,7 @@ class Setting:
         target: S to reach, the mean over the contexts and the least of them.
         goal: S to aim at, likewise.
         choices: From how many choices of the traces seeds learn, as many from each; none has a trace of another.
+        methods: Which of METHODS are tried.
     """
 
     name: str
@@ -51,6 +74,7 @@ class Setting:
     target: tuple[float, float]
     goal: tuple[float, float]
     choices: int = 1
+    methods: tuple[str, ...] = (PLAIN, OURS)
 
 
 @dataclass(frozen=True)
@@ -71,13 +95,13 @@ class Network:
 
 
 _CONTEXTS = ("right-loiter-left", "right-right-left", "right-none-left")
-_FROM_20 = Setting("from 20 traces", 20, 0, (0.4, 0.4), (0.8, 0.8))
+_FROM_20 = Setting("from 20 traces", 20, 0, (0.4, 0.4), (0.8, 0.8), methods=tuple(METHODS))
 NETWORKS = (
     Network(
         "line3", tuple(f"line3-{context}-v0" for context in _CONTEXTS),
         (
             Setting("k = 20 %", 20, 2, (1.0, 0.7), (1.2, 1.0)),
-            Setting("k = 0 from 20 traces", 20, 0, (0.9, 0.6), (1.1, 0.9)),
+            Setting("k = 0 from 20 traces", 20, 0, (0.9, 0.6), (1.1, 0.9), methods=tuple(METHODS)),
             Setting("k = 0 from one trace", 1, 0, (0.6, 0.4), (1.0, 0.7)),
         ),
     ),
@@ -85,7 +109,7 @@ NETWORKS = (
         "helsinki3", tuple(f"helsinki3-{context}-v0" for context in _CONTEXTS),
         (
             Setting("k = 20 %", 20, 2, (0.7, 0.4), (1.0, 1.0)),
-            Setting("k = 0 from 20 traces", 20, 0, (0.5, 0.2), (0.8, 0.8)),
+            Setting("k = 0 from 20 traces", 20, 0, (0.5, 0.2), (0.8, 0.8), methods=tuple(METHODS)),
             Setting("k = 0 from one trace", 1, 0, (0.3, 0.0), (0.5, 0.5)),
         ),
     ),
@@ -114,26 +138,6 @@ _WHOLE = Effort(seeds=5, test_traces=50, gradient_steps=4000)
 _QUICK = Effort(seeds=2, test_traces=12, gradient_steps=1000)
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to train.
-
-    Attributes:
-        counterfactual: Whether it learns from counterfactual data beside the logged ones.
-        training: Fields of `TrainConfig`, but for the number of gradient steps, which is the same for all.
-    """
-
-    counterfactual: bool
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-
-METHODS = {
-    "SAC": Method(False),
-    "SAC + CF, no physics": Method(True, {"counterfactual_share": PHYSICS["counterfactual_share"]}),
-    "SAC + CF": Method(True, PHYSICS),
-}
-"""The methods; what they do not say has SAC's own defaults."""
-OURS, PLAIN = "SAC + CF", "SAC"
 RULES = {"static": "static", "rule": "integral", "planner": "planner"}
 """Policies that are not trained."""
 _RESAMPLES = 1000
@@ -228,7 +232,7 @@ def _judged_rules(workshop: Workshop, scenarios: Sequence[Scenario], title: str,
 
 
 def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str, list[list[TrainJob]]]:
-    """Trains by all methods.
+    """Trains by all methods of a setting.
 
     Returns:
         Of each method, for each preset, if logged traces are of the test contexts, or for all of them: a training for
@@ -248,6 +252,7 @@ def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str,
             for choices in data
         ]
         for name, method in METHODS.items()
+        if name in setting.methods
     }
     jobs = [job for homes in trainings.values() for choices in homes for job in choices]
     workshop.run(jobs, f"{title}: trainings")
