@@ -46,7 +46,7 @@ class Abduction:
         context: (6,) see `CausalMobilityModel.context_of`.
         local: (U, 2) the latents of LOCAL.
         journeys: Of each UE, in order.
-        speed_noise: (T-1, U) speed over what pace of ground and UE say, while a UE is under way; else NaN.
+        speed_noise: (T-1, U) speed over what ground and UE say where nothing stops, while a UE is under way; else NaN.
         seed: Of what the trace does not reveal.
     """
 
@@ -130,12 +130,12 @@ def _log_pace(model: CausalMobilityModel, trace: MobilityTrace) -> Floats:
 
 
 def _ratio(model: CausalMobilityModel, trace: MobilityTrace) -> Floats:
-    """Returns distance driven over what the pace of the ground says, (T-1, U); NaN while a UE stays."""
+    """Returns speed over that at which one gets on there while nothing stops one, (T-1, U); NaN while a UE stays."""
     ground = model.ground
     step_m = np.linalg.norm(np.diff(trace.position_m, axis=0), axis=-1)
-    pace_mps = ground.pace_at(ground.locate(trace.position_m[:-1].reshape(-1, 2))).reshape(step_m.shape)
+    cruise_mps = ground.cruise_at(ground.locate(trace.position_m[:-1].reshape(-1, 2))).reshape(step_m.shape)
     stays = ground.stays(trace)
-    return np.where(stays[:-1] & stays[1:], np.nan, step_m / trace.step_s / pace_mps)
+    return np.where(stays[:-1] & stays[1:], np.nan, step_m / trace.step_s / cruise_mps)
 
 
 def _gumbel(scores: Floats, taken: int, random: np.random.Generator) -> Floats:

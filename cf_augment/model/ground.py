@@ -26,6 +26,7 @@ class Ground(ABC, Generic[Spots, Walkers]):
     Attributes:
         bounds_m: West, south, east, north.
         pace_mps: (R,) how fast one gets on on each road, with all that stops one on the way; one pace without roads.
+        cruise_mps: (R,) how fast one is there while nothing stops one.
         parked_m: How far to the right of the lane UEs park.
         place_m: (P, 2) the places.
         weight: (P,) how likely each is where nothing draws anyone; sums to 1.
@@ -33,6 +34,7 @@ class Ground(ABC, Generic[Spots, Walkers]):
 
     bounds_m: tuple[float, float, float, float]
     pace_mps: Floats
+    cruise_mps: Floats
     parked_m: float
     place_m: Floats
     weight: Floats
@@ -48,8 +50,8 @@ class Ground(ABC, Generic[Spots, Walkers]):
 
     @classmethod
     @abstractmethod
-    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
-        """Returns the ground of a map, at a pace that was learned before.
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, cruise_mps: Floats, parked_m: float) -> Self:
+        """Returns the ground of a map, at paces that were learned before.
 
         Raises:
             DataError: the map has another number of roads.
@@ -111,6 +113,14 @@ class Ground(ABC, Generic[Spots, Walkers]):
     @abstractmethod
     def pace_at(self, spots: Spots) -> Floats:
         """Returns the ground's pace at spots, (N,) in m/s."""
+
+    @abstractmethod
+    def cruise_at(self, spots: Spots) -> Floats:
+        """Returns how fast one is at spots while nothing stops one, (N,) in m/s."""
+
+    @abstractmethod
+    def bays_m(self, place: Ints) -> Floats:
+        """Returns where those stay who are at places (N,); (N, 2)."""
 
     @abstractmethod
     def spots(self, walkers: Walkers) -> Spots:

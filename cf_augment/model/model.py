@@ -58,9 +58,10 @@ _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class ModelFile(Contract):
     """What is written of a model."""
 
-    version: Literal[2]
+    version: Literal[3]
     map_name: str
     pace_mps: tuple[_Positive, ...]
+    cruise_mps: tuple[_Positive, ...]
     parked_m: Annotated[float, Field(allow_inf_nan=False)]
     spread: _Positive
     stays_s: tuple[_NotNegative, ...] = Field(min_length=1)
@@ -97,9 +98,15 @@ class CausalMobilityModel:
         """Writes what was learned, atomically; the same model gives the same bytes."""
         ground, habits = self.ground, self.habits
         ModelFile(
-            version=2, map_name=self.map_name, pace_mps=tuple(ground.pace_mps.tolist()), parked_m=ground.parked_m,
-            spread=habits.spread, stays_s=tuple(habits.stays_s.tolist()), fastest_mps=habits.fastest_mps,
-        ).write_json(path)  # fmt: skip
+            version=3,
+            map_name=self.map_name,
+            pace_mps=tuple(ground.pace_mps.tolist()),
+            cruise_mps=tuple(ground.cruise_mps.tolist()),
+            parked_m=ground.parked_m,
+            spread=habits.spread,
+            stays_s=tuple(habits.stays_s.tolist()),
+            fastest_mps=habits.fastest_mps,
+        ).write_json(path)
 
     @classmethod
     def load(cls, path: Path, street_map: StreetMap) -> Self:
@@ -114,7 +121,8 @@ class CausalMobilityModel:
             known = ModelFile.read_json(path)
             if known.map_name != street_map.name:
                 raise DataError(f"made for map {printable(known.map_name)}, not for {street_map.name}")
-            ground = _kind(street_map).at_pace(street_map, np.array(known.pace_mps), known.parked_m)
+            paces = np.array(known.pace_mps), np.array(known.cruise_mps)
+            ground = _kind(street_map).at_pace(street_map, *paces, known.parked_m)
         except MlbError as error:
             why = printable(error.message, 200)
             raise DataError(f"{path}: not a causal mobility model of this map ({why})", _CURE) from None

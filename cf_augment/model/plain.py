@@ -31,12 +31,13 @@ class Plain(Ground[Floats, Rovers]):
     Args:
         bounds_m: West, south, east, north.
         pace_mps: (1,) mean speed of those who are under way.
+        cruise_mps: (1,) their median speed while they move.
     """
 
     parked_m = 0.0
 
-    def __init__(self, bounds_m: tuple[float, float, float, float], pace_mps: Floats) -> None:
-        self.bounds_m, self.pace_mps = bounds_m, pace_mps
+    def __init__(self, bounds_m: tuple[float, float, float, float], pace_mps: Floats, cruise_mps: Floats) -> None:
+        self.bounds_m, self.pace_mps, self.cruise_mps = bounds_m, pace_mps, cruise_mps
         west, south, east, north = bounds_m
         side_m = np.sqrt((east - west) * (north - south) / _PLACES)
         columns, rows = (max(1, round(float(size_m / side_m))) for size_m in (east - west, north - south))
@@ -48,18 +49,19 @@ class Plain(Ground[Floats, Rovers]):
     @classmethod
     def learned(cls, street_map: StreetMap, traces: Sequence[MobilityTrace]) -> Self:
         """See `Ground.learned`."""
-        ground = cls(street_map.bounds_m, np.ones(1))
+        ground = cls(street_map.bounds_m, np.ones(1), np.ones(1))
         speed_mps = np.concatenate([trace.speed_mps[~ground.stays(trace)] for trace in traces])
         if not speed_mps.sum() > 0:
             raise DataError("model: in none of the traces is a UE under way")
-        return cls(street_map.bounds_m, speed_mps.mean(keepdims=True))
+        moving_mps = speed_mps[speed_mps > STANDING_MPS]
+        return cls(street_map.bounds_m, speed_mps.mean(keepdims=True), np.median(moving_mps, keepdims=True))
 
     @classmethod
-    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, cruise_mps: Floats, parked_m: float) -> Self:
         """See `Ground.at_pace`."""
-        if len(pace_mps) != 1:
+        if len(pace_mps) != 1 or len(cruise_mps) != 1:
             raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} without any")
-        return cls(street_map.bounds_m, pace_mps)
+        return cls(street_map.bounds_m, pace_mps, cruise_mps)
 
     @property
     def points_m(self) -> Floats:
@@ -116,6 +118,14 @@ class Plain(Ground[Floats, Rovers]):
     def pace_at(self, spots: Floats) -> Floats:
         """See `Ground.pace_at`."""
         return np.repeat(self.pace_mps, len(spots))
+
+    def cruise_at(self, spots: Floats) -> Floats:
+        """See `Ground.cruise_at`."""
+        return np.repeat(self.cruise_mps, len(spots))
+
+    def bays_m(self, place: Ints) -> Floats:
+        """Returns the places."""
+        return self.place_m[place]
 
     def spots(self, walkers: Rovers) -> Floats:
         """See `Ground.spots`."""

@@ -109,10 +109,11 @@ class _Drive:
 
     def _drive(self, going: Ints, row: int) -> None:
         ground, step_s = self._model.ground, self._step_s
-        pace_mps = ground.pace_at(ground.spots(self._walkers))[going]
+        spots = ground.spots(self._walkers)
+        pace_mps, cruise_mps = ground.pace_at(spots)[going], ground.cruise_at(spots)[going]
         noise = np.array([self._noise_of(index, row) for index in going.tolist()])
         before_mps = self._speed_mps[going]
-        wanted_mps = pace_mps * self._pace[going] * noise
+        wanted_mps = cruise_mps * self._pace[going] * noise
         brakes_mps = np.sqrt(2 * _COMFORT_MPS2 * ground.ahead_m(self._walkers, going, self._place[going]))
         wanted_mps = np.minimum(wanted_mps, np.maximum(brakes_mps, 1.0)).clip(max=self._model.habits.fastest_mps)
         self._speed_mps[going] = np.clip(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -24,7 +25,7 @@ _NO_WAY_S = 1e4
 """Longer than any journey: what cannot be reached is as far as that."""
 _PARKED_M, _ON_ROAD_M = (1.0, 8.0), 6.0
 """How far from the lane those who are parked stand, and those who drive are at most."""
-_KNOWN_AFTER_S, _SLOWEST_MPS = 20.0, 1.0
+_KNOWN_AFTER_S, _SLOWEST_MPS, _MOVES_MPS, _KNOWN_AFTER = 20.0, 1.0, 1.0, 30
 _BACK_M = 3.0
 """A step back of less than this is none: a UE that parks or changes its lane."""
 
@@ -64,16 +65,18 @@ class Streets(Ground[RoadSpots, Drivers]):
     Args:
         graph: The roads.
         pace_mps: (R,) how fast one gets on, with all that stops one on the way.
+        cruise_mps: (R,) how fast one is while nothing stops one.
         parked_m: How far to the right of the lane UEs park.
 
     Attributes:
         graph: The roads.
-        pace_mps, parked_m: See above.
+        pace_mps, cruise_mps, parked_m: See above.
         place_road: (P,) the road of each place.
     """
 
-    def __init__(self, graph: RoadGraph, pace_mps: Floats, parked_m: float = 0.0) -> None:
-        self.graph, self.pace_mps, self.parked_m, self.bounds_m = graph, pace_mps, parked_m, graph.bounds_m
+    def __init__(self, graph: RoadGraph, pace_mps: Floats, cruise_mps: Floats, parked_m: float = 0.0) -> None:
+        self.graph, self.bounds_m = graph, graph.bounds_m
+        self.pace_mps, self.cruise_mps, self.parked_m = pace_mps, cruise_mps, parked_m
         metres = graph.length_m * graph.lanes
         places = np.flatnonzero(graph.length_m >= min(_SHORTEST_PLACE_M, graph.length_m.max()))
         if len(places) > _MOST_PLACES:  # evenly by metres of lane
@@ -89,8 +92,10 @@ class Streets(Ground[RoadSpots, Drivers]):
     def learned(cls, street_map: StreetMap, traces: Sequence[MobilityTrace]) -> Self:
         """See `Ground.learned`; a road that few took has about the pace of all."""
         graph = RoadGraph.build(street_map)
-        driven_m, spent_s = np.zeros(len(graph)), np.zeros(len(graph))
-        unpaced, parked_m = cls(graph, np.ones(len(graph))), [np.zeros(1)]
+        driven_m, spent_s, ones = np.zeros(len(graph)), np.zeros(len(graph)), np.ones(len(graph))
+        unpaced, parked_m = cls(graph, ones, ones), [np.zeros(1)]
+        moving_mps: list[Floats] = []
+        on_road: list[Ints] = []
         for trace in traces:
             spots, stays = unpaced.locate(trace.position_m.reshape(-1, 2)), unpaced.stays(trace).ravel()
             right = graph.place(spots.road, spots.offset_m)[1][:, ::-1] * (1, -1)
@@ -98,19 +103,24 @@ class Streets(Ground[RoadSpots, Drivers]):
             drives = (spots.away_m < _ON_ROAD_M) & ~stays
             np.add.at(driven_m, spots.road[drives], trace.speed_mps.ravel()[drives] * trace.step_s)
             np.add.at(spent_s, spots.road[drives], trace.step_s)
+            moves = drives & (trace.speed_mps.ravel() > _MOVES_MPS)
+            moving_mps.append(trace.speed_mps.ravel()[moves])
+            on_road.append(spots.road[moves])
         if not driven_m.sum() > 0:
             raise DataError("model: in none of the traces is a UE under way on the streets of the map")
         mean_mps = driven_m.sum() / spent_s.sum()
         pace_mps = (driven_m + _KNOWN_AFTER_S * mean_mps) / (spent_s + _KNOWN_AFTER_S)
-        return cls(graph, np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps)), float(np.median(np.concatenate(parked_m))))
+        pace_mps = np.maximum(pace_mps, min(_SLOWEST_MPS, mean_mps))
+        cruise_mps = _medians(np.concatenate(moving_mps), np.concatenate(on_road), len(graph), mean_mps)
+        return cls(graph, pace_mps, cruise_mps, float(np.median(np.concatenate(parked_m))))
 
     @classmethod
-    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, parked_m: float) -> Self:
+    def at_pace(cls, street_map: StreetMap, pace_mps: Floats, cruise_mps: Floats, parked_m: float) -> Self:
         """See `Ground.at_pace`."""
         graph = RoadGraph.build(street_map)
-        if len(pace_mps) != len(graph):
+        if len(pace_mps) != len(graph) or len(cruise_mps) != len(graph):
             raise DataError(f"made for {len(pace_mps)} roads, not for {street_map.name} with {len(graph)}")
-        return cls(graph, pace_mps, parked_m)
+        return cls(graph, pace_mps, cruise_mps, parked_m)
 
     @property
     def points_m(self) -> Floats:
@@ -202,6 +212,16 @@ class Streets(Ground[RoadSpots, Drivers]):
         """See `Ground.pace_at`."""
         return np.asarray(self.pace_mps[spots.road])
 
+    def cruise_at(self, spots: RoadSpots) -> Floats:
+        """See `Ground.cruise_at`."""
+        return np.asarray(self.cruise_mps[spots.road])
+
+    def bays_m(self, place: Ints) -> Floats:
+        """See `Ground.bays_m`; beside the lane."""
+        road = self.place_road[place]
+        middle_m, direction = self.graph.place(road, self._middle_m[road])
+        return middle_m + self.parked_m * direction[:, ::-1] * (1, -1)
+
     def spots(self, walkers: Drivers) -> RoadSpots:
         """See `Ground.spots`."""
         return RoadSpots(walkers.road, walkers.offset_m, walkers.beside_m)
@@ -270,3 +290,14 @@ class Streets(Ground[RoadSpots, Drivers]):
             best = (cost_s[ways][:, None] + entered_s[ways]).argmin(axis=0) if len(ways) else None
             onward[road] = road if best is None else ways[best]
         return onward
+
+
+def _medians(value: Floats, of: Ints, count: int, unknown: float) -> Floats:
+    """Returns the median value of each of some groups (count,); where few are known, that of all."""
+    order = np.lexsort((value, of))
+    ends = np.searchsorted(of[order], np.arange(count + 1))
+    found = np.full(count, np.median(value) if len(value) else unknown)
+    for group, (first, last) in enumerate(pairwise(ends.tolist())):
+        if last - first >= _KNOWN_AFTER:
+            found[group] = np.median(value[order[first:last]])
+    return found
