@@ -125,7 +125,7 @@ def generate_traces(
             place_m = random.uniform([west, south], [east, north])
             [[x, y, *_]] = moments(place_m[None], street_map.bounds_m)
             variance = random.uniform(*_GATHERING_WIDTH) ** 2 / 2
-            context = np.array([random.uniform(*_MEMBERS_SHARE), x, y, variance, 0.0, variance])
+            context = model.context(random.uniform(*_MEMBERS_SHARE), [x, y, variance, 0.0, variance])
             intervention = f"do(context: UEs of {factual} gather at ({place_m[0]:.0f}, {place_m[1]:.0f}) m)"
             sources = (factual,)
         else:

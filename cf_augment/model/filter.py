@@ -105,7 +105,7 @@ class ContextFilter:
         self._weigh()
 
     def context(self) -> Floats:
-        """Returns what `CausalMobilityModel.context_of` says of whole traces, (6,)."""
+        """Returns what `CausalMobilityModel.context_of` says of whole traces, (12,), as if UEs began anywhere."""
         return self.model.mean_context(self.posterior)
 
     def _first(self, now: Report, beside: Bools) -> Singles:

@@ -138,20 +138,40 @@ class CausalMobilityModel:
         return abduct(self, trace, seed)
 
     def context_of(self, trace: MobilityTrace) -> Floats:
-        """Returns the context that is abducted from a trace, (6,).
+        """Returns the context that is abducted from a trace, (12,).
 
         It is the posterior mean of: the share of the members; x and y of where their journeys lead on average; the
-        variance of x, the covariance, and the variance of y of that; from the map's centre, with 1 for half the map.
+        variance of x, the covariance, and the variance of y of that, from the map's centre, with 1 for half the map;
+        the same five of where they begin; and when they set out, in s of the trace, 0 if they have before.
         """
         return self.abduct(trace).context
 
+    def context(
+        self, share: float, to: Sequence[float] | Floats | None = None, origin: Sequence[float] | Floats | None = None,
+        onset_s: float = 0.0,
+    ) -> Floats:  # fmt: skip
+        """Returns a context, (12,).
+
+        Args:
+            share: Of the members.
+            to: (5,) where their journeys lead, as of `context_of`; None: anywhere.
+            origin: (5,) where they begin, likewise.
+            onset_s: When they set out.
+        """
+        even = central(self.ground.weight @ self._moments)
+        return np.array([share, *(even if to is None else to), *(even if origin is None else origin), onset_s])
+
     def mean_context(self, posterior: Floats) -> Floats:
-        """Returns the mean context of a posterior (M, A) of `crowds` and SHARES."""
-        return np.array([(posterior @ SHARES).sum(), *central(posterior.sum(axis=1) @ self.crowds.moments)])
+        """Returns the mean context of a posterior (M, A) of `crowds` and SHARES, which begins anywhere."""
+        return self.context(float((posterior @ SHARES).sum()), central(posterior.sum(axis=1) @ self.crowds.moments))
 
     def crowd_of(self, context: Floats) -> Floats:
         """Returns how likely each place is the destination of a member in a context, (P,)."""
-        return matched(context[1:], self._moments, self.ground.weight)
+        return matched(context[1:6], self._moments, self.ground.weight)
+
+    def origins_of(self, context: Floats) -> Floats:
+        """Returns how likely each place is the one where a member begins in a context, (P,)."""
+        return matched(context[6:11], self._moments, self.ground.weight)
 
     def generate(
         self, abduction: Abduction, do_context: Floats | None = None, do_local: Floats | None = None
@@ -160,7 +180,7 @@ class CausalMobilityModel:
 
         Args:
             abduction: Of the factual trace.
-            do_context: (6,) replaces the context: another trace's, or `c + w (c' - c)` for any w.
+            do_context: (12,) replaces the context: another trace's, or `c + w (c' - c)` for any w.
             do_local: (U, 2) replaces the local latents.
 
         Raises:

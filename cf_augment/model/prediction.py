@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cf_augment.model.abduction import Abduction
-from sumo_mobility.base.arrays import Floats, Ints
+from cf_augment.model.abduction import ONSET, Abduction
+from cf_augment.model.beginnings import LEAD_S
+from sumo_mobility.base.arrays import Bools, Floats, Ints
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.trace import MobilityTrace
 
@@ -16,16 +18,19 @@ if TYPE_CHECKING:
 
 LOWEST_MPS2, HIGHEST_MPS2 = -4.5, 2.6
 """SUMO's defaults for the Krauss model."""
-_COMFORT_MPS2, _LEAD_S, _EVENTS = 3.0, 120.0, 100
+_COMFORT_MPS2, _EVENTS = 3.0, 100
 
 
 def predict(model: CausalMobilityModel, abduction: Abduction, context: Floats, local: Floats) -> MobilityTrace:
     """See `CausalMobilityModel.generate`.
 
-    A UE does what it did until it would choose another destination than it did. If that is the one of the journey that
-    was under way when the trace began, it has lived in the other context for two minutes already.
+    A UE does what it did until it would choose another destination than it did. If it would have begun elsewhere or at
+    another time, or that destination is of the journey that was under way when the trace began, it has lived in the
+    other context from its beginning on, and begins where it does there.
     """
     trace, ground = abduction.trace, model.ground
+    before, after = (_Begin.of(model, abduction, *causes) for causes in (
+        (abduction.context, abduction.local), (context, local)))  # fmt: skip
     density = np.stack([ground.weight, model.crowd_of(context)])
     scores = np.log(density[(local[:, 0] < context[0]).astype(np.int64)] + 1e-30)
     choices = [
@@ -33,16 +38,19 @@ def predict(model: CausalMobilityModel, abduction: Abduction, context: Floats, l
         for ue, journeys in enumerate(abduction.journeys)
     ]
     other_pace = local[:, 1] != abduction.local[:, 1]
+    anew = (before.origin != after.origin) | (before.departs_s != after.departs_s)
     changed = [
         next((k for k, journey in enumerate(journeys) if other_pace[ue] or choices[ue][k] != journey.place), None)
         for ue, journeys in enumerate(abduction.journeys)
     ]
-    ues = np.array([ue for ue, first in enumerate(changed) if first is not None], dtype=np.int64)
+    first = [0 if anew[ue] else number for ue, number in enumerate(changed)]
+    ues = np.array([ue for ue, number in enumerate(first) if number is not None], dtype=np.int64)
     position_m, speed_mps, heading_deg = (np.array(each) for each in (
         trace.position_m, trace.speed_mps, trace.heading_deg))  # fmt: skip
     if len(ues):
-        drive = _Drive(model, abduction, scores, local, ues, [int(changed[ue] or 0) for ue in ues], choices)
-        for row in range(-round(_LEAD_S / trace.step_s), len(trace.time_s)):
+        numbers = [int(first[ue] or 0) for ue in ues]
+        drive = _Drive(model, abduction, scores, local, ues, numbers, choices, after, anew[ues])
+        for row in range(-round(LEAD_S / trace.step_s), len(trace.time_s)):
             here_m, now_mps = drive.row(row)
             if row >= 0:
                 moved = ues[drive.begun]
@@ -60,6 +68,28 @@ def predict(model: CausalMobilityModel, abduction: Abduction, context: Floats, l
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Begin:
+    """Where UEs begin and when, in a context.
+
+    Attributes:
+        origin: (U,) the place.
+        departs_s: (U,) when those set out who wait for the onset of the context; minus infinity: long before.
+    """
+
+    origin: Ints
+    departs_s: Floats
+
+    @classmethod
+    def of(cls, model: CausalMobilityModel, abduction: Abduction, context: Floats, local: Floats) -> _Begin:
+        member = local[:, 0] < context[0]
+        density = np.stack([model.ground.weight, model.origins_of(context)])
+        scores = np.log(density[member.astype(np.int64)] + 1e-30)
+        waits = member & (context[ONSET] > 0)
+        departs_s = np.where(waits, context[ONSET] + abduction.patience_s, -np.inf)
+        return cls((scores + abduction.origin_noise).argmax(axis=1), departs_s)
+
+
 class _Drive:
     """Drives UEs that leave what they did, row by row.
 
@@ -69,21 +99,29 @@ class _Drive:
 
     def __init__(
         self, model: CausalMobilityModel, abduction: Abduction, scores: Floats, local: Floats, ues: Ints,
-        changed: list[int], choices: list[list[int]],
+        numbers: list[int], choices: list[list[int]], begin: _Begin, anew: Bools,
     ) -> None:  # fmt: skip
         self._model, self._abduction, self._scores, self._ues, self._choices = model, abduction, scores, ues, choices
-        trace, count = abduction.trace, len(ues)
-        self._step_s, self._number = trace.step_s, np.array(changed)
-        begin = np.array([abduction.journeys[ue][k].begin for ue, k in zip(ues, changed, strict=True)])
-        under_way = np.isfinite(abduction.speed_noise[0, ues]) & (begin == 0)
-        self._begin = np.where(under_way, -round(_LEAD_S / trace.step_s), begin)
+        trace, count, ground = abduction.trace, len(ues), model.ground
+        self._step_s, self._number = trace.step_s, np.array(numbers)
+        row = np.array([
+            0 if again else abduction.journeys[ue][k].begin for ue, k, again in zip(ues, numbers, anew, strict=True)
+        ])  # fmt: skip
+        under_way = np.isfinite(abduction.speed_noise[0, ues]) & (row == 0)
+        other_pace = local[ues, 1] != abduction.local[ues, 1]
+        lives = anew | (under_way & ~other_pace)
+        waits = lives & np.isfinite(begin.departs_s[ues])
         # What is chosen before the trace begins is not what was chosen in it.
-        self._before = under_way & ~(local[ues, 1] != abduction.local[ues, 1])
-        self._begin[under_way & ~self._before] = 0
-        self._walkers = model.ground.set_out(model.ground.locate(trace.position_m[begin, ues]), 1)
+        self._before = lives & ~waits
+        self._begin = np.where(lives, -round(LEAD_S / trace.step_s), row)
+        here_m = trace.position_m[row, ues]
+        at_home = abduction.stood[ues] & (begin.origin[ues] == abduction.origin[ues])
+        here_m = np.where((lives & ~at_home)[:, None], ground.bays_m(begin.origin[ues]), here_m)
+        self._walkers = ground.set_out(ground.locate(here_m), 1)
         self._pace = np.exp(local[ues, 1])
-        self._speed_mps = np.where(self._before, 0.0, trace.speed_mps[begin, ues])
-        self._wait_s, self._place = np.zeros(count), np.zeros(count, np.int64)
+        self._speed_mps = np.where(lives, 0.0, trace.speed_mps[row, ues])
+        self._wait_s = np.where(waits, LEAD_S + begin.departs_s[ues], 0.0)
+        self._place = np.zeros(count, np.int64)
         self.begun = np.zeros(count, dtype=bool)
         self._noise = [noise[np.isfinite(noise)] for noise in abduction.speed_noise[:, ues].T]
 
