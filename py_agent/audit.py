@@ -22,7 +22,7 @@ from sumo_mobility.base.files import sha256
 from sumo_mobility.base.progress import progress
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.contexts import Context
-from sumo_mobility.pipeline import changed_context, load_map, make_trace_like
+from sumo_mobility.pipeline import changed_context, load_map, make_trace_like, phase_s
 from sumo_mobility.trace import MobilityTrace
 
 
@@ -120,13 +120,16 @@ def gather(
     scenario = run.scenario()
     read = {name: run.trace(path) for name, path in (files | held_files).items()}
     contexts, unknown = _contexts(files | held_files)
+    phases_s = {name: phase_s(path) for name, path in (files | held_files).items() if name in contexts}
     given = {name: contexts.get(name, name) for name in read}
     material = Material(
         scenario=scenario,
         street_map=load_map(scenario.mobility.map),
         train={name: read[name] for name in files},
         held_out={name: read[name] for name in held_files},
-        contexts={name: context.model_dump(mode="json") for name, context in contexts.items()},
+        contexts={
+            name: context.later(-phases_s[name]).model_dump(mode="json") for name, context in contexts.items()
+        },
         questions=questions(
             {name: given[name] for name in files}, {name: given[name] for name in held_files}, count, seed
         ),
@@ -139,7 +142,9 @@ def gather(
                 try:
                     if question.factual in contexts and question.target in contexts:
                         path = folder / f"{question.factual}-as-{question.target}{'-redriven' * redriven}.parquet"
-                        context, who = contexts[question.target], drivers if redriven else None
+                        # What sets in does so when it does in the target.
+                        later_s = phases_s[question.factual] - phases_s[question.target]
+                        context, who = contexts[question.target].later(later_s), drivers if redriven else None
                         answers[question] = _made_again(files[question.factual], context, who, path)
                 except (DataError, ConfigError, SimulatorError) as error:
                     unknown.append(error.message)

@@ -104,6 +104,10 @@ class Context(Contract):
         """
         return None
 
+    def later(self, by_s: float) -> Self:
+        """Returns the context with all that sets in at a time of its own setting in some time later."""
+        return self
+
     def at_sites(self, places_m: tuple[Point, ...]) -> Self:
         """Returns the context with what it leaves to the positions of the scenario's sites filled in.
 
@@ -168,6 +172,12 @@ class Event(_Located):
         if self.direction == "in":
             return Plan(goal=_always(crowd), sets_out_s=self.at_s, stay_s=self.stay_s)
         return Plan(start=crowd, sets_out_s=self.at_s or 0.0)
+
+    def later(self, by_s: float) -> Self:
+        """See `Context.later`; who comes in as soon as the simulation begins still does."""
+        if self.at_s is None and self.direction == "in":
+            return self
+        return self.model_copy(update={"at_s": (self.at_s or 0.0) + by_s})
 
 
 class Tide(Context):

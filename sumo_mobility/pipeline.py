@@ -175,6 +175,17 @@ def changed_context(path: Path, changes: Mapping[str, object]) -> Context:
     return _Do.parse({"context": {**kept, **changes}}, "do").context
 
 
+def phase_s(path: Path) -> float:
+    """Returns the phase of a trace: how much later it begins than one whose phase is 0.
+
+    Raises:
+        DataError: as `make_trace_like`.
+    """
+    metadata = MobilityTrace.read(path).metadata
+    config, _, _ = _cause(path, metadata)
+    return config.begin_s(metadata.seed) - config.settle_s
+
+
 class _Do(Contract):
     context: Annotated[Context, CONTEXTS]
 
