@@ -11,7 +11,7 @@ from cf_augment.model.ground import AnyGround, Habits
 from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.trace import MobilityTrace
 
-LEAD_S = 150.0
+LEAD_S = 180.0
 """How long those have lived who are under way when a trace begins."""
 WITHIN_S = 60.0
 """Members who wait for the onset of a context set out within this time of it."""
