@@ -21,7 +21,7 @@ _LEVEL = 2
 """ISA-L's default, which packs these data tighter than zlib's level 1, five times as fast."""
 _THREADS = 2
 """As many as keep up with who makes the rows."""
-_AHEAD = 16
+_AHEAD = 4
 """Greatest number of chunks that wait to be stored."""
 
 
