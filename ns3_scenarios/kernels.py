@@ -8,6 +8,7 @@ for what is imported for its types alone.
 from __future__ import annotations
 
 import ast
+import glob
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -56,14 +57,9 @@ def kernel(function: Any = None, **options: Any) -> Any:
     if function is None:
         return partial(kernel, **options)
     # No wrapper for C: nothing calls it.
-    options = {"cache": True, "no_cfunc_wrapper": True, **options}
-    config: Any = numba.config
-    before = config.CACHE_LOCATOR_CLASSES
-    config.CACHE_LOCATOR_CLASSES = ",".join(f"{__name__}.{locator.__name__}" for locator in _LOCATORS)
-    try:
-        return numba.njit(**options)(function)
-    finally:
-        config.CACHE_LOCATOR_CLASSES = before
+    compiled = numba.njit(**{"no_cfunc_wrapper": True, **options})(function)
+    compiled._cache = _Cache(function)
+    return compiled
 
 
 @overload
@@ -124,7 +120,7 @@ def _digest(path: Path) -> str:
 
 
 class _WithSources:
-    """A locator of numba's cache (NUMBA_CACHE_LOCATOR_CLASSES) whose stamp is that of all sources of a kernel."""
+    """A place of numba's cache whose stamp is that of all sources of a kernel."""
 
     def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
         super().__init__(py_func, py_file)  # type: ignore[call-arg]
@@ -135,19 +131,61 @@ class _WithSources:
         return self._stamp
 
 
-class InGivenDirectory(_WithSources, caching.UserProvidedCacheLocator):
+class _InGivenDirectory(_WithSources, caching.UserProvidedCacheLocator):
     """Keeps the code in the directory NUMBA_CACHE_DIR, if that is set."""
 
 
-class BesideSource(_WithSources, caching.InTreeCacheLocator):
+class _BesideSource(_WithSources, caching.InTreeCacheLocator):
     """Keeps the code in __pycache__ beside the source, if that is writable."""
 
 
-class InHome(_WithSources, caching.UserWideCacheLocator):
+class _InHome(_WithSources, caching.UserWideCacheLocator):
     """Keeps the code in the user's cache directory."""
 
 
-_LOCATORS = (InGivenDirectory, BesideSource, InHome)
+class _Places(caching.CompileResultCacheImpl):
+    _locator_classes = [_InGivenDirectory, _BesideSource, _InHome]
+
+
+class CodeFiles(caching.IndexDataCacheFile):
+    """The files of a kernel's machine code, named after the sources and the types of the arguments that it is of.
+
+    Numba numbers them, and says in an index what each is of, before that is in it. So a process that looks for code
+    while another one compiles it may find what had the number before: code of other sources or of other types.
+    """
+
+    def load(self, key: object) -> Any:
+        """Returns the code of some key, None if there is none."""
+        try:
+            return self._load_data(self._name(key))
+        except FileNotFoundError:
+            return None
+
+    def save(self, key: object, data: object) -> None:
+        """Keeps the code of some key, and removes that of other sources."""
+        name = self._name(key)
+        self._save_data(name, data)
+        kernel, _, of_sources = name.rpartition("-")[0].rpartition("-")
+        for path in Path(self._cache_path).glob(f"{glob.escape(kernel)}-*.nbc"):
+            if not path.name.startswith(f"{kernel}-{of_sources}-"):
+                path.unlink(missing_ok=True)
+
+    def _name(self, key: object) -> str:
+        sources, types = (_short_digest(repr(of)) for of in ((self._version, self._source_stamp), key))
+        return f"{Path(self._index_path).stem}-{sources}-{types}.nbc"
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _Places
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)
+        locator = self._impl.locator
+        self._cache_file = CodeFiles(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
 
 
 class _Announcer(event.Listener):

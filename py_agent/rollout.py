@@ -92,13 +92,9 @@ def run_engine_episodes(
     for step in range(scenario.episode.steps):
         reported = reporter.report(rows[-1].kpis)
         observations.append(observe(scenario, reported, cio_db))
-        of_row = rows[max(step - scenario.reports.delay_intervals, 0)]
-        chosen = np.stack(
-            [
-                policy.act(observations[-1][index], of_row.told(index, reported), cio_db[index])
-                for index, policy in enumerate(policies)
-            ]
-        )
+        told = rows[max(step - scenario.reports.delay_intervals, 0)].each(reported)
+        acting = zip(policies, observations[-1], told, cio_db, strict=True)
+        chosen = np.stack([policy.act(seen, kpis, cio) for policy, seen, kpis, cio in acting])
         log_probs.append([log_prob(policy, action) for policy, action in zip(policies, chosen, strict=True)])
         control = control_from_action(scenario, checked_actions(scenario, chosen, (len(traces),)))
         cio_db = control.cio_db

@@ -111,33 +111,23 @@ class LoadCurve(Observation):
 
     def of(self, network: Network, kpis: StepKpis, cio_db: Floats) -> AnyFloats:
         """See `Observation.of`."""
-        *batch, ues, cells = kpis.ue_rsrp_dbm.shape
-        rsrp_dbm, serving = kpis.ue_rsrp_dbm.reshape(-1, ues, cells), kpis.ue_serving_cell.reshape(-1, ues)
-        need = _needed_load(network, rsrp_dbm)
-        connected = serving >= 0
-        own = np.where(connected, serving, 0)[..., None]
-        load = np.where(connected[..., None] & (own == np.arange(cells)), need, 0.0).sum(axis=1)
-        leaving, entering = self._curves(network, rsrp_dbm, serving, need)
-        cio = np.broadcast_to(cio_db / network.handover.cio_range_db, (*batch, np.shape(cio_db)[-1]))
-        curves = np.concatenate([leaving, entering], axis=1).reshape(*batch, -1)
-        cell = [kpis.prb_utilization, kpis.connected_ues / ues, load.reshape(*batch, cells)]
-        return np.concatenate([*cell, curves, cio], axis=-1, dtype=np.float32)
+        # Imported here, so that a process that does not observe need not load numba.
+        from ns3_scenarios.mdp.margins import add_load
 
-    def _curves(self, network: Network, rsrp_dbm: Floats, serving: Ints, need: Floats) -> tuple[Floats, Floats]:
-        """Returns the loads (B, L, E) that would leave the serving cell of each pair, and enter the neighbour."""
-        first, second = np.transpose(network.neighbor_pairs)
-        handover = network.handover
+        handover, (rsrp_dbm, serving) = network.handover, _measured(kpis)
+        first, neighbors = _neighbors(network.neighbor_pairs, rsrp_dbm.shape[2])
         range_db = handover.cio_range_db * (2 if network.profile == "paper" else 1)
         steps_db = np.linspace(-range_db, range_db, self.levels)
-        wanted_db = rsrp_dbm[..., first] - rsrp_dbm[..., second] + handover.a3_offset_db + handover.hysteresis_db
-        moved = (serving[..., None] == first) & (wanted_db < range_db)
-        b, u, e = np.nonzero(moved)
-        level = np.searchsorted(steps_db, wanted_db[b, u, e], side="right")
-        pairs, size = len(first), len(rsrp_dbm) * self.levels * len(first)
-        row = (b * self.levels + level) * pairs + e
-        curves = [np.bincount(row, need[b, u, cells[e]], size) for cells in (first, second)]
-        leaving, entering = (curve.reshape(-1, self.levels, pairs).cumsum(axis=1) for curve in curves)
-        return leaving, entering
+        load = np.zeros((len(serving), rsrp_dbm.shape[2]))
+        curves = np.zeros((2, len(serving), self.levels, len(neighbors)))
+        add_load(
+            rsrp_dbm, _needed_load(network, rsrp_dbm), serving, first, neighbors, handover.a3_offset_db,
+            handover.hysteresis_db, steps_db, load, *curves,
+        )  # fmt: skip
+        batch = kpis.ue_serving_cell.shape[:-1]
+        cio = np.broadcast_to(cio_db / handover.cio_range_db, (*batch, np.shape(cio_db)[-1]))
+        cell = [kpis.prb_utilization, kpis.connected_ues / serving.shape[1], load.reshape(*batch, -1)]
+        return np.concatenate([*cell, *curves.reshape(2, *batch, -1), cio], axis=-1, dtype=np.float32)
 
 
 OBSERVATIONS.register(LoadCurve())
@@ -237,12 +227,16 @@ def _moving(network: Network, kpis: StepKpis) -> Singles:
 
     first, neighbors = _neighbors(network.neighbor_pairs, len(network.cells))
     threshold_db = network.handover.a3_offset_db + network.handover.hysteresis_db
-    *batch, ues, cells = kpis.ue_rsrp_dbm.shape
-    rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, ues, cells)
-    serving = np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(-1, ues)
+    rsrp_dbm, serving = _measured(kpis)
     shares = np.empty((len(serving), len(MARGIN_EDGES_DB), len(neighbors)), np.float32)
     find_moving(rsrp_dbm, serving, first, neighbors, threshold_db, np.array(MARGIN_EDGES_DB), shares)
-    return shares.reshape(*batch, -1)
+    return shares.reshape(*kpis.ue_serving_cell.shape[:-1], -1)
+
+
+def _measured(kpis: StepKpis) -> tuple[Floats, Ints]:
+    """Returns the RSRP (B, U, C) and the serving cells (B, U) of KPIs of any batch dimensions, as loops take them."""
+    rsrp_dbm = np.ascontiguousarray(kpis.ue_rsrp_dbm, dtype=np.float64).reshape(-1, *kpis.ue_rsrp_dbm.shape[-2:])
+    return rsrp_dbm, np.ascontiguousarray(kpis.ue_serving_cell, dtype=np.int64).reshape(rsrp_dbm.shape[:2])
 
 
 @lru_cache(maxsize=8)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 from tyro.conf import Positional, arg
@@ -89,17 +89,23 @@ class DatasetOpe(Command):
 
 
 def _view(found: OffPolicy) -> Group:
-    table = Table(Column("policy", overflow="fold"), "by", Column("mean reward a step", no_wrap=True), "off the replay")
-    table.add_row("what was done", "the data", _text(found.logged), _off(found.logged, found.logged_replay))
-    table.add_row("", "replay", _text(found.logged_replay), "", end_section=True)
-    notes = []
+    done = {"the data": found.logged, "replay": found.logged_replay}
+    parts = _section("what was done", done, found.logged_replay, show_header=True)
     for each in found.judgements:
-        table.add_row(escape(each.policy), "replay", _text(each.replay), "", end_section=not each.estimates)
-        for number, (name, value) in enumerate(each.estimates.items(), 1):
-            table.add_row("", name, _text(value), _off(value, each.replay), end_section=number == len(each.estimates))
-        notes += _notes(each)
-    head = f"{found.episodes} logged episodes on {found.traces} traces; 95 % intervals over the traces."
-    return Group(table, Text("\n".join([head, *notes])))
+        parts += _section(each.policy, {"replay": each.replay, **each.estimates}, each.replay)
+    parts.append(Text(f"{found.episodes} logged episodes on {found.traces} traces; 95 % intervals over the traces."))
+    return Group(*parts, *(Text(line) for each in found.judgements for line in _notes(each)))
+
+
+def _section(
+    title: str, rows: Mapping[str, Estimate], truth: Estimate, show_header: bool = False
+) -> list[Text | Table]:
+    """A title, which has the whole width for itself, and rows in columns that are as wide in all sections."""
+    columns = Column("by", width=8), Column("mean reward a step", width=36), "off the replay"
+    table = Table(*columns, box=None, padding=(0, 0, 0, 2), show_header=show_header)
+    for name, value in rows.items():
+        table.add_row(name, _text(value), "" if value is truth else _off(value, truth))
+    return [Text(title, style="bold"), table]
 
 
 def _notes(each: Judgement) -> list[str]:

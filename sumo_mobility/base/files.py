@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -14,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sumo_mobility.base.errors import DataError, StorageError
+
+_HERE, _RENAME_EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux: names are relative to the working directory, and change places."""
 
 
 def cache_folder() -> Path:
@@ -47,7 +51,8 @@ def replacing(path: Path, directory: bool = False) -> Iterator[Path]:
     Args:
         path: What is made, or replaced if it is there; of a directory that is replaced nothing stays.
         directory: It is a directory instead of a file, and so is the temporary path, at first empty. Since no directory
-            can be renamed over another, the old one is renamed first, and for an instant there is none.
+            can be renamed over another, the two change places; where the system or the file system cannot do that, the
+            old one is renamed first, and for an instant there is none.
 
     Raises:
         StorageError: the directory is not writable, the disk is full; `path` is then as it was before.
@@ -88,6 +93,9 @@ def _rename(temporary: Path, path: Path) -> None:
     if not (temporary.is_dir() and path.is_dir()):
         temporary.replace(path)
         return
+    if _exchange(temporary, path):
+        _remove(temporary)
+        return
     old = path.rename(_beside(path))
     try:
         temporary.rename(path)
@@ -95,6 +103,12 @@ def _rename(temporary: Path, path: Path) -> None:
         old.rename(path)
         raise
     _remove(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Has two paths change places at once, and returns whether it could."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux alone has it
+    return rename is not None and not rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE)
 
 
 def _remove(path: Path) -> None:

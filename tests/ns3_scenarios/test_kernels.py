@@ -13,7 +13,7 @@ import pytest
 import cf_augment
 import ns3_scenarios
 import sumo_mobility
-from ns3_scenarios.kernels import sources_of
+from ns3_scenarios.kernels import CodeFiles, sources_of
 
 LOOP = """
 import numpy as np
@@ -63,6 +63,30 @@ def test_a_changed_constant_changes_what_was_compiled(tmp_path: Path) -> None:
     assert waited() == (0.01, False)
     constants.write_text(constants.read_text().replace("TTI_S = 1e-3", "TTI_S = 2e-3"))
     assert waited() == (0.02, True)
+
+
+def test_while_a_loop_is_compiled_nobody_finds_code_of_other_sources_or_types(tmp_path: Path) -> None:
+    """Under the scheme of numba's own, an index and numbered files, the first one who looks finds the old code."""
+    found = []
+
+    def files(sources: str, loop: str = "loop-1.py311") -> CodeFiles:
+        return CodeFiles(str(tmp_path), loop, sources)
+
+    class Watched(CodeFiles):
+        def _save_data(self, name: str, data: object) -> None:
+            found.append(files("today").load("float64"))
+            super()._save_data(name, data)
+
+    files("yesterday").save("float64", "old code")
+    files("yesterday", "loop-12.py311").save("float64", "code of another loop")
+    new = Watched(str(tmp_path), "loop-1.py311", "today")
+    new.save("float64", "new code")
+    new.save("float32", "code for other types")
+    assert found == [None, "new code"]
+    assert files("today").load("float64") == "new code"
+    assert files("today").load("float32") == "code for other types"
+    assert files("yesterday").load("float64") is None  # nobody needs it any more
+    assert files("yesterday", "loop-12.py311").load("float64") == "code of another loop"
 
 
 def test_sources_are_what_is_imported_at_any_depth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 from pathlib import Path
 
 import made_episodes as made
@@ -13,11 +14,13 @@ from small_world import small_dataset, small_scenario, small_trace
 
 from cf_augment.dataset import Dataset, Episode, EpisodeMetadata, Provenance, write_dataset
 from ns3_scenarios.scenario import Scenario
+from py_agent.cli import ope
 from py_agent.cli.commands import parse
 from py_agent.ope.fqe import fitted_q
-from py_agent.ope.judge import off_policy
+from py_agent.ope.judge import Judgement, OffPolicy, off_policy
 from py_agent.policies import policy_factory
 from py_agent.rollout import run_engine_episodes
+from py_agent.statistics import Estimate
 from sumo_mobility.base.errors import ConfigError, DataError
 
 NOISE = "noise:std=0.5,around=integral"
@@ -184,3 +187,13 @@ def _with_a_nan(episode: Episode) -> Episode:
     log_probs = episode.behavior_log_probs.copy()
     log_probs[2] = np.nan
     return Episode(**{**episode.__dict__, "behavior_log_probs": log_probs})
+
+
+def test_the_names_of_policies_stay_whole_on_80_columns() -> None:
+    value, name = Estimate(-1.234567e-5, -1.345678e-5, -1.134567e-5), "noise:std=0.25,around=integral:gain_db=4"
+    judged = Judgement(name, value, {"PDWIS": Estimate(*value)}, {}, 2, 1.5, 1.8)
+    shown = StringIO()
+    Console(width=80, file=shown).print(ope._view(OffPolicy(2, 2, value, value, [judged])))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert [name] in lines
+    assert ["PDWIS", "-1.235e-05", "[-1.346e-05,", "-1.135e-05]", "+0"] in lines

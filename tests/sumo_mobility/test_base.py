@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sumo_mobility.base import files
 from sumo_mobility.base.contract import Contract, nearest
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
 from sumo_mobility.base.files import replacing, sha256, write_text
@@ -64,7 +65,15 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_directory_is_replaced_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """Old and new change places, so that one of them is always there; elsewhere than on Linux one goes before."""
+    if not at_once:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    elif sys.platform == "linux":
+        monkeypatch.setattr(Path, "rename", None)
     path = tmp_path / "a"
     with replacing(path, directory=True) as temporary:
         (temporary / "below").mkdir()

@@ -18,6 +18,7 @@ from cf_augment.dataset.storage.groups import (
     put_trace,
     stored_log_probs,
 )  # fmt: skip
+from cf_augment.dataset.storage.growing import Deflate
 from cf_augment.dataset.storage.lazy import LazyEpisodes
 
 _FORMAT = "mlb-episode-1"
@@ -35,7 +36,7 @@ def write_episode(path: Path, episode: Episode) -> None:
         for name in ("observations", "actions", "rewards"):
             hdf5.put(file, name, getattr(episode, name))
         hdf5.put(file, LOG_PROBS, episode.behavior_log_probs)
-        kpis = GrowingKpis(file.create_group("kpis"))
+        kpis = GrowingKpis(file.create_group("kpis"), Deflate())
         kpis.add(episode)
         kpis.finish()
         put_trace(file.create_group("trace"), trace)

@@ -11,7 +11,7 @@ import numpy as np
 from cf_augment.dataset.checks import check_kpis
 from cf_augment.dataset.records import Episode, EpisodeMetadata
 from cf_augment.dataset.storage import hdf5
-from cf_augment.dataset.storage.growing import Growing
+from cf_augment.dataset.storage.growing import Growing, Packer
 from ns3_scenarios.kpis import EVENT_DTYPE, KPI_AXES, StepKpis
 from sumo_mobility.base.arrays import Ints, Singles
 from sumo_mobility.base.errors import DataError
@@ -40,12 +40,12 @@ class GrowingKpis:
 
     Args:
         group: The group, empty.
-        packed: See `Growing`.
+        packer: How its chunks are packed.
     """
 
-    def __init__(self, group: h5py.Group, packed: bool = True) -> None:
+    def __init__(self, group: h5py.Group, packer: Packer) -> None:
         self._group = group
-        self._columns = {name: Growing(group, name, packed) for name in (*KPI_AXES, "events", "event_start")}
+        self._columns = {name: Growing(group, name, packer) for name in (*KPI_AXES, "events", "event_start")}
         self._columns["event_start"].append(np.zeros(1, np.int64))
         self._episode_start = [0]
         self._events = 0

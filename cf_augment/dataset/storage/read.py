@@ -64,7 +64,7 @@ class StoredEpisodes(LazyEpisodes):
     def __init__(self, path: Path, trusted: bool = False) -> None:
         self._path, self._trusted = path, trusted
         with hdf5.opening(path, FORMAT) as file:
-            self._index = _Index.read(file)
+            self._index = _Index.read(file, trusted)
 
     @property
     def scenario(self) -> Scenario:
@@ -97,8 +97,8 @@ class _Index:
     trace_of: Ints
 
     @classmethod
-    def read(cls, file: h5py.File) -> Self:
-        """Reads the index, and checks the metadata of all episodes and all traces, one by one."""
+    def read(cls, file: h5py.File, trusted: bool) -> Self:
+        """Reads the index, and checks the metadata of all episodes and all traces, one by one, unless trusted."""
         scenario = Scenario.parse(hdf5.document(file, "scenario"), "scenario")
         timeouts = hdf5.array(file, "timeouts", np.bool_, (None,))
         if not len(timeouts) or not timeouts[-1]:
@@ -108,6 +108,8 @@ class _Index:
         ends = np.flatnonzero(timeouts) + 1
         trace_of = hdf5.array(hdf5.group(file, "episodes"), "trace", np.int64, ends.shape)
         index = cls(scenario, ends, trace_of)
+        if trusted:
+            return index
         reader = _Reader(file, index)
         trace_named: dict[str, int] = {}
         for episode, trace in enumerate(trace_of):
@@ -136,7 +138,7 @@ class _Reader:
         infos = hdf5.group(file, "infos")
         self._log_probs = stored_log_probs(infos, steps)
         of_episodes = hdf5.group(file, "episodes")
-        self._metadata = hdf5.stored(of_episodes, "metadata", np.bytes_, (episodes,))
+        self._metadata: hdf5.Stored | np.ndarray = hdf5.stored(of_episodes, "metadata", np.bytes_, (episodes,))
         kinds = {name: _kind(value) for name, value in infos_of(0, self.metadata(0), "").items()} | {"step": np.int64}
         self._infos = {  # older files have not all of them
             name: hdf5.stored(infos, name, kind, (steps,)) for name, kind in kinds.items() if hdf5.has(infos, name)
@@ -153,7 +155,7 @@ class _Reader:
             raise DataError("kpis/episode_start: must give each episode one row more than it has transitions")
         if trusted:
             self._arrays = {name: stored[:] for name, stored in self._arrays.items()}
-            self._log_probs = self._log_probs[:]
+            self._log_probs, self._metadata = self._log_probs[:], self._metadata[:]
             self._kpis.load()
 
     def metadata(self, index: int) -> EpisodeMetadata:

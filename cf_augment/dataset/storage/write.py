@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from cf_augment.dataset.definitions import Definitions
 from cf_augment.dataset.records import Episode, EpisodeMetadata, require_of
 from cf_augment.dataset.storage import hdf5
 from cf_augment.dataset.storage.groups import LOG_PROBS, GrowingKpis, infos_of, put_trace
-from cf_augment.dataset.storage.growing import Growing
+from cf_augment.dataset.storage.growing import DeflateAhead, Growing, Packer
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
 from sumo_mobility.base.errors import DataError
@@ -80,8 +81,8 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode], p
         DataError: no episodes, or one of another scenario, or two different traces of one name.
         StorageError: the disk is full, or the directory is not writable; `path` is then as it was before.
     """
-    with hdf5.creating(path, FORMAT) as file:
-        dataset = _GrowingDataset(file, scenario, packed)
+    with hdf5.creating(path, FORMAT) as file, DeflateAhead() if packed else nullcontext(Packer()) as packer:
+        dataset = _GrowingDataset(file, scenario, packer)
         for episode in episodes:
             dataset.add(episode)
         dataset.finish()
@@ -90,14 +91,14 @@ def write_dataset(path: Path, scenario: Scenario, episodes: Iterable[Episode], p
 class _GrowingDataset:
     """A dataset file to which episodes are added one after another."""
 
-    def __init__(self, file: h5py.File, scenario: Scenario, packed: bool) -> None:
+    def __init__(self, file: h5py.File, scenario: Scenario, packer: Packer) -> None:
         self._file, self._scenario = file, scenario
         self._infos = file.create_group("infos")
         flat = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
         places = dict.fromkeys(flat, file) | {"step": self._infos, LOG_PROBS: self._infos}
-        self._columns = {name: Growing(group, name, packed) for name, group in places.items()}
-        self._kpis = GrowingKpis(file.create_group("kpis"), packed)
-        self._traces = _Traces(file.create_group("traces"))
+        self._columns = {name: Growing(group, name, packer) for name, group in places.items()}
+        self._kpis = GrowingKpis(file.create_group("kpis"), packer)
+        self._traces = _Traces(file.create_group("traces"), packer)
         self._written: list[_Written] = []
 
     def add(self, episode: Episode) -> None:
@@ -160,10 +161,11 @@ class _Traces:
 
     Args:
         group: Where these groups go.
+        packer: Of the arrays between which they are written.
     """
 
-    def __init__(self, group: h5py.Group) -> None:
-        self._group = group
+    def __init__(self, group: h5py.Group, packer: Packer) -> None:
+        self._group, self._packer = group, packer
         self._positions: dict[str, bytes] = {}
         self._last: tuple[str, MobilityTrace] | None = None
         self._said: dict[str, set[str]] = {"licence": set(), "attribution": set()}
@@ -185,6 +187,7 @@ class _Traces:
         if known != positions:
             raise DataError(f"dataset: two different traces are named '{name}'")
         if len(self._positions) > len(self._group):
+            self._packer.settle()
             put_trace(self._group.create_group(f"{len(self._group):05d}"), trace)
 
     def index(self) -> dict[str, int]:

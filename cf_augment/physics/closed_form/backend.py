@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,11 +36,13 @@ class EngineBackend(Backend):
         self._engine = Engine(scenario)
 
     def _begin(self, trace: Mobility, seed: int) -> StepKpis:
-        return BatchKpis.of(self._engine.reset(trace.position_at(np.zeros(1))), [])[0]
+        [kpis] = BatchKpis.of(self._engine.reset(trace.position_at(np.zeros(1))), []).each()
+        return kpis
 
     def _advance(self, trace: Mobility, step: int, control: Control) -> StepKpis:
-        kpis = self._engine.step(self._interval_m(trace, step), control[None])
-        return BatchKpis.of(kpis, self._engine.cell_changes)[0]
+        stepped = self._engine.step(self._interval_m(trace, step), control[None])
+        [kpis] = BatchKpis.of(stepped, self._engine.cell_changes).each()
+        return kpis
 
     def _futures(self, trace: Mobility, step: int, control: Control) -> list[list[StepKpis]]:
         engine = self._engine.copies(len(control))
@@ -47,8 +50,8 @@ class EngineBackend(Backend):
         for ahead in range(control.cio_db.shape[1]):
             position_m = np.repeat(self._interval_m(trace, step + ahead), len(control), axis=0)
             kpis = BatchKpis.of(engine.step(position_m, control[:, ahead]), engine.cell_changes)
-            for index, branch in enumerate(branches):
-                branch.append(kpis[index])
+            for branch, own in zip(branches, kpis.each(), strict=True):
+                branch.append(own)
         return branches
 
     def _interval_m(self, trace: Mobility, step: int) -> Floats:
@@ -110,14 +113,11 @@ class BatchKpis:
         start = np.cumsum([0, *np.bincount(of_environment, minlength=len(kpis.time_s))])
         return cls(kpis, events[np.argsort(of_environment, kind="stable")], start)
 
-    def told(self, index: int, reported: StepKpis) -> StepKpis:
-        """Returns one environment's part of what is reported of `kpis`, with its events."""
-        fields = {name: getattr(reported, name)[index] for name in KPI_AXES}
-        return StepKpis(**fields, events=self.events[self.event_start[index] : self.event_start[index + 1]])
-
-    def __getitem__(self, index: int) -> StepKpis:
-        """Returns the KPIs of one environment, with its events."""
-        return self.told(index, self.kpis)
+    def each(self, reported: StepKpis | None = None) -> Iterator[StepKpis]:
+        """Yields the KPIs of each environment, or its part of what is reported of them, with its events."""
+        arrays: dict[str, Any] = {name: getattr(reported or self.kpis, name) for name in KPI_AXES}
+        arrays["events"] = [self.events[first:last] for first, last in pairwise(self.event_start)]
+        return map(StepKpis, *(arrays[field.name] for field in fields(StepKpis)))
 
 
 def _events(changes: list[tuple[float, CellChanges]]) -> tuple[np.ndarray, Ints]:

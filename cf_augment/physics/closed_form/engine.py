@@ -28,7 +28,6 @@ from cf_augment.physics.closed_form.radio_link import link_rules
 from cf_augment.physics.closed_form.state import NONE, HandoverState
 from cf_augment.physics.constants import CQI_AGE_S, L1_PERIOD_S, TRAFFIC_START_S
 from cf_augment.physics.radio.links import links_of
-from cf_augment.physics.radio.receive import receive_interval
 from cf_augment.physics.radio.rsrp import FARTHEST_M, GRID_S, Radio
 from cf_augment.physics.radio.vector_math import LEAST_POWER
 from ns3_scenarios.backend import check_trace, require
@@ -241,13 +240,12 @@ class Engine:
         )
 
     def links(self, position_m: Floats, times: Floats, periods: int) -> tuple[AnyFloats, Singles]:
-        """Returns what `receive_interval` computes for B environments, on the engine's device."""
+        """Returns what `interval.receive` computes, on the engine's device."""
         if self.compiled_links:
             (batch, _, ues, _), cells = position_m.shape, len(self.scenario.cells)
             l1_dbm = np.empty((batch, cells, periods, ues), np.float32)
             received_mw = np.empty((batch, cells, len(times), ues), np.float32)
-            for b in range(batch):
-                receive_interval(self._constants.links, position_m[b], times, periods, l1_dbm[b], received_mw[b])
+            interval.receive(self._constants.links, position_m, times, l1_dbm, received_mw)
             return l1_dbm, received_mw
         local = self.radio.local(torch.from_numpy(position_m).to(self.device))
         rsrp = self.radio.rsrp_dbm(_at(local, times))

@@ -238,6 +238,21 @@ def run(
 
 
 @compiled
+def receive(links: Links, position_m: Floats, times: Floats, l1_dbm: Singles, power_mw: Singles) -> None:
+    """Computes what the UEs of B environments receive, and nothing else; see `receive_interval`.
+
+    Args:
+        links: The constants of the links.
+        position_m: (B, n + 1, U, 2) positions in equal steps.
+        times: (P,) points in time, in these steps.
+        l1_dbm: (B, C, K, U), filled in.
+        power_mw: (B, C, P, U), filled in.
+    """
+    for b in range(len(position_m)):
+        receive_interval(links, position_m[b], times, l1_dbm.shape[2], l1_dbm[b], power_mw[b])
+
+
+@compiled
 def warm_up(
     constants: Constants, power_mw: Singles, durations_s: Floats, state: HandoverState, service: Service,
     sinr_db: Floats,
