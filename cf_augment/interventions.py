@@ -23,7 +23,7 @@ _ATTEMPTS = 4
 _CHOICE = 1.5
 """How many logged UEs there must be for each UE that is drawn, so that none is drawn twice."""
 _GATHERING_WIDTH, _OTHERS_SHARE = (0.08, 0.3), (0.01, 0.15)
-_MEMBERS_SHARE = (0.4, 0.9)
+_MEMBERS_SHARE, _COMING_SHARE, _ONSET_SHARE = (0.4, 0.9), 0.7, 0.5
 _OFF_ROAD_SHARE, _UNPHYSICAL_SHARE, _NOVELTY = 0.01, 0.01, (2.0, 0.5)
 
 
@@ -105,7 +105,8 @@ def generate_traces(
     """Draws traces under interventions on the context, until `count` have passed the gates.
 
     In turn: the context of another logged trace, mixed with the factual one (swap, interpolation, extrapolation); and
-    that of a crowd that gathers around a place drawn at random. Fewer are returned if too many are refused.
+    that of a crowd that gathers around a place drawn at random, or leaves it, from the beginning or later on. Fewer are
+    returned if too many are refused.
     """
     names = list(logged)
     abducted = {name: model.abduct(trace, seed) for name, trace in logged.items()}
@@ -125,8 +126,12 @@ def generate_traces(
             place_m = random.uniform([west, south], [east, north])
             [[x, y, *_]] = moments(place_m[None], street_map.bounds_m)
             variance = random.uniform(*_GATHERING_WIDTH) ** 2 / 2
-            context = model.context(random.uniform(*_MEMBERS_SHARE), [x, y, variance, 0.0, variance])
-            intervention = f"do(context: UEs of {factual} gather at ({place_m[0]:.0f}, {place_m[1]:.0f}) m)"
+            share, crowd = random.uniform(*_MEMBERS_SHARE), [x, y, variance, 0.0, variance]
+            comes, sets_in = random.random(2) < (_COMING_SHARE, _ONSET_SHARE)
+            onset_s = float(sets_in * random.uniform(0, logged[factual].duration_s / 2))
+            context = model.context(share, onset_s=onset_s, **{"to" if comes else "origin": crowd})
+            what = f"{'gather at' if comes else 'leave'} ({place_m[0]:.0f}, {place_m[1]:.0f}) m"
+            intervention = f"do(context: UEs of {factual} {what}, from {onset_s:.0f} s on)"
             sources = (factual,)
         else:
             weight = MIX_WEIGHTS[attempt // 2 % len(MIX_WEIGHTS)]
