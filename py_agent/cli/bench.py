@@ -157,13 +157,15 @@ class BenchAgent(LongBench):
 
 @dataclass(kw_only=True)
 class BenchAnticipation(LongBench):
-    """What it is worth to know where the UEs go: planners over futures against the tuned rule, on the slow track."""
+    """What it is worth to know where the UEs go: policies that anticipate against the tuned rule, on the slow track."""
 
     suite = "anticipation"
     preset: str = "helsinki-slow-v0"
     """Id of a preset, or path of a .yaml file; policies are judged in its test contexts."""
     directory: Path = Path("runs/bench-anticipation")
     """Where traces, the rule and results are kept; a measurement that was interrupted goes on there."""
+    rank_in_ns3: bool = False
+    """Also play 10 traces in ns-3, and say whether it ranks the policies alike."""
 
 
 @dataclass(kw_only=True)
