@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ONSET = 11
 """Number of the onset in a context."""
 _ONSET_STEP_S, _ROUNDS = 15.0, 3
+_NOTHING_ODDS = 20.0
+"""How much likelier than not a context is taken to say nothing of where UEs begin, and when, before any is seen."""
 LOCAL = ("reluctance", "log pace")
 """The local latents of a UE: it is a member of the crowd if its reluctance, evenly spread from 0 to 1, is below the
 context's share; and its speed is that of its ground times exp(log pace)."""
@@ -193,8 +196,10 @@ class _Evidence:
         given = sum(parts[other][best[other]] for other in range(3) if other != part)
         anyone = sum(each[0] for each in parts)
         member = np.log(SHARES)[:, None] + (parts[part] + given)[:, None]
-        either = np.logaddexp(member, np.log1p(-SHARES)[:, None] + anyone)
-        return np.asarray(either.sum(axis=2))
+        scores = np.logaddexp(member, np.log1p(-SHARES)[:, None] + anyone).sum(axis=2)
+        if part:
+            scores[1:] -= math.log(_NOTHING_ODDS * (len(scores) - 1))
+        return np.asarray(scores)
 
 
 def _log_pace(model: CausalMobilityModel, trace: MobilityTrace) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cf_augment.model.filter import likely
 from cf_augment.model.ground import AnyGround, Habits
-from sumo_mobility.base.arrays import Bools, Floats
+from sumo_mobility.base.arrays import AnyFloats, Bools, Floats
 from sumo_mobility.trace import MobilityTrace
 
 LEAD_S = 180.0
@@ -53,13 +53,15 @@ class Beginnings:
         departs_s = np.where(leaves, (~stays).argmax(axis=0) * trace.step_s, np.inf)
         here = ground.locate(trace.position_m[0])
         from_s, to_s = ground.from_places_s(here), ground.to_places_s(here)
+        # Of those who begin at a place, how many are where one is after that time: more, if much is as far away.
+        are_there = ground.weight @ _lead(ground.apart_s).T
         way = np.empty((trace.ues, len(ground.weight)))
         for ue in range(trace.ues):
             if stood[ue]:
                 way[ue] = np.eye(1, len(ground.weight), int(np.minimum(from_s[ue], to_s[ue]).argmin()))
                 continue
             detour_s = from_s[ue][:, None] + to_s[ue] - ground.apart_s
-            ahead = likely(detour_s) @ onward[ue] * np.exp(-0.5 * ((from_s[ue] - LEAD_S) / _ERROR_S) ** 2)
+            ahead = likely(detour_s) @ onward[ue] * _lead(from_s[ue]) / (are_there + _ASTRAY)
             way[ue] = ahead / max(float(ahead.max()), 1e-30) + _ASTRAY
         return cls(stood, departs_s, way, trace.duration_s, max(_SLACK_S, float(habits.stays_s.mean())))
 
@@ -75,3 +77,8 @@ class Beginnings:
         of_standing = np.where(begins_s > 0, waited, (1 - _MOVES) * anyone)
         of_moving = np.where(begins_s > 0, _LEAST, _MOVES)
         return np.asarray(np.log(np.where(stood, np.maximum(of_standing, floor), of_moving)))
+
+
+def _lead(time_s: AnyFloats) -> Floats:
+    """Returns how likely it is to be on the way for some time when a trace begins."""
+    return np.asarray(np.exp(-0.5 * ((time_s - LEAD_S) / _ERROR_S) ** 2))

@@ -105,9 +105,9 @@ def travellers(
 ) -> MobilityTrace:  # fmt: skip
     """UEs that go from the middle of a lane to that of another, by few blocks, park there beside it, and go on.
 
-    A share of them has destinations around a centre, all others anywhere; they have been under way for two minutes.
+    A share of them has destinations around a centre, all others anywhere; they have been under way for three minutes.
     """
-    random, lanes, lead_s = stream(seed, "travellers"), _lanes(), 120
+    random, lanes, lead_s = stream(seed, "travellers"), _lanes(), 180
     keys = list(lanes)
     middle_m = np.array([lanes[key].mean(axis=0) for key in keys])
     drawn = np.exp(-((middle_m - center_m) ** 2).sum(axis=1) / radius_m**2)

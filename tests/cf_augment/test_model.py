@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cf_augment.model import CausalMobilityModel, ContextFilter, forecast
-from cf_augment.model.abduction import _gumbel
+from cf_augment.model.abduction import ONSET, _gumbel
 from cf_augment.model.crowds import Crowds, central, matched, moments
 from cf_augment.model.ground import Habits
 from cf_augment.model.plain import Plain
@@ -36,7 +36,8 @@ REPORTS_S = np.arange(0.0, 181.0, 30.0)
 
 
 def paced(seed: int = 0) -> Streets:
-    return Streets(GRAPH, np.random.default_rng(seed).uniform(3, 15, len(GRAPH)))
+    pace_mps = np.random.default_rng(seed).uniform(3, 15, len(GRAPH))
+    return Streets(GRAPH, pace_mps, pace_mps)
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +315,7 @@ def test_an_intervention_changes_those_alone_whose_choice_it_changes(model: Caus
     """The counterfactual is about causes, not a new draw; and a UE does what it did until it chooses otherwise."""
     trace = made.travellers(31, 0.5, WEST_M)
     abduction = model.abduct(trace)
-    near = model.generate(abduction, abduction.context * (1, 1.01, 1.01, 1, 1, 1))
+    near = model.generate(abduction, abduction.context * (1, 1.01, 1.01, *[1] * 9))
     kept = (near.position_m == trace.position_m).all(axis=(0, 2))
     assert kept.mean() > 0.8
     other = model.generate(abduction, model.context_of(made.travellers(32, 0.8, EAST_M)))
@@ -403,7 +404,7 @@ def test_foreign_models_are_refused(model: CausalMobilityModel, tmp_path: Path) 
         CausalMobilityModel.load(path, half)
     assert refused.value.cure == "fit it anew with 'mlb augment'"
     for changes, message in (
-        ({"version": 1}, "version"), ({"map_name": "elsewhere"}, "made for map elsewhere, not for grid"),
+        ({"version": 2}, "version"), ({"map_name": "elsewhere"}, "made for map elsewhere, not for grid"),
         ({"pace_mps": [0.0]}, "pace_mps"), ({"spread": float("nan")}, "not finite|NaN"), ({"stays_s": []}, "stays_s"),
     ):  # fmt: skip
         path.write_text(json.dumps(good | changes))
@@ -445,13 +446,15 @@ def test_a_trace_in_which_all_stay_has_no_journeys(model: CausalMobilityModel) -
     )  # fmt: skip
     abduction = model.abduct(parked)
     assert abduction.journeys == ((),) * 5
-    east = model.context_of(made.travellers(37, 0.8, EAST_M, duration_s=60))
-    np.testing.assert_array_equal(model.generate(abduction, east).position_m, parked.position_m)
+    np.testing.assert_array_equal(model.generate(abduction).position_m, parked.position_m)
+    # They may have waited for what does not set in here; then they would not have.
+    assert abduction.context[ONSET] > 0
+    assert (model.generate(abduction, model.context(1.0)).position_m != parked.position_m).any(axis=(0, 2)).all()
 
 
 def test_interventions_that_cannot_be_are_refused(model: CausalMobilityModel) -> None:
     abduction = model.abduct(made.travellers(38, 0.5, WEST_M, ues=5, duration_s=30))
-    with pytest.raises(ConfigError, match=r"do_context: shape \(3,\), must be finite of shape \(6,\)"):
+    with pytest.raises(ConfigError, match=r"do_context: shape \(3,\), must be finite of shape \(12,\)"):
         model.generate(abduction, do_context=np.zeros(3))
     with pytest.raises(ConfigError, match="do_local: shape"):
         model.generate(abduction, do_local=np.full_like(abduction.local, np.nan))
