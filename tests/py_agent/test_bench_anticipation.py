@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from py_agent.bench import anticipation
 from py_agent.bench.agent import scenario_of
 from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import Executor, Job
+from py_agent.policies import vae_future
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +28,14 @@ class Here(Executor):
 def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = (anticipation.RULE, "static", anticipation.CEILING)
     monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0), 1: (0.0, 1.0)})
+    monkeypatch.setattr(vae_future, "_STEPS", 50)
     monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
     scenario = scenario_of("line3-slow-v0")
     workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
     measured = anticipation.worth(workshop, scenario)
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
     data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
-    learned = [f"{name}, {what}" for name in ("nearest neighbours", "causal model") for what in data]
+    learned = [f"{name}, {what}" for name in anticipation.LEARNED for what in data]
     learned.append("causal model, RSRP alone")
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
     gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
@@ -44,8 +47,8 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert heard == pytest.approx(
         scores["causal model, RSRP alone"] / scores["causal model, 2 traces of other contexts"]
     )
-    for what in data:
-        better = figures[f"P(causal model > nearest neighbours, {what})"]
+    for control, what in product(("nearest neighbours", "conditional VAE"), data):
+        better = figures[f"P(causal model > {control}, {what})"]
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
@@ -61,13 +64,15 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_forecasts_are_scored_beside_dead_reckoning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0)})
     monkeypatch.setattr(anticipation, "_FITTED", 2)
+    monkeypatch.setattr(vae_future, "_STEPS", 50)
     scenario = scenario_of("line3-slow-v0")
     workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
     measured = [*anticipation.model_speed(workshop, scenario), *anticipation.forecast_error(workshop, scenario)]
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each for each in measured}
     assert figures["causal model: fit on 2 traces, and a first abduction"].value > 0
     assert figures["CRPS of loads in 30 s, causal model over dead reckoning"].ok
-    assert figures["CRPS of loads in 30 s, nearest neighbours over dead reckoning"].value > 0
+    for control in ("nearest neighbours", "conditional VAE"):
+        assert figures[f"CRPS of loads in 30 s, {control} over dead reckoning"].value > 0
 
 
 def test_crps_by_hand() -> None:
