@@ -47,7 +47,7 @@ POLICIES: dict[str, PolicyFactory] = {
 }
 """The policies that learn nothing."""
 MODEL = "causal model"
-LEARNED = {"nearest neighbours": "neighbors", MODEL: "model"}
+LEARNED = {"nearest neighbours": "neighbors", "conditional VAE": "vae", MODEL: "model"}
 """Futures that learn from logged traces."""
 _TARGETS = {15: (0.6, 0.85), 5: (0.5, 0.75), 2: (0.35, 0.6)}
 """S_slow of the causal model to reach, and to aim at, by the number of traces of other contexts."""

@@ -21,7 +21,7 @@ from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Floats, Ints
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing
-from sumo_mobility.base.registry import Registry
+from sumo_mobility.base.registry import Lazy, Registry
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.pipeline import load_map
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
@@ -106,8 +106,19 @@ class LearnedFuture(Future, Generic[Learned]):
         """
 
 
-FUTURES: Registry[type[Future]] = Registry("future")
+FUTURES: Registry[type[Future] | Lazy[Future]] = Registry("future")
 """All futures by name."""
+FUTURES.register(Lazy("vae", "py_agent.policies.vae_future:VaeFuture"))
+
+
+def _future(name: str) -> type[Future]:
+    """Returns one of FUTURES.
+
+    Raises:
+        ConfigError: there is no such future.
+    """
+    found = FUTURES[name]
+    return found.load() if isinstance(found, Lazy) else found
 
 
 def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> Future:
@@ -124,7 +135,7 @@ def future_of(name: str, scenario: Scenario, data: Path | None, count: int) -> F
             less than one.
         DataError: the dataset cannot be read, or has an episode without a trace.
     """
-    made = FUTURES[name]
+    made = _future(name)
     if not issubclass(made, LearnedFuture):
         if data is not None:
             raise ConfigError(f"planner: future={name} learns from no data", "leave out data=")
@@ -156,7 +167,7 @@ def learn_future(name: str, logged: Dataset | None) -> Any:
         ConfigError: there is no such future.
         DataError: it learns, and there are no data, or an episode has no trace.
     """
-    made = FUTURES[name]
+    made = _future(name)
     if not issubclass(made, LearnedFuture):
         return None
     if logged is None:
@@ -166,7 +177,7 @@ def learn_future(name: str, logged: Dataset | None) -> Any:
 
 def keep_future(name: str, learned: Any, path: Path) -> None:
     """Writes what a future has learned, so that `kept_future` needs no data; nothing if it learns nothing."""
-    made = FUTURES[name]
+    made = _future(name)
     if issubclass(made, LearnedFuture):
         made.save(learned, path)
 
@@ -184,7 +195,7 @@ def kept_future(name: str, scenario: Scenario, path: Path, count: int = 10) -> F
         ConfigError: there is no such future.
         DataError: the file is missing, damaged or foreign.
     """
-    made = FUTURES[name]
+    made = _future(name)
     if not issubclass(made, LearnedFuture):
         return made(scenario)
     if not path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from py_agent.bench import anticipation
 from py_agent.bench.agent import scenario_of
 from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import Executor, Job
+from py_agent.policies import vae_future
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +30,7 @@ class Here(Executor):
 def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = (anticipation.RULE, "static", anticipation.CEILING)
     monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0), 1: (0.0, 1.0)})
+    monkeypatch.setattr(vae_future, "_STEPS", 50)
     monkeypatch.setattr(anticipation, "POLICIES", {name: anticipation.POLICIES[name] for name in names})
     alone = "SAC + exact replay"
     agents = {name: replace(anticipation.AGENTS[name], counts=(2,)) for name in (anticipation.OURS, alone)}
@@ -38,7 +41,7 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     measured = anticipation.worth(workshop, scenario)
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each.value for each in measured}
     data = ("2 traces of other contexts", "1 traces of other contexts", "one trace of the context")
-    learned = [f"{name}, {what}" for name in ("nearest neighbours", "causal model") for what in data]
+    learned = [f"{name}, {what}" for name in anticipation.LEARNED for what in data]
     learned += ["causal model, RSRP alone", *(f"{name}, 2 traces of other contexts" for name in agents)]
     rewards = {name: figures[f"{name}: mean reward"] for name in (*names, *learned)}
     gained = {name.partition(": reward")[0]: value for name, value in figures.items() if "less the rule's" in name}
@@ -50,8 +53,8 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert heard == pytest.approx(
         scores["causal model, RSRP alone"] / scores["causal model, 2 traces of other contexts"]
     )
-    for what in data:
-        better = figures[f"P(causal model > nearest neighbours, {what})"]
+    for control, what in product(("nearest neighbours", "conditional VAE"), data):
+        better = figures[f"P(causal model > {control}, {what})"]
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
     better = figures[f"P(SAC + CF > {alone}, 2 traces of other contexts)"]
     assert better * 2 * 2 * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # and of 2 seeds each
@@ -73,13 +76,15 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_forecasts_are_scored_beside_dead_reckoning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anticipation, "_TARGETS", {2: (0.0, 1.0)})
     monkeypatch.setattr(anticipation, "_FITTED", 2)
+    monkeypatch.setattr(vae_future, "_STEPS", 50)
     scenario = scenario_of("line3-slow-v0")
     workshop = Workshop(tmp_path, 3, Effort(seeds=1, test_traces=2, gradient_steps=0), Here())
     measured = [*anticipation.model_speed(workshop, scenario), *anticipation.forecast_error(workshop, scenario)]
     figures = {each.metric.removeprefix(f"{scenario.id}: "): each for each in measured}
     assert figures["causal model: fit on 2 traces, and a first abduction"].value > 0
     assert figures["CRPS of loads in 30 s, causal model over dead reckoning"].ok
-    assert figures["CRPS of loads in 30 s, nearest neighbours over dead reckoning"].value > 0
+    for control in ("nearest neighbours", "conditional VAE"):
+        assert figures[f"CRPS of loads in 30 s, {control} over dead reckoning"].value > 0
 
 
 def test_wins_are_counted_over_all_pairs_of_seeds_on_the_same_trace() -> None:
