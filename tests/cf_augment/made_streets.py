@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.seeds import stream
 from sumo_mobility.streets import StreetMap
 from sumo_mobility.trace import MobilityTrace, TraceMetadata
@@ -99,13 +100,21 @@ def two_contexts(seeds: range, ues: int = 24) -> dict[str, MobilityTrace]:
     return {f"{name}-{seed}": crowd(seed, name, place, ues) for seed in seeds for name, place in places.items()}
 
 
+def _parked(lane_m: Floats) -> Floats:
+    """Where UEs park beside the middle of a lane (2, 2)."""
+    along = np.diff(lane_m, axis=0)[0] / np.hypot(*np.diff(lane_m, axis=0)[0])
+    return lane_m.mean(axis=0) + 3.0 * np.array([along[1], -along[0]])
+
+
 def travellers(
     seed: int, share: float, center_m: tuple[float, float], radius_m: float = 100.0, ues: int = 60,
     duration_s: int = 240, pace_mps: float = 8.0, stay_s: tuple[int, int] = (5, 20),
+    origin_m: tuple[float, float] | None = None, onset_s: int = 0,
 ) -> MobilityTrace:  # fmt: skip
     """UEs that go from the middle of a lane to that of another, by few blocks, park there beside it, and go on.
 
     A share of them has destinations around a centre, all others anywhere; they have been under way for three minutes.
+    With an onset, those wait around `origin_m` for it, and set out within a minute.
     """
     random, lanes, lead_s = stream(seed, "travellers"), _lanes(), 180
     keys = list(lanes)
@@ -115,6 +124,10 @@ def travellers(
     for ue in range(ues):
         member = random.random() < share
         here, row = int(random.integers(len(keys))), 0
+        if member and onset_s and origin_m:
+            near = np.exp(-((middle_m - origin_m) ** 2).sum(axis=1) / radius_m**2)
+            here, row = int(random.choice(len(keys), p=near / near.sum())), lead_s + onset_s + int(random.integers(60))
+            position_m[:row, ue] = _parked(lanes[keys[here]])
         while row < len(position_m):
             weight = drawn if member else np.ones(len(keys))
             there = int(random.choice(len(keys), p=weight / weight.sum()))
@@ -126,9 +139,7 @@ def travellers(
             at_m = np.append(0, np.hypot(*np.diff(line_m, axis=0).T).cumsum())
             driven_m = np.arange(0, at_m[-1], pace_mps * np.exp(0.1 * random.standard_normal()))
             driven = np.column_stack([np.interp(driven_m, at_m, line_m[:, axis]) for axis in (0, 1)])
-            along = np.diff(lanes[keys[there]], axis=0)[0] / np.hypot(*np.diff(lanes[keys[there]], axis=0)[0])
-            parked = middle_m[there] + 3.0 * np.array([along[1], -along[0]])
-            going = np.concatenate([driven, np.tile(parked, (int(random.integers(*stay_s)), 1))])
+            going = np.concatenate([driven, np.tile(_parked(lanes[keys[there]]), (int(random.integers(*stay_s)), 1))])
             rows = min(len(going), len(position_m) - row)
             position_m[row : row + rows, ue] = going[:rows]
             here, row = there, row + rows

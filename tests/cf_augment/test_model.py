@@ -21,7 +21,7 @@ from cf_augment.model.ground import Habits
 from cf_augment.model.plain import Plain
 from cf_augment.model.prediction import HIGHEST_MPS2, LOWEST_MPS2
 from cf_augment.model.roads import RoadGraph
-from cf_augment.model.streets import Streets
+from cf_augment.model.streets import Streets, _medians
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.contexts import Context, Event, Uniform
@@ -132,6 +132,17 @@ def test_pace_and_stays_are_those_of_the_ues() -> None:
     assert habits.stays_s.max() <= 15
     assert 0.1 <= habits.spread < 0.25
     assert Habits.of(streets, [made.crowd(0, "east", made.EAST_M)]).stays_s.tolist() == [0.0]  # none of them parks
+
+
+def test_ues_cruise_at_the_median_of_those_who_move_where_enough_are_known() -> None:
+    random = np.random.default_rng(0)
+    value, of = random.normal(size=400), random.integers(0, 5, 400)
+    value, of = value[(of != 3) | (np.cumsum(of == 3) <= 29)], of[(of != 3) | (np.cumsum(of == 3) <= 29)]
+    found = _medians(value, of, 6, 7.0)
+    for group in (0, 1, 2, 4):
+        assert found[group] == np.median(value[of == group])
+    assert found[3] == found[5] == np.median(value)  # of 29, and of none
+    assert _medians(np.empty(0), np.empty(0, np.int64), 2, 7.0).tolist() == [7.0, 7.0]
 
 
 def test_crowds_are_what_their_parameters_say() -> None:
@@ -293,6 +304,38 @@ def test_the_context_that_is_abducted_is_that_of_the_crowd(model: CausalMobility
             assert member.mean() == pytest.approx(share, abs=0.2)
             # Reluctance is even whatever the context is, so that it says nothing of it.
             assert abduction.local[:, 0].mean() == pytest.approx(0.5, abs=0.12)
+
+
+def standing(model: CausalMobilityModel, trace: MobilityTrace, time_s: int) -> float:
+    return float(model.ground.stays(trace)[time_s].mean())
+
+
+@pytest.mark.slow
+def test_where_and_when_a_crowd_begins_is_found_and_can_be_changed(model: CausalMobilityModel) -> None:
+    """A crowd that waits in the west until 90 s goes east; it sets out later, or has before, if it is told so."""
+    trace = made.travellers(40, 0.7, EAST_M, origin_m=WEST_M, onset_s=90)
+    abduction = model.abduct(trace)
+    context = abduction.context
+    assert context[0] == pytest.approx(0.7, abs=0.15)
+    assert context[ONSET] == pytest.approx(90, abs=20)
+    begins_m = model.origins_of(context) @ model.ground.place_m
+    assert np.hypot(*(begins_m - WEST_M)) < 120
+    assert np.hypot(*(model.crowd_of(context) @ model.ground.place_m - EAST_M)) < 120
+    np.testing.assert_array_equal(model.generate(abduction).position_m, trace.position_m)
+    share = {}
+    for onset_s in (0.0, 90.0, 160.0):
+        other = context.copy()
+        other[ONSET] = onset_s
+        moved = model.generate(abduction, other)
+        share[onset_s] = [standing(model, moved, time_s) for time_s in (30, 155, 239)]
+    assert share[0.0][0] < 0.35 < 0.6 < share[90.0][0]
+    assert share[90.0][1] < 0.35 < 0.6 < share[160.0][1]
+    assert share[160.0][2] < 0.35
+    elsewhere = model.context(context[0], context[1:6], model.context_of(
+        made.travellers(41, 0.7, EAST_M, origin_m=CENTER_M, onset_s=90))[6:11], context[ONSET])  # fmt: skip
+    member = abduction.local[:, 0] < context[0]
+    waits_m = model.generate(abduction, elsewhere).position_m[0, member]
+    assert np.hypot(*(waits_m.mean(axis=0) - CENTER_M)) < 150
 
 
 @pytest.mark.slow

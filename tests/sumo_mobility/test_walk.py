@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.contexts import Context, Corridor, Evening, Event, Sites, Tide, Uniform
 from sumo_mobility.mobility_config import MobilityConfig
-from sumo_mobility.pipeline import load_map, make_trace, make_trace_like, make_traces
+from sumo_mobility.pipeline import load_map, make_trace, make_trace_like, make_traces, phase_s
 from sumo_mobility.trace import MobilityTrace
 
 LINE_M = ((250.0, 250.0), (750.0, 250.0), (1250.0, 250.0))
@@ -81,6 +82,34 @@ def test_a_trace_with_a_phase_is_made_again_from_its_file(tmp_path: Path) -> Non
     assert before.metadata.settings["phase_s"] == 60
     assert np.array_equal(make_trace_like(path).position_m, before.position_m)
     assert "phase_s" not in make_trace(config(ues=8), Event(at_s=50), 2).metadata.settings
+
+
+def test_an_event_sets_in_when_that_of_another_trace_does(tmp_path: Path) -> None:
+    """Traces with phases of their own, one made again under the other's context at the other's time."""
+    phased = config(ues=40, duration_s=200, phase_s=60)
+    event, seeds = Event(x_share=0.9, y_share=0.5, radius_m=50, attraction=1.0, at_s=100), (2, 3)
+    paths = [tmp_path / f"{seed}.parquet" for seed in seeds]
+    for seed, path in zip(seeds, paths, strict=True):
+        make_trace(phased, event, seed).write(path)
+    assert [phase_s(path) for path in paths] == [phased.begin_s(seed) - phased.settle_s for seed in seeds]
+    later_s = phase_s(paths[0]) - phase_s(paths[1])
+    assert later_s != 0
+    same, moved = make_trace_like(paths[0]), make_trace_like(paths[0], event.later(later_s))
+    first, wanted, found = (first_moves_s(trace) for trace in (same, MobilityTrace.read(paths[1]), moved))
+    assert found.min() == pytest.approx(wanted.min(), abs=5)
+    assert found.min() - first.min() == pytest.approx(later_s, abs=1.01)
+
+
+def first_moves_s(trace: MobilityTrace) -> Floats:
+    moves = np.linalg.norm(np.diff(trace.position_m, axis=0), axis=-1) > 0.1
+    return np.asarray(moves.argmax(axis=0) * trace.step_s)
+
+
+def test_what_has_no_time_of_its_own_is_no_later() -> None:
+    for context in (Uniform(), Tide(), Corridor(), Event()):
+        assert context.later(30) == context
+    assert Event(direction="out").later(30) == Event(direction="out", at_s=30)
+    assert Event(at_s=120).later(-50).at_s == 70
 
 
 def test_every_phase_is_drawn_as_often() -> None:
