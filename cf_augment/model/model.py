@@ -1,11 +1,12 @@
 """The causal model of mobility: abduction, action, prediction (Pearl 2009, chapter 7), and filtering.
 
-    context (share a, field f over places) -> membership and destination of each journey -> ways -> positions
+    context (share a, fields f and g over places, onset t) -> membership -> origin, destinations -> ways -> positions
 
-A share a of the UEs, the crowd's members, draw each destination from f; all others draw it evenly. A UE goes there on
-the quickest way, at the pace of the ground times a factor of its own, stays for a while, and goes on to the next place.
-Destinations are chosen by the highest log density + Gumbel noise, so that the noise of a choice can be kept under
-another context. The offsets (CIO) have no arrow into any of it.
+A share a of the UEs, the crowd's members, draw each destination from f and their origin from g; all others draw both
+evenly. If the context sets in later, members wait at their origins until t. A UE goes on the quickest way, at the pace
+of the ground times a factor of its own, stays for a while, and goes on to the next place. Places are chosen by the
+highest log density + Gumbel noise, so that the noise of a choice can be kept under another context. The offsets (CIO)
+have no arrow into any of it.
 
 Learned from traces is what all contexts share: the pace, and the `Habits`. The context is not learned from them but
 inferred, from whatever is reported of the UEs (`ContextFilter`): so it may be one that no trace has.
@@ -17,9 +18,9 @@ Abducted from a trace are the context, the latents of each UE, the noise of its 
 its posterior: Oberst and Sontag 2019), and how fast it was at each step.
 
 What it leaves out: UEs do not see one another, so that lights and queues are in pace and noise, and stop a UE when they
-did and not where; a context is in force all the time, so that one that sets in later is told apart by its departures
-alone; where UEs begin follows from where they go. What latents mean is measured (Locatello 2019: not identifiable in
-general).
+did and not where; the filter knows neither origins nor an onset, so that a context that sets in later is told apart by
+its departures alone; who is under way when a trace begins is taken to have lived as long as all others. What latents
+mean is measured (Locatello 2019: not identifiable in general).
 """
 
 from __future__ import annotations
