@@ -317,7 +317,7 @@ def test_names_of_parts_become_names_of_files(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_episodes_of_a_merge_or_split(tmp_path: Path) -> None:
     place = made.scenario(ues=80)
     used: dict[int, list[int]] = {}
-    for count in (3, 20):
+    for count in (20, 100):
         paths = [tmp_path / f"{count}-{part}.h5" for part in range(2)]
         for part, path in enumerate(paths):
             write_dataset(path, place, (made.episode(place, 100 * part + k, 20, trace_seed=9) for k in range(count)))
@@ -326,8 +326,9 @@ def test_memory_does_not_grow_with_the_episodes_of_a_merge_or_split(tmp_path: Pa
         parts = {"a": range(count), "b": range(count, 2 * count)}
         used[count].append(peak_bytes(lambda out=out, parts=parts: write_parts(out, parts, out.with_suffix(""))))
     one = sum(getattr(made.episode(place, 1, 20).kpis, name).nbytes for name in KPI_AXES)
-    for few, more in zip(used[3], used[20], strict=True):
-        assert more - few < 34 * one / 8  # 34 episodes more, of which the metadata are held
+    for few, more in zip(used[20], used[100], strict=True):
+        # 160 episodes more, of which the metadata are held; some chunks more or fewer wait to be stored.
+        assert more - few < 160 * one / 4
 
 
 def test_what_a_merge_says_of_its_traces(tmp_path: Path) -> None:
