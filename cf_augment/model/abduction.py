@@ -197,8 +197,8 @@ class _Evidence:
         anyone = sum(each[0] for each in parts)
         member = np.log(SHARES)[:, None] + (parts[part] + given)[:, None]
         scores = np.logaddexp(member, np.log1p(-SHARES)[:, None] + anyone).sum(axis=2)
-        if part:
-            scores[1:] -= math.log(_NOTHING_ODDS * (len(scores) - 1))
+        if part:  # of a short trace, no onset is asked
+            scores[1:] -= math.log(_NOTHING_ODDS * max(1, len(scores) - 1))
         return np.asarray(scores)
 
 

@@ -495,6 +495,14 @@ def test_a_trace_in_which_all_stay_has_no_journeys(model: CausalMobilityModel) -
     assert (model.generate(abduction, model.context(1.0)).position_m != parked.position_m).any(axis=(0, 2)).all()
 
 
+def test_a_trace_of_a_few_seconds_is_explained_too(model: CausalMobilityModel) -> None:
+    for duration_s in (2, 10, 15, 16):
+        trace = made.travellers(42, 0.5, WEST_M, ues=5, duration_s=duration_s)
+        abduction = model.abduct(trace)
+        np.testing.assert_array_equal(model.generate(abduction).position_m, trace.position_m)
+        assert np.isfinite(model.generate(abduction, model.context(1.0, onset_s=1.0)).position_m).all()
+
+
 def test_interventions_that_cannot_be_are_refused(model: CausalMobilityModel) -> None:
     abduction = model.abduct(made.travellers(38, 0.5, WEST_M, ues=5, duration_s=30))
     with pytest.raises(ConfigError, match=r"do_context: shape \(3,\), must be finite of shape \(12,\)"):
