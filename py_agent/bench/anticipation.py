@@ -24,7 +24,7 @@ from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.recipes import SLOW
-from py_agent.bench.agent import Judged, judge, scenario_of, score, score_interval
+from py_agent.bench.agent import OURS, PLAIN, Judged, judge, scenario_of, score, score_interval
 from py_agent.bench.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
@@ -84,7 +84,6 @@ def _shown(future: str) -> Mapping[str, Any]:
     return {**SLOW, "sac": SLOW["sac"] | {"future": future}}
 
 
-OURS = "SAC + CF"
 _REPLAY = {"mixed_traces": 0, "generated_traces": 0}
 _MIXING = {"mixed_traces": _EFFORT.mixed_traces + _EFFORT.generated_traces, "generated_traces": 0}
 AGENTS = {
@@ -94,7 +93,7 @@ AGENTS = {
     "SAC + exact replay": Agent((5, 2), _shown("dead-reckoning"), _REPLAY),
     "SAC + mixing": Agent((5, 2), _shown("dead-reckoning"), _MIXING),
     "SAC + neighbours": Agent((5, 2), _shown("neighbors"), _MIXING),
-    "SAC": Agent((15,), {}, None),
+    PLAIN: Agent((15,), {}, None),
 }
 """Agents. What has no causal model takes the UEs to go straight on, or as their nearest neighbours did."""
 _AGENT_TARGETS = {15: (0.45, 0.8), 5: (0.35, 0.7), 2: (0.2, 0.5)}

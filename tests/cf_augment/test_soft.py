@@ -66,6 +66,21 @@ def test_it_becomes_the_hard_what_if_as_the_temperature_falls(name: str, offered
     assert soft(states, torch.tensor(cio_db), 1e-4).numpy() == pytest.approx(reward(network, hard), abs=1e-5)
 
 
+@pytest.mark.parametrize(("interval_s", "hops"), [(3, 7), (30, 74)])
+def test_over_many_hops_it_becomes_the_hard_what_if_too(interval_s: int, hops: int) -> None:
+    """UEs that go back and forth to the end of the interval are among them, over odd and even numbers of hops."""
+    episode = {"steps": 1, "control_interval_s": interval_s}
+    network = network_of("util", 100e3, handover_cost=0.3, episode=episode)
+    kpis, cio_db = first_kpis(network, seed=4), random_cio_db(network, 20)
+    what_if, soft = WhatIf(Engine(network)), SoftWhatIf(network)
+    hard = what_if(kpis, cio_db)
+    assert what_if.hops == hops <= hard.handovers.max()
+    near = soft.kpis(RadioStates.of(kpis), torch.tensor(cio_db), 1e-4)
+    assert near.handovers.numpy() == pytest.approx(hard.handovers, abs=1e-6)
+    assert near.prb_utilization.numpy() == pytest.approx(hard.prb_utilization, abs=1e-6)
+    assert near.ue_throughput_bps.numpy() == pytest.approx(hard.ue_throughput_bps, rel=1e-5, abs=1)
+
+
 def test_many_states_at_once_are_the_same_as_one_by_one() -> None:
     network = network_of("load-std", 200e3, handover_cost=0.1)
     soft, cio_db = SoftWhatIf(network), torch.tensor(random_cio_db(network, 3))

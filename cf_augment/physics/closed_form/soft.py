@@ -55,8 +55,10 @@ class SoftWhatIf:
 
     What `WhatIf` decides, this weighs: at each hop a UE in cell s is handed over to n with the share softmax over n of
     (RSRP_n + CIO_sn) / temperature, where s itself has RSRP_s + A3 offset + hysteresis. The rest is linear in those
-    shares, but that a cell saturates softly, over temperature * 5 % of its capacity. As the temperature falls, loads,
-    throughputs, handovers and rewards become those of WhatIf. The hard engine remains the judge.
+    shares, but that a cell saturates softly, over temperature * 5 % of its capacity. Of many hops in an interval the
+    first ones are followed; who then still moves is taken to go back and forth between two cells until its end. As the
+    temperature falls, loads, throughputs, handovers and rewards become those of WhatIf. The hard engine remains the
+    judge.
 
     Where handover.grid is standard, the reward is that of the nearest CIO that a network can signal, as in WhatIf, and
     its gradient passes straight through the snapping, whose own derivative is 0 almost everywhere.
