@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +31,7 @@ from ns3_scenarios.bridge.event_log import EventLog
 from ns3_scenarios.scenario import Scenario
 from py_agent.env import MlbEnv, open_backend
 from py_agent.identities import BATCH
-from py_agent.jobs import LOCAL, Executor
+from py_agent.jobs import LOCAL, Executor, Job
 from py_agent.policies import PolicyFactory
 from py_agent.rollout import run_engine_episodes, run_episode
 from sumo_mobility.base.errors import DataError, StorageError
@@ -244,7 +246,7 @@ class Played:
     behind the last batch, or the last episode of another back end.
 
     Args:
-        jobs: The episodes, in their order; `play` has to be called before they are read.
+        jobs: The episodes, in their order.
     """
 
     def __init__(self, jobs: Sequence[EpisodeJob]) -> None:
@@ -255,15 +257,39 @@ class Played:
 
     def play(self, executor: Executor = LOCAL) -> None:
         """Plays what has not been played yet; raises as `collect` does."""
-        _make_folders(self.jobs)
-        executor.run([part for part in self._parts if not part.is_done()], "episodes")
+        executor.run(self._left(), "episodes")
 
-    def __iter__(self) -> Iterator[Episode]:
+    def write(self, path: Path, scenario: Scenario, executor: Executor = LOCAL, before: Iterable[Episode] = ()) -> None:
+        """Writes the episodes as a dataset, while those that have not been played yet are played.
+
+        Args:
+            path: The file.
+            scenario: The scenario of all episodes.
+            executor: Where the episodes are played.
+            before: Other episodes, which come first in the dataset.
+
+        Raises:
+            MlbError: as `collect` and `write_dataset` do.
+        """
+        with closing(executor.each(self._left(), "episodes")) as playing:
+            write_dataset(path, scenario, chain(before, self._episodes(playing)))
+
+    def _left(self) -> list[EpisodeJob | EpisodeBatch]:
+        """Returns what has not been played yet."""
+        _make_folders(self.jobs)
+        return [part for part in self._parts if not part.is_done()]
+
+    def _episodes(self, playing: Iterator[Job]) -> Iterator[Episode]:
+        """Yields all episodes in their order, each as soon as it has been played."""
         for part in self._parts:
+            while not part.path.is_file():
+                next(playing)
             if isinstance(part, EpisodeBatch):
                 yield from StoredEpisodes(part.path, trusted=True)
             else:
                 yield read_episode(part.path)
+        for _ in playing:  # so that the executor ends as it does by itself
+            pass
 
     def forget(self) -> None:
         """Removes the files of batches, once their episodes are in a dataset."""

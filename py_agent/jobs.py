@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -70,6 +70,14 @@ class Executor(ABC):
             SimulatorError: a process died.
         """
 
+    def each(self, jobs: Sequence[Job], title: str) -> Generator[Job]:
+        """Does what `run` does, and yields each job that is done, at once if the executor can; here at the end.
+
+        Other jobs go on while the caller looks at one. They stop when the iterator is closed.
+        """
+        self.run(jobs, title)
+        yield from jobs
+
 
 @dataclass(frozen=True)
 class LocalExecutor(Executor):
@@ -90,6 +98,11 @@ class LocalExecutor(Executor):
 
     def run(self, jobs: Sequence[Job], title: str) -> None:
         """See `Executor.run`."""
+        for _ in self.each(jobs, title):
+            pass
+
+    def each(self, jobs: Sequence[Job], title: str) -> Generator[Job]:
+        """See `Executor.each`."""
         todo = iter(jobs)
         running: dict[Connection, tuple[SpawnProcess, Job]] = {}
         total, count = sum(job.work for job in jobs), min(self.workers, len(jobs))
@@ -108,6 +121,7 @@ class LocalExecutor(Executor):
                     following = next(todo, None)
                     if following is not None:
                         _assign(following, ready, process, running)
+                    yield job
 
 
 LOCAL = LocalExecutor()

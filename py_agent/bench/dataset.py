@@ -93,8 +93,7 @@ def _collect(
 
     def collect(jobs: Sequence[EpisodeJob], executor: Executor, path: Path) -> int:
         played = Played(jobs)
-        played.play(executor)
-        write_dataset(path, jobs[0].scenario, played)
+        played.write(path, jobs[0].scenario, executor)
         played.forget()
         return sum(job.scenario.episode.steps for job in jobs)
 

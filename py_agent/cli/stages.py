@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -88,7 +87,7 @@ class Collect(StageCommand):
 
     def execute(self) -> Result:
         """Plays what has not been played and writes logged.h5."""
-        from cf_augment.dataset import read_dataset, write_dataset
+        from cf_augment.dataset import read_dataset
         from ns3_scenarios.bridge.event_log import EventLog
         from py_agent.cli.judged import judged
         from py_agent.collect import Played, episode_jobs, keys_of, require_new
@@ -118,7 +117,7 @@ class Collect(StageCommand):
             remember(policies, folder, {policy for policy, *_ in there})
             played.play(executor)
             with run.addition("collect", self.options()):
-                write_dataset(run.logged, scenario, chain(logged.episodes, played))
+                played.write(run.logged, scenario, executor, logged.episodes)
             played.forget()
             return dataset_result(run.logged, read_dataset(run.logged))
         made = ("episodes/collect/**/*.h5", run.logged.name)
@@ -126,8 +125,7 @@ class Collect(StageCommand):
         with run.stage("collect", self.options(), self.resume, made, other=other):
             if not run.logged.is_file():
                 remember(policies, folder)
-                played.play(executor)
-                write_dataset(run.logged, scenario, played)
+                played.write(run.logged, scenario, executor)
             played.forget()
         return dataset_result(run.logged, read_dataset(run.logged))
 

@@ -187,6 +187,28 @@ def test_workers_give_the_same_bytes_as_one_process_in_the_order_asked_for(
         assert (tmp_path / "here.h5").read_bytes() == (tmp_path / f"{trace_name}-{policy}-{seed}.h5").read_bytes()
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Writes its file as soon as another one is there."""
+
+    path: Path
+    other: Path
+    work: float = 1.0
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        assert wait_for(self.other.exists, within_s=60)
+        self.path.touch()
+
+
+@pytest.mark.slow
+def test_what_is_done_is_passed_on_while_the_rest_is_being_done(tmp_path: Path) -> None:
+    first, second, seen = (tmp_path / name for name in ("first", "second", "seen"))
+    doing = LocalExecutor(2).each([Waiting(first, tmp_path), Waiting(second, seen)], "files")
+    assert next(doing).path == first
+    seen.touch()
+    assert [job.path for job in doing] == [second]
+
+
 @pytest.mark.ns3
 def test_what_was_interrupted_by_an_error_goes_on_where_it_stopped(tmp_path: Path) -> None:
     mark, directory = tmp_path / "mark", tmp_path / "episodes"

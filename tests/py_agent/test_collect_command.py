@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from small_world import small_dataset, small_scenario, small_trace
 
-from cf_augment import dataset
-from cf_augment.dataset import Episode, read_dataset
+from cf_augment.dataset import Episode, read_dataset, write_dataset
+from ns3_scenarios.scenario import Scenario
 from py_agent import collect, jobs
 from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.sac import SacConfig
 from py_agent.cli.commands import parse
 from py_agent.cli.report import command_line
 from py_agent.collect import episode_jobs
-from py_agent.jobs import Job
+from py_agent.jobs import Executor, Job
 from py_agent.policies.rules import Static
 from py_agent.rundir import RunDirectory
 from py_agent.train import train
@@ -33,7 +33,7 @@ TRACE = small_trace(SCENARIO, 0)
 Key = tuple[str, str, int, str]
 
 
-class Here:
+class Here(Executor):
     """Runs jobs one after another in this process, at most `left` of them."""
 
     left = math.inf
@@ -231,11 +231,14 @@ def test_an_interrupted_collection_goes_on_behind_the_last_batch(
     assert len(kept) == 2
     monkeypatch.setattr(Here, "left", math.inf)
 
-    def full(*_: object) -> None:
-        raise StorageError("the disk is full")
+    def full(path: Path, scenario: Scenario, episodes: Iterable[Episode], packed: bool = True) -> None:
+        if path == run.logged:
+            assert len(list(episodes)) == 18
+            raise StorageError("the disk is full")
+        write_dataset(path, scenario, episodes, packed)
 
     with monkeypatch.context() as now:
-        now.setattr(dataset, "write_dataset", full)
+        now.setattr(collect, "write_dataset", full)
         with pytest.raises(StorageError, match="the disk is full"):
             do(run, *MANY, "--resume")
     assert len(Here.played) == 3
