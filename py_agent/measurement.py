@@ -47,7 +47,7 @@ def record(title: str, command: str, figures: Sequence[Measurement]) -> dict[str
     return {
         "title": title,
         "command": command,
-        "machine": _machine(),
+        "machine": machine(),
         "versions": versions(),
         "figures": [without_nan({**asdict(figure), "ok": figure.ok}) for figure in figures],
     }
@@ -62,8 +62,8 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _machine() -> str:
-    """The number of cores that may be used, and the processor's name where Linux tells it."""
+def machine() -> str:
+    """Returns the number of cores that may be used, and the processor's name where Linux tells it."""
     cores = len(os.sched_getaffinity(0))
     try:
         name = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)

@@ -21,14 +21,15 @@ from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.recipes import PHYSICS
 from py_agent.bench.training_speed import training_speed
-from py_agent.bench.workshop import Effort, JudgeJob, TrainJob, Workshop
+from py_agent.benchmark.scores import score, score_interval
+from py_agent.benchmark.tasks import JudgeJob, TrainJob
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
 from py_agent.policies import policy_factory
 from sumo_mobility.base.arrays import Floats
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError
-from sumo_mobility.base.seeds import stream
 from sumo_mobility.pipeline import load_map
 
 
@@ -140,34 +141,6 @@ _QUICK = Effort(seeds=2, test_traces=12, gradient_steps=1000)
 
 RULES = {"static": "static", "rule": "integral", "planner": "planner"}
 """Policies that are not trained."""
-_RESAMPLES = 1000
-
-
-def score(value: Floats, rule: Floats, ceiling: Floats) -> Floats:
-    """Returns S of a metric (..., seeds, traces): the rule's (..., traces) has 0, that of a ceiling likewise 1."""
-    base = rule.mean(-1)
-    return np.asarray((base - value.mean((-2, -1))) / (base - ceiling.mean(-1)))
-
-
-def score_interval(value: Floats, rule: Floats, ceiling: Floats, seed: int = 0) -> tuple[float, float]:
-    """Returns the 95 % interval of the mean of S over the contexts, by a bootstrap of the seeds and of the traces.
-
-    Args:
-        value: (contexts, seeds, traces).
-        rule: (contexts, traces), paired by trace.
-        ceiling: Likewise.
-        seed: Of the resampling.
-    """
-    random, (contexts, seeds, traces) = stream(seed, "bench", "bootstrap"), value.shape
-    drawn = []
-    for _ in range(_RESAMPLES):
-        of_seeds = random.integers(seeds, size=(contexts, seeds, 1))
-        of_traces = random.integers(traces, size=(contexts, traces))
-        context = np.arange(contexts)[:, None]
-        sample = value[context[..., None], of_seeds, of_traces[:, None]]
-        drawn.append(score(sample, rule[context, of_traces], ceiling[context, of_traces]).mean())
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def measure(seed: int, quick: bool, directory: Path, network: Sequence[str]) -> Iterator[Measurement]:
@@ -240,21 +213,30 @@ def trained(workshop: Workshop, network: Network, setting: Setting) -> dict[str,
     """
     title = f"{network.name}, {setting.name}"
     homes = [scenario_of(preset) for preset in (network.presets if setting.test_traces else network.presets[:1])]
+    choices = range(min(setting.choices, workshop.effort.seeds))
     data = [
-        [workshop.data(home, setting.name, setting.train_traces, setting.test_traces, choice=choice)
-         for choice in range(min(setting.choices, workshop.effort.seeds))]
+        [
+            workshop.augmented(workshop.logged(home, setting.name, setting.train_traces, setting.test_traces, choice))
+            for choice in choices
+        ]
         for home in homes
-    ]  # fmt: skip
-    workshop.run([job for choices in data for job in choices], f"{title}: data")
+    ]
+    workshop.run([job.logged for of_home in data for job in of_home], f"{title}: logged data")
+    workshop.run([job for of_home in data for job in of_home], f"{title}: counterfactual data")
     trainings = {
         name: [
-            [workshop.training(each, name, method.counterfactual, method.training, len(choices)) for each in choices]
-            for choices in data
+            [
+                workshop.training(
+                    name, job.logged, job if method.counterfactual else None, method.training, choices=len(choices)
+                )
+                for job in of_home
+            ]
+            for of_home in data
         ]
         for name, method in METHODS.items()
         if name in setting.methods
     }
-    jobs = [job for homes in trainings.values() for choices in homes for job in choices]
+    jobs = [job for of_homes in trainings.values() for of_home in of_homes for job in of_home]
     workshop.run(jobs, f"{title}: trainings")
     return trainings
 

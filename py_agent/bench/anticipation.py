@@ -24,8 +24,10 @@ from cf_augment.physics import Engine, WhatIf
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.recipes import SLOW
-from py_agent.bench.agent import OURS, PLAIN, Judged, judge, scenario_of, score, score_interval
-from py_agent.bench.workshop import Effort, Workshop
+from py_agent.bench.agent import OURS, PLAIN, Judged, judge, scenario_of
+from py_agent.benchmark.scores import score, score_interval, share_of_wins
+from py_agent.benchmark.suites import only
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from py_agent.measurement import Measurement
 from py_agent.policies import PolicyFactory, policy_factory
@@ -152,7 +154,7 @@ def forecast_error(workshop: Workshop, scenario: Scenario) -> Iterator[Measureme
     interval after each report.
     """
     most = max(_TARGETS)
-    data = workshop.logged(scenario, f"{most} traces", workshop.traces(scenario, "train", most))
+    data = workshop.logged(scenario, f"{most} traces", most, 0)
     workshop.run([data], f"{scenario.id}: logged traces")
     made: dict[str, tuple[str, Path | None]] = {"dead reckoning": ("dead-reckoning", None)}
     made |= {name: (future, data.path) for name, future in LEARNED.items()}
@@ -192,7 +194,7 @@ def _crps(drawn: Floats, true: Floats) -> float:
 
 def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     """Yields what each policy is worth in a scenario whose rule is tuned."""
-    homes = [_only(scenario, index) for index in range(len(scenario.mobility.test_contexts))]
+    homes = [only(scenario, index) for index in range(len(scenario.mobility.test_contexts))]
     made = {name: [[factory]] * len(homes) for name, factory in POLICIES.items()}
     made |= {
         name: [[factory] for factory in factories] for name, factories in _learned(workshop, scenario, homes).items()
@@ -237,19 +239,15 @@ def worth(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     for name in LEARNED.keys() - {MODEL}:
         for label in [_of_others(name, count) for count in _TARGETS] + [_of_own(name)]:
             ours = _pooled(results[label.replace(name, MODEL)], "reward")
-            better = _share_of_wins(ours, _pooled(results[label], "reward"))
+            better = float(share_of_wins(ours, _pooled(results[label], "reward")).mean())
             yield Measurement(f"{scenario.id}: P({MODEL} > {label})", better, "", *_BETTER_TARGET, more_is_better=True)
     for name, agent in AGENTS.items():
         for count in agent.counts if name != OURS else ():
             ours, theirs = (_pooled(results[_of_others(of, count)], "reward") for of in (OURS, name))
             title = f"{scenario.id}: P({OURS} > {_of_others(name, count)})"
-            yield Measurement(title, _share_of_wins(ours, theirs), "", *_BETTER_TARGET, more_is_better=True)
-
-
-def _share_of_wins(ours: Floats, theirs: Floats) -> float:
-    """Returns how often the one is better (1, S, N) on the same trace, over all pairs of seeds; a tie counts half."""
-    ours, theirs = ours[:, :, None], theirs[:, None]
-    return float(((ours > theirs) + 0.5 * (ours == theirs)).mean())
+            yield Measurement(
+                title, float(share_of_wins(ours, theirs).mean()), "", *_BETTER_TARGET, more_is_better=True
+            )
 
 
 def _of_others(name: str, count: int) -> str:
@@ -260,18 +258,10 @@ def _of_own(name: str) -> str:
     return f"{name}, one trace of the context"
 
 
-def _only(scenario: Scenario, index: int) -> Scenario:
-    """Returns the scenario with one of its test contexts alone."""
-    context = scenario.mobility.test_contexts[index]
-    mobility = scenario.mobility.model_copy(update={"test_contexts": (context,)})
-    return scenario.model_copy(update={"id": f"{scenario.id}-{index}-{context.name}", "mobility": mobility})
-
-
 def _learned(workshop: Workshop, scenario: Scenario, homes: list[Scenario]) -> dict[str, list[PolicyFactory]]:
     """Returns policies that learn, by name, one for each test context; logs what they learn from."""
-    train = workshop.traces(scenario, "train", max(_TARGETS))
-    others = [workshop.logged(scenario, f"{count} traces", dict([*train.items()][:count])) for count in _TARGETS]
-    own = [workshop.logged(home, "own trace", workshop.traces(home, "logged", 1)) for home in homes]
+    others = [workshop.logged(scenario, f"{count} traces", count, 0) for count in _TARGETS]
+    own = [workshop.logged(home, "own trace", 0, 1) for home in homes]
     workshop.run([*others, *own], f"{scenario.id}: logged traces")
     made: dict[str, list[PolicyFactory]] = {}
     for name, future in LEARNED.items():
@@ -290,17 +280,14 @@ def _trained(workshop: Workshop, scenario: Scenario) -> dict[str, list[PolicyFac
     trainings = {}
     for name, agent in AGENTS.items():
         for count in agent.counts:
-            effort = workshop.effort.model_copy(
-                update=_REPLAY if agent.counterfactual is None else agent.counterfactual
-            )
-            made = f"{count} traces, {effort.mixed_traces} mixed, {effort.generated_traces} generated"
-            data = workshop.data(scenario, made, count, 0, effort)
-            trainings[_of_others(name, count)] = workshop.training(
-                data, name, agent.counterfactual is not None, agent.training
-            )
-    workshop.run(
-        list({job.data.path: job.data for job in trainings.values()}.values()), f"{scenario.id}: data of agents"
-    )
+            logged, augmented = workshop.logged(scenario, f"{count} traces", count, 0), None
+            if agent.counterfactual is not None:
+                augmented = workshop.augmented(logged, workshop.effort.model_copy(update=agent.counterfactual))
+            trainings[_of_others(name, count)] = workshop.training(name, logged, augmented, agent.training)
+    logged_jobs = {job.logged.path: job.logged for job in trainings.values()}
+    workshop.run([*logged_jobs.values()], f"{scenario.id}: logged traces")
+    augmented_jobs = {job.augmented.path: job.augmented for job in trainings.values() if job.augmented}
+    workshop.run([*augmented_jobs.values()], f"{scenario.id}: data of agents")
     workshop.run([*trainings.values()], f"{scenario.id}: trainings")
     return {
         name: [partial(trained_policy, checkpoint=checkpoint) for checkpoint in job.checkpoints]
@@ -311,7 +298,7 @@ def _trained(workshop: Workshop, scenario: Scenario) -> dict[str, list[PolicyFac
 def in_ns3(workshop: Workshop, scenario: Scenario) -> Iterator[Measurement]:
     """Yields how far ns-3 ranks the policies as the engine does, by their mean reward (Kendall's tau)."""
     most = max(_TARGETS)
-    data = workshop.logged(scenario, f"{most} traces", workshop.traces(scenario, "train", most))
+    data = workshop.logged(scenario, f"{most} traces", most, 0)
     policies = dict(POLICIES)
     policies |= {
         _of_others(name, most): partial(_SEARCH, future=future, data=data.path) for name, future in LEARNED.items()

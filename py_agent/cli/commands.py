@@ -26,6 +26,7 @@ from py_agent.cli.bench import (
     BenchPage,
     BenchSoak,
 )
+from py_agent.cli.benchmark import BenchmarkList, BenchmarkReport, BenchmarkRun
 from py_agent.cli.command import Command
 from py_agent.cli.dataset import (
     DatasetCard,
@@ -105,6 +106,12 @@ BenchCommands = (
     | Annotated[BenchPage, subcommand("page")]
 )
 
+BenchmarkCommands = (
+    Annotated[BenchmarkRun, subcommand("run")]
+    | Annotated[BenchmarkReport, subcommand("report")]
+    | Annotated[BenchmarkList, subcommand("list")]
+)
+
 Commands = (
     Annotated[Doctor, subcommand("doctor")]
     | Annotated[Build, subcommand("build")]
@@ -121,6 +128,7 @@ Commands = (
     | Annotated[PolicyCommands, subcommand("policy", description="Show a trained policy, or write it for others.")]
     | Annotated[DatasetCommands, subcommand("dataset", description="Show, check, merge, split or export datasets.")]
     | Annotated[Fidelity, subcommand("fidelity")]
+    | Annotated[BenchmarkCommands, subcommand("benchmark", description="Compare methods, and show the leaderboard.")]
     | Annotated[BenchCommands, subcommand("bench", description="Measure what the project promises.")]
 )
 

@@ -13,9 +13,10 @@ from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.recipes import PHYSICS, SLOW
 from py_agent.bench import agent
-from py_agent.bench import workshop as workshop_module
-from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules, score, score_interval
-from py_agent.bench.workshop import Effort, Workshop
+from py_agent.bench.agent import Method, Network, Setting, figures, judged_rules
+from py_agent.benchmark import workshop as workshop_module
+from py_agent.benchmark.scores import score, score_interval
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import LOCAL
 from sumo_mobility.base.errors import ConfigError, StorageError
 
@@ -78,12 +79,12 @@ def test_a_training_that_changes_nothing_is_the_rule(tmp_path: Path, monkeypatch
 @pytest.mark.slow
 def test_choices_of_the_traces_have_none_in_common_and_share_the_seeds(tmp_path: Path) -> None:
     workshop, scenario = Workshop(tmp_path, 0, SMALL, LOCAL), agent.scenario_of("line3-right-none-left-v0")
-    made = [workshop.data(scenario, "from 2 traces", 2, 0, choice=choice) for choice in range(2)]
+    made = [workshop.logged(scenario, "from 2 traces", 2, 0, choice) for choice in range(2)]
     assert [len(each.traces) for each in made] == [2, 2]
     assert not made[0].traces.keys() & made[1].traces.keys()
-    assert made[0].folder != made[1].folder
-    assert [workshop.training(each, "SAC", False, {}, choices=2).seeds for each in made] == [1, 1]
-    assert workshop.data(scenario, "from 2 traces", 2, 0) == made[0]
+    assert made[0].path != made[1].path
+    assert [workshop.training("SAC", each, None, {}, choices=2).seeds for each in made] == [1, 1]
+    assert workshop.logged(scenario, "from 2 traces", 2, 0) == made[0]
 
 
 def test_the_manual_has_the_hyperparameters_that_are_measured() -> None:

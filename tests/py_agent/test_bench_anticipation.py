@@ -14,7 +14,8 @@ import pytest
 from cf_augment.dataset import read_dataset
 from py_agent.bench import anticipation
 from py_agent.bench.agent import scenario_of
-from py_agent.bench.workshop import Effort, Workshop
+from py_agent.benchmark.scores import share_of_wins
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import Executor, Job
 from py_agent.policies import vae_future
 
@@ -58,9 +59,10 @@ def test_what_anticipation_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert better * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # of 6 episodes, a tie counts half
     better = figures[f"P(SAC + CF > {alone}, 2 traces of other contexts)"]
     assert better * 2 * 2 * 2 * len(scenario.mobility.test_contexts) % 0.5 == 0  # and of 2 seeds each
-    made = {path.parent.name: len(read_dataset(path).episodes) for path in tmp_path.glob("*/2-traces-*/augmented.h5")}
-    [report] = [json.loads(path.read_text()) for path in tmp_path.glob("*/2-traces-*/generated.json")]
-    assert made == {"2-traces-1-mixed-4-generated": 3 + report["generated"], "2-traces-0-mixed-0-generated": 2}
+    [folder] = tmp_path.glob("*/2-traces")
+    made = {path.parent.name: len(read_dataset(path).episodes) for path in folder.glob("augmented-*/augmented.h5")}
+    report = json.loads((folder / "augmented-1-1-4" / "generated.json").read_text())
+    assert made == {"augmented-1-1-4": 3 + report["generated"], "augmented-1-0-0": 2}
     assert report["generated"] >= 1
     for count in (2, 1):
         [logged] = tmp_path.glob(f"{scenario.id}/{count}-traces/logged.h5")
@@ -89,7 +91,7 @@ def test_forecasts_are_scored_beside_dead_reckoning(tmp_path: Path, monkeypatch:
 
 def test_wins_are_counted_over_all_pairs_of_seeds_on_the_same_trace() -> None:
     ours, theirs = np.array([[[3.0, 1.0], [2.0, 2.0]]]), np.array([[[2.0, 2.0]]])
-    assert anticipation._share_of_wins(ours, theirs) == (1 + 0 + 0.5 + 0.5) / 4
+    assert share_of_wins(ours, theirs).mean() == (1 + 0 + 0.5 + 0.5) / 4
 
 
 def test_crps_by_hand() -> None:

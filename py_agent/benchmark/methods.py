@@ -1,0 +1,288 @@
+"""The methods that the benchmark compares: a class for each kind, a line for each method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.base import trained_policy
+from py_agent.algorithms.recipes import PHYSICS, SLOW
+from py_agent.benchmark.suites import Data, Suite
+from py_agent.benchmark.tasks import LoggedJob, TrainJob, Tuned
+from py_agent.benchmark.workshop import Workshop
+from py_agent.jobs import Job
+from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.policies.planner import GreedyPlanner
+from sumo_mobility.base.registry import Registry
+from sumo_mobility.base.seeds import stream
+
+_DEVELOPMENT_TRACES = 8
+"""Logged traces from which candidates learn; they are judged on others."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A context in which a method is judged, and what it may learn from.
+
+    Attributes:
+        workshop: Makes what the method needs.
+        suite: The suite.
+        home: The scenario whose only test context it is.
+        source: The scenario that was logged; that of another context if only train contexts were.
+        data: What was logged; None for methods that learn from nothing.
+    """
+
+    workshop: Workshop
+    suite: Suite
+    home: Scenario
+    source: Scenario
+    data: Data | None
+
+
+class Made(NamedTuple):
+    """What became of a method in a cell."""
+
+    policies: Sequence[PolicyFactory]
+    """Its policies, one for each seed."""
+    cpu_s: float = 0.0
+    """CPU time of one seed's training, in s."""
+    tried: int = 0
+    """Number of candidates that were tried on development traces to tune it."""
+    at_edge: str = ""
+    """Parameters whose best value is the last one of a range that could go on."""
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A way to steer the offsets.
+
+    Attributes:
+        name: What results call it.
+        group: The kind of methods that it is of, for tables and pictures.
+        tracks: The tracks on which it is tried.
+    """
+
+    name: str
+    group: str
+    tracks: tuple[str, ...] = ("reference", "slow")
+
+    learns: ClassVar[bool] = False
+    """Whether it learns from logged data, so that there is a cell for each amount of them."""
+
+    @abstractmethod
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """Yields the jobs that have to be done next, and returns what became of them.
+
+        Jobs of one round do not need each other; all methods' rounds are done together, and a job that two methods
+        yield is done once.
+
+        Raises:
+            MlbError: the method cannot be made; it costs its own rows alone.
+        """
+
+
+@dataclass(frozen=True)
+class Rule(Method):
+    """A policy that neither learns nor looks ahead.
+
+    Attributes:
+        policy: One of POLICIES, with its parameters.
+        tuned: Whether its parameters are searched for on development traces.
+    """
+
+    policy: str = ""
+    tuned: bool = False
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        if not self.tuned:
+            return Made([policy_factory(self.policy)])
+        job = cell.workshop.tuning(cell.source, self.policy)
+        yield [job]
+        found = Tuned.read_json(job.path)
+        return Made([policy_factory(found.policy)], tried=found.tried, at_edge=", ".join(found.at_edge))
+
+
+@dataclass(frozen=True)
+class Planner(Method):
+    """The search in the engine at each step, over a future that needs no data.
+
+    Attributes:
+        search: Parameters of `GreedyPlanner`.
+    """
+
+    search: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        yield []
+        return Made([partial(GreedyPlanner, **self.search)])
+
+
+@dataclass(frozen=True)
+class LearnedPlanner(Planner):
+    """The same over a future that learns from logged traces."""
+
+    learns = True
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        logged = _logged(cell)
+        yield [logged]
+        return Made([partial(GreedyPlanner, **self.search, data=logged.path)])
+
+
+@dataclass(frozen=True)
+class Offline(Method):
+    """A policy that was trained on logged data, and on counterfactual ones if so.
+
+    Attributes:
+        algorithm: One of ALGORITHMS.
+        training: Fields of its `TrainConfig`.
+        counterfactual: Fields of the effort's counts of counterfactual traces that differ; None: it learns from what
+            was logged alone.
+        space: Values of the algorithm's hyper-parameters; a candidate has one of each. Empty: nothing is tuned.
+    """
+
+    algorithm: str = "sac"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    counterfactual: Mapping[str, int] | None = None
+    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    learns = True
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        training, tried = self.training, 0
+        if self.space:
+            training, tried = yield from self._tuned(cell)
+        logged = _logged(cell)
+        yield [logged]
+        (job,) = yield from self._trained(cell.workshop, logged, {self.name: training}, cell.workshop.effort.seeds)
+        return Made(_policies(job), job.cpu_s(), tried)
+
+    def _trained(
+        self, workshop: Workshop, logged: LoggedJob, trainings: Mapping[str, Mapping[str, Any]], seeds: int
+    ) -> Generator[Sequence[Job], None, list[TrainJob]]:
+        """Yields what trains with each of several hyper-parameters, by the names of their directories."""
+        augmented = None
+        if self.counterfactual is not None:
+            augmented = workshop.augmented(logged, workshop.effort.model_copy(update=dict(self.counterfactual)))
+            yield [augmented]
+        jobs = [
+            replace(workshop.training(name, logged, augmented, training, self.algorithm), seeds=seeds)
+            for name, training in trainings.items()
+        ]
+        yield jobs
+        return jobs
+
+    def _tuned(self, cell: Cell) -> Generator[Sequence[Job], None, tuple[Mapping[str, Any], int]]:
+        """Yields what finds the candidate that earns most on development traces; returns it, and how many there were.
+
+        One search serves all cells of a suite, and a candidate has one seed.
+        """
+        workshop, scenario = cell.workshop, cell.suite.scenarios()[0]
+        candidates = self._candidates(workshop.effort.candidates)
+        logged = workshop.logged(scenario, "development", _DEVELOPMENT_TRACES, 0, split="development")
+        yield [logged]
+        names = {f"{self.name} {index}": training for index, training in enumerate(candidates)}
+        jobs = yield from self._trained(workshop, logged, names, 1)
+        judged = [
+            workshop.judgement(scenario, name, _policies(job)[0], split="tune")
+            for name, job in zip(names, jobs, strict=True)
+        ]
+        yield judged
+        earned = [pd.read_parquet(job.path)["reward"].mean() for job in judged]
+        return candidates[int(np.argmax(earned))], len(candidates)
+
+    def _candidates(self, count: int) -> list[Mapping[str, Any]]:
+        """Returns what is tried: `training` itself, and as many more as are left of it, drawn without repetition."""
+        given = dict(self.training.get(self.algorithm, {}))
+        combinations = [dict(zip(self.space, values, strict=True)) for values in product(*self.space.values())]
+        order = stream(0, "benchmark", "candidates", self.name).permutation(len(combinations))
+        chosen = [{}, *(combinations[index] for index in order)][:count]
+        return [{**self.training, self.algorithm: given | parameters} for parameters in chosen]
+
+
+def _policies(job: TrainJob) -> list[PolicyFactory]:
+    return [partial(trained_policy, checkpoint=checkpoint) for checkpoint in job.checkpoints]
+
+
+def _logged(cell: Cell) -> LoggedJob:
+    assert cell.data is not None
+    return cell.workshop.logged(cell.source, cell.data.name, cell.data.train_traces, cell.data.test_traces)
+
+
+METHODS: Registry[Method] = Registry("method")
+"""All methods by name, in the order in which results list them."""
+
+_SLOW_SEARCH = {"samples": 60, "rounds": 2, "sweeps": 2}
+_ALL_REPLAY = {"mixed_traces": 0, "generated_traces": 0}
+_MIXED = {"mixed_traces": 60, "generated_traces": 0}
+_FIELD = {"hidden": 64, "batch_size": 64}
+"""The size of all networks and batches, so that costs can be compared."""
+
+
+def _shown(future: str) -> Mapping[str, Any]:
+    """Returns the recipe of the slow track with another future."""
+    return {**SLOW, "sac": SLOW["sac"] | {"future": future}}
+
+
+METHODS.register(Rule("static", "rules", policy="static"))
+METHODS.register(Rule("random", "rules", policy="random"))
+for _policy in ("integral", "son-step", "onos-mlb", "rebuha", "cmf-map"):
+    METHODS.register(Rule(_policy, "rules", policy=_policy))
+    METHODS.register(Rule(f"{_policy}, tuned", "rules", policy=_policy, tuned=True))
+
+METHODS.register(Planner("planner", "planners", ("reference",)))
+METHODS.register(Planner("planner, frozen", "planners", ("slow",), _SLOW_SEARCH | {"future": "frozen"}))
+METHODS.register(Planner("planner, dead reckoning", "planners", ("slow",), _SLOW_SEARCH | {"future": "dead-reckoning"}))
+METHODS.register(Planner("planner, clairvoyant", "planners", ("slow",), _SLOW_SEARCH | {"future": "true"}))
+for _name, _future in (("neighbours", "neighbors"), ("VAE", "vae"), ("causal model", "model")):
+    METHODS.register(LearnedPlanner(f"planner, {_name}", "planners", ("slow",), _SLOW_SEARCH | {"future": _future}))
+
+METHODS.register(Offline("BC", "offline RL", algorithm="bc", training={"bc": _FIELD}))
+METHODS.register(
+    Offline(
+        "SAC", "offline RL", training={"sac": _FIELD},
+        space={"gamma": (0.0, 0.5, 0.9), "learning_rate": (3e-4, 1e-3), "bc_weight": (0.0, 1.0, 10.0)},
+    )
+)  # fmt: skip
+
+METHODS.register(
+    Offline(
+        "SAC + CF, no physics", "controls", ("reference",), counterfactual={},
+        training={"counterfactual_share": PHYSICS["counterfactual_share"], "sac": _FIELD},
+    )
+)  # fmt: skip
+METHODS.register(
+    Offline("SAC + exact replay", "controls", ("reference",), training=PHYSICS, counterfactual=_ALL_REPLAY)
+)
+METHODS.register(Offline("SAC + mixing", "controls", ("reference",), training=PHYSICS, counterfactual=_MIXED))
+METHODS.register(Offline("SAC + CF", "ours", ("reference",), training=PHYSICS, counterfactual={}))
+
+METHODS.register(
+    Offline(
+        "SAC + exact replay, dead reckoning", "controls", ("slow",), training=_shown("dead-reckoning"),
+        counterfactual=_ALL_REPLAY,
+    )
+)  # fmt: skip
+METHODS.register(
+    Offline(
+        "SAC + mixing, neighbours", "controls", ("slow",), training=_shown("neighbors"),
+        counterfactual={"mixed_traces": 75, "generated_traces": 0},
+    )
+)  # fmt: skip
+METHODS.register(
+    Offline("SAC + exact replay, causal model", "controls", ("slow",), training=SLOW, counterfactual=_ALL_REPLAY)
+)
+METHODS.register(Offline("SAC + CF, late reports", "controls", ("slow",), training=_shown(""), counterfactual={}))
+METHODS.register(Offline("SAC + CF, causal model", "ours", ("slow",), training=SLOW, counterfactual={}))

@@ -1,0 +1,240 @@
+"""The jobs of a benchmark of methods: what is logged, made of it, tuned, trained and judged, a file each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cf_augment.augment import augment
+from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
+from ns3_scenarios.scenario import Scenario
+from py_agent.algorithms.config import TrainConfig
+from py_agent.collect import simulation_work
+from py_agent.env import MlbEnv, open_backend
+from py_agent.metrics import episode_metrics
+from py_agent.policies import PolicyFactory, policy_factory
+from py_agent.rollout import run_episode
+from py_agent.rundir import last_checkpoint
+from py_agent.train import train
+from py_agent.tune import at_edge, best_of, policy_text, tune
+from sumo_mobility.base.contract import Contract
+from sumo_mobility.base.files import replacing, write_text
+from sumo_mobility.pipeline import load_map
+from sumo_mobility.trace import MobilityTrace
+
+
+@dataclass(frozen=True)
+class LoggedJob:
+    """Logged episodes of random offsets on some traces.
+
+    Attributes:
+        scenario: Where they are played, in the engine.
+        traces: Files of the traces, by name.
+        seed: Of the offsets.
+        path: The dataset.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    seed: int
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        return len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Plays them; `advance` is called once."""
+        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
+        write_dataset(self.path, self.scenario, episodes)
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class AugmentJob:
+    """Counterfactual episodes of logged ones.
+
+    Attributes:
+        logged: What they are made of; it has to be there.
+        replays: Counterfactual episodes on each trace.
+        mixed_traces: Traces of other crowds beside the logged ones.
+        generated_traces: Traces that the causal model draws, beside those.
+        path: The dataset; the causal model goes beside it.
+    """
+
+    logged: LoggedJob
+    replays: int
+    mixed_traces: int
+    generated_traces: int
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`."""
+        episodes = self.replays * (len(self.logged.traces) + self.mixed_traces + self.generated_traces)
+        return episodes * simulation_work(self.logged.scenario, self.logged.scenario.episode.duration_s)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Makes them; `advance` is called once."""
+        scenario = self.logged.scenario
+        made = augment(
+            read_dataset(self.logged.path), load_map(scenario.mobility.map), self.logged.seed, self.replays,
+            self.mixed_traces, self.generated_traces, self.path.with_name("model.json"),
+        )  # fmt: skip
+        write_dataset(self.path, scenario, list(made))
+        advance(self.work)
+
+
+class Tuned(Contract):
+    """What a search for the parameters of a policy found."""
+
+    policy: str
+    """The policy with its best parameters, as `policy_factory` takes it."""
+    tried: int
+    """Number of candidates."""
+    at_edge: tuple[str, ...]
+    """Parameters whose best value is the last one of a range that could go on."""
+
+
+@dataclass(frozen=True)
+class TuneJob:
+    """A search for the parameters of a policy, in the engine.
+
+    Attributes:
+        scenario: What it is tuned to.
+        traces: Files of the development traces, by name.
+        policy: One of POLICIES that has something to tune.
+        path: What was found, a `Tuned`.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    policy: str
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`; as if there were 60 candidates."""
+        return 60 * len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Searches; `advance` is called once."""
+        tried = tune(self.scenario, [MobilityTrace.read(path) for path in self.traces.values()], self.policy)
+        best = best_of(tried, self.policy)
+        edges = at_edge(self.scenario, self.policy, best)
+        Tuned(policy=policy_text(self.policy, best), tried=len(tried), at_edge=tuple(edges)).write_json(self.path)
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """A training of several seeds at once.
+
+    Attributes:
+        logged: What it learns from.
+        augmented: Counterfactual data that it learns from as well, if any.
+        algorithm: One of ALGORITHMS.
+        training: Fields of its `TrainConfig`; those that are not named have their defaults.
+        seeds: Number of seeds.
+        folder: Where the trainings go, each in a folder of its seed.
+    """
+
+    logged: LoggedJob
+    augmented: AugmentJob | None
+    algorithm: str
+    training: Mapping[str, Any]
+    seeds: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """What it took."""
+        return self.folder / "cost.json"
+
+    @property
+    def work(self) -> float:
+        """Gradient steps of all seeds."""
+        return float(self.seeds * self.training[self.algorithm]["gradient_steps"])
+
+    def cpu_s(self) -> float:
+        """CPU time of one seed's training, in s."""
+        spent: float = json.loads(self.path.read_text())["cpu_s"]
+        return spent / self.seeds
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The last checkpoint of each seed."""
+        return [last_checkpoint(self.folder / str(seed)) for seed in range(self.seeds)]
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Trains; `advance` is called once."""
+        # Made here, because its class is made while the program runs and could not be sent to this process.
+        config = TrainConfig.of(self.algorithm).parse(dict(self.training), f"training in {self.folder}")
+        started = time.process_time()
+        logged = read_dataset(self.logged.path)
+        counterfactual = read_dataset(self.augmented.path) if self.augmented else None
+        train(config, logged, counterfactual, [path.parents[1] for path in self.checkpoints], resume=True)
+        write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class JudgeJob:
+    """A policy on some traces, of which the metrics of the episodes and their mean reward a step are kept.
+
+    Attributes:
+        scenario: Where it is judged.
+        traces: Files of the traces, by name.
+        policy: Its name.
+        factory: Makes it.
+        backend: One of BACKENDS.
+        path: The table that is written.
+    """
+
+    scenario: Scenario
+    traces: Mapping[str, Path]
+    policy: str
+    factory: PolicyFactory
+    backend: str
+    path: Path
+
+    @property
+    def work(self) -> float:
+        """See `simulation_work`; the engine is as fast as if a second had a hundredth."""
+        work = len(self.traces) * simulation_work(self.scenario, self.scenario.episode.duration_s)
+        return work if self.backend == "ns3" else work / 100
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Plays them; `advance` is called for each episode."""
+        rows = []
+        for episode in _played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
+            earned = {"reward": float(episode.rewards.mean())}
+            rows.append({"trace": episode.metadata.trace_name, **earned, **episode_metrics(self.scenario, episode)})
+            advance(self.work / len(self.traces))
+        with replacing(self.path) as temporary:
+            pd.DataFrame(rows).to_parquet(temporary, index=False)
+
+
+def _played(
+    scenario: Scenario, traces: Mapping[str, Path], factory: PolicyFactory, name: str, seed: int, backend: str
+) -> Iterator[Episode]:
+    """Plays a policy on each trace."""
+    made = {trace: MobilityTrace.read(path) for trace, path in traces.items()}
+    env = MlbEnv(scenario, open_backend(scenario, backend), list(made.values()))
+    try:
+        policy = factory(scenario)
+        for index, trace in enumerate(made):
+            metadata = EpisodeMetadata(
+                scenario_id=scenario.id, trace_name=trace, policy=name, seed=seed, backend=backend,
+                provenance=Provenance(action_source=name),
+            )  # fmt: skip
+            yield run_episode(env, policy, metadata, index)
+    finally:
+        env.close()
