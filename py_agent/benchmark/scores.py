@@ -20,9 +20,12 @@ RESAMPLES = 1000
 
 
 def score(value: Floats, floor: Floats, ceiling: Floats) -> Floats:
-    """Returns S of a metric (..., seeds, traces): that of the floor (..., traces) has 0, that of the ceiling has 1."""
-    base = floor.mean(-1)
-    return np.asarray((base - value.mean((-2, -1))) / (base - ceiling.mean(-1)))
+    """Returns S of a metric (..., seeds, traces): that of the floor (..., traces) has 0, that of the ceiling has 1.
+
+    Where floor and ceiling are equal there is no scale, and S is NaN.
+    """
+    base, room = floor.mean(-1), floor.mean(-1) - ceiling.mean(-1)
+    return np.asarray((base - value.mean((-2, -1))) / np.where(room == 0, np.nan, room))
 
 
 def resampled(
