@@ -53,6 +53,11 @@ def last_checkpoint(training: Path) -> Path:
     return training / "checkpoints" / "last.pt"
 
 
+def checkpoint_after(training: Path, step: int) -> Path:
+    """Path of the checkpoint of a training after a number of gradient steps."""
+    return last_checkpoint(training).with_name(f"step-{step:07d}.pt")
+
+
 class RunDirectory:
     """Paths of one experiment, and the rule that nothing is overwritten silently.
 

@@ -25,7 +25,7 @@ from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
 from py_agent.policies.futures import keep_future, learn_future
 from py_agent.policies.outlook import MOMENTS, View, middles_s
-from py_agent.rundir import last_checkpoint, versions
+from py_agent.rundir import checkpoint_after, last_checkpoint, versions
 from sumo_mobility.base.arrays import Bools, Floats
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import DataError, StorageError
@@ -98,11 +98,11 @@ def train(
             keep_future(parameters.future, learned, last_checkpoint(out_dir).with_name(FUTURE))
     common = _common_step(out_dirs)
     if common:
-        learner.restore([_checkpoint(out_dir, common) for out_dir in out_dirs])
+        learner.restore([checkpoint_after(out_dir, common) for out_dir in out_dirs])
         for index, log in enumerate(logs):
             log.restore(common)
             last = last_checkpoint(log.out_dir)
-            if not last.is_file() or last.read_bytes() != _checkpoint(log.out_dir, common).read_bytes():
+            if not last.is_file() or last.read_bytes() != checkpoint_after(log.out_dir, common).read_bytes():
                 learner.save(last, index)
     started, first, steps = time.monotonic(), learner.step, parameters.gradient_steps
     with progress(f"train {title}", steps - first) as bar, ExitStack() as opened:
@@ -119,7 +119,7 @@ def train(
                 for index, (log, row) in enumerate(zip(logs, metrics, strict=True)):
                     # the metrics first: a checkpoint without its metrics could not be resumed
                     log.write(learner.step, row, rate)
-                    learner.save(_checkpoint(log.out_dir, learner.step), index)
+                    learner.save(checkpoint_after(log.out_dir, learner.step), index)
                     learner.save(last_checkpoint(log.out_dir), index)
     return [last_checkpoint(out_dir) for out_dir in out_dirs]
 
@@ -162,13 +162,11 @@ class _Log:
             print(f"{self.out_dir.name}, step {step}: {line} ({rate:.0f} steps/s)", file=log)
 
 
-def _checkpoint(out_dir: Path, step: int) -> Path:
-    return last_checkpoint(out_dir).with_name(f"step-{step:07d}.pt")
-
-
 def _common_step(out_dirs: Sequence[Path]) -> int:
     """Returns the last step of which every training has a checkpoint, 0 if there is none."""
-    steps = [{int(path.stem[5:]) for path in _checkpoint(out_dir, 0).parent.glob("step-*.pt")} for out_dir in out_dirs]
+    steps = [
+        {int(path.stem[5:]) for path in checkpoint_after(out_dir, 0).parent.glob("step-*.pt")} for out_dir in out_dirs
+    ]
     return max(set.intersection(*steps), default=0)
 
 

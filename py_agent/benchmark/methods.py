@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -58,6 +59,8 @@ class Made(NamedTuple):
     """Number of candidates that were tried on development traces to tune it."""
     at_edge: str = ""
     """Parameters whose best value is the last one of a range that could go on."""
+    early: Mapping[int, Sequence[PolicyFactory]] = {}
+    """The policies as they were after fewer gradient steps, by their number."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ class Offline(Method):
         logged = _logged(cell)
         yield [logged]
         (job,) = yield from self._trained(cell.workshop, logged, {self.name: training}, cell.workshop.effort.seeds)
-        return Made(_policies(job), job.cpu_s(), tried)
+        early = {step: _of(checkpoints) for step, checkpoints in job.early.items()}
+        return Made(_of(job.checkpoints), job.cpu_s(), tried, early=early)
 
     def _trained(
         self, workshop: Workshop, logged: LoggedJob, trainings: Mapping[str, Mapping[str, Any]], seeds: int
@@ -196,7 +200,7 @@ class Offline(Method):
         names = {f"{self.name} {index}": training for index, training in enumerate(candidates)}
         jobs = yield from self._trained(workshop, logged, names, 1)
         judged = [
-            workshop.judgement(scenario, name, _policies(job)[0], split="tune")
+            workshop.judgement(scenario, name, _of(job.checkpoints)[0], split="tune")
             for name, job in zip(names, jobs, strict=True)
         ]
         yield judged
@@ -212,8 +216,8 @@ class Offline(Method):
         return [{**self.training, self.algorithm: given | parameters} for parameters in chosen]
 
 
-def _policies(job: TrainJob) -> list[PolicyFactory]:
-    return [partial(trained_policy, checkpoint=checkpoint) for checkpoint in job.checkpoints]
+def _of(checkpoints: Sequence[Path]) -> list[PolicyFactory]:
+    return [partial(trained_policy, checkpoint=checkpoint) for checkpoint in checkpoints]
 
 
 def _logged(cell: Cell) -> LoggedJob:
@@ -224,6 +228,7 @@ def _logged(cell: Cell) -> LoggedJob:
 METHODS: Registry[Method] = Registry("method")
 """All methods by name, in the order in which results list them."""
 
+_ALL = ("reference", "slow", "studies")
 _SLOW_SEARCH = {"samples": 60, "rounds": 2, "sweeps": 2}
 _ALL_REPLAY = {"mixed_traces": 0, "generated_traces": 0}
 _MIXED = {"mixed_traces": 60, "generated_traces": 0}
@@ -236,13 +241,22 @@ def _shown(future: str) -> Mapping[str, Any]:
     return {**SLOW, "sac": SLOW["sac"] | {"future": future}}
 
 
-METHODS.register(Rule("static", "rules", policy="static"))
+def _with(parameter: str, value: float) -> Mapping[str, Any]:
+    """Returns the recipe of control each second with another value of a parameter."""
+    if parameter in PHYSICS:
+        return {**PHYSICS, parameter: value}
+    return {**PHYSICS, "sac": PHYSICS["sac"] | {parameter: value}}
+
+
+METHODS.register(Rule("static", "rules", _ALL, policy="static"))
 METHODS.register(Rule("random", "rules", policy="random"))
-for _policy in ("integral", "son-step", "onos-mlb", "rebuha", "cmf-map"):
+METHODS.register(Rule("integral, tuned", "rules", _ALL, policy="integral", tuned=True))
+METHODS.register(Rule("integral", "rules", policy="integral"))
+for _policy in ("son-step", "onos-mlb", "rebuha", "cmf-map"):
     METHODS.register(Rule(_policy, "rules", policy=_policy))
     METHODS.register(Rule(f"{_policy}, tuned", "rules", policy=_policy, tuned=True))
 
-METHODS.register(Planner("planner", "planners", ("reference",)))
+METHODS.register(Planner("planner", "planners", ("reference", "studies")))
 METHODS.register(Planner("planner, frozen", "planners", ("slow",), _SLOW_SEARCH | {"future": "frozen"}))
 METHODS.register(Planner("planner, dead reckoning", "planners", ("slow",), _SLOW_SEARCH | {"future": "dead-reckoning"}))
 METHODS.register(Planner("planner, clairvoyant", "planners", ("slow",), _SLOW_SEARCH | {"future": "true"}))
@@ -267,7 +281,24 @@ METHODS.register(
     Offline("SAC + exact replay", "controls", ("reference",), training=PHYSICS, counterfactual=_ALL_REPLAY)
 )
 METHODS.register(Offline("SAC + mixing", "controls", ("reference",), training=PHYSICS, counterfactual=_MIXED))
-METHODS.register(Offline("SAC + CF", "ours", ("reference",), training=PHYSICS, counterfactual={}))
+METHODS.register(Offline("SAC + CF", "ours", ("reference", "studies"), training=PHYSICS, counterfactual={}))
+
+
+def _study(name: str, training: Mapping[str, Any], counterfactual: Mapping[str, int]) -> None:
+    METHODS.register(
+        Offline(f"SAC + CF, {name}", "studies", ("studies",), training=training, counterfactual=counterfactual)
+    )
+
+
+for _parameter, _values in {
+    "counterfactual_share": (0.5, 0.8), "gamma": (0.5, 0.9), "physics_weight": (0, 4), "hidden": (32, 128),
+    "physics_last_temperature_db": (0.05, 0.5), "target_entropy_per_action": (0,),
+}.items():  # fmt: skip
+    for _value in _values:
+        _study(f"{_parameter} {_value:g}", _with(_parameter, _value), {})
+for _mixed, _generated in ((0, 20), (40, 0), (10, 5)):
+    _counts = {"mixed_traces": _mixed, "generated_traces": _generated}
+    _study(f"{_mixed} mixed and {_generated} generated traces", PHYSICS, _counts)
 
 METHODS.register(
     Offline(

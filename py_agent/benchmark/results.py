@@ -18,7 +18,7 @@ from sumo_mobility.base.errors import DataError
 from sumo_mobility.base.files import replacing
 
 VERSION = 1
-IDENTITY = ["suite", "scenario", "data", "method", "seed", "backend", "trace"]
+IDENTITY = ["suite", "scenario", "data", "method", "gradient_steps", "seed", "backend", "trace"]
 """What no two rows have in common."""
 _KEY = b"mlb-benchmark"
 _CURE = "run 'mlb benchmark run' again"
@@ -58,7 +58,8 @@ class Results:
 
     Attributes:
         record: What they were made of.
-        rows: The columns of IDENTITY; `train_traces` and `test_traces`, how many were logged; `group` of the method;
+        rows: The columns of IDENTITY, where `gradient_steps` is 0 for policies that are not to be trained further;
+            `train_traces` and `test_traces`, how many were logged; `group` of the method;
             `reward`, mean a step, and METRICS; `cpu_s` of a seed's training; `tried`, candidates to tune it, and
             `at_edge`, parameters whose best value was the last one; `error`, empty unless the method failed, which
             leaves one row without trace; `config_sha256` of all that the row depends on.

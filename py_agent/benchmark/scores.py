@@ -95,9 +95,9 @@ class Scores:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The rows of what did not fail there."""
+        """The rows of final policies that did not fail there."""
         rows = self.results.rows
-        return rows[(rows["backend"] == self.backend) & (rows["error"] == "")]
+        return rows[(rows["backend"] == self.backend) & (rows["error"] == "") & (rows["gradient_steps"] == 0)]
 
     @cached_property
     def contexts(self) -> list[str]:
@@ -120,7 +120,10 @@ class Scores:
         Raises:
             DataError: there are no such results.
         """
-        rows = self.rows[(self.rows["method"] == method) & (self.rows["data"] == data)]
+        return self._pivoted(self.rows, method, data, metric)
+
+    def _pivoted(self, rows: pd.DataFrame, method: str, data: str, metric: str) -> Floats:
+        rows = rows[(rows["method"] == method) & (rows["data"] == data)]
         if rows["scenario"].nunique() != len(self.contexts):
             suite = self.results.record.suite
             raise DataError(f"suite {suite}: no results of '{method}' {data}".rstrip(), "run it without --methods")
@@ -140,6 +143,27 @@ class Scores:
         value = self.values(entry.method, entry.data, self.results.record.metric)
         of_contexts = score(value, *self.scale)
         return Estimate(float(of_contexts.mean()), *score_interval(value, *self.scale)), of_contexts
+
+    def curve(self, entry: Entry) -> dict[int, float]:
+        """Returns the mean of S after fewer gradient steps, by their number, and after all of them.
+
+        All are of the traces on which the early policies were judged.
+        """
+        rows, metric = self.results.rows, self.results.record.metric
+        early = rows[(rows["method"] == entry.method) & (rows["data"] == entry.data) & (rows["gradient_steps"] > 0)]
+        if early.empty:
+            return {}
+        few = self.rows[self.rows["trace"].isin(early["trace"].unique())]
+        names = self.results.record.floor, self.results.record.ceiling
+        floor, ceiling = (self._pivoted(few, name, "", metric)[:, 0] for name in names)
+        stages = {
+            int(steps): early[early["gradient_steps"] == steps] for steps in sorted(early["gradient_steps"].unique())
+        }
+        stages[self.results.record.effort["gradient_steps"]] = few
+        return {
+            steps: float(score(self._pivoted(stage, entry.method, entry.data, metric), floor, ceiling).mean())
+            for steps, stage in stages.items()
+        }
 
     def runs(self, entry: Entry) -> Floats:
         """Returns S of each seed in each context, (contexts, seeds)."""

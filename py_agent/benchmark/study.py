@@ -21,6 +21,7 @@ from py_agent.benchmark.workshop import Workshop
 from py_agent.jobs import Executor, Job
 from py_agent.measurement import machine
 from py_agent.metrics import METRICS
+from py_agent.policies import PolicyFactory
 from py_agent.rundir import versions
 from sumo_mobility.base.errors import ConfigError, DataError, MlbError
 from sumo_mobility.base.files import sha256, write_text
@@ -28,6 +29,8 @@ from sumo_mobility.base.progress import note
 
 ENGINE = "engine"
 """The back end in which all policies are judged."""
+_FEW = 12
+"""Traces on which policies are judged that are not trained to the end."""
 STATIC = "static"
 """The method over which improvements are, as the literature has them."""
 
@@ -76,16 +79,20 @@ class _Trial:
     steps: Generator[Sequence[Job], None, Made]
     made: Made | None = None
     error: str = ""
-    judged: dict[tuple[str, int], JudgeJob] = field(default_factory=dict)
+    judged: dict[tuple[str, int, int], JudgeJob] = field(default_factory=dict)
+    """By back end, gradient steps (0 for the last policy) and seed."""
 
 
-def run(suite: Suite, methods: Sequence[str], quick: bool, seed: int, directory: Path, executor: Executor) -> Results:
+def run(
+    suite: Suite, methods: Sequence[str], quick: bool, seeds: int, seed: int, directory: Path, executor: Executor
+) -> Results:
     """Runs a suite, or what is left of it; a method that fails costs its own rows.
 
     Args:
         suite: The suite.
         methods: Names of the methods, beside those that make the scale; all of the suite's track if there are none.
         quick: Less of everything, as the suite says.
+        seeds: Seeds of each training; as many as the suite says if 0.
         seed: Of all traces, data and trainings.
         directory: Where all that was made is kept, in a folder for the suite.
         executor: Where jobs are done.
@@ -99,6 +106,7 @@ def run(suite: Suite, methods: Sequence[str], quick: bool, seed: int, directory:
         DataError: a trace is among those to learn from and those to be judged on.
     """
     effort = suite.quick if quick else suite.effort
+    effort = effort.model_copy(update={"seeds": seeds}) if seeds else effort
     workshop = Workshop(directory / suite.name, seed, effort, executor)
     chosen = _chosen(suite, methods)
     homes, sources = suite.homes(), suite.scenarios()
@@ -124,7 +132,8 @@ def run(suite: Suite, methods: Sequence[str], quick: bool, seed: int, directory:
     )
     _keep_apart(workshop, [*sources, *homes])
     rows = [row for trial in trials for row in _rows(trial)]
-    words = ["mlb benchmark run", suite.name, *(["--quick"] if quick else []), *([f"--seed {seed}"] if seed else [])]
+    words = ["mlb benchmark run", suite.name, *(["--quick"] if quick else []), *([f"--seeds {seeds}"] if seeds else [])]
+    words += [f"--seed {seed}"] if seed else []
     words += [f"--methods {' '.join(map(repr, methods))}"] if methods else []
     record = ResultsRecord(
         version=VERSION, suite=suite.name, title=suite.title, command=" ".join(words), seed=seed, quick=quick,
@@ -172,16 +181,21 @@ def _try(workshop: Workshop, asked: Sequence[tuple[_Trial, Sequence[Job]]], titl
             note(f"{trial.method.name} in {trial.cell.home.id}: {errors[0]}")
 
 
-def _judgements(trial: _Trial, made: Made) -> dict[tuple[str, int], JudgeJob]:
-    """Returns the judgements by back end and seed."""
+def _judgements(trial: _Trial, made: Made) -> dict[tuple[str, int, int], JudgeJob]:
+    """Returns the judgements of a trial's policies."""
     cell, data = trial.cell, trial.cell.data
     name = f"{trial.method.name} {data.name}" if data else trial.method.name
-    judged = {
-        (ENGINE, seed): cell.workshop.judgement(cell.home, f"{name} {seed}", policy)
-        for seed, policy in enumerate(made.policies)
-    }
-    for backend, traces in cell.suite.others.items():
-        judged[backend, 0] = cell.workshop.judgement(cell.home, f"{name} 0", made.policies[0], backend, traces)
+
+    def judgement(policy: PolicyFactory, seed: int, backend: str = ENGINE, traces: int = 0) -> JudgeJob:
+        return cell.workshop.judgement(cell.home, f"{name} {seed}", policy, backend, traces)
+
+    judged = {(ENGINE, 0, seed): judgement(policy, seed) for seed, policy in enumerate(made.policies)}
+    if data is None or data.name == cell.suite.main:
+        for backend, traces in cell.suite.others.items():
+            judged[backend, 0, 0] = judgement(made.policies[0], 0, backend, traces)
+        few = min(_FEW, cell.workshop.effort.test_traces)
+        for steps, policies in made.early.items():
+            judged |= {(ENGINE, steps, seed): judgement(each, seed, traces=few) for seed, each in enumerate(policies)}
     return judged
 
 
@@ -197,17 +211,18 @@ def _rows(trial: _Trial) -> list[dict[str, object]]:
     }  # fmt: skip
     rows = []
     if not trial.error:
-        for (backend, seed), job in trial.judged.items():
+        for (backend, steps, seed), job in trial.judged.items():
             table = pd.read_parquet(job.path)
             if not np.isfinite(table[["reward", cell.suite.metric]].to_numpy()).all():
                 trial.error = f"{cell.suite.metric} is not finite"
                 break
             rows += [
-                {**common, "seed": seed, "backend": backend, "error": "", **row} for row in table.to_dict("records")
+                {**common, "gradient_steps": steps, "seed": seed, "backend": backend, "error": "", **row}
+                for row in table.to_dict("records")
             ]
     if not trial.error:
         return rows
-    return [{**common, "seed": 0, "backend": ENGINE, "trace": "", "error": trial.error}]
+    return [{**common, "gradient_steps": 0, "seed": 0, "backend": ENGINE, "trace": "", "error": trial.error}]
 
 
 def _fingerprint(trial: _Trial) -> str:

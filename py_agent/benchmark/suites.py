@@ -113,11 +113,13 @@ def _published(network: str, *of_contexts: tuple[float, ...]) -> dict[str, dict[
 
 
 def _reference(network: str, title: str, **more: Any) -> Suite:
-    presets = tuple(f"{network}-{context}-v0" for context in _CONTEXTS)
-    given = {"name": network, "data": _REFERENCE_DATA, **more}
+    given = {
+        "name": network, "track": "reference", "presets": tuple(f"{network}-{context}-v0" for context in _CONTEXTS),
+        "data": _REFERENCE_DATA, "main": "k = 20 %", **more,
+    }  # fmt: skip
     return Suite(
-        title=title, track="reference", presets=presets, main="k = 20 %", metric="load_std", floor="integral, tuned",
-        ceiling="planner", effort=_REFERENCE, quick=_REFERENCE_QUICK, **given,
+        title=title, metric="load_std", floor="integral, tuned", ceiling="planner", effort=_REFERENCE,
+        quick=_REFERENCE_QUICK, **given,
     )  # fmt: skip
 
 
@@ -163,5 +165,12 @@ SUITES.register(
         ),
         quick=Effort(seeds=2, test_traces=2, gradient_steps=200, replays=2, mixed_traces=5, generated_traces=15),
         others={"ns3": 3},
+    )
+)  # fmt: skip
+SUITES.register(
+    _reference(
+        "helsinki3", "What the agent's parameters are worth, in one of the contexts and with one logged trace",
+        name="studies", track="studies", presets=("helsinki3-right-right-left-v0",), main="1 trace",
+        data=(Data("1 trace", 1),),
     )
 )  # fmt: skip

@@ -20,7 +20,7 @@ from py_agent.env import MlbEnv, open_backend
 from py_agent.metrics import episode_metrics
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.rollout import run_episode
-from py_agent.rundir import last_checkpoint
+from py_agent.rundir import checkpoint_after, last_checkpoint
 from py_agent.train import train
 from py_agent.tune import at_edge, best_of, policy_text, tune
 from sumo_mobility.base.contract import Contract
@@ -172,6 +172,15 @@ class TrainJob:
     def checkpoints(self) -> list[Path]:
         """The last checkpoint of each seed."""
         return [last_checkpoint(self.folder / str(seed)) for seed in range(self.seeds)]
+
+    @property
+    def early(self) -> dict[int, list[Path]]:
+        """Checkpoints of each seed before the last one, by the number of gradient steps."""
+        every, last = self.training["checkpoint_every"], self.training[self.algorithm]["gradient_steps"]
+        return {
+            step: [checkpoint_after(self.folder / str(seed), step) for seed in range(self.seeds)]
+            for step in range(every, last, every)
+        }
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Trains; `advance` is called once."""

@@ -21,7 +21,7 @@ from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import make_traces
 from sumo_mobility.trace import MobilityTrace
 
-_TUNE_TRACES = 24
+_TUNE_TRACES, _CHECKPOINTS = 24, 4
 
 
 class Effort(Contract):
@@ -152,7 +152,8 @@ class Workshop:
         own = training.get(algorithm, {}) | {"gradient_steps": self.effort.gradient_steps}
         folder = (augmented or logged).path.parent / _slug(method)
         seeds = self.effort.seeds // choices
-        return TrainJob(logged, augmented, algorithm, {**training, algorithm: own}, seeds, folder)
+        schedule = {"checkpoint_every": max(1, self.effort.gradient_steps // _CHECKPOINTS)}
+        return TrainJob(logged, augmented, algorithm, {**training, **schedule, algorithm: own}, seeds, folder)
 
     def judgement(
         self, scenario: Scenario, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0,

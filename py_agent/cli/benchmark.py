@@ -19,11 +19,13 @@ class BenchmarkRun(Command):
     """Compare methods: train each on what was logged, judge all on the same fresh traces; goes on where it stopped."""
 
     suite: Positional[str]
-    """A suite, a track (reference, slow), or all."""
+    """A suite, a track (reference, slow, studies), or all; see 'mlb benchmark list'."""
     quick: bool = False
     """Minutes instead of hours: fewer seeds, traces and gradient steps of the same."""
     methods: tuple[str, ...] = ()
     """Methods to compare, beside those that make the scale; all of the track if none is named."""
+    seeds: int = 0
+    """Seeds of each training; as many as the suite says if 0."""
     seed: int = 0
     """Seed of all traces, data and trainings."""
     workers: int = 2
@@ -48,7 +50,7 @@ class BenchmarkRun(Command):
         executor, written = LocalExecutor(self.workers), []
         failed = 0
         for suite in chosen:
-            results: Results = run(suite, self.methods, self.quick, self.seed, directory, executor)
+            results: Results = run(suite, self.methods, self.quick, self.seeds, self.seed, directory, executor)
             path = out / f"{suite.name}.parquet"
             results.write(path)
             written.append(path)

@@ -141,7 +141,11 @@ def _gates(results: Results) -> Iterator[str]:
 
 def _pictures(scores: Scores, folder: Path) -> Iterator[str]:
     suite = scores.results.record.suite
-    for name, drawn in (("scores", _intervals(scores)), ("data", _efficiency(scores)), ("profiles", _profiles(scores))):
+    drawings = {
+        "scores": _intervals(scores), "data": _efficiency(scores), "profiles": _profiles(scores),
+        "learning": _learning(scores),
+    }  # fmt: skip
+    for name, drawn in drawings.items():
         if drawn is not None:
             title, chart = drawn
             path = folder / f"{suite}-{name}.svg"
@@ -182,6 +186,18 @@ def _efficiency(scores: Scores) -> tuple[str, str] | None:
     title = "S over the number of logged traces, the best methods; what is below -2 is drawn there"
     chart = lines_chart(title, {name: drawn[name] for name in best}, line_styles(best), "logged traces", named=True)
     return title, chart
+
+
+def _learning(scores: Scores) -> tuple[str, str] | None:
+    """S over gradient steps."""
+    curves = {entry.method: scores.curve(entry) for entry in _main(scores)}
+    found = {name: curve for name, curve in curves.items() if curve}
+    best = sorted(found, key=lambda name: -[*found[name].values()][-1])[:_LINES]
+    if not best:
+        return None
+    lines = {name: (np.array([*found[name]], float), np.clip([*found[name].values()], -2, None)) for name in best}
+    title = "S over gradient steps, the best methods; what is below -2 is drawn there"
+    return title, lines_chart(title, lines, line_styles(best), "gradient steps", named=True)
 
 
 def _profiles(scores: Scores) -> tuple[str, str]:

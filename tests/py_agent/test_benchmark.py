@@ -36,7 +36,7 @@ CONTEXTS, TRACES = ("west", "east"), 6
 def record(**changes: Any) -> ResultsRecord:
     given: dict[str, Any] = {
         "version": VERSION, "suite": "made", "title": "Made by hand", "command": "mlb benchmark run made", "seed": 0,
-        "quick": False, "effort": {"seeds": 2}, "main_data": "2 traces", "metric": "load_std",
+        "quick": False, "effort": {"seeds": 2, "gradient_steps": 40}, "main_data": "2 traces", "metric": "load_std",
         "higher_is_better": False, "floor": "rule", "ceiling": "planner", "published": {"west": {"SAC+0": 8.2}},
         "machine": "1 core", "versions": {"python": "3"},
     }  # fmt: skip
@@ -51,7 +51,8 @@ def rows(
         {
             "suite": "made", "scenario": CONTEXTS[context], "data": data, "method": method, "group": group,
             "train_traces": 2 * (data != ""), "test_traces": 0, "cpu_s": 3.0, "tried": 4, "at_edge": "",
-            "config_sha256": "0", "seed": seed, "backend": backend, "error": error, "trace": f"test-{trace:03d}",
+            "config_sha256": "0", "gradient_steps": 0, "seed": seed, "backend": backend,
+            "error": error, "trace": f"test-{trace:03d}",
             "reward": -value, **dict.fromkeys(METRICS, 1.0), "load_std": value,
         }
         for (context, seed, trace), value in np.ndenumerate(load_std)
@@ -108,6 +109,18 @@ def test_another_back_end_is_compared_on_the_traces_that_it_played() -> None:
     both = Results(record(), pd.concat([results.rows, *of_ns3], ignore_index=True))
     # Of six pairs, the rule is before planner and learner there, and learner before planner.
     assert Scores(both).same_order(Scores(both, "ns3")) == (3, 6)
+
+
+def test_a_learning_curve_is_of_the_traces_that_all_its_policies_played() -> None:
+    results = made()
+    rule, planner = (Scores(results).values(name, "", "load_std")[:, :, :2] for name in ("rule", "planner"))
+    early = (0.75 * rule + 0.25 * planner).repeat(2, axis=1)
+    stage = rows("learner", early, "2 traces").assign(gradient_steps=10)
+    with_stage = Scores(Results(record(), pd.concat([results.rows, stage], ignore_index=True)))
+    curve = with_stage.curve(with_stage.entries["learner", "2 traces"])
+    room = (rule - planner).mean(2)[:, 0]
+    assert curve == pytest.approx({10: 0.25, 40: float((0.5 - 0.005 / room).mean())})
+    assert with_stage.curve(with_stage.entries["rule", ""]) == {}
 
 
 def test_what_makes_the_scale_must_be_there() -> None:
@@ -255,14 +268,17 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("py_agent.benchmark.study.METHODS", methods)
     monkeypatch.setattr("py_agent.benchmark.workshop._TUNE_TRACES", 2)
     suite = small_suite()
-    results = run(suite, (), True, 0, tmp_path, Here())
+    results = run(suite, (), True, 0, 0, tmp_path, Here())
     found = results.rows
     assert not found.duplicated(IDENTITY).any()
     failed = found[found["error"] != ""].set_index("method")["error"]
     assert failed["raises"] == "nothing to divide by"
     assert "nan" in failed["nan"].lower()
     assert set(failed.index) == {"raises", "nan"}
-    whole = found[found["error"] == ""]
+    early = found[found["gradient_steps"] > 0]
+    assert {*early["method"]} == {"SAC", "SAC + CF"}
+    assert {*early["gradient_steps"]} == {1, 2}
+    whole = found[(found["error"] == "") & (found["gradient_steps"] == 0)]
     assert whole.groupby("method").size().to_dict() == {
         "static": 2, "integral, tuned": 2, "planner": 2, "SAC": 4, "SAC + CF": 4
     }  # fmt: skip
@@ -275,10 +291,12 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     scores = Scores(results)
     assert scores.score(scores.entries["planner", ""])[0].value == pytest.approx(1)
+    assert [*scores.curve(scores.entries["SAC", "2 traces"])] == [1, 2, 3]
     write_benchmark_page(tmp_path / "page.md", [results])
+    assert (tmp_path / "page" / "small-learning.svg").is_file()
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    again = run(suite, (), True, 0, tmp_path, Here())
+    again = run(suite, (), True, 0, 0, tmp_path, Here())
     pd.testing.assert_frame_equal(again.rows, found)
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert {path for path in after if after[path] != before.get(path)} == {
@@ -286,17 +304,17 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
     with pytest.raises(ConfigError, match="method 'elsewhere': is not tried in suite small"):
-        run(suite, ("elsewhere",), True, 0, tmp_path, Here())
+        run(suite, ("elsewhere",), True, 0, 0, tmp_path, Here())
     with pytest.raises(ConfigError, match=r"unknown method 'SAK'"):
-        run(suite, ("SAK",), True, 0, tmp_path, Here())
-    few = run(suite, ("SAC",), True, 0, tmp_path, Here())
+        run(suite, ("SAK",), True, 0, 0, tmp_path, Here())
+    few = run(suite, ("SAC",), True, 0, 0, tmp_path, Here())
     assert set(few.rows["method"]) == {"static", "integral, tuned", "planner", "SAC"}
 
     [test, *_] = tmp_path.rglob("test-000.parquet")
     for path in (test, test.with_suffix(".json")):
         shutil.copy(path, path.with_name(f"train-000{path.suffix}"))
     with pytest.raises(DataError, match=r"train-000\.parquet: is the same trace as .*test-000\.parquet"):
-        run(suite, ("SAC",), True, 0, tmp_path, Here())
+        run(suite, ("SAC",), True, 0, 0, tmp_path, Here())
 
 
 def test_candidates_begin_with_the_methods_own_parameters_and_differ() -> None:
