@@ -10,7 +10,7 @@ from pathlib import Path
 
 from py_agent.algorithms.base import trained_policy
 from py_agent.cli.mobility import Mobility
-from py_agent.policies import POLICIES, Explorer, PolicyFactory, policy_factory, split_around
+from py_agent.policies import POLICIES, Baseline, Explorer, PolicyFactory, policy_factory, split_around
 from py_agent.rundir import RunDirectory, check_name, last_checkpoint
 from sumo_mobility.base.contract import nearest
 from sumo_mobility.base.errors import ConfigError, DataError, StorageError
@@ -42,7 +42,7 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
     Args:
         run: What was trained there is known by its name.
         names: Names, with parameters if need be (integral:gain_db=4), and NAME=FILE for checkpoints; if there are none,
-            all that is known, but for those that explore around others.
+            all that is known, but for baselines of the literature and what explores around others.
         files: Checkpoints, or directories of trainings, as FILE or NAME=FILE.
         at_home: They are judged in `run`, so that its trainings need no file.
 
@@ -51,7 +51,7 @@ def judged(run: RunDirectory, names: Sequence[str], files: Sequence[str], at_hom
         DataError: a file does not exist.
     """
     trained = run.trainings()
-    unasked = [name for name, entry in POLICIES.items() if not isinstance(entry, Explorer)]
+    unasked = [name for name, entry in POLICIES.items() if not isinstance(entry, Baseline | Explorer)]
     chosen: dict[str, Judged] = {}
     for text in [*(names or [*unasked, *trained]), *(_named(file) for file in files)]:
         policy = _judged(run, trained, text, at_home)

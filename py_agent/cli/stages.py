@@ -48,8 +48,8 @@ JudgedOption = Annotated[
     tuple[str, ...],
     arg(
         help=f"Policies: {listed(POLICIES)}, with parameters if need be (integral:gain_db=4); what was trained in this "
-        "run by its name; and NAME=FILE for a checkpoint of any run. If none are named, all but the last kind and what "
-        "explores. Each plays every test trace with every seed."
+        "run by its name; and NAME=FILE for a checkpoint of any run. If none are named, all but the last kind, the "
+        "literature's rules and what explores. Each plays every test trace with every seed."
     ),
 ]
 _UNASKED = {"seeds": 1, "append": False}

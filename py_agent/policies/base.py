@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -57,6 +58,21 @@ class Clairvoyant(Policy, Protocol):
     def foresee(self, trace: MobilityTrace | None) -> None:
         """Is told the mobility of the episode before it begins; None where nobody knows it, as of live traffic."""
         ...
+
+
+@dataclass(frozen=True)
+class Search:
+    """How `py_agent.tune` searches the parameters of a policy; a class that declares one, as its SEARCH, can be tuned.
+
+    Attributes:
+        levels: The values of each parameter that are tried, rising or falling; integers if the parameter is one.
+        start: Parameters from which the search begins; those that are left out have the defaults of the class.
+        late: Parameters that make a difference only where reports are late; elsewhere they stay what they are.
+    """
+
+    levels: Mapping[str, tuple[float, ...]]
+    start: Mapping[str, float] = field(default_factory=dict)
+    late: tuple[str, ...] = ()
 
 
 PolicyFactory = Callable[["Scenario"], Policy]

@@ -23,12 +23,20 @@ class Explorer(Lazy[Policy]):
     """A policy that explores around another one, which its parameter `around` names; none to be judged unasked."""
 
 
+class Baseline(Lazy[Policy]):
+    """A rule of the literature; none to be judged unasked."""
+
+
 _FINITE = ConfigDict(allow_inf_nan=False)
 _AROUND = "around"
 
 POLICIES.register(Lazy("static", "py_agent.policies.rules:Static", "no offsets"))
 POLICIES.register(Lazy("random", "py_agent.policies.rules:Random", "new offsets at each step"))
 POLICIES.register(Lazy("integral", "py_agent.policies.rules:IntegralRule", "integral control of the load"))
+POLICIES.register(Baseline("son-step", "py_agent.policies.load_rules:SonStep", "steps away from overloaded cells"))
+POLICIES.register(Baseline("onos-mlb", "py_agent.policies.load_rules:OnosMlb", "the steps of the xApp onos-mlb"))
+POLICIES.register(Baseline("rebuha", "py_agent.policies.load_rules:ReBuHa", "RSRP less a penalty on the load"))
+POLICIES.register(Baseline("cmf-map", "py_agent.policies.load_rules:CmfMap", "a table from loads to offsets"))
 POLICIES.register(Lazy("planner", "py_agent.policies.planner:GreedyPlanner", "a search in the analytic engine"))
 POLICIES.register(Explorer("noise", "py_agent.policies.explore:Noise", "Gaussian noise around another policy"))
 POLICIES.register(Explorer("epsilon", "py_agent.policies.explore:Epsilon", "now and then a uniform action"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import action_from_cio, action_size
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
+from py_agent.policies.base import Search
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.seeds import stream
 
@@ -67,6 +69,17 @@ class IntegralRule:
     Raises:
         ConfigError: a gain is out of range.
     """
+
+    SEARCH: ClassVar[Search] = Search(
+        {
+            "gain_db": (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0),
+            "proportional_db": (0.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+            "leak": (1.0, 0.98, 0.95, 0.9, 0.8, 0.6),
+            "discount_per_db": (0.0, 0.02, 0.04, 0.08, 0.16, 0.32),
+        },
+        start=Rule().model_dump(),
+        late=("discount_per_db",),
+    )
 
     def __init__(
         self,

@@ -24,7 +24,8 @@ from py_agent.rollout import run_episode
 from py_agent.train import TrainConfig, train
 
 RULES: dict[str, PolicyFactory] = {
-    **{name: policy_factory(name) for name in ("static", "random", "integral")},
+    **{name: policy_factory(name) for name in ("static", "random", "integral", "son-step", "rebuha", "cmf-map")},
+    "onos-mlb": policy_factory("onos-mlb:overload=50,target=50,period_steps=1"),
     "planner": partial(GreedyPlanner, samples=20, rounds=1, sweeps=1, levels=3),
 }
 SIZES = {"pair": 2, "cell": 2, "edge": 1}

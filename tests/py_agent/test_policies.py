@@ -11,7 +11,7 @@ import pytest
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.mdp import cio_from_action
 from py_agent.env import open_backend
-from py_agent.policies import policy_factory
+from py_agent.policies import POLICIES, policy_factory
 from py_agent.policies.rules import IntegralRule, Random, Static
 from sumo_mobility.base.errors import ConfigError
 
@@ -28,7 +28,16 @@ def loaded(kpis: StepKpis, *load: float) -> StepKpis:
     return replace(kpis, prb_utilization=np.array(load))
 
 
-@pytest.mark.parametrize("name", ["static", "random", "integral", "noise", "epsilon:epsilon=0.5"])
+RULES = ["static", "integral", "son-step", "onos-mlb", "rebuha", "cmf-map"]
+DRAWING = ["random", "noise", "epsilon:epsilon=0.5"]
+
+
+def test_no_policy_is_left_out() -> None:
+    """Of those that are registered, but for the planner, which has tests of its own."""
+    assert {name.partition(":")[0] for name in (*RULES, *DRAWING)} == set(POLICIES) - {"planner"}
+
+
+@pytest.mark.parametrize("name", [*RULES, *DRAWING])
 def test_actions_are_float32_in_range_and_of_the_seed(name: str, kpis: StepKpis) -> None:
     policy = policy_factory(name)(SCENARIO)
 
@@ -41,7 +50,7 @@ def test_actions_are_float32_in_range_and_of_the_seed(name: str, kpis: StepKpis)
     assert first.shape == (50, 2)
     assert np.abs(first).max() <= 1
     assert np.array_equal(actions(1), first)
-    assert np.array_equal(actions(2), first) == (name in ("static", "integral"))
+    assert np.array_equal(actions(2), first) == (name in RULES)
 
 
 def test_static_is_zero(kpis: StepKpis) -> None:

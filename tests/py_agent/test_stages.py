@@ -165,7 +165,7 @@ def test_policies_are_found_by_name_and_by_file(run: RunDirectory) -> None:
     assert [one.name for one in judged(run, ["sac"], [f"old={checkpoint}"], at_home=True)] == ["sac", "old"]
     with pytest.raises(ConfigError, match=r"two policies are called 'sac'\n.*--policy NAME=FILE"):
         judged(run, [], [str(checkpoint)], at_home=True)
-    known = "static, random, integral, planner, noise, epsilon, sac, wide"
+    known = "static, random, integral, son-step, onos-mlb, rebuha, cmf-map, planner, noise, epsilon, sac, wide"
     with pytest.raises(ConfigError, match=rf"unknown policy 'wid' .*\n.*{known}"):
         judged(run, ["wid"], [], at_home=True)
     with pytest.raises(DataError, match=r"nowhere\.pt: is no checkpoint"):
