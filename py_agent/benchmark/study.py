@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ns3_scenarios.scenario import Scenario
 from py_agent.benchmark.methods import METHODS, Cell, Made, Method
 from py_agent.benchmark.results import VERSION, Results, ResultsRecord
 from py_agent.benchmark.suites import Data, Suite
@@ -71,8 +71,17 @@ class Attempt:
 
 
 @dataclass
-class _Trial:
-    """A method in a cell, on its way."""
+class Trial:
+    """A method in a cell, on its way.
+
+    Attributes:
+        method: The method.
+        cell: The cell.
+        steps: What it yields.
+        made: What became of it; None while it is on its way, or if it failed.
+        error: Why it failed, if it did.
+        judged: Judgements by back end, gradient steps (0 for the last policy) and seed.
+    """
 
     method: Method
     cell: Cell
@@ -80,13 +89,64 @@ class _Trial:
     made: Made | None = None
     error: str = ""
     judged: dict[tuple[str, int, int], JudgeJob] = field(default_factory=dict)
-    """By back end, gradient steps (0 for the last policy) and seed."""
+
+    def next(self) -> list[Job]:
+        """Returns the jobs of the next round; none if it is made, or has failed."""
+        try:
+            return list(next(self.steps))
+        except StopIteration as end:
+            self.made = end.value
+        except Exception as error:  # as of an attempt
+            self.error = str(error).splitlines()[0]
+        return []
+
+    def judgements(self, made: Made) -> dict[tuple[str, int, int], JudgeJob]:
+        """Returns how its policies are judged."""
+        cell, data = self.cell, self.cell.data
+        name = f"{self.method.name} {data.name}" if data else self.method.name
+
+        def judgement(policy: PolicyFactory, seed: int, backend: str = ENGINE, traces: int = 0) -> JudgeJob:
+            return cell.workshop.judgement(cell.home, f"{name} {seed}", policy, backend, traces)
+
+        judged = {(ENGINE, 0, seed): judgement(policy, seed) for seed, policy in enumerate(made.policies)}
+        if data is None or data.name == cell.suite.main:
+            for backend, traces in cell.suite.others.items():
+                judged[backend, 0, 0] = judgement(made.policies[0], 0, backend, traces)
+            few = min(_FEW, cell.workshop.effort.test_traces)
+            for steps, policies in made.early.items():
+                judged |= {(ENGINE, steps, seed): judgement(of, seed, traces=few) for seed, of in enumerate(policies)}
+        return judged
+
+    def rows(self, failed: Mapping[Path, str]) -> Iterator[dict[str, object]]:
+        """Yields its rows; one without a trace for each back end in which it failed.
+
+        Args:
+            failed: Why judgements failed, by their files.
+        """
+        cell, made, data = self.cell, self.made or Made([]), self.cell.data or Data("", 0)
+        common = {
+            "suite": cell.suite.name, "scenario": cell.home.id, "data": data.name, "method": self.method.name,
+            "group": self.method.group, "train_traces": data.train_traces, "test_traces": data.test_traces,
+            "cpu_s": made.cpu_s, "tried": made.tried, "at_edge": made.at_edge, "config_sha256": _fingerprint(self),
+        }  # fmt: skip
+        errors = {ENGINE: self.error} if self.error else {}
+        for (backend, _, _), job in self.judged.items():
+            if job.path in failed:
+                errors.setdefault(backend, failed[job.path])
+        tables = {key: pd.read_parquet(job.path) for key, job in self.judged.items() if key[0] not in errors}
+        for (backend, _, _), table in tables.items():
+            if not np.isfinite(table[["reward", cell.suite.metric]].to_numpy()).all():
+                errors.setdefault(backend, "a figure is not finite")
+        for backend, error in errors.items():
+            yield {**common, "gradient_steps": 0, "seed": 0, "backend": backend, "trace": "", "error": error}
+        for (backend, steps, seed), table in tables.items():
+            if backend not in errors:
+                where = {"gradient_steps": steps, "seed": seed, "backend": backend, "error": ""}
+                yield from ({**common, **where, **row} for row in table.to_dict("records"))
 
 
-def run(
-    suite: Suite, methods: Sequence[str], quick: bool, seeds: int, seed: int, directory: Path, executor: Executor
-) -> Results:
-    """Runs a suite, or what is left of it; a method that fails costs its own rows.
+class Study:
+    """A suite at work: what is there already is not made again, and a method that fails costs its own rows.
 
     Args:
         suite: The suite.
@@ -94,55 +154,111 @@ def run(
         quick: Less of everything, as the suite says.
         seeds: Seeds of each training; as many as the suite says if 0.
         seed: Of all traces, data and trainings.
-        directory: Where all that was made is kept, in a folder for the suite.
+        directory: Where all that is made is kept, in a folder for the suite.
         executor: Where jobs are done.
 
-    Returns:
-        The results.
+    Attributes:
+        workshop: Where everything is made.
+        homes: A scenario for each context.
+        trials: Each method in each of its cells.
 
     Raises:
         ConfigError: a method is not known, or not of the suite's track.
         StorageError: the directory was made with another seed, effort or preset.
-        DataError: a trace is among those to learn from and those to be judged on.
     """
-    effort = suite.quick if quick else suite.effort
-    effort = effort.model_copy(update={"seeds": seeds}) if seeds else effort
-    workshop = Workshop(directory / suite.name, seed, effort, executor)
-    chosen = _chosen(suite, methods)
-    homes, sources = suite.homes(), suite.scenarios()
-    cells = [
-        Cell(workshop, suite, home, home if data.test_traces else sources[0], data)
-        for home in homes
-        for data in suite.data
-    ]
-    idle = [Cell(workshop, suite, home, sources[0], None) for home in homes]
-    trials = [
-        _Trial(method, cell, method.make(cell)) for method in chosen for cell in (cells if method.learns else idle)
-    ]
-    for number in count(1):
-        asked = [(trial, list(_next(trial))) for trial in trials if trial.made is None and not trial.error]
-        if not asked:
-            break
-        _try(workshop, asked, f"{suite.name}: round {number}")
-    for trial in trials:
-        if trial.made:
-            trial.judged = _judgements(trial, trial.made)
-    _try(
-        workshop, [(trial, list(trial.judged.values())) for trial in trials if trial.judged], f"{suite.name}: judgement"
-    )
-    _keep_apart(workshop, [*sources, *homes])
-    rows = [row for trial in trials for row in _rows(trial)]
-    words = ["mlb benchmark run", suite.name, *(["--quick"] if quick else []), *([f"--seeds {seeds}"] if seeds else [])]
-    words += [f"--seed {seed}"] if seed else []
-    words += [f"--methods {' '.join(map(repr, methods))}"] if methods else []
-    record = ResultsRecord(
-        version=VERSION, suite=suite.name, title=suite.title, command=" ".join(words), seed=seed, quick=quick,
-        effort=effort.model_dump(), main_data=suite.main, metric=suite.metric,
-        higher_is_better=suite.metric == "reward" or METRICS[suite.metric].higher_is_better, floor=suite.floor,
-        ceiling=suite.ceiling, published={name: dict(of) for name, of in suite.published.items()}, machine=machine(),
-        versions=versions(),
-    )  # fmt: skip
-    return Results(record, pd.DataFrame(rows))
+
+    def __init__(
+        self, suite: Suite, methods: Sequence[str], quick: bool, seeds: int, seed: int, directory: Path,
+        executor: Executor,
+    ) -> None:  # fmt: skip
+        chosen = _chosen(suite, methods)
+        effort = suite.quick if quick else suite.effort
+        effort = effort.model_copy(update={"seeds": seeds}) if seeds else effort
+        self.workshop = Workshop(directory / suite.name, seed, effort, executor)
+        self._suite, self._quick, self._seed = suite, quick, seed
+        self.homes, self._sources = suite.homes(), suite.scenarios()
+        words = ["mlb", "benchmark", "run", suite.name, *(["--quick"] if quick else [])]
+        words += ["--seeds", str(seeds)] if seeds else []
+        words += ["--seed", str(seed)] if seed else []
+        words += ["--methods", *methods] if methods else []
+        self._command = shlex.join(words)
+        cells = [
+            Cell(self.workshop, suite, home, home if data.test_traces else self._sources[0], data)
+            for home in self.homes
+            for data in suite.data
+        ]
+        idle = [Cell(self.workshop, suite, home, self._sources[0], None) for home in self.homes]
+        self.trials = [
+            Trial(method, cell, method.make(cell)) for method in chosen for cell in (cells if method.learns else idle)
+        ]
+
+    def run(self) -> Results:
+        """Does all that is left to do, and returns the results.
+
+        Raises:
+            DataError: a trace is among those to learn from and those to be judged on.
+            SimulatorError: a process died.
+        """
+        name = self._suite.name
+        for number in count(1):
+            asked = [(trial, trial.next()) for trial in self.trials if trial.made is None and not trial.error]
+            if not asked:
+                break
+            failed = self._try([job for _, jobs in asked for job in jobs], f"{name}: round {number}")
+            for trial, jobs in asked:
+                errors = [failed[job.path] for job in jobs if job.path in failed]
+                trial.error = trial.error or (errors[0] if errors else "")
+        for trial in self.trials:
+            if trial.made:
+                trial.judged = trial.judgements(trial.made)
+        judgements = [job for trial in self.trials for job in trial.judged.values()]
+        failed = self._try(judgements, f"{name}: judgement")
+        self._keep_apart()
+        rows = [row for trial in self.trials for row in trial.rows(failed)]
+        for row in rows:
+            if row["error"]:
+                note(f"{row['method']} in {row['scenario']}, {row['backend']}: {row['error']}")
+        return Results(self._record(), pd.DataFrame(rows))
+
+    def policy(self, method: str, data: str) -> PolicyFactory:
+        """Returns the policy of the first seed of a method in the first context, once the study was run.
+
+        Raises:
+            DataError: there is none.
+        """
+        for trial in self.trials:
+            name = trial.cell.data.name if trial.cell.data else ""
+            if (trial.method.name, name, trial.cell.home) == (method, data, self.homes[0]) and trial.made:
+                return trial.made.policies[0]
+        raise DataError(f"suite {self._suite.name}: no policy of '{method}' {data}".rstrip(), "run it first")
+
+    def _try(self, jobs: Sequence[Job], title: str) -> dict[Path, str]:
+        """Does each job once, and says why those failed that did, by their files."""
+        attempts = {job.path: Attempt(job) for job in jobs}
+        for attempt in attempts.values():
+            attempt.failed.unlink(missing_ok=True)  # of a run before
+        self.workshop.run([*attempts.values()], title)
+        return {path: each.failed.read_text().strip() for path, each in attempts.items() if each.failed.is_file()}
+
+    def _keep_apart(self) -> None:
+        seen: dict[str, Path] = {}
+        scenarios = {scenario.id: scenario for scenario in (*self._sources, *self.homes)}
+        for path in (path for scenario in scenarios.values() for path in self.workshop.trace_files(scenario)):
+            other = seen.setdefault(sha256(path), path)
+            if _split(other) != _split(path) and "test" in (_split(other), _split(path)):
+                raise DataError(
+                    f"{path}: is the same trace as {other}", "choose another --seed and another --directory"
+                )
+
+    def _record(self) -> ResultsRecord:
+        suite = self._suite
+        return ResultsRecord(
+            version=VERSION, suite=suite.name, title=suite.title, command=self._command, seed=self._seed,
+            quick=self._quick, effort=self.workshop.effort.model_dump(), main_data=suite.main, metric=suite.metric,
+            higher_is_better=suite.metric == "reward" or METRICS[suite.metric].higher_is_better, floor=suite.floor,
+            ceiling=suite.ceiling, published={name: dict(of) for name, of in suite.published.items()},
+            machine=machine(), versions=versions(),
+        )  # fmt: skip
 
 
 def _chosen(suite: Suite, names: Sequence[str]) -> list[Method]:
@@ -156,76 +272,7 @@ def _chosen(suite: Suite, names: Sequence[str]) -> list[Method]:
     return [METHODS[name] for name in of_track if name in wanted]
 
 
-def _next(trial: _Trial) -> Sequence[Job]:
-    """Returns the jobs of a trial's next round; none if it is made, or has failed."""
-    try:
-        return next(trial.steps)
-    except StopIteration as end:
-        trial.made = end.value
-    except Exception as error:  # as of an attempt
-        trial.error = str(error).splitlines()[0]
-    return []
-
-
-def _try(workshop: Workshop, asked: Sequence[tuple[_Trial, Sequence[Job]]], title: str) -> None:
-    """Does what trials ask for, each job once, and marks the trials that it fails."""
-    jobs = {job.path: Attempt(job) for _, asked_for in asked for job in asked_for}
-    for attempt in jobs.values():
-        attempt.failed.unlink(missing_ok=True)  # of a run before
-    workshop.run([*jobs.values()], title)
-    said = {path: attempt.failed.read_text().strip() for path, attempt in jobs.items() if attempt.failed.is_file()}
-    for trial, asked_for in asked:
-        errors = [said[job.path] for job in asked_for if job.path in said]
-        if errors and not trial.error:
-            trial.error = errors[0]
-            note(f"{trial.method.name} in {trial.cell.home.id}: {errors[0]}")
-
-
-def _judgements(trial: _Trial, made: Made) -> dict[tuple[str, int, int], JudgeJob]:
-    """Returns the judgements of a trial's policies."""
-    cell, data = trial.cell, trial.cell.data
-    name = f"{trial.method.name} {data.name}" if data else trial.method.name
-
-    def judgement(policy: PolicyFactory, seed: int, backend: str = ENGINE, traces: int = 0) -> JudgeJob:
-        return cell.workshop.judgement(cell.home, f"{name} {seed}", policy, backend, traces)
-
-    judged = {(ENGINE, 0, seed): judgement(policy, seed) for seed, policy in enumerate(made.policies)}
-    if data is None or data.name == cell.suite.main:
-        for backend, traces in cell.suite.others.items():
-            judged[backend, 0, 0] = judgement(made.policies[0], 0, backend, traces)
-        few = min(_FEW, cell.workshop.effort.test_traces)
-        for steps, policies in made.early.items():
-            judged |= {(ENGINE, steps, seed): judgement(each, seed, traces=few) for seed, each in enumerate(policies)}
-    return judged
-
-
-def _rows(trial: _Trial) -> list[dict[str, object]]:
-    """Returns the rows of a trial; one without a trace if it failed."""
-    cell, made = trial.cell, trial.made or Made([])
-    data = cell.data or Data("", 0)
-    common = {
-        "suite": cell.suite.name, "scenario": cell.home.id, "data": data.name, "method": trial.method.name,
-        "group": trial.method.group, "train_traces": data.train_traces, "test_traces": data.test_traces,
-        "cpu_s": made.cpu_s, "tried": made.tried, "at_edge": made.at_edge,
-        "config_sha256": _fingerprint(trial),
-    }  # fmt: skip
-    rows = []
-    if not trial.error:
-        for (backend, steps, seed), job in trial.judged.items():
-            table = pd.read_parquet(job.path)
-            if not np.isfinite(table[["reward", cell.suite.metric]].to_numpy()).all():
-                trial.error = f"{cell.suite.metric} is not finite"
-                break
-            rows += [
-                {**common, "gradient_steps": steps, "seed": seed, "backend": backend, "error": "", **row}
-                for row in table.to_dict("records")
-            ]
-    if not trial.error:
-        return rows
-    return [{**common, "gradient_steps": 0, "seed": 0, "backend": ENGINE, "trace": "", "error": trial.error}]
-
-
-def _fingerprint(trial: _Trial) -> str:
+def _fingerprint(trial: Trial) -> str:
     """Returns a digest of what a trial's rows depend on."""
     cell = trial.cell
     depends = [
@@ -233,20 +280,6 @@ def _fingerprint(trial: _Trial) -> str:
         cell.workshop.effort.model_dump_json(), str(cell.workshop.seed),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(depends).encode()).hexdigest()[:16]
-
-
-def _keep_apart(workshop: Workshop, scenarios: Sequence[Scenario]) -> None:
-    """Refuses a trace that is both to learn or tune from and to be judged on.
-
-    Raises:
-        DataError: names both files.
-    """
-    seen: dict[str, Path] = {}
-    for path in sorted(path for scenario in scenarios for path in workshop.trace_files(scenario)):
-        digest = sha256(path)
-        other = seen.setdefault(digest, path)
-        if _split(other) != _split(path) and "test" in (_split(other), _split(path)):
-            raise DataError(f"{path}: is the same trace as {other}", "choose another --seed and another --directory")
 
 
 def _split(path: Path) -> str:

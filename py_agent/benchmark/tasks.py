@@ -52,7 +52,7 @@ class LoggedJob:
 
     def run(self, advance: Callable[[float], None]) -> None:
         """Plays them; `advance` is called once."""
-        episodes = _played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
+        episodes = played(self.scenario, self.traces, policy_factory("random"), "random", self.seed, "engine")
         write_dataset(self.path, self.scenario, episodes)
         advance(self.work)
 
@@ -223,7 +223,7 @@ class JudgeJob:
     def run(self, advance: Callable[[float], None]) -> None:
         """Plays them; `advance` is called for each episode."""
         rows = []
-        for episode in _played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
+        for episode in played(self.scenario, self.traces, self.factory, self.policy, 0, self.backend):
             earned = {"reward": float(episode.rewards.mean())}
             rows.append({"trace": episode.metadata.trace_name, **earned, **episode_metrics(self.scenario, episode)})
             advance(self.work / len(self.traces))
@@ -231,10 +231,19 @@ class JudgeJob:
             pd.DataFrame(rows).to_parquet(temporary, index=False)
 
 
-def _played(
+def played(
     scenario: Scenario, traces: Mapping[str, Path], factory: PolicyFactory, name: str, seed: int, backend: str
 ) -> Iterator[Episode]:
-    """Plays a policy on each trace."""
+    """Plays a policy on each trace.
+
+    Args:
+        scenario: Where it acts.
+        traces: Files of the traces, by name.
+        factory: Makes the policy.
+        name: What the episodes call it.
+        seed: Of network and policy.
+        backend: One of BACKENDS.
+    """
     made = {trace: MobilityTrace.read(path) for trace, path in traces.items()}
     env = MlbEnv(scenario, open_backend(scenario, backend), list(made.values()))
     try:

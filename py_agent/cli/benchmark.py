@@ -30,6 +30,8 @@ class BenchmarkRun(Command):
     """Seed of all traces, data and trainings."""
     workers: int = 2
     """Jobs at once."""
+    gif: bool = False
+    """Also write an animation of static, the best rule and the best of ours, beside the results."""
     directory: Path | None = None
     """Where traces, data and trainings are kept; runs/benchmark, or runs/benchmark-quick."""
     out: Path | None = None
@@ -37,10 +39,10 @@ class BenchmarkRun(Command):
 
     def execute(self) -> Result:
         """Runs the suites one after another, and writes the results of each when it is done."""
-        from py_agent.benchmark.results import Results
-        from py_agent.benchmark.study import run
+        from py_agent.benchmark.study import Study
         from py_agent.benchmark.suites import SUITES
         from py_agent.jobs import LocalExecutor
+        from py_agent.report.benchmark_replay import write_benchmark_replay
 
         chosen = [suite for suite in SUITES.values() if self.suite in ("all", suite.track, suite.name)]
         if not chosen:
@@ -50,10 +52,13 @@ class BenchmarkRun(Command):
         executor, written = LocalExecutor(self.workers), []
         failed = 0
         for suite in chosen:
-            results: Results = run(suite, self.methods, self.quick, self.seeds, self.seed, directory, executor)
+            study = Study(suite, self.methods, self.quick, self.seeds, self.seed, directory, executor)
+            results = study.run()
             path = out / f"{suite.name}.parquet"
             results.write(path)
             written.append(path)
+            if self.gif:
+                write_benchmark_replay(path.with_suffix(".gif"), study, results)
             failed += int((results.rows["error"] != "").sum())
         data = {"results": [str(path) for path in written], "failed": failed}
         files = " ".join(map(str, written))

@@ -33,7 +33,7 @@ class ReportData:
         street_map: The streets that the traces were driven on.
         summary: What py_agent.statistics.summarize returns for `load_std`: one row a policy.
         episodes: The evaluation's episodes of each policy of the summary, paired by trace and seed.
-        replay: The two policies that are shown side by side, or the only one.
+        replay: The policies that are shown side by side, or the only one.
         trainings: What each training logged (see py_agent.train.train), by its name.
         tables: Further tables by title, such as fidelity against ns-3.
         commands: The commands that made all this, in order.
@@ -102,12 +102,12 @@ class ReportData:
 
     @cached_property
     def typical(self) -> tuple[str, int]:
-        """Trace and seed whose difference in load standard deviation between the replayed two is the median one.
+        """Trace and seed whose difference in load standard deviation between the first and last replayed is the median.
 
         Of one policy, the load standard deviation itself.
         """
         first, *others = ({_key(e): _mean_load_std(e) for e in self.episodes[policy]} for policy in self.replay)
-        gains = sorted((first[key] - sum(other[key] for other in others), key) for key in first)
+        gains = sorted((first[key] - (others[-1][key] if others else 0.0), key) for key in first)
         return gains[(len(gains) - 1) // 2][1]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The replay as a GIF: two policies side by side, or one, for a README or a slide."""
+"""The replay as a GIF: policies side by side, or one, for a README or a slide."""
 
 from __future__ import annotations
 

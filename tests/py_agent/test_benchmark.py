@@ -14,18 +14,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
 from py_agent.benchmark.methods import METHODS, Cell, Made, Method, Offline, Planner, Rule
 from py_agent.benchmark.results import IDENTITY, VERSION, Results, ResultsRecord, check_unique
 from py_agent.benchmark.scores import Scores
-from py_agent.benchmark.study import ENGINE, run
+from py_agent.benchmark.study import ENGINE, Study
 from py_agent.benchmark.suites import SUITES, Data, Suite
 from py_agent.benchmark.workshop import Effort
 from py_agent.jobs import Executor, Job
 from py_agent.metrics import METRICS
 from py_agent.report.benchmark_page import write_benchmark_page
+from py_agent.report.benchmark_replay import write_benchmark_replay
 from sumo_mobility.base.arrays import Floats, Singles
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.registry import Registry
@@ -268,7 +270,8 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("py_agent.benchmark.study.METHODS", methods)
     monkeypatch.setattr("py_agent.benchmark.workshop._TUNE_TRACES", 2)
     suite = small_suite()
-    results = run(suite, (), True, 0, 0, tmp_path, Here())
+    study = Study(suite, (), True, 0, 0, tmp_path, Here())
+    results = study.run()
     found = results.rows
     assert not found.duplicated(IDENTITY).any()
     failed = found[found["error"] != ""].set_index("method")["error"]
@@ -294,9 +297,14 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [*scores.curve(scores.entries["SAC", "2 traces"])] == [1, 2, 3]
     write_benchmark_page(tmp_path / "page.md", [results])
     assert (tmp_path / "page" / "small-learning.svg").is_file()
+    write_benchmark_replay(tmp_path / "replay.gif", study, results)
+    with Image.open(tmp_path / "replay.gif") as gif:
+        assert getattr(gif, "n_frames", 0) == 11
+    with pytest.raises(DataError, match="no policy of 'SAC' 9 traces"):
+        study.policy("SAC", "9 traces")
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    again = run(suite, (), True, 0, 0, tmp_path, Here())
+    again = Study(suite, (), True, 0, 0, tmp_path, Here()).run()
     pd.testing.assert_frame_equal(again.rows, found)
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert {path for path in after if after[path] != before.get(path)} == {
@@ -304,17 +312,17 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
     with pytest.raises(ConfigError, match="method 'elsewhere': is not tried in suite small"):
-        run(suite, ("elsewhere",), True, 0, 0, tmp_path, Here())
+        Study(suite, ("elsewhere",), True, 0, 0, tmp_path, Here()).run()
     with pytest.raises(ConfigError, match=r"unknown method 'SAK'"):
-        run(suite, ("SAK",), True, 0, 0, tmp_path, Here())
-    few = run(suite, ("SAC",), True, 0, 0, tmp_path, Here())
+        Study(suite, ("SAK",), True, 0, 0, tmp_path, Here()).run()
+    few = Study(suite, ("SAC",), True, 0, 0, tmp_path, Here()).run()
     assert set(few.rows["method"]) == {"static", "integral, tuned", "planner", "SAC"}
 
     [test, *_] = tmp_path.rglob("test-000.parquet")
     for path in (test, test.with_suffix(".json")):
         shutil.copy(path, path.with_name(f"train-000{path.suffix}"))
     with pytest.raises(DataError, match=r"train-000\.parquet: is the same trace as .*test-000\.parquet"):
-        run(suite, ("SAC",), True, 0, 0, tmp_path, Here())
+        Study(suite, ("SAC",), True, 0, 0, tmp_path, Here()).run()
 
 
 def test_candidates_begin_with_the_methods_own_parameters_and_differ() -> None:
