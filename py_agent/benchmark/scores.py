@@ -20,12 +20,9 @@ RESAMPLES = 1000
 
 
 def score(value: Floats, floor: Floats, ceiling: Floats) -> Floats:
-    """Returns S of a metric (..., seeds, traces): that of the floor (..., traces) has 0, that of the ceiling has 1.
-
-    Where floor and ceiling are equal there is no scale, and S is NaN.
-    """
-    base, room = floor.mean(-1), floor.mean(-1) - ceiling.mean(-1)
-    return np.asarray((base - value.mean((-2, -1))) / np.where(room == 0, np.nan, room))
+    """Returns S of a metric (..., seeds, traces): that of the floor (..., traces) has 0, that of the ceiling has 1."""
+    base = floor.mean(-1)
+    return np.asarray((base - value.mean((-2, -1))) / (base - ceiling.mean(-1)))
 
 
 def resampled(
@@ -133,10 +130,12 @@ class Scores:
 
     @cached_property
     def scale(self) -> tuple[Floats, Floats]:
-        """The metric of floor and ceiling, (contexts, traces) each."""
+        """The metric of floor and ceiling, (contexts, traces) each; NaN in contexts where the ceiling is not better."""
         record = self.results.record
         floor, ceiling = (self.values(name, "", record.metric)[:, 0] for name in (record.floor, record.ceiling))
-        return floor, ceiling
+        sign = 1 if record.higher_is_better else -1
+        is_scale = sign * ceiling.mean(1, keepdims=True) > sign * floor.mean(1, keepdims=True)
+        return floor, np.where(is_scale, ceiling, np.nan)
 
     def score(self, entry: Entry) -> tuple[Estimate, Floats]:
         """Returns the mean of S over the contexts with its interval, and S of each context."""

@@ -48,7 +48,7 @@ def _suite(results: Results, folder: Path) -> Iterator[str]:
     record, scores = results.record, Scores(results)
     yield f"## {record.suite}\n"
     quick = " It is the quick form, too small to rank anything." if record.quick else ""
-    yield f"{record.title}. `{record.command}`, {len(scores.contexts)} contexts, {_effort(record.effort)}.{quick}"
+    yield f"{record.title}. `{record.command}`, {len(scores.contexts)} contexts; {_effort(record.effort)}.{quick}"
     yield f"S of the mean {_named(record.metric)}: {record.floor} has 0, {record.ceiling} has 1.\n"
     yield from _scores(scores)
     yield from _pictures(scores, folder)
@@ -135,7 +135,12 @@ def _gates(results: Results) -> Iterator[str]:
     edges = rows[rows["at_edge"] != ""].drop_duplicates(["method", "scenario"])
     for _, row in edges.iterrows():
         yield f"* {row['method']}, {row['scenario']}: the best {row['at_edge']} lies at the end of what was tried"
-    if len(failed) or len(edges):
+    scores = Scores(results)
+    is_scale = np.isfinite(scores.scale[1][:, 0])
+    without = [context for context, known in zip(scores.contexts, is_scale, strict=True) if not known]
+    for context in without:
+        yield f"* {context}: {results.record.ceiling} is not better than {results.record.floor}, so there is no S"
+    if len(failed) or len(edges) or without:
         yield ""
 
 
