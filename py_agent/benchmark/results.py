@@ -24,6 +24,15 @@ _KEY = b"mlb-benchmark"
 _CURE = "run 'mlb benchmark run' again"
 
 
+class Coverage(Contract):
+    """Some states of the network, in the plane of the first two principal components of logged and test states."""
+
+    points: dict[str, tuple[tuple[float, float], ...]]
+    """The states of each kind: counterfactual, logged, test."""
+    explained: tuple[float, float]
+    """Share of the variance along each axis."""
+
+
 class ResultsRecord(Contract):
     """What a file of results was made of."""
 
@@ -48,6 +57,8 @@ class ResultsRecord(Contract):
     """The method that has 1."""
     published: dict[str, dict[str, float]]
     """Improvement over static in % that others published, by scenario and by their names of methods."""
+    coverage: Coverage | None
+    """What the data of our methods cover in the first context; None if these were not tried."""
     machine: str
     versions: dict[str, str]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from py_agent.benchmark.coverage import coverage
 from py_agent.benchmark.methods import METHODS, Cell, Made, Method
-from py_agent.benchmark.results import VERSION, Results, ResultsRecord
+from py_agent.benchmark.results import VERSION, Coverage, Results, ResultsRecord
 from py_agent.benchmark.suites import Data, Suite
 from py_agent.benchmark.tasks import JudgeJob
 from py_agent.benchmark.workshop import Workshop
@@ -30,7 +31,7 @@ from sumo_mobility.base.progress import note
 ENGINE = "engine"
 """The back end in which all policies are judged."""
 _FEW = 12
-"""Traces on which policies are judged that are not trained to the end."""
+"""Traces on which policies are judged that are not trained to the end, and whose states are shown."""
 STATIC = "static"
 """The method over which improvements are, as the literature has them."""
 
@@ -250,6 +251,14 @@ class Study:
                     f"{path}: is the same trace as {other}", "choose another --seed and another --directory"
                 )
 
+    def _coverage(self) -> Coverage | None:
+        home, main = self.homes[0], next(data for data in self._suite.data if data.name == self._suite.main)
+        source = home if main.test_traces else self._sources[0]
+        data = self.workshop.augmented(self.workshop.logged(source, main.name, main.train_traces, main.test_traces))
+        if not data.path.is_file():
+            return None
+        return coverage(data, self.workshop.traces(home, "test", min(_FEW, self.workshop.effort.test_traces)))
+
     def _record(self) -> ResultsRecord:
         suite = self._suite
         return ResultsRecord(
@@ -257,7 +266,7 @@ class Study:
             quick=self._quick, effort=self.workshop.effort.model_dump(), main_data=suite.main, metric=suite.metric,
             higher_is_better=suite.metric == "reward" or METRICS[suite.metric].higher_is_better, floor=suite.floor,
             ceiling=suite.ceiling, published={name: dict(of) for name, of in suite.published.items()},
-            machine=machine(), versions=versions(),
+            coverage=self._coverage(), machine=machine(), versions=versions(),
         )  # fmt: skip
 
 

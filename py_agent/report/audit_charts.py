@@ -37,7 +37,9 @@ def guess_scatter(name: str, points: Mapping[str, tuple[Floats, Floats]], inks: 
         return svg(figure, name)
 
 
-def plane_chart(name: str, points: Mapping[str, Floats], inks: Mapping[str, str], explained: Floats) -> str:
+def plane_chart(
+    name: str, points: Mapping[str, Floats], inks: Mapping[str, str], explained: Floats, named: bool = False
+) -> str:
     """Draws states in the plane of their first two principal components.
 
     Args:
@@ -45,16 +47,19 @@ def plane_chart(name: str, points: Mapping[str, Floats], inks: Mapping[str, str]
         points: (N, 2) of each kind of states; the last one is drawn on top.
         inks: Colour of each kind.
         explained: Share of the variance along each axis, (2,).
+        named: Whether the chart says which kind is whose, where no legend stands beside it.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, axes = canvas(4.2, 3.2)
         for kind, place in points.items():
             shown = _some(len(place))
-            axes.plot(*place[shown].T, ".", color=inks[kind], markersize=4, alpha=0.7)
+            axes.plot(*place[shown].T, ".", color=inks[kind], markersize=4, alpha=0.7, label=kind)
         first, second = (
             f"component {index + 1} ({share:.0%} of the variance)" for index, share in enumerate(explained)
         )
         axes.set(xlabel=first, ylabel=second)
+        if named:
+            axes.legend(frameon=False, fontsize=8)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
         return svg(figure, name)

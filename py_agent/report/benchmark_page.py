@@ -10,8 +10,9 @@ import numpy as np
 from py_agent.benchmark.results import Results
 from py_agent.benchmark.scores import Entry, Scores
 from py_agent.benchmark.study import ENGINE
+from py_agent.report.audit_charts import plane_chart
 from py_agent.report.charts import interval_chart, lines_chart
-from py_agent.report.scene import line_styles
+from py_agent.report.scene import PALETTE, line_styles
 from py_agent.report.templating import standalone
 from py_agent.statistics import Estimate
 from sumo_mobility.base.files import write_text
@@ -148,7 +149,7 @@ def _pictures(scores: Scores, folder: Path) -> Iterator[str]:
     suite = scores.results.record.suite
     drawings = {
         "scores": _intervals(scores), "data": _efficiency(scores), "profiles": _profiles(scores),
-        "learning": _learning(scores),
+        "learning": _learning(scores), "states": _states(scores),
     }  # fmt: skip
     for name, drawn in drawings.items():
         if drawn is not None:
@@ -203,6 +204,17 @@ def _learning(scores: Scores) -> tuple[str, str] | None:
     lines = {name: (np.array([*found[name]], float), np.clip([*found[name].values()], -2, None)) for name in best}
     title = "S over gradient steps, the best methods; what is below -2 is drawn there"
     return title, lines_chart(title, lines, line_styles(best), "gradient steps", named=True)
+
+
+def _states(scores: Scores) -> tuple[str, str] | None:
+    """Which states the data of our methods reach."""
+    found = scores.results.record.coverage
+    if found is None:
+        return None
+    inks = dict(zip(found.points, (PALETTE[1], PALETTE[0], PALETTE[4]), strict=True))
+    points = {kind: np.array(places) for kind, places in found.points.items()}
+    title = "States of the network in the first context, by principal components: counterfactual, logged and test"
+    return title, plane_chart(title, points, inks, np.array(found.explained), named=True)
 
 
 def _profiles(scores: Scores) -> tuple[str, str]:

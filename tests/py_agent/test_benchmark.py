@@ -40,7 +40,7 @@ def record(**changes: Any) -> ResultsRecord:
         "version": VERSION, "suite": "made", "title": "Made by hand", "command": "mlb benchmark run made", "seed": 0,
         "quick": False, "effort": {"seeds": 2, "gradient_steps": 40}, "main_data": "2 traces", "metric": "load_std",
         "higher_is_better": False, "floor": "rule", "ceiling": "planner", "published": {"west": {"SAC+0": 8.2}},
-        "machine": "1 core", "versions": {"python": "3"},
+        "coverage": None, "machine": "1 core", "versions": {"python": "3"},
     }  # fmt: skip
     return ResultsRecord.model_validate({**given, **changes})
 
@@ -311,6 +311,13 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [*scores.curve(scores.entries["SAC", "2 traces"])] == [1, 2, 3]
     write_benchmark_page(tmp_path / "page.md", [results])
     assert (tmp_path / "page" / "small-learning.svg").is_file()
+    seen = results.record.coverage
+    assert seen is not None
+    # Two traces of ten steps each; of the logged ones there are counterfactual episodes, one each.
+    assert {kind: len(points) for kind, points in seen.points.items()} == {
+        "counterfactual": 20, "logged": 20, "test": 20
+    }  # fmt: skip
+    assert 0 < seen.explained[1] <= seen.explained[0] <= 1
     write_benchmark_replay(tmp_path / "replay.gif", study, results)
     with Image.open(tmp_path / "replay.gif") as gif:
         assert getattr(gif, "n_frames", 0) == 11
