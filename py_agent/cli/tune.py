@@ -24,8 +24,8 @@ class Tune(Command):
     preset: Annotated[Positional[str], arg(metavar="ID|FILE")]
     """Id of a preset, or path of a .yaml file."""
     policy: str = "integral"
-    """The rule: integral, whose gains become a line of the preset; son-step, onos-mlb, rebuha, cmf-map, or a plug-in's,
-    whose parameters become a part of its name."""
+    """The rule: integral, whose gains become a line of the preset, or another policy that declares what there is to
+    tune, such as son-step, whose parameters become a part of its name."""
     traces: int = 24
     """Development traces; they take the train contexts in turn, and no other command makes the same ones."""
     seed: int = 0
