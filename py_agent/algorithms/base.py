@@ -163,9 +163,9 @@ class Algorithm(ABC):
         keep_freed_memory()  # not before: among blocks of all rows, what is kept is in pieces that fit nothing else
         self.step += 1
         parts = []
-        for source, rows in zip(self._sources, self._rows, strict=True):
+        for number, (source, rows) in enumerate(zip(self._sources, self._rows, strict=True)):
             of_seeds = [torch.randint(len(source), (rows,), generator=each) for each in self._generators]
-            parts.append(source.batch(torch.stack(of_seeds)).to(self.device))
+            parts.append(source.batch(self._wanted(number, torch.stack(of_seeds))).to(self.device))
         batch = Transitions.joined(parts, dim=1)
         batch = batch._replace(
             observations=self.normalizer.normalize(batch.observations),
@@ -182,6 +182,15 @@ class Algorithm(ABC):
                         "the last checkpoint was kept; train with a lower learning rate",
                     )
         return [{name: values[k] for name, values in metrics.items()} for k in range(len(self.seeds))]
+
+    def _wanted(self, number: int, drawn: Tensor) -> Tensor:
+        """Returns which rows a batch has of a source: those drawn, or (S, B, ...) others that go with each.
+
+        Args:
+            number: Which of the sources.
+            drawn: (S, B) numbers of rows.
+        """
+        return drawn
 
     def save(self, path: Path, index: int = 0) -> None:
         """Writes the state of one seed to `path` and the configuration beside it, atomically; same state, same bytes.
