@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from py_agent.algorithms.config import TrainConfig
 from py_agent.algorithms.d3rlpy_algorithm import D3rlpyAlgorithm
 from py_agent.algorithms.networks import Layout, Normalizer
 from py_agent.algorithms.replay import Replay
-from py_agent.train import train
+from py_agent.train import shaped, train
 from sumo_mobility.base.errors import ConfigError, DataError, DependencyError
 from sumo_mobility.base.seeds import derive
 
@@ -154,6 +155,88 @@ def test_it_learns_what_d3rlpy_learns_from_the_same_batches(name: str) -> None:
     acts = np.stack([policy.act(row, episode.kpis_at(0), np.zeros(ACTIONS)) for row in observations.numpy()])
     np.testing.assert_allclose(acts, done.clip(-1, 1), atol=1e-6)
     assert np.abs(acts).max() > 0.01
+
+
+def episodes(source: int) -> list[tuple[Any, int]]:
+    """For each row, d3rlpy's episode that it is of, and its number there; some are terminal, the last is cut."""
+    columns, found, begin = rows(source).columns(), [], 0
+    ends = [*(columns.terminals.nonzero()[:, 0] + 1).tolist(), 60]
+    for end in dict.fromkeys(ends):
+        episode = d3rlpy.dataset.Episode(
+            seen(columns.observations[begin:end]).numpy(), columns.actions[begin:end].numpy(),
+            columns.rewards[begin:end, None].numpy(), terminated=bool(columns.terminals[end - 1]),
+        )  # fmt: skip
+        found += [(episode, row) for row in range(end - begin)]
+        begin = end
+    return found
+
+
+@pytest.mark.slow
+def test_the_transformer_learns_what_d3rlpy_learns_from_the_same_histories() -> None:
+    """But for the rounding of the returns, which d3rlpy adds up in single precision."""
+    ours = begun("dt", 5)
+    for _ in range(STEPS):
+        ours.train_step()
+    slices, known = d3rlpy.dataset.BasicTrajectorySlicer(), [episodes(source) for source in (0, 1)]
+    left = [np.array([episode.rewards[row:].sum() for episode, row in part]) for part in known]
+    scale = np.sqrt(0.25 * (left[0] ** 2).mean() + 0.75 * (left[1] ** 2).mean())
+
+    def batch(drawn: list[tuple[int, int]]) -> Any:
+        cut = [slices(*known[source][row], CONTEXT) for source, row in drawn]
+        scaled = [replace(one, returns_to_go=one.returns_to_go / scale) for one in cut]
+        return d3rlpy.dataset.TrajectoryMiniBatch.from_partial_trajectories(scaled)
+
+    config = d3rlpy.algos.DecisionTransformerConfig(
+        batch_size=BATCH, learning_rate=RATE, encoder_factory=ENCODER, context_size=CONTEXT
+    )
+    theirs, state = updated("dt", 5, config, batch), ours._state(0)
+    for key, value in weights(theirs.impl.modules.transformer).items():
+        np.testing.assert_allclose(state[f"transformer.{key}"].numpy(), value, atol=2e-5, err_msg=key)
+    assert float(state["asked.scale"]) == pytest.approx(scale, rel=1e-5)
+    begins = [
+        value for part, of in zip(known, left, strict=True) for (_, row), value in zip(part, of, strict=True) if not row
+    ]
+    assert float(state["asked.target"]) == pytest.approx(max(begins), rel=1e-5)
+
+
+def test_the_transformer_is_asked_for_what_is_left_of_the_return() -> None:
+    """The return that it is asked for, less the rewards that the training would have made of what was reported."""
+    data, kind = small_dataset(SCENARIO, [0, 1, 2]), ALGORITHMS["dt"].load()
+    source = shaped(data, kind.Config().discount)
+    learner = kind(kind.Config(hidden=8, batch_size=8, context_size=CONTEXT), [source], [1.0], [5], SCENARIO)
+    for _ in range(3):
+        learner.train_step()
+    state, episode, steps = learner._state(0), data.episodes[1], data.episodes[1].steps
+    rewards = source.columns().rewards.numpy()[steps : 2 * steps]
+    returns = [source.columns().rewards[k * steps : (k + 1) * steps].sum().item() for k in range(3)]
+    assert float(state["asked.target"]) == pytest.approx(max(returns), rel=1e-5)
+    left = (max(returns) - np.concatenate([[0], rewards[:-1].cumsum()])) / float(state["asked.scale"])
+    observed = learner.normalizer.normalize(torch.from_numpy(episode.observations[:-1])).numpy()
+    policy, acts = learner.policy(SCENARIO), np.zeros((0, ACTIONS), np.float32)
+    for _ in range(2):  # the second episode begins anew
+        policy.reset(0)
+        acts = acts[:0]
+        for step in range(steps):
+            first = max(0, step + 1 - CONTEXT)
+            told = d3rlpy.algos.TransformerInput(
+                observations=observed[first : step + 1],
+                actions=np.concatenate([acts, np.zeros((1, ACTIONS), np.float32)])[first:],
+                rewards=np.zeros((step + 1 - first, 1), np.float32),
+                returns_to_go=left[first : step + 1, None].astype(np.float32),
+                timesteps=np.arange(first, step + 1) + 1,
+            )
+            act = policy.act(episode.observations[step], episode.kpis_at(step), np.zeros(ACTIONS))
+            np.testing.assert_allclose(act, learner._learners[0].predict(told), atol=1e-5)
+            acts = np.concatenate([acts, act[None]])
+
+
+def test_histories_that_are_none_or_too_long_are_refused() -> None:
+    with pytest.raises(DataError, match=r"^dt: an episode has \d+ steps\n  cure: train with --dt.max-timestep \d+$"):
+        begun("dt", 5, max_timestep=2)
+    with pytest.raises(ConfigError, match=r"^dt: rows of the coming interval are moments"):
+        begun("dt", 5, future="frozen")
+    with pytest.raises(ConfigError, match=r"^dt: 3 heads cannot share 8 units evenly"):
+        begun("dt", 5, num_heads=3)
 
 
 @pytest.mark.parametrize("name", NAMES)
