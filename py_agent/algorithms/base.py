@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.checkpoint import CURE, FUTURE, RECORD, CheckpointRecord, below, load_tensors, save_tensors
+from py_agent.algorithms.checkpoint import CURE, FUTURE, RECORD, CheckpointRecord, load_tensors, save_tensors
 from py_agent.algorithms.config import AlgorithmConfig
-from py_agent.algorithms.networks import Actor, Layout, Residual, stacked
+from py_agent.algorithms.networks import Layout, Normalizer
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
@@ -35,17 +35,17 @@ class Algorithm(ABC):
     All seeds share the data and the configuration; each has weights, batches and noise of its own, and its weights
     are, but for rounding, those that it would have alone. Tensors have a leading dimension of S seeds.
 
-    A subclass says its name, makes what it needs besides the actor in `_build`, and learns from one batch in `_learn`;
-    its hyper-parameters are a class `Config` derived from `AlgorithmConfig`. The state of a seed, which `save` writes
-    and `restore` takes over, is its part of every attribute that is a module or a tensor and of their optimizers, the
-    generator of its randomness, and the number of steps.
+    Here is what all algorithms share: the mixture of data, its normaliser and scale of rewards, the batches, the
+    checkpoints. A subclass makes what it trains in `_make`, learns from one batch in `_learn`, and says in `_state`,
+    `_take` and `_policy` how the state of a seed is written, taken over and turned into a policy; `ActorAlgorithm`
+    does so for this project's networks, `D3rlpyAlgorithm` for d3rlpy's. Its hyper-parameters are a class `Config`
+    derived from `AlgorithmConfig`.
 
     Attributes:
         config: Hyper-parameters.
         seeds: The seeds.
         step: Number of gradient steps so far.
         layout: Form of the observations and actions.
-        actor: The policies with their normaliser of observations.
 
     Args:
         config: Hyper-parameters.
@@ -68,8 +68,9 @@ class Algorithm(ABC):
     """Class of its hyper-parameters; all have defaults."""
     deterministic: ClassVar[bool] = True
     """Whether the policy's actions depend on the observation alone, and not on the seed of the episode."""
+    gpu: ClassVar[bool] = True
+    """Whether it can be trained on a GPU."""
     config: AlgorithmConfig
-    actor: Actor
 
     def __init__(
         self,
@@ -88,6 +89,8 @@ class Algorithm(ABC):
         self.device = torch.device(device)
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             raise ConfigError(f"device {device}: there is none that PyTorch could use", "train on --device cpu")
+        if self.device.type != "cpu" and not self.gpu:
+            raise ConfigError(f"device {device}: {self.name} is trained on the CPU alone", "train on --device cpu")
         self.step = 0
         sizes = {source.sizes for source in sources}
         if len(sizes) != 1:
@@ -101,44 +104,54 @@ class Algorithm(ABC):
             raise DataError(
                 f"datasets: {observation_size} observations, {action_size} actions; the scenario has {self.layout}"
             )
-        if config.residual and scenario is None:
-            raise ConfigError("residual: data without a scenario have no rule", "leave it out")
         self._generators = [torch.Generator().manual_seed(derive(seed, self.name, "batches")) for seed in self.seeds]
-        residual = Residual.of(scenario) if config.residual and scenario else Residual()
-        parts: list[dict[str, Any]] = []
-        for seed in self.seeds:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, self.name, "weights"))
-                parts.append({"actor": Actor(self.layout, config.hidden, residual), **self._build()})
-        for name in parts[0]:
-            setattr(self, name, stacked([part[name] for part in parts], self.device))
-        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._make()
         bounds = [round(config.batch_size * share) for share in np.cumsum([0.0, *shares])]
         self._rows = [int(rows) for rows in np.diff(bounds)]
-        self.actor.fit_normalizer(*_moments(sources, shares, lambda rows: rows.observations))
+        self.normalizer.fit_normalizer(*_moments(sources, shares, lambda rows: rows.observations))
         # A scale of the reward changes no optimal policy, but it sets what other terms of a loss are weighed against.
         scale = 1 / _moments(sources, shares, lambda rows: rows.rewards)[1].clamp_min(1e-6)
         self._reward_scale = float(scale)
         self._sources = [source.to(self.device) for source in sources]
 
-    def _build(self) -> dict[str, nn.Module | Tensor]:
-        """Returns what one seed trains besides the actor, by the name of the attribute that it becomes.
+    @property
+    @abstractmethod
+    def normalizer(self) -> Normalizer:
+        """The normaliser of observations, which `_make` makes; it is fitted to the data afterwards."""
 
-        PyTorch's global generator has been seeded for it. Modules are made of `StackedLinear` layers; tensors have a
-        leading dimension of 1. The attributes hold those of all seeds side by side.
+    @abstractmethod
+    def _make(self) -> None:
+        """Makes what is trained, of every seed, whose weights follow from `derive(seed, self.name, "weights")`.
+
+        Raises:
+            ConfigError: the configuration asks for what it cannot do.
         """
-        return {}
 
     @abstractmethod
     def _learn(self, batch: Transitions) -> dict[str, Tensor]:
         """Updates the networks of all seeds once.
 
         Args:
-            batch: A batch of each seed, (S, B, ...). Observations are as the actor normalised them, rewards in units
+            batch: A batch of each seed, (S, B, ...). Observations are normalised, rewards in units
                 of their standard deviation.
 
         Returns:
             What is logged, by name, each (S,); the same names at each step.
+        """
+
+    @abstractmethod
+    def _state(self, index: int) -> dict[str, Tensor]:
+        """Returns what of one seed `_take` needs to go on, and `_policy` to act, besides generator and step: copies.
+
+        The dictionary is flat, and the same state gives the same order of keys, so that files are the same too.
+        """
+
+    @abstractmethod
+    def _take(self, states: Sequence[dict[str, Tensor]]) -> None:
+        """Takes over what `_state` returned, of each seed.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError, AttributeError: the states are of another training.
         """
 
     def train_step(self) -> list[dict[str, float]]:
@@ -150,13 +163,13 @@ class Algorithm(ABC):
         keep_freed_memory()  # not before: among blocks of all rows, what is kept is in pieces that fit nothing else
         self.step += 1
         parts = []
-        for source, rows in zip(self._sources, self._rows, strict=True):
+        for number, (source, rows) in enumerate(zip(self._sources, self._rows, strict=True)):
             of_seeds = [torch.randint(len(source), (rows,), generator=each) for each in self._generators]
-            parts.append(source.batch(torch.stack(of_seeds)).to(self.device))
+            parts.append(source.batch(self._wanted(number, torch.stack(of_seeds))).to(self.device))
         batch = Transitions.joined(parts, dim=1)
         batch = batch._replace(
-            observations=self.actor.normalize(batch.observations),
-            next_observations=self.actor.normalize(batch.next_observations),
+            observations=self.normalizer.normalize(batch.observations),
+            next_observations=self.normalizer.normalize(batch.next_observations),
             rewards=batch.rewards * self._reward_scale,
         )
         metrics = {name: value.tolist() for name, value in self._learn(batch).items()}
@@ -169,6 +182,15 @@ class Algorithm(ABC):
                         "the last checkpoint was kept; train with a lower learning rate",
                     )
         return [{name: values[k] for name, values in metrics.items()} for k in range(len(self.seeds))]
+
+    def _wanted(self, number: int, drawn: Tensor) -> Tensor:
+        """Returns which rows a batch has of a source: those drawn, or (S, B, ...) others that go with each.
+
+        Args:
+            number: Which of the sources.
+            drawn: (S, B) numbers of rows.
+        """
+        return drawn
 
     def save(self, path: Path, index: int = 0) -> None:
         """Writes the state of one seed to `path` and the configuration beside it, atomically; same state, same bytes.
@@ -200,23 +222,7 @@ class Algorithm(ABC):
         if len(set(steps)) != 1 or len(steps) != len(self.seeds):
             raise DataError(f"{paths[0]}: checkpoints of steps {steps}, for {len(self.seeds)} seeds", CURE)
         try:
-            tensors = {
-                name: torch.cat([state[name] for state in states]) if self._is_by_seed(name) else value
-                for name, value in states[0].items()
-            }
-            for name, part in vars(self).items():
-                if isinstance(part, nn.Module):
-                    part.load_state_dict(below(tensors, name))
-                elif isinstance(part, Tensor):
-                    part.data.copy_(tensors[name])
-            moments: dict[str, dict[int, dict[str, Tensor]]] = {}
-            for key, value in below(tensors, "adam").items():
-                name, index, moment = key.split(".")
-                moments.setdefault(name, {}).setdefault(int(index), {})[moment] = value
-            for name, of_parameters in moments.items():
-                optimizer = self._optimizer(name)
-                groups = optimizer.state_dict()["param_groups"]
-                optimizer.load_state_dict({"state": of_parameters, "param_groups": groups})
+            self._take(states)
             for generator, state in zip(self._generators, states, strict=True):
                 generator.set_state(state["generator"])
             self.step = steps[0]
@@ -236,8 +242,9 @@ class Algorithm(ABC):
         return self._policy(scenario, self.config, self.layout, self._tensors(index))
 
     @classmethod
+    @abstractmethod
     def _policy(cls, scenario: Scenario, config: AlgorithmConfig, layout: Layout, tensors: dict[str, Tensor]) -> Policy:
-        """Makes a policy of the state of a training; the actor's deterministic one, unless a subclass knows better.
+        """Makes a policy of the state of a training.
 
         Args:
             scenario: Where it acts.
@@ -246,95 +253,42 @@ class Algorithm(ABC):
             tensors: The state of one seed, by name.
 
         Raises:
-            DataError: the policy does not fit the scenario.
+            DataError: the policy does not fit the scenario; see `Layout.acting_in`.
             KeyError, RuntimeError: the state is of other networks.
         """
-        here = Layout.of(scenario)
-        if not layout.fits(here):
-            raise DataError(
-                f"the policy was trained for {layout}; scenario {scenario.id} has {here}",
-                "evaluate it in a scenario whose observations and actions have the same form",
-            )
-        actor = Actor(here, config.hidden, Residual.of(scenario) if config.residual else Residual())
-        weights = below(tensors, "actor")
-        actor.load_state_dict(weights | {name: layout.unpool(weights[name], here) for name in ("mean", "std")})
-        return ActorPolicy(actor)
+
+    def _tensors(self, index: int) -> dict[str, Tensor]:
+        """The state of one seed as a flat dictionary, because pickle writes nested ones differently after a restore."""
+        return self._state(index) | {
+            "generator": self._generators[index].get_state(),
+            "step": torch.tensor(self.step),
+        }
 
     def _annealed(self, last: float) -> float:
         """Returns a factor that goes exponentially from 1, at the first gradient step, to `last` at the last one."""
         return float(last ** min(1.0, (self.step - 1) / max(1, self.config.gradient_steps - 1)))
 
-    def _noise(self, *shape: int) -> Tensor:
-        """Draws standard normal numbers, (S, *shape)."""
-        return torch.stack([torch.randn(shape, generator=each) for each in self._generators]).to(self.device)
 
-    def _descend(self, name: str, loss: Tensor) -> None:
-        """Moves the parameters of the attribute `name`, and no others, a step down the gradient of a loss.
+class NetworkPolicy:
+    """The deterministic policy that a network is, from raw observations (N, O) float32 to actions (N, A) in [-1, 1].
 
-        Args:
-            name: The attribute, a module or a tensor.
-            loss: (S,) the loss of each seed.
-        """
-        optimizer = self._optimizer(name)
-        (group,) = optimizer.param_groups
-        group["lr"] = self.config.learning_rate * self._annealed(self.config.learning_rate_decay)
-        optimizer.zero_grad()
-        loss.sum().backward(inputs=group["params"])  # the actor's loss leaves the critics' gradients uncomputed
-        optimizer.step()
-
-    def _optimizer(self, name: str) -> torch.optim.Optimizer:
-        """Returns the optimizer of the attribute `name`; Adam moves every number by itself, so seeds may share one."""
-        if name not in self._optimizers:
-            part = getattr(self, name)
-            parameters = [part] if isinstance(part, Tensor) else part.parameters()
-            self._optimizers[name] = torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)
-        return self._optimizers[name]
-
-    def _tensors(self, index: int) -> dict[str, Tensor]:
-        """The state of one seed as a flat dictionary, because pickle writes nested ones differently after a restore."""
-        parts = vars(self)
-        tensors = {
-            f"{name}.{key}": value
-            for name, part in parts.items()
-            if isinstance(part, nn.Module)
-            for key, value in part.state_dict().items()
-        }
-        for name, optimizer in self._optimizers.items():
-            for parameter, moments in optimizer.state_dict()["state"].items():
-                tensors.update({f"adam.{name}.{parameter}.{key}": value for key, value in moments.items()})
-        tensors |= {name: part.detach() for name, part in parts.items() if isinstance(part, Tensor)}
-        own = {
-            name: (value.chunk(len(self.seeds))[index] if self._is_by_seed(name) else value).cpu().clone()
-            for name, value in tensors.items()
-        }
-        return own | {"generator": self._generators[index].get_state(), "step": torch.tensor(self.step)}
-
-    def _is_by_seed(self, name: str) -> bool:
-        """Whether a tensor of the state has a part for each seed; buffers and numbers of steps are the same for all."""
-        if name in ("generator", "step") or (name.startswith("adam.") and name.endswith(".step")):
-            return False
-        attribute, _, key = name.partition(".")
-        part = getattr(self, attribute, None)
-        return not (isinstance(part, nn.Module) and key in dict(part.named_buffers()))
-
-
-class ActorPolicy:
-    """The deterministic policy of an actor: tanh of its mean.
-
-    Networks that share their weights over cells and neighbour pairs act wherever an observation is made of the same
-    features of cells and pairs, however many there are; plain perceptrons only where all sizes are the same.
+    Attributes:
+        network: It; normalises what it is given.
+        normalizer: The normaliser within it.
     """
 
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
+    def __init__(self, network: nn.Module, normalizer: Normalizer) -> None:
+        self.network, self.normalizer = network, normalizer
         torch.set_num_threads(1)
 
     def reset(self, seed: int) -> None:
         """Nothing to begin: there is neither state nor chance."""
 
+    @torch.no_grad()
     def act(self, observation: Singles, kpis: StepKpis, cio_db: Floats) -> Singles:
         """Returns the action for an observation."""
-        return self.actor.mode(observation[None, None])[0, 0]
+        action: Singles = self.network(torch.as_tensor(observation[None]))[0].numpy()
+        return action
 
 
 def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:

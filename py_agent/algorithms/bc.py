@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from py_agent.algorithms.base import Algorithm
+from py_agent.algorithms.actor_algorithm import ActorAlgorithm
 from py_agent.algorithms.transitions import Transitions
 
 
-class Bc(Algorithm):
+class Bc(ActorAlgorithm):
     """Regression of the data's actions on their observations; rewards are not read.
 
     It tells what of another algorithm's gain is due to the data's own policies: where several of them act, it learns

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from ns3_scenarios.mdp import OBSERVATIONS, REWARDS, cio_per_action_db, observation_size
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.base import ActorPolicy, trained_policy
+from py_agent.algorithms.base import NetworkPolicy, trained_policy
 from py_agent.algorithms.checkpoint import CheckpointRecord
-from py_agent.algorithms.networks import Actor
 from py_agent.rundir import versions
 from sumo_mobility.base.errors import ConfigError, DataError
 from sumo_mobility.base.files import replacing, sha256
@@ -24,17 +22,6 @@ from sumo_mobility.base.seeds import stream
 CARD = "card.json"
 """Name of the card within a TorchScript file."""
 _CHECKED_ROWS, _TOLERANCE = 256, 1e-5
-
-
-class _Deployed(nn.Module):
-    """Raw observations (N, O) float32 to actions (N, A) in [-1, 1]: normaliser, network and rule in one."""
-
-    def __init__(self, actor: Actor) -> None:
-        super().__init__()
-        self.actor = actor
-
-    def forward(self, observations: Tensor) -> Tensor:
-        return self.actor.mean_action(self.actor.normalize(observations)[None])[0]
 
 
 def policy_card(scenario: Scenario, checkpoint: Path) -> dict[str, Any]:
@@ -83,22 +70,22 @@ def export_policy(scenario: Scenario, checkpoint: Path, path: Path) -> dict[str,
 
     Raises:
         DataError: the checkpoint is missing, damaged or foreign, or does not fit the scenario.
-        ConfigError: its algorithm has no actor that could be exported.
+        ConfigError: its policies are more than a network.
         StorageError: the file cannot be written.
     """
     policy, card = trained_policy(scenario, checkpoint), policy_card(scenario, checkpoint)
-    if not isinstance(policy, ActorPolicy):
+    if not isinstance(policy, NetworkPolicy):
         raise ConfigError(f"{checkpoint}: policies of '{card['algorithm']}' are no network alone", "export another one")
     random = stream(0, "export")
     rows = random.normal(size=(_CHECKED_ROWS, observation_size(scenario))).astype(np.float32)
-    observations = torch.from_numpy(rows * policy.actor.std.numpy() + policy.actor.mean.numpy())
+    observations = torch.from_numpy(rows * policy.normalizer.std.numpy() + policy.normalizer.mean.numpy())
     with warnings.catch_warnings(), torch.no_grad(), replacing(path) as temporary:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what the check below would find
-        traced = torch.jit.trace(_Deployed(policy.actor).requires_grad_(False), observations[:2])
+        traced = torch.jit.trace(policy.network.requires_grad_(False), observations[:2])
         torch.jit.save(traced, str(temporary), _extra_files={CARD: json.dumps(card, indent=2)})
         acts = torch.jit.load(str(temporary))(observations)
-        difference = float((acts - torch.from_numpy(policy.actor.mode(observations[None].numpy())[0])).abs().max())
+        difference = float((acts - policy.network(observations)).abs().max())
         if not difference <= _TOLERANCE:
             raise DataError(f"{path}: acts otherwise than {checkpoint}, by {difference:.2g}", "report it as a fault")
     return card

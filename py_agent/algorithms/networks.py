@@ -18,7 +18,7 @@ from torch.nn import functional
 from ns3_scenarios.mdp import OBSERVATIONS, action_size, observation_size
 from ns3_scenarios.scenario import Scenario
 from sumo_mobility.base.arrays import Singles
-from sumo_mobility.base.errors import ConfigError
+from sumo_mobility.base.errors import ConfigError, DataError
 
 _Part = TypeVar("_Part", nn.Module, Tensor)
 _LOG_STD_RANGE = (-5.0, 2.0)
@@ -87,6 +87,25 @@ class Layout:
         """Returns whether networks of this layout act in another one: weights are shared over cells and pairs."""
         sizes = [(layout.pair_features, layout.cell_features) for layout in (self, other) if layout.pairs]
         return self == other or (len(sizes) == 2 and sizes[0] == sizes[1])
+
+    def acting_in(self, scenario: Scenario, shared_weights: bool) -> Layout:
+        """Returns the layout of a scenario, in which networks of this layout are to act.
+
+        Args:
+            scenario: Where they act.
+            shared_weights: Whether they share weights over cells and pairs, so that other numbers of them will do.
+
+        Raises:
+            DataError: they do not fit it.
+        """
+        here = Layout.of(scenario)
+        if here == self or (shared_weights and self.fits(here)):
+            return here
+        found = "as many, of other pairs" if str(here) == str(self) else str(here)
+        raise DataError(
+            f"the policy was trained for {self}; scenario {scenario.id} has {found}",
+            "evaluate it in a scenario whose observations and actions have the same form",
+        )
 
     def unpool(self, pooled: Tensor, other: Layout) -> Tensor:
         """Returns a pooled statistic (O,) of this layout for the cells and pairs of another one that it fits."""
@@ -229,7 +248,35 @@ class Sample(NamedTuple):
     """(S, N, A) actions of the mean before squashing, which the policy takes once it is trained."""
 
 
-class Actor(nn.Module):
+class Normalizer(nn.Module):
+    """Centres and scales observations by the moments of the data, pooled over the cells and pairs that share a feature.
+
+    Attributes:
+        mean: (O,) what is subtracted.
+        std: (O,) what is divided by.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._layout = layout
+        self.register_buffer("mean", torch.zeros(layout.observation_size))
+        self.register_buffer("std", torch.ones(layout.observation_size))
+
+    def fit_normalizer(self, mean: Tensor, std: Tensor) -> None:
+        """Sets the normaliser from the moments (O,) of the data."""
+        pooled = self._layout.pool(mean)
+        self.mean.copy_(pooled)
+        self.std.copy_(self._layout.pool(std**2 + (mean - pooled) ** 2).sqrt().clamp_min(_MIN_STD))
+
+    def normalize(self, observations: Tensor) -> Tensor:
+        """Centres and scales raw observations, and clips what lies far outside the training data."""
+        return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
+
+
+class Actor(Normalizer):
     """Squashed Gaussian policies of S seeds with their observation normaliser.
 
     One actor is of one seed; `stacked` joins several. `forward` takes normalised observations (S, N, O).
@@ -238,14 +285,9 @@ class Actor(nn.Module):
     close to the rule. Gradients go straight through the clipping.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, layout: Layout, hidden: int, residual: Residual = Residual()) -> None:
-        super().__init__()
-        self._layout, self._residual = layout, residual
-        self.register_buffer("mean", torch.zeros(layout.observation_size))
-        self.register_buffer("std", torch.ones(layout.observation_size))
+        super().__init__(layout)
+        self._residual = residual
         if layout.pairs:
             self.graph = _Graph(1, layout, 0, hidden)
             self.head = _perceptron(1, 3 * hidden, hidden, 2)
@@ -257,16 +299,6 @@ class Actor(nn.Module):
             with torch.no_grad():
                 last.weight[..., : last.weight.shape[-1] // 2] *= _FIRST_CORRECTION
                 last.bias[..., : last.bias.shape[-1] // 2] *= _FIRST_CORRECTION
-
-    def fit_normalizer(self, mean: Tensor, std: Tensor) -> None:
-        """Sets the normaliser from the moments (O,) of the data."""
-        pooled = self._layout.pool(mean)
-        self.mean.copy_(pooled)
-        self.std.copy_(self._layout.pool(std**2 + (mean - pooled) ** 2).sqrt().clamp_min(_MIN_STD))
-
-    def normalize(self, observations: Tensor) -> Tensor:
-        """Centres and scales raw observations, and clips what lies far outside the training data."""
-        return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and log standard deviation before squashing, each (S, N, A)."""

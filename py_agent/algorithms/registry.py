@@ -14,3 +14,7 @@ ALGORITHMS: Registry[Lazy[Algorithm]] = Registry("algorithm")
 
 ALGORITHMS.register(Lazy("sac", "py_agent.algorithms.sac:Sac", "Soft Actor-Critic"))
 ALGORITHMS.register(Lazy("bc", "py_agent.algorithms.bc:Bc", "behaviour cloning"))
+ALGORITHMS.register(Lazy("td3-bc", "py_agent.algorithms.td3_bc:Td3Bc", "TD3+BC, by d3rlpy"))
+ALGORITHMS.register(Lazy("iql", "py_agent.algorithms.iql:Iql", "Implicit Q-Learning, by d3rlpy"))
+ALGORITHMS.register(Lazy("cql", "py_agent.algorithms.cql:Cql", "Conservative Q-Learning, by d3rlpy"))
+ALGORITHMS.register(Lazy("dt", "py_agent.algorithms.dt:Dt", "Decision Transformer, by d3rlpy"))

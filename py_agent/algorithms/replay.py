@@ -37,10 +37,12 @@ class Replay:
 
     Attributes:
         sizes: The form of the transitions.
+        part_rows: (P,) int64, the number of rows of each part that they were given in, which `mlb train` makes an
+            episode.
     """
 
-    def __init__(self, sizes: Sizes, records: Tensor | _FileRecords) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: Sizes, records: Tensor | _FileRecords, part_rows: Tensor) -> None:
+        self.sizes, self.part_rows = sizes, part_rows
         self._records = records
         seen, states = sizes.observation, sizes.ues * sizes.cells
         self._widths = [seen, sizes.action, 1, seen, 1, states, sizes.ues]
@@ -81,13 +83,14 @@ class Replay:
         waiting: list[Tensor] = []
         waiting_bytes = 0
         file: IO[bytes] | None = None
-        rows = 0
+        rows, part_rows = 0, []
         for part in parts:
             _check(part, rows)
             found = Sizes(part.observations.shape[1], part.actions.shape[1], *part.rsrp_dbm.shape[1:])
             if sizes not in (None, found):
                 raise DataError(f"dataset: rows from {rows} on are of {found}, those before of {sizes}")
             sizes, rows = found, rows + len(part.rewards)
+            part_rows.append(len(part.rewards))
             columns = [column.float() for column in part]
             waiting.append(torch.cat([each.flatten(1) if each.dim() > 1 else each[:, None] for each in columns], dim=1))
             waiting_bytes += waiting[-1].nbytes
@@ -96,8 +99,8 @@ class Replay:
         if sizes is None or rows == 0:
             raise DataError("dataset: has no rows")
         if file is None:
-            return cls(sizes, torch.cat(waiting))
-        return cls(sizes, _FileRecords(_written(file, waiting), rows))
+            return cls(sizes, torch.cat(waiting), torch.tensor(part_rows))
+        return cls(sizes, _FileRecords(_written(file, waiting), rows), torch.tensor(part_rows))
 
     def __len__(self) -> int:
         return len(self._records)
@@ -127,7 +130,9 @@ class Replay:
 
     def to(self, device: torch.device) -> Replay:
         """Returns the rows on a device; those of a file stay there, and each batch has to be moved."""
-        return Replay(self.sizes, self._records.to(device)) if isinstance(self._records, Tensor) else self
+        if not isinstance(self._records, Tensor):
+            return self
+        return Replay(self.sizes, self._records.to(device), self.part_rows)
 
     def _columns(self, records: Tensor) -> Transitions:
         observations, actions, rewards, following, terminals, rsrp_dbm, serving = records.split(self._widths, dim=-1)

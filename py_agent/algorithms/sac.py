@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ns3_scenarios.scenario import Scenario
-from py_agent.algorithms.base import Algorithm
+from py_agent.algorithms.actor_algorithm import ActorAlgorithm
 from py_agent.algorithms.config import AlgorithmConfig
 from py_agent.algorithms.networks import TwinCritic
 from py_agent.algorithms.replay import Replay
@@ -48,7 +48,7 @@ class SacConfig(AlgorithmConfig):
         return self.gamma
 
 
-class Sac(Algorithm):
+class Sac(ActorAlgorithm):
     """Twin Q-functions, a tanh-squashed Gaussian actor, automatic temperature, Polyak-averaged targets.
 
     Over a batch of (s, a, r, s', d), with d = 1 at a terminal, and b and b' that the actor draws at s and s':

@@ -17,8 +17,9 @@ from cf_augment.dataset import Dataset
 from cf_augment.physics import RadioStates
 from ns3_scenarios.mdp import action_size, observation_size
 from py_agent.algorithms import ALGORITHMS
-from py_agent.algorithms.base import Algorithm, trained_policy
+from py_agent.algorithms.base import Algorithm, NetworkPolicy, trained_policy
 from py_agent.algorithms.config import TrainConfig
+from py_agent.algorithms.deploy import export_policy
 from py_agent.algorithms.networks import Actor, Layout
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
@@ -129,6 +130,12 @@ def test_each_of_several_seeds_is_trained_as_it_would_be_alone(kind: type[Algori
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_trains_as_the_cpu_does_but_for_rounding(kind: type[Algorithm], tmp_path: Path) -> None:
+    if not kind.gpu:
+        with pytest.raises(
+            ConfigError, match=rf"^device cuda: {kind.name} is trained on the CPU alone\n.*--device cpu"
+        ):
+            begun(kind, device="cuda")
+        return
     learners = {device: begun(kind, 5, 6, device=device) for device in ("cpu", "cuda")}
     for _ in range(5):
         rows = {device: learner.train_step() for device, learner in learners.items()}
@@ -177,7 +184,7 @@ def test_its_policy_of_a_file_is_that_in_memory_which_training_leaves_alone(
     assert not np.array_equal(actions(learner.policy(SCENARIO)), actions(policy))
 
 
-def test_what_is_not_finite_is_refused_by_its_name(kind: type[Algorithm]) -> None:
+def test_what_is_not_finite_is_refused_by_its_name(kind: type[Algorithm], tmp_path: Path) -> None:
     for name in Transitions._fields:
         column = getattr(rows(0).columns(), name).clone()
         if not column.is_floating_point():
@@ -187,12 +194,32 @@ def test_what_is_not_finite_is_refused_by_its_name(kind: type[Algorithm]) -> Non
             Replay.of_parts([rows(0).columns()._replace(**{name: column})])
     learner = begun(kind)
     quantities = "|".join(learner.train_step()[0])
-    with torch.no_grad():
-        next(learner.actor.parameters()).fill_(float("nan"))
+    path = saved(learner, tmp_path)
+    weights = torch.load(path)
+    torch.save({name: value * (float("nan") if value.dim() > 1 else 1) for name, value in weights.items()}, path)
+    learner.restore([path])
     with pytest.raises(
         DataError, match=rf"^{kind.name}: the training diverged, ({quantities}) of seed 5 is nan at .* step 2\n"
     ):
         learner.train_step()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_its_policy_is_exported_or_said_to_be_no_network(kind: type[Algorithm], tmp_path: Path) -> None:
+    path = saved(stepped(begun(kind), 5), tmp_path)
+    policy = trained_policy(SCENARIO, path)
+    if isinstance(policy, NetworkPolicy):
+        assert export_policy(SCENARIO, path, tmp_path / "policy.ts")["algorithm"] == kind.name
+        seen = torch.from_numpy(logged().observations)
+        exported = torch.jit.load(str(tmp_path / "policy.ts"))(seen)
+        kpis, cio_db = logged().episodes[0].kpis_at(0), np.zeros(len(SCENARIO.neighbor_pairs))
+        assert exported.numpy() == pytest.approx(
+            np.stack([policy.act(row, kpis, cio_db) for row in seen.numpy()]), abs=1e-5
+        )
+    else:
+        with pytest.raises(ConfigError, match=rf"policies of '{kind.name}' are no network alone"):
+            export_policy(SCENARIO, path, tmp_path / "policy.ts")
+        assert not (tmp_path / "policy.ts").exists()
 
 
 def broken(path: Path) -> Iterator[Path]:

@@ -46,6 +46,7 @@ def test_rows_are_those_that_were_put_in_wherever_they_are(
     wanted = Transitions.joined(list(parts(7)))
     replay = Replay.of_parts(parts(7), in_memory_bytes)
     assert len(replay) == 350
+    assert replay.part_rows.tolist() == [50] * 7
     index = torch.randint(350, (3, 8), generator=torch.Generator().manual_seed(1))
     for name, column in wanted._asdict().items():
         for found, expected in ((replay.columns(), column), (replay.batch(index), column[index])):
