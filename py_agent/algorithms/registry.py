@@ -14,3 +14,4 @@ ALGORITHMS: Registry[Lazy[Algorithm]] = Registry("algorithm")
 
 ALGORITHMS.register(Lazy("sac", "py_agent.algorithms.sac:Sac", "Soft Actor-Critic"))
 ALGORITHMS.register(Lazy("bc", "py_agent.algorithms.bc:Bc", "behaviour cloning"))
+ALGORITHMS.register(Lazy("mopo", "py_agent.algorithms.mopo:Mopo", "model-based offline policy optimisation"))
