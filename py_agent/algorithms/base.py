@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from py_agent.algorithms.networks import Layout, Normalizer
 from py_agent.algorithms.registry import ALGORITHMS
 from py_agent.algorithms.replay import Replay
 from py_agent.algorithms.transitions import Transitions
+from py_agent.online.registry import ONLINE
 from py_agent.policies.base import Policy
 from py_agent.policies.futures import kept_future
 from py_agent.policies.outlook import Anticipating
@@ -292,11 +293,11 @@ class NetworkPolicy:
 
 
 def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
-    """Returns the policy of a checkpoint, whichever algorithm of the registry wrote it.
+    """Returns the policy of a checkpoint, whichever algorithm of a registry wrote it, offline or online.
 
     Args:
         scenario: Where it acts; not necessarily where it was trained.
-        checkpoint: A file that `Algorithm.save` wrote.
+        checkpoint: A file that `Algorithm.save` wrote, or `train_online`.
 
     Raises:
         DataError: the file is missing, damaged or foreign, its algorithm is not known or of another version, or the
@@ -304,7 +305,8 @@ def trained_policy(scenario: Scenario, checkpoint: Path) -> Policy:
     """
     record = CheckpointRecord.beside(checkpoint)
     try:
-        algorithm = ALGORITHMS[record.algorithm].load()
+        known = ONLINE if record.algorithm in ONLINE else ALGORITHMS
+        algorithm: Any = known[record.algorithm].load()
     except ConfigError as error:
         raise DataError(f"{checkpoint}: {error.message}", "set MLB_PLUGINS to the module that registers it") from None
     record.check_version(checkpoint, algorithm.name, algorithm.version)

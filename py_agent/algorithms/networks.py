@@ -22,7 +22,8 @@ from sumo_mobility.base.errors import ConfigError, DataError
 
 _Part = TypeVar("_Part", nn.Module, Tensor)
 _LOG_STD_RANGE = (-5.0, 2.0)
-_OBSERVATION_CLIP = 5.0
+OBSERVATION_CLIP = 5.0
+"""Greatest absolute value of a normalised observation."""
 _MIN_STD = 1e-2
 _FIRST_CORRECTION = 0.01
 """Factor on the weights that give the first corrections of a rule."""
@@ -159,7 +160,8 @@ def stacked(parts: Sequence[_Part], device: torch.device) -> _Part:
     return first.to(device)
 
 
-def _perceptron(copies: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def perceptron(copies: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Returns perceptrons of two hidden layers side by side, (copies, ..., inputs) to (copies, ..., outputs)."""
     return nn.Sequential(
         StackedLinear(copies, inputs, hidden),
         nn.ReLU(),
@@ -189,8 +191,8 @@ class _Graph(nn.Module):
         degree = torch.bincount(serving, minlength=layout.cells).clamp_min(1)[:, None]
         self.register_buffer("degree", degree.float(), persistent=False)
         pair_features = 2 * (layout.pair_features + extra)  # of the pair and of its reverse, zeros where there is none
-        self.pair = _perceptron(copies, 2 * layout.cell_features + pair_features, hidden, hidden)
-        self.cell = _perceptron(copies, layout.cell_features + 2 * hidden, hidden, hidden)
+        self.pair = perceptron(copies, 2 * layout.cell_features + pair_features, hidden, hidden)
+        self.cell = perceptron(copies, layout.cell_features + 2 * hidden, hidden, hidden)
 
     def forward(self, observations: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
         """Returns embeddings of pairs (copies, N, A, H) and cells (copies, N, C, H) of observations (S, N, O)."""
@@ -273,7 +275,7 @@ class Normalizer(nn.Module):
 
     def normalize(self, observations: Tensor) -> Tensor:
         """Centres and scales raw observations, and clips what lies far outside the training data."""
-        return ((observations - self.mean) / self.std).clamp(-_OBSERVATION_CLIP, _OBSERVATION_CLIP)
+        return ((observations - self.mean) / self.std).clamp(-OBSERVATION_CLIP, OBSERVATION_CLIP)
 
 
 class Actor(Normalizer):
@@ -290,9 +292,9 @@ class Actor(Normalizer):
         self._residual = residual
         if layout.pairs:
             self.graph = _Graph(1, layout, 0, hidden)
-            self.head = _perceptron(1, 3 * hidden, hidden, 2)
+            self.head = perceptron(1, 3 * hidden, hidden, 2)
         else:
-            self.head = _perceptron(1, layout.observation_size, hidden, 2 * layout.action_size)
+            self.head = perceptron(1, layout.observation_size, hidden, 2 * layout.action_size)
         if residual.gain:
             last = self.head[-1]
             assert isinstance(last, StackedLinear)
@@ -350,9 +352,9 @@ class TwinCritic(nn.Module):
         self._layout = layout
         if layout.pairs:
             self.graph = _Graph(2, layout, 1, hidden)
-            self.head = _perceptron(2, hidden, hidden, 1)
+            self.head = perceptron(2, hidden, hidden, 1)
         else:
-            self.head = _perceptron(2, layout.observation_size + layout.action_size, hidden, 1)
+            self.head = perceptron(2, layout.observation_size + layout.action_size, hidden, 1)
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """Returns both values, (S, 2, N), of normalised observations (S, N, O) and actions (S, N, A)."""

@@ -18,3 +18,4 @@ ALGORITHMS.register(Lazy("td3-bc", "py_agent.algorithms.td3_bc:Td3Bc", "TD3+BC, 
 ALGORITHMS.register(Lazy("iql", "py_agent.algorithms.iql:Iql", "Implicit Q-Learning, by d3rlpy"))
 ALGORITHMS.register(Lazy("cql", "py_agent.algorithms.cql:Cql", "Conservative Q-Learning, by d3rlpy"))
 ALGORITHMS.register(Lazy("dt", "py_agent.algorithms.dt:Dt", "Decision Transformer, by d3rlpy"))
+ALGORITHMS.register(Lazy("mopo", "py_agent.algorithms.mopo:Mopo", "model-based offline policy optimisation"))
