@@ -22,6 +22,7 @@ from py_agent.benchmark.workshop import Workshop
 from py_agent.jobs import Job
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.policies.planner import GreedyPlanner
+from py_agent.rundir import last_checkpoint
 from sumo_mobility.base.registry import Registry
 from sumo_mobility.base.seeds import stream
 
@@ -112,6 +113,20 @@ class Rule(Method):
         yield [job]
         found = Tuned.read_json(job.path)
         return Made([policy_factory(found.policy)], tried=found.tried, at_edge=", ".join(found.at_edge))
+
+
+@dataclass(frozen=True)
+class BestRule(Method):
+    """The tuned rule that earns most on development traces, of all that can be tuned."""
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        jobs = [cell.workshop.tuning(cell.source, policy) for policy in TUNED]
+        yield jobs
+        found = [Tuned.read_json(job.path) for job in jobs]
+        best = max(found, key=lambda tuned: tuned.reward)
+        tried = sum(tuned.tried for tuned in found)
+        return Made([policy_factory(best.policy)], tried=tried, at_edge=", ".join(best.at_edge))
 
 
 @dataclass(frozen=True)
@@ -216,6 +231,25 @@ class Offline(Method):
         return [{**self.training, self.algorithm: given | parameters} for parameters in chosen]
 
 
+@dataclass(frozen=True)
+class Online(Method):
+    """A policy that learns by acting in the engine, in the context in which it is judged: what nobody may do live.
+
+    Attributes:
+        algorithm: One of ONLINE.
+        training: Fields of its configuration.
+    """
+
+    algorithm: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
+        """See `Method.make`."""
+        jobs = cell.workshop.acting(cell.home, self.name, self.algorithm, self.training)
+        yield jobs
+        return Made(_of([last_checkpoint(job.folder) for job in jobs]), float(np.mean([job.cpu_s() for job in jobs])))
+
+
 def _of(checkpoints: Sequence[Path]) -> list[PolicyFactory]:
     return [partial(trained_policy, checkpoint=checkpoint) for checkpoint in checkpoints]
 
@@ -224,6 +258,9 @@ def _logged(cell: Cell) -> LoggedJob:
     assert cell.data is not None
     return cell.workshop.logged(cell.source, cell.data.name, cell.data.train_traces, cell.data.test_traces)
 
+
+TUNED = ("integral", "son-step", "onos-mlb", "rebuha", "cmf-map")
+"""The policies that can be tuned."""
 
 METHODS: Registry[Method] = Registry("method")
 """All methods by name, in the order in which results list them."""
@@ -250,11 +287,10 @@ def _with(parameter: str, value: float) -> Mapping[str, Any]:
 
 METHODS.register(Rule("static", "rules", _ALL, policy="static"))
 METHODS.register(Rule("random", "rules", policy="random"))
-METHODS.register(Rule("integral, tuned", "rules", _ALL, policy="integral", tuned=True))
-METHODS.register(Rule("integral", "rules", policy="integral"))
-for _policy in ("son-step", "onos-mlb", "rebuha", "cmf-map"):
+for _policy in TUNED:
     METHODS.register(Rule(_policy, "rules", policy=_policy))
     METHODS.register(Rule(f"{_policy}, tuned", "rules", policy=_policy, tuned=True))
+METHODS.register(BestRule("best tuned rule", "rules", _ALL))
 
 METHODS.register(Planner("planner", "planners", ("reference", "studies")))
 METHODS.register(Planner("planner, frozen", "planners", ("slow",), _SLOW_SEARCH | {"future": "frozen"}))
@@ -263,13 +299,25 @@ METHODS.register(Planner("planner, clairvoyant", "planners", ("slow",), _SLOW_SE
 for _name, _future in (("neighbours", "neighbors"), ("VAE", "vae"), ("causal model", "model")):
     METHODS.register(LearnedPlanner(f"planner, {_name}", "planners", ("slow",), _SLOW_SEARCH | {"future": _future}))
 
-METHODS.register(Offline("BC", "offline RL", algorithm="bc", training={"bc": _FIELD}))
-METHODS.register(
-    Offline(
-        "SAC", "offline RL", training={"sac": _FIELD},
-        space={"gamma": (0.0, 0.5, 0.9), "learning_rate": (3e-4, 1e-3), "bc_weight": (0.0, 1.0, 10.0)},
-    )
-)  # fmt: skip
+_DISCOUNTS, _STEP_SIZES = (0.0, 0.5, 0.9), (3e-4, 1e-3)
+
+
+def _of_the_field(name: str, algorithm: str, **space: tuple[Any, ...]) -> None:
+    """Registers an offline algorithm of the literature, with the values of its own parameters that are tried."""
+    space = {"learning_rate": _STEP_SIZES, **space}
+    METHODS.register(Offline(name, "offline RL", algorithm=algorithm, training={algorithm: _FIELD}, space=space))
+
+
+_of_the_field("BC", "bc")
+_of_the_field("TD3+BC", "td3-bc", gamma=_DISCOUNTS, alpha=(0.5, 2.5, 10.0))
+_of_the_field("IQL", "iql", gamma=_DISCOUNTS, expectile=(0.7, 0.9), weight_temp=(1.0, 3.0, 10.0))
+_of_the_field("CQL", "cql", gamma=_DISCOUNTS, conservative_weight=(0.5, 5.0))
+_of_the_field("DT", "dt", context_size=(5, 20), target_quantile=(0.9, 1.0))
+_of_the_field("MOPO", "mopo", gamma=_DISCOUNTS, penalty=(0.5, 1.0, 5.0))
+_of_the_field("SAC", "sac", gamma=_DISCOUNTS, bc_weight=(0.0, 1.0, 10.0))
+
+METHODS.register(Online("online PPO", "online RL", algorithm="online-ppo"))
+METHODS.register(Online("online SAC", "online RL", algorithm="online-sac"))
 
 METHODS.register(
     Offline(

@@ -97,7 +97,16 @@ SUITES: Registry[Suite] = Registry("suite")
 
 _CONTEXTS = ("right-loiter-left", "right-right-left", "right-none-left")
 _REFERENCE = Effort(seeds=5, test_traces=50, gradient_steps=4000, replays=8, mixed_traces=40, generated_traces=20)
-_REFERENCE_QUICK = Effort(seeds=2, test_traces=12, gradient_steps=500, replays=4, mixed_traces=10, generated_traces=5)
+_REFERENCE_QUICK = Effort(
+    seeds=2,
+    test_traces=12,
+    gradient_steps=500,
+    replays=4,
+    mixed_traces=10,
+    generated_traces=5,
+    environment_steps=2000,
+    candidates=2,
+)
 _REFERENCE_DATA = (
     Data("k = 0 %", 20), Data("k = 20 %", 20, 2), Data("k = 100 %", 20, 10),
     Data("1 trace", 1), Data("2 traces", 2), Data("5 traces", 5),
@@ -118,7 +127,7 @@ def _reference(network: str, title: str, **more: Any) -> Suite:
         "data": _REFERENCE_DATA, "main": "k = 20 %", **more,
     }  # fmt: skip
     return Suite(
-        title=title, metric="load_std", floor="integral, tuned", ceiling="planner", effort=_REFERENCE,
+        title=title, metric="load_std", floor="best tuned rule", ceiling="planner", effort=_REFERENCE,
         quick=_REFERENCE_QUICK, **given,
     )  # fmt: skip
 
@@ -159,11 +168,15 @@ SUITES.register(
         data=(
             Data("15 traces", 15), Data("5 traces", 5), Data("2 traces", 2), Data("1 trace of the context", 0, 1)
         ),
-        main="5 traces", metric="reward", floor="integral, tuned", ceiling="planner, clairvoyant",
+        main="5 traces", metric="reward", floor="best tuned rule", ceiling="planner, clairvoyant",
         effort=Effort(
-            seeds=5, test_traces=7, gradient_steps=1000, replays=4, mixed_traces=15, generated_traces=60
+            seeds=5, test_traces=7, gradient_steps=1000, replays=4, mixed_traces=15, generated_traces=60,
+            environment_steps=5000,
         ),
-        quick=Effort(seeds=2, test_traces=2, gradient_steps=200, replays=2, mixed_traces=5, generated_traces=15),
+        quick=Effort(
+            seeds=2, test_traces=2, gradient_steps=200, replays=2, mixed_traces=5, generated_traces=15,
+            environment_steps=200, candidates=2,
+        ),
         others={"ns3": 3},
     )
 )  # fmt: skip

@@ -18,6 +18,8 @@ from py_agent.algorithms.config import TrainConfig
 from py_agent.collect import simulation_work
 from py_agent.env import MlbEnv, open_backend
 from py_agent.metrics import episode_metrics
+from py_agent.online.registry import ONLINE
+from py_agent.online.train import train_online
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.rollout import run_episode
 from py_agent.rundir import checkpoint_after, last_checkpoint
@@ -99,6 +101,8 @@ class Tuned(Contract):
     """The policy with its best parameters, as `policy_factory` takes it."""
     tried: int
     """Number of candidates."""
+    reward: float
+    """Mean reward a step of the best one."""
     at_edge: tuple[str, ...]
     """Parameters whose best value is the last one of a range that could go on."""
 
@@ -129,7 +133,9 @@ class TuneJob:
         tried = tune(self.scenario, [MobilityTrace.read(path) for path in self.traces.values()], self.policy)
         best = best_of(tried, self.policy)
         edges = at_edge(self.scenario, self.policy, best)
-        Tuned(policy=policy_text(self.policy, best), tried=len(tried), at_edge=tuple(edges)).write_json(self.path)
+        reward = float(tried["reward"].iloc[0])
+        found = Tuned(policy=policy_text(self.policy, best), tried=len(tried), reward=reward, at_edge=tuple(edges))
+        found.write_json(self.path)
         advance(self.work)
 
 
@@ -190,6 +196,49 @@ class TrainJob:
         logged = read_dataset(self.logged.path)
         counterfactual = read_dataset(self.augmented.path) if self.augmented else None
         train(config, logged, counterfactual, [path.parents[1] for path in self.checkpoints], resume=True)
+        write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
+        advance(self.work)
+
+
+@dataclass(frozen=True)
+class OnlineJob:
+    """A training that acts in the engine, on fresh traces of the context in which its policy is judged.
+
+    Attributes:
+        scenario: The scenario whose only test context it is.
+        algorithm: One of ONLINE.
+        training: Fields of its configuration.
+        seed: Of weights, noise and traces.
+        folder: Where the training goes.
+    """
+
+    scenario: Scenario
+    algorithm: str
+    training: Mapping[str, Any]
+    seed: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """What it took."""
+        return self.folder.with_suffix(".json")
+
+    @property
+    def work(self) -> float:
+        """Control intervals."""
+        return float(self.training["environment_steps"])
+
+    def cpu_s(self) -> float:
+        """CPU time, in s."""
+        spent: float = json.loads(self.path.read_text())["cpu_s"]
+        return spent
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Trains; `advance` is called once."""
+        config = ONLINE[self.algorithm].load().Config.parse(dict(self.training), f"training in {self.folder}")
+        started = time.process_time()
+        contexts = self.scenario.mobility.test_contexts
+        train_online(self.algorithm, self.scenario, self.folder, config, self.seed, contexts)
         write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
         advance(self.work)
 

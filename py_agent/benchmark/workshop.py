@@ -10,7 +10,7 @@ from typing import Any
 
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
-from py_agent.benchmark.tasks import AugmentJob, JudgeJob, LoggedJob, TrainJob, TuneJob
+from py_agent.benchmark.tasks import AugmentJob, JudgeJob, LoggedJob, OnlineJob, TrainJob, TuneJob
 from py_agent.jobs import Executor, Job
 from py_agent.policies import PolicyFactory
 from py_agent.tune import tune
@@ -39,6 +39,8 @@ class Effort(Contract):
     """Traces of other crowds beside the logged ones."""
     generated_traces: int = 20
     """Traces that the causal model draws, beside those."""
+    environment_steps: int = 50_000
+    """Control intervals that a policy acts in, if it learns by acting."""
     candidates: int = 8
     """Hyper-parameters that are tried on development traces, of a method that is tuned so."""
 
@@ -154,6 +156,13 @@ class Workshop:
         seeds = self.effort.seeds // choices
         schedule = {"checkpoint_every": max(1, self.effort.gradient_steps // _CHECKPOINTS)}
         return TrainJob(logged, augmented, algorithm, {**training, **schedule, algorithm: own}, seeds, folder)
+
+    def acting(self, scenario: Scenario, method: str, algorithm: str, training: Mapping[str, Any]) -> list[OnlineJob]:
+        """Returns the trainings of an online algorithm, one for each seed, in the only test context of a scenario."""
+        given = {**training, "environment_steps": self.effort.environment_steps}
+        folder = self._directory / scenario.id / "online" / _slug(method)
+        seeds = range(self.effort.seeds)
+        return [OnlineJob(scenario, algorithm, given, seed, folder / str(seed)) for seed in seeds]
 
     def judgement(
         self, scenario: Scenario, policy: str, factory: PolicyFactory, backend: str = "engine", traces: int = 0,

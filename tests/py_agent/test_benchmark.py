@@ -18,7 +18,7 @@ from PIL import Image
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
-from py_agent.benchmark.methods import METHODS, Cell, Made, Method, Offline, Planner, Rule
+from py_agent.benchmark.methods import METHODS, BestRule, Cell, Made, Method, Offline, Online, Planner, Rule
 from py_agent.benchmark.results import IDENTITY, VERSION, Results, ResultsRecord, check_unique
 from py_agent.benchmark.scores import Scores
 from py_agent.benchmark.study import ENGINE, Study
@@ -258,7 +258,8 @@ def small_suite() -> Suite:
             "mobility": mobility | {"duration_s": 10}, "episode": {"steps": 10},
         },
         quick=Effort(
-            seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=0, generated_traces=0, candidates=2
+            seeds=2, test_traces=2, gradient_steps=3, replays=1, mixed_traces=0, generated_traces=0, candidates=2,
+            environment_steps=20,
         ),
     )  # fmt: skip
 
@@ -267,6 +268,7 @@ def small_suite() -> Suite:
 def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A method that fails costs its own rows; what is there is not made again; tuning is paid for and counted."""
     small = {"sac": {"hidden": 4, "batch_size": 4}}
+    acting = {"hidden": 4, "environments": 2, "steps_per_update": 10, "batch_size": 10, "epochs": 1}
     methods: Registry[Method] = Registry("method")
     for method in (
         Rule("static", "rules", policy="static"),
@@ -274,6 +276,8 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Planner("planner", "planners", search={"samples": 4, "rounds": 1, "sweeps": 1, "levels": 3}),
         Offline("SAC", "offline RL", training=small, space={"gamma": (0.0, 0.9)}),
         Offline("SAC + CF", "ours", training=small, counterfactual={}),
+        BestRule("best tuned rule", "rules"),
+        Online("online PPO", "online RL", algorithm="online-ppo", training=acting),
         Broken("raises", "controls"),
         Broken("nan", "controls", raises=False),
         Rule("elsewhere", "rules", ("slow",), policy="static"),
@@ -281,6 +285,7 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         methods.register(method)
     monkeypatch.setattr("py_agent.benchmark.study.METHODS", methods)
     monkeypatch.setattr("py_agent.benchmark.workshop._TUNE_TRACES", 2)
+    monkeypatch.setattr("py_agent.benchmark.methods.TUNED", ("integral", "rebuha"))
     suite = small_suite()
     study = Study(suite, (), True, 0, 0, tmp_path, Here())
     results = study.run()
@@ -295,14 +300,16 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {*early["gradient_steps"]} == {1, 2}
     whole = found[(found["error"] == "") & (found["gradient_steps"] == 0)]
     assert whole.groupby("method").size().to_dict() == {
-        "static": 2, "integral, tuned": 2, "planner": 2, "SAC": 4, "SAC + CF": 4
+        "static": 2, "integral, tuned": 2, "planner": 2, "SAC": 4, "SAC + CF": 4, "best tuned rule": 2, "online PPO": 4
     }  # fmt: skip
     tried = whole.groupby("method")["tried"].max()
     assert tried["integral, tuned"] > 10
+    assert tried["best tuned rule"] > tried["integral, tuned"]
     assert tried["SAC"] == 2
     assert tried[["static", "planner", "SAC + CF"]].max() == 0
     assert (whole.groupby("method")["cpu_s"].max() > 0).to_dict() == {
-        "static": False, "integral, tuned": False, "planner": False, "SAC": True, "SAC + CF": True
+        "static": False, "integral, tuned": False, "planner": False, "SAC": True, "SAC + CF": True,
+        "best tuned rule": False, "online PPO": True,
     }  # fmt: skip
     scores = Scores(results)
     planner = scores.score(scores.entries["planner", ""])[0].value
