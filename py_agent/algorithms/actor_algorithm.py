@@ -12,7 +12,7 @@ from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.base import Algorithm, NetworkPolicy
 from py_agent.algorithms.checkpoint import below
 from py_agent.algorithms.config import AlgorithmConfig
-from py_agent.algorithms.networks import Actor, Layout, Normalizer, Residual, stacked
+from py_agent.algorithms.networks import Actor, Layout, Normalizer, Residual, StackedLinear, stacked
 from py_agent.policies.base import Policy
 from sumo_mobility.base.errors import ConfigError
 from sumo_mobility.base.seeds import derive
@@ -40,7 +40,11 @@ class ActorAlgorithm(Algorithm):
                 torch.manual_seed(derive(seed, self.name, "weights"))
                 parts.append({"actor": Actor(self.layout, self.config.hidden, residual), **self._build()})
         for name in parts[0]:
-            setattr(self, name, stacked([part[name] for part in parts], self.device))
+            joined = stacked([part[name] for part in parts], self.device)
+            for module in joined.modules() if isinstance(joined, nn.Module) else ():
+                if isinstance(module, StackedLinear):
+                    module.precision = getattr(torch, self.config.precision)
+            setattr(self, name, joined)
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
 
     @property

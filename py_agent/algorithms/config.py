@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, create_model
 
@@ -27,6 +27,10 @@ class AlgorithmConfig(Contract):
     residual: bool = False
     """Whether the policy corrects the scenario's integral rule, as which it begins; without the rule's proportional
     part."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers in which products of matrices in the networks are computed while they are trained; sums, losses and
+    weights are of float32, and policies act in it. bfloat16 is faster where networks are large and the processor has
+    it (avx512_bf16, amx_bf16, CUDA)."""
     future: str = ""
     """Where the policy takes the UEs to go, one of FUTURES: it is then shown the coming interval as it is to be
     expected, and learns from intervals as they came. Empty: it is shown the last report."""

@@ -63,6 +63,8 @@ class D3rlpyAlgorithm(Algorithm):
             raise ConfigError(
                 f"residual: the networks of '{self.name}' are d3rlpy's, which correct no rule", "leave it out"
             )
+        if self.config.precision != "float32":
+            raise ConfigError(f"precision: the networks of '{self.name}' are d3rlpy's, of float32", "leave it out")
         self._normalizer = Normalizer(self.layout)
         self._learners = []
         for seed in self.seeds:

@@ -121,7 +121,12 @@ class StackedLinear(nn.Module):
     """Independent linear layers side by side, (copies, ..., inputs) to (copies, ..., outputs).
 
     Fewer inputs than there are copies are shared: of S of them, each goes to copies / S layers in a row.
+
+    Attributes:
+        precision: Numbers in which the products are computed; what goes in and comes out is of float32.
     """
+
+    precision = torch.float32
 
     def __init__(self, copies: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -135,7 +140,8 @@ class StackedLinear(nn.Module):
         if self.weight.shape[-1] == 1:  # many times as fast as a product of matrices with one column
             outputs = (rows * self.weight.mT).sum(-1, keepdim=True) + self.bias
         else:
-            outputs = torch.bmm(rows, self.weight).add_(self.bias)
+            product = torch.bmm(rows.to(self.precision), self.weight.to(self.precision))
+            outputs = product.float().add_(self.bias)
         return outputs.unflatten(1, x.shape[1:-1])
 
 

@@ -344,6 +344,7 @@ for _parameter, _values in {
 }.items():  # fmt: skip
     for _value in _values:
         _study(f"{_parameter} {_value:g}", _with(_parameter, _value), {})
+_study("bfloat16", {**PHYSICS, "sac": PHYSICS["sac"] | {"precision": "bfloat16"}}, {})
 for _mixed, _generated in ((0, 20), (40, 0), (10, 5)):
     _counts = {"mixed_traces": _mixed, "generated_traces": _generated}
     _study(f"{_mixed} mixed and {_generated} generated traces", PHYSICS, _counts)

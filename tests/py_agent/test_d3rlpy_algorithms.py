@@ -282,6 +282,8 @@ def test_moments_of_another_network_or_too_few_are_refused(name: str, tmp_path: 
 def test_what_the_networks_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^residual: the networks of 'iql' are d3rlpy's"):
         begun("iql", 5, residual=True)
+    with pytest.raises(ConfigError, match=r"^precision: the networks of 'iql' are d3rlpy's, of float32"):
+        begun("iql", 5, precision="bfloat16")
     learner = begun("iql", 5)
     learner.save(tmp_path / "last.pt")
     with pytest.raises(DataError, match=r"was trained for .* scenario small-v0 has .* by cell \(4\)"):

@@ -72,6 +72,23 @@ def test_quadratic_bandit_is_solved_from_random_data() -> None:
     assert np.abs(actions_of(sac, states) - 0.8 * states).mean() < 0.12
 
 
+@pytest.mark.slow
+def test_products_of_bfloat16_solve_the_bandit_too_and_the_rest_is_float32() -> None:
+    sac = trained(SMALL.model_copy(update={"precision": "bfloat16"}), [bandit(0.8)], [1.0])
+    states = np.random.default_rng(2).uniform(-0.9, 0.9, (100, 2))
+    assert np.abs(actions_of(sac, states) - 0.8 * states).mean() < 0.1
+    exact = trained(SMALL, [bandit(0.8)], [1.0])
+    assert 0 < np.abs(actions_of(sac, states) - actions_of(exact, states)).mean() < 0.1
+    assert {value.dtype for value in sac.actor.state_dict().values()} == {torch.float32}
+    observations = torch.as_tensor(states[None], dtype=torch.float32)
+    mean, _ = sac.actor(observations)
+    assert mean.dtype == torch.float32
+    # What 8 bits of mantissa leave of a product, and not what was computed in float32.
+    reference = Actor(sac.layout, SMALL.hidden)
+    reference.load_state_dict(sac.actor.state_dict())
+    assert 0 < float((mean - reference(observations)[0]).detach().abs().max()) < 0.1
+
+
 @pytest.mark.parametrize(("shares", "sign"), [([1.0, 0.0], 1), ([0.0, 1.0], -1)])
 def test_each_batch_holds_the_sources_in_their_shares(shares: list[float], sign: int) -> None:
     sac = trained(SMALL.model_copy(update={"gradient_steps": 120}), [bandit(0.8), bandit(-0.8)], shares)
