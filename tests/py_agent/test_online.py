@@ -104,8 +104,9 @@ def test_its_policy_is_what_the_library_would_do(name: str, tmp_path: Path, monk
     assert done[:-2].std(axis=0).max() > 1e-4
 
 
-def test_episodes_are_those_of_the_environment(name: str, tmp_path: Path) -> None:
+def test_episodes_are_those_of_the_environment() -> None:
     """Each ends with its last observation and goes on with the first one of the next."""
+    pytest.importorskip("stable_baselines3")
     from py_agent.online.environments import EngineEnvironments
 
     rounds = [TRACES[:2], TRACES[2:4]]
