@@ -313,7 +313,7 @@ _of_the_field("TD3+BC", "td3-bc", gamma=_DISCOUNTS, alpha=(0.5, 2.5, 10.0))
 _of_the_field("IQL", "iql", gamma=_DISCOUNTS, expectile=(0.7, 0.9), weight_temp=(1.0, 3.0, 10.0))
 _of_the_field("CQL", "cql", gamma=_DISCOUNTS, conservative_weight=(0.5, 5.0))
 _of_the_field("DT", "dt", context_size=(5, 20), target_quantile=(0.9, 1.0))
-_of_the_field("MOPO", "mopo", gamma=_DISCOUNTS, penalty=(0.5, 1.0, 5.0))
+_of_the_field("MOPO", "mopo", gamma=_DISCOUNTS, penalty=(0.0, 0.1, 1.0))
 _of_the_field("SAC", "sac", gamma=_DISCOUNTS, bc_weight=(0.0, 1.0, 10.0))
 
 METHODS.register(Online("online PPO", "online RL", algorithm="online-ppo"))

@@ -32,6 +32,8 @@ from sumo_mobility.base.registry import Lazy
 SCENARIO = small_scenario()
 BEST = 0.3
 """The best action of `rows`, in every state."""
+CAREFUL = {"mopo": {"real_share": 0.5, "penalty": 1.0}}
+"""Hyper-parameters where a few hundred rows must do: a model of them is not to be trusted much."""
 
 
 @pytest.fixture(params=list(ALGORITHMS))
@@ -277,7 +279,7 @@ def test_a_file_of_another_version_or_algorithm_is_refused_in_one_line(
 def test_it_does_better_than_the_data_where_one_action_is_the_best(kind: type[Algorithm]) -> None:
     """Half as far from the best reward, which is 0, as the data are in the mean; in one state, so that a bad action is
     not for want of steps."""
-    policy = stepped(begun(kind, spread=0.0), 200).policy(SCENARIO)
+    policy = stepped(begun(kind, spread=0.0, **CAREFUL.get(kind.name, {})), 200).policy(SCENARIO)
     state = np.zeros(observation_size(SCENARIO), np.float32)
     action = policy.act(state, logged().episodes[0].kpis_at(0), np.zeros(len(SCENARIO.neighbor_pairs)))
     assert earned(action[None])[0] > rows(0).columns().rewards.mean().item() / 2
