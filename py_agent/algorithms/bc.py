@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from py_agent.algorithms.actor_algorithm import ActorAlgorithm
@@ -13,7 +12,8 @@ class Bc(ActorAlgorithm):
     """Regression of the data's actions on their observations; rewards are not read.
 
     It tells what of another algorithm's gain is due to the data's own policies: where several of them act, it learns
-    their mean. With the deterministic policy pi(s) = tanh(mean(s)), B rows in the batch and A components of the action:
+    their mean. With the deterministic policy pi(s), which is tanh(mean(s)), or the action of the rule plus that, B rows
+    in the batch and A components of the action:
 
         L = 1/(B A) sum_(s, a) |pi(s) - a|^2
 
@@ -25,7 +25,6 @@ class Bc(ActorAlgorithm):
     name = "bc"
 
     def _learn(self, batch: Transitions) -> dict[str, Tensor]:
-        mean, _ = self.actor(batch.observations)
-        loss = ((torch.tanh(mean) - batch.actions) ** 2).mean((1, 2))
+        loss = ((self.actor.mean_action(batch.observations) - batch.actions) ** 2).mean((1, 2))
         self._descend("actor", loss)
         return {"squared_error": loss}

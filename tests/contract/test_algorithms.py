@@ -285,6 +285,22 @@ def test_it_does_better_than_the_data_where_one_action_is_the_best(kind: type[Al
     assert earned(action[None])[0] > rows(0).columns().rewards.mean().item() / 2
 
 
+def test_behaviour_cloning_that_corrects_a_rule_learns_what_its_policy_then_does() -> None:
+    """Of data that do what the policy did at the beginning there is nothing to learn, whatever the rule does."""
+    kind = ALGORITHMS["bc"].load()
+    before = begun(kind, residual=True).policy(SCENARIO)
+    kpis, nothing = logged().episodes[0].kpis_at(0), np.zeros(len(SCENARIO.neighbor_pairs))
+    observations = np.random.default_rng(0).normal(0, 0.3, (300, observation_size(SCENARIO))).astype(np.float32)
+    taken = np.stack([before.act(one, kpis, nothing) for one in observations])
+    assert np.abs(taken).mean() > 0.2
+    data = Replay.of(observations, taken, np.zeros(300), observations, np.ones(300, bool))
+    learner = kind(kind.Config(hidden=16, residual=True), [data], [1.0], [5], SCENARIO)
+    stepped(learner, 300)
+    after = learner.policy(SCENARIO)
+    error = np.stack([after.act(one, kpis, nothing) for one in observations]) - taken
+    assert np.abs(error).mean() < 0.05
+
+
 def test_it_is_trained_on_logged_data_alone_and_its_directory_says_how(kind: type[Algorithm], tmp_path: Path) -> None:
     parameters = {"hidden": 8, "batch_size": 8, "gradient_steps": 4}
     config = TrainConfig.of(kind.name).parse({kind.name: parameters, "checkpoint_every": 2}, "test")
