@@ -13,6 +13,7 @@ import pandas as pd
 
 from cf_augment.augment import augment
 from cf_augment.dataset import Episode, EpisodeMetadata, Provenance, read_dataset, write_dataset
+from cf_augment.physics.closed_form.backend import EngineBackend
 from ns3_scenarios.scenario import Scenario
 from py_agent.algorithms.config import TrainConfig
 from py_agent.collect import simulation_work
@@ -21,7 +22,7 @@ from py_agent.metrics import episode_metrics
 from py_agent.online.registry import ONLINE
 from py_agent.online.train import train_online
 from py_agent.policies import PolicyFactory, policy_factory
-from py_agent.rollout import run_episode
+from py_agent.rollout import run_engine_episodes, run_episode
 from py_agent.rundir import checkpoint_after, last_checkpoint
 from py_agent.train import train
 from py_agent.tune import at_edge, best_of, policy_text, tune
@@ -29,6 +30,9 @@ from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.files import replacing, write_text
 from sumo_mobility.pipeline import load_map
 from sumo_mobility.trace import MobilityTrace
+
+_AT_ONCE = 25
+"""Episodes that the engine plays side by side."""
 
 
 @dataclass(frozen=True)
@@ -294,14 +298,23 @@ def played(
         backend: One of BACKENDS.
     """
     made = {trace: MobilityTrace.read(path) for trace, path in traces.items()}
+    records = [
+        EpisodeMetadata(
+            scenario_id=scenario.id, trace_name=trace, policy=name, seed=seed, backend=backend,
+            provenance=Provenance(action_source=name),
+        )
+        for trace in made
+    ]  # fmt: skip
+    if backend == EngineBackend.name:
+        for first in range(0, len(made), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            driven = [*made.values()][some]
+            yield from run_engine_episodes(scenario, driven, [factory(scenario) for _ in driven], records[some])
+        return
     env = MlbEnv(scenario, open_backend(scenario, backend), list(made.values()))
     try:
         policy = factory(scenario)
-        for index, trace in enumerate(made):
-            metadata = EpisodeMetadata(
-                scenario_id=scenario.id, trace_name=trace, policy=name, seed=seed, backend=backend,
-                provenance=Provenance(action_source=name),
-            )  # fmt: skip
-            yield run_episode(env, policy, metadata, index)
+        for index, record in enumerate(records):
+            yield run_episode(env, policy, record, index)
     finally:
         env.close()
