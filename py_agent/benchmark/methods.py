@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -18,7 +18,7 @@ from py_agent.algorithms.base import trained_policy
 from py_agent.algorithms.recipes import PHYSICS, SLOW
 from py_agent.benchmark.suites import Data, Suite
 from py_agent.benchmark.tasks import LoggedJob, TrainJob, Tuned
-from py_agent.benchmark.workshop import Workshop
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import Job
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.policies.planner import GreedyPlanner
@@ -26,6 +26,20 @@ from py_agent.rundir import last_checkpoint
 from sumo_mobility.base.registry import Registry
 from sumo_mobility.base.seeds import stream
 
+
+def _counts(effort: Effort, mixed: int, generated: int) -> Effort:
+    return effort.model_copy(update={"mixed_traces": mixed, "generated_traces": generated})
+
+
+COUNTERFACTUAL: Mapping[str, Callable[[Effort], Effort]] = {
+    "all": lambda effort: effort,
+    "replay": lambda effort: _counts(effort, 0, 0),
+    "mixing": lambda effort: _counts(effort, effort.mixed_traces + effort.generated_traces, 0),
+    "generation": lambda effort: _counts(effort, 0, effort.mixed_traces + effort.generated_traces),
+    "a quarter": lambda effort: _counts(effort, effort.mixed_traces // 4, effort.generated_traces // 4),
+}
+"""Traces beside the logged ones, given how much is done: mixed crowds and drawn traces; none, so that the logged ones
+are replayed alone; as many of one kind; a quarter of both."""
 _DEVELOPMENT_TRACES = 8
 """Logged traces from which candidates learn; they are judged on others."""
 
@@ -165,14 +179,14 @@ class Offline(Method):
     Attributes:
         algorithm: One of ALGORITHMS.
         training: Fields of its `TrainConfig`.
-        counterfactual: Fields of the effort's counts of counterfactual traces that differ; None: it learns from what
-            was logged alone.
+        counterfactual: Which counterfactual traces it has, one of COUNTERFACTUAL; None: it learns from what was logged
+            alone.
         space: Values of the algorithm's hyper-parameters; a candidate has one of each. Empty: nothing is tuned.
     """
 
     algorithm: str = "sac"
     training: Mapping[str, Any] = field(default_factory=dict)
-    counterfactual: Mapping[str, int] | None = None
+    counterfactual: str | None = None
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     learns = True
@@ -194,7 +208,7 @@ class Offline(Method):
         """Yields what trains with each of several hyper-parameters, by the names of their directories."""
         augmented = None
         if self.counterfactual is not None:
-            augmented = workshop.augmented(logged, workshop.effort.model_copy(update=dict(self.counterfactual)))
+            augmented = workshop.augmented(logged, COUNTERFACTUAL[self.counterfactual](workshop.effort))
             yield [augmented]
         jobs = [
             replace(workshop.training(name, logged, augmented, training, self.algorithm), seeds=seeds)
@@ -267,8 +281,6 @@ METHODS: Registry[Method] = Registry("method")
 
 _ALL = ("reference", "slow", "studies")
 _SLOW_SEARCH = {"samples": 60, "rounds": 2, "sweeps": 2}
-_ALL_REPLAY = {"mixed_traces": 0, "generated_traces": 0}
-_MIXED = {"mixed_traces": 60, "generated_traces": 0}
 _FIELD = {"hidden": 64, "batch_size": 64}
 """The size of all networks and batches, so that costs can be compared."""
 
@@ -321,18 +333,16 @@ METHODS.register(Online("online SAC", "online RL", algorithm="online-sac"))
 
 METHODS.register(
     Offline(
-        "SAC + CF, no physics", "controls", ("reference",), counterfactual={},
+        "SAC + CF, no physics", "controls", ("reference",), counterfactual="all",
         training={"counterfactual_share": PHYSICS["counterfactual_share"], "sac": _FIELD},
     )
 )  # fmt: skip
-METHODS.register(
-    Offline("SAC + exact replay", "controls", ("reference",), training=PHYSICS, counterfactual=_ALL_REPLAY)
-)
-METHODS.register(Offline("SAC + mixing", "controls", ("reference",), training=PHYSICS, counterfactual=_MIXED))
-METHODS.register(Offline("SAC + CF", "ours", ("reference", "studies"), training=PHYSICS, counterfactual={}))
+METHODS.register(Offline("SAC + exact replay", "controls", ("reference",), training=PHYSICS, counterfactual="replay"))
+METHODS.register(Offline("SAC + mixing", "controls", ("reference",), training=PHYSICS, counterfactual="mixing"))
+METHODS.register(Offline("SAC + CF", "ours", ("reference", "studies"), training=PHYSICS, counterfactual="all"))
 
 
-def _study(name: str, training: Mapping[str, Any], counterfactual: Mapping[str, int]) -> None:
+def _study(name: str, training: Mapping[str, Any], counterfactual: str = "all") -> None:
     METHODS.register(
         Offline(f"SAC + CF, {name}", "studies", ("studies",), training=training, counterfactual=counterfactual)
     )
@@ -343,26 +353,25 @@ for _parameter, _values in {
     "physics_last_temperature_db": (0.05, 0.5), "target_entropy_per_action": (0,),
 }.items():  # fmt: skip
     for _value in _values:
-        _study(f"{_parameter} {_value:g}", _with(_parameter, _value), {})
-_study("bfloat16", {**PHYSICS, "sac": PHYSICS["sac"] | {"precision": "bfloat16"}}, {})
-for _mixed, _generated in ((0, 20), (40, 0), (10, 5)):
-    _counts = {"mixed_traces": _mixed, "generated_traces": _generated}
-    _study(f"{_mixed} mixed and {_generated} generated traces", PHYSICS, _counts)
+        _study(f"{_parameter} {_value:g}", _with(_parameter, _value))
+_study("bfloat16", {**PHYSICS, "sac": PHYSICS["sac"] | {"precision": "bfloat16"}})
+for _kind in ("mixing", "generation", "a quarter"):
+    _study(f"{_kind} of traces", PHYSICS, _kind)
 
 METHODS.register(
     Offline(
         "SAC + exact replay, dead reckoning", "controls", ("slow",), training=_shown("dead-reckoning"),
-        counterfactual=_ALL_REPLAY,
+        counterfactual="replay",
     )
 )  # fmt: skip
 METHODS.register(
     Offline(
         "SAC + mixing, neighbours", "controls", ("slow",), training=_shown("neighbors"),
-        counterfactual={"mixed_traces": 75, "generated_traces": 0},
+        counterfactual="mixing",
     )
 )  # fmt: skip
 METHODS.register(
-    Offline("SAC + exact replay, causal model", "controls", ("slow",), training=SLOW, counterfactual=_ALL_REPLAY)
+    Offline("SAC + exact replay, causal model", "controls", ("slow",), training=SLOW, counterfactual="replay")
 )
-METHODS.register(Offline("SAC + CF, late reports", "controls", ("slow",), training=_shown(""), counterfactual={}))
-METHODS.register(Offline("SAC + CF, causal model", "ours", ("slow",), training=SLOW, counterfactual={}))
+METHODS.register(Offline("SAC + CF, late reports", "controls", ("slow",), training=_shown(""), counterfactual="all"))
+METHODS.register(Offline("SAC + CF, causal model", "ours", ("slow",), training=SLOW, counterfactual="all"))

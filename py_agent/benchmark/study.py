@@ -66,8 +66,7 @@ class Attempt:
         try:
             self.job.run(lambda work: None)
         except Exception as error:  # a method of anyone may raise anything
-            said = error.message if isinstance(error, MlbError) else "".join(traceback.format_exception_only(error))
-            write_text(self.failed, said.strip().splitlines()[0] + "\n")
+            write_text(self.failed, _said(error) + "\n")
         advance(self.work)
 
 
@@ -98,11 +97,17 @@ class Trial:
         except StopIteration as end:
             self.made = end.value
         except Exception as error:  # as of an attempt
-            self.error = str(error).splitlines()[0]
+            self.error = _said(error)
         return []
 
-    def judgements(self, made: Made) -> dict[tuple[str, int, int], JudgeJob]:
-        """Returns how its policies are judged."""
+    def judge(self) -> None:
+        """Says how its policies are to be judged, if it was made."""
+        try:
+            self.judged = self._judgements(self.made) if self.made else {}
+        except Exception as error:  # as of an attempt: a policy of anyone's method may have no file
+            self.error = _said(error)
+
+    def _judgements(self, made: Made) -> dict[tuple[str, int, int], JudgeJob]:
         cell, data = self.cell, self.cell.data
         name = f"{self.method.name} {data.name}" if data else self.method.name
 
@@ -210,11 +215,10 @@ class Study:
                 errors = [failed[job.path] for job in jobs if job.path in failed]
                 trial.error = trial.error or (errors[0] if errors else "")
         for trial in self.trials:
-            if trial.made:
-                trial.judged = trial.judgements(trial.made)
+            trial.judge()
+        self._keep_apart()
         judgements = [job for trial in self.trials for job in trial.judged.values()]
         failed = self._try(judgements, f"{name}: judgement")
-        self._keep_apart()
         rows = [row for trial in self.trials for row in trial.rows(failed)]
         for row in rows:
             if row["error"]:
@@ -279,6 +283,12 @@ def _chosen(suite: Suite, names: Sequence[str]) -> list[Method]:
             raise ConfigError(f"method '{name}': is not tried in suite {suite.name}", "name another one")
     wanted = {*names, suite.floor, suite.ceiling, STATIC} if names else set(of_track)
     return [METHODS[name] for name in of_track if name in wanted]
+
+
+def _said(error: Exception) -> str:
+    """Returns the first line of what an error says, with its kind if it is none of this project's."""
+    said = error.message if isinstance(error, MlbError) else "".join(traceback.format_exception_only(error))
+    return said.strip().splitlines()[0]
 
 
 def _fingerprint(trial: Trial) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -242,6 +243,7 @@ class OnlineJob:
         config = ONLINE[self.algorithm].load().Config.parse(dict(self.training), f"training in {self.folder}")
         started = time.process_time()
         contexts = self.scenario.mobility.test_contexts
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a training that was interrupted as it was being written
         train_online(self.algorithm, self.scenario, self.folder, config, self.seed, contexts)
         write_text(self.path, json.dumps({"cpu_s": time.process_time() - started}) + "\n")
         advance(self.work)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,19 @@ from PIL import Image
 
 from ns3_scenarios.kpis import StepKpis
 from ns3_scenarios.scenario import Preset, Scenario
-from py_agent.benchmark.methods import METHODS, BestRule, Cell, Made, Method, Offline, Online, Planner, Rule
+from py_agent.algorithms.base import trained_policy
+from py_agent.benchmark.methods import (
+    COUNTERFACTUAL,
+    METHODS,
+    BestRule,
+    Cell,
+    Made,
+    Method,
+    Offline,
+    Online,
+    Planner,
+    Rule,
+)
 from py_agent.benchmark.results import IDENTITY, VERSION, Results, ResultsRecord, check_unique
 from py_agent.benchmark.scores import Scores
 from py_agent.benchmark.study import ENGINE, Study
@@ -238,15 +251,16 @@ class Nan:
 
 @dataclass(frozen=True)
 class Broken(Method):
-    """A method that raises, or whose policy returns NaN."""
+    """A method that raises and says nothing, whose policy returns NaN, or whose policy has no file."""
 
-    raises: bool = True
+    kind: str = "raises"
 
     def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
         yield []
-        if self.raises:
-            raise ZeroDivisionError("nothing to divide by")
-        return Made([Nan])
+        if self.kind == "raises":
+            raise ZeroDivisionError
+        lost = partial(trained_policy, checkpoint=Path("missing.pt"))
+        return Made([lost if self.kind == "no file" else Nan])
 
 
 def small_suite() -> Suite:
@@ -275,11 +289,12 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Rule("integral, tuned", "rules", policy="integral", tuned=True),
         Planner("planner", "planners", search={"samples": 4, "rounds": 1, "sweeps": 1, "levels": 3}),
         Offline("SAC", "offline RL", training=small, space={"gamma": (0.0, 0.9)}),
-        Offline("SAC + CF", "ours", training=small, counterfactual={}),
+        Offline("SAC + CF", "ours", training=small, counterfactual="all"),
         BestRule("best tuned rule", "rules"),
         Online("online PPO", "online RL", algorithm="online-ppo", training=acting),
         Broken("raises", "controls"),
-        Broken("nan", "controls", raises=False),
+        Broken("nan", "controls", kind="nan"),
+        Broken("no file", "controls", kind="no file"),
         Rule("elsewhere", "rules", ("slow",), policy="static"),
     ):
         methods.register(method)
@@ -292,9 +307,10 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = results.rows
     assert not found.duplicated(IDENTITY).any()
     failed = found[found["error"] != ""].set_index("method")["error"]
-    assert failed["raises"] == "nothing to divide by"
+    assert failed["raises"] == "ZeroDivisionError"
+    assert "missing.pt" in failed["no file"]
     assert "nan" in failed["nan"].lower()
-    assert set(failed.index) == {"raises", "nan"}
+    assert set(failed.index) == {"raises", "nan", "no file"}
     early = found[found["gradient_steps"] > 0]
     assert {*early["method"]} == {"SAC", "SAC + CF"}
     assert {*early["gradient_steps"]} == {1, 2}
@@ -351,6 +367,19 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copy(path, path.with_name(f"train-000{path.suffix}"))
     with pytest.raises(DataError, match=r"train-000\.parquet: is the same trace as .*test-000\.parquet"):
         Study(suite, ("SAC",), True, 0, 0, tmp_path, Here()).run()
+
+
+def test_controls_have_as_many_traces_as_ours_however_much_is_done() -> None:
+    for effort in (suite.effort for suite in SUITES.values()):
+        for given in (effort, effort.model_copy(update={"mixed_traces": 3, "generated_traces": 2})):
+            total = given.mixed_traces + given.generated_traces
+            made = {kind: counts(given) for kind, counts in COUNTERFACTUAL.items()}
+            assert (made["mixing"].mixed_traces, made["mixing"].generated_traces) == (total, 0)
+            assert (made["generation"].mixed_traces, made["generation"].generated_traces) == (0, total)
+            assert made["replay"].mixed_traces + made["replay"].generated_traces == 0
+            assert made["all"] == given
+    named = {each.counterfactual for each in METHODS.values() if isinstance(each, Offline)}
+    assert named - {None} <= COUNTERFACTUAL.keys()
 
 
 def test_candidates_begin_with_the_methods_own_parameters_and_differ() -> None:
