@@ -38,7 +38,7 @@ def remember(policies: Mapping[str, PolicyFactory], directory: Path, logged: Col
             raise DataError(f"{path}: does not say in text what each policy was")
     except DataError as error:
         raise DataError(error.message, "choose another directory") from None
-    now = {name: _identity(factory) for name, factory in policies.items()}
+    now = {name: identity_of(factory) for name, factory in policies.items()}
     any_played = any(stem.startswith(BATCH) for stem in played)
     for name, identity in now.items():
         of_policy = re.compile(rf".*-{re.escape(name)}-\d+")
@@ -51,15 +51,18 @@ def remember(policies: Mapping[str, PolicyFactory], directory: Path, logged: Col
     write_text(path, json.dumps(known | now, indent=2) + "\n")
 
 
-def _identity(factory: PolicyFactory) -> str:
-    """Name and arguments of a policy; a file counts by its content, and a policy within it by its own identity."""
+def identity_of(factory: PolicyFactory) -> str:
+    """Returns name and arguments of what makes a policy.
+
+    A file counts by its content, and a policy within it by its own identity.
+    """
     if not isinstance(factory, partial):
         return getattr(factory, "__qualname__", repr(factory))
     given = [*map(_argument, factory.args), *(f"{name}={_argument(v)}" for name, v in factory.keywords.items())]
-    return f"{_identity(factory.func)}({', '.join(given)})"
+    return f"{identity_of(factory.func)}({', '.join(given)})"
 
 
 def _argument(value: object) -> str:
     if isinstance(value, Path):
         return f"sha256:{sha256(value)}"
-    return _identity(value) if callable(value) else repr(value)
+    return identity_of(value) if callable(value) else repr(value)

@@ -113,12 +113,17 @@ def _takes(made: Any, scenario: Scenario, parameters: Mapping[str, float]) -> bo
     return True
 
 
+def tunable_policies() -> list[str]:
+    """Returns the names of the policies that declare a search."""
+    return [name for name, entry in POLICIES.items() if isinstance(getattr(entry.load(), "SEARCH", None), Search)]
+
+
 def _tunable(policy: str) -> tuple[Any, Search]:
     """Returns a policy's class and its search."""
     made = POLICIES[policy].load()
     search = getattr(made, "SEARCH", None)
     if not isinstance(search, Search):
-        others = ", ".join(name for name, entry in POLICIES.items() if hasattr(entry.load(), "SEARCH"))
+        others = ", ".join(tunable_policies())
         raise ConfigError(f"policy '{policy}' has nothing to tune", f"tune one of {others}")
     return made, search
 

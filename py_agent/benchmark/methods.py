@@ -23,6 +23,7 @@ from py_agent.jobs import Job
 from py_agent.policies import PolicyFactory, policy_factory
 from py_agent.policies.planner import GreedyPlanner
 from py_agent.rundir import last_checkpoint
+from py_agent.tune import tunable_policies
 from sumo_mobility.base.registry import Registry
 from sumo_mobility.base.seeds import stream
 
@@ -135,7 +136,7 @@ class BestRule(Method):
 
     def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
         """See `Method.make`."""
-        jobs = [cell.workshop.tuning(cell.source, policy) for policy in TUNED]
+        jobs = [cell.workshop.tuning(cell.source, policy) for policy in tunable_policies()]
         yield jobs
         found = [Tuned.read_json(job.path) for job in jobs]
         best = max(found, key=lambda tuned: tuned.reward)
@@ -155,7 +156,7 @@ class Planner(Method):
 
     def make(self, cell: Cell) -> Generator[Sequence[Job], None, Made]:
         """See `Method.make`."""
-        yield []
+        yield []  # nothing has to be done first
         return Made([partial(GreedyPlanner, **self.search)])
 
 
@@ -273,9 +274,6 @@ def _logged(cell: Cell) -> LoggedJob:
     return cell.workshop.logged(cell.source, cell.data.name, cell.data.train_traces, cell.data.test_traces)
 
 
-TUNED = ("integral", "son-step", "onos-mlb", "rebuha", "cmf-map")
-"""The policies that can be tuned."""
-
 METHODS: Registry[Method] = Registry("method")
 """All methods by name, in the order in which results list them."""
 
@@ -299,7 +297,7 @@ def _with(parameter: str, value: float) -> Mapping[str, Any]:
 
 METHODS.register(Rule("static", "rules", _ALL, policy="static"))
 METHODS.register(Rule("random", "rules", policy="random"))
-for _policy in TUNED:
+for _policy in tunable_policies():
     METHODS.register(Rule(_policy, "rules", policy=_policy))
     METHODS.register(Rule(f"{_policy}, tuned", "rules", policy=_policy, tuned=True))
 METHODS.register(BestRule("best tuned rule", "rules", _ALL))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ns3_scenarios.rule import Rule
 from ns3_scenarios.scenario import Scenario
 from py_agent.benchmark.tasks import AugmentJob, JudgeJob, LoggedJob, OnlineJob, TrainJob, TuneJob
+from py_agent.identities import identity_of
 from py_agent.jobs import Executor, Job
 from py_agent.policies import PolicyFactory
 from py_agent.tune import tune
 from sumo_mobility.base.contract import Contract
 from sumo_mobility.base.errors import StorageError
-from sumo_mobility.base.files import sha256
 from sumo_mobility.base.seeds import derive
 from sumo_mobility.pipeline import make_traces
 from sumo_mobility.trace import MobilityTrace
@@ -152,10 +153,11 @@ class Workshop:
             choices: From how many choices of the data there are trainings.
         """
         own = training.get(algorithm, {}) | {"gradient_steps": self.effort.gradient_steps}
-        folder = (augmented or logged).path.parent / _slug(method)
-        seeds = self.effort.seeds // choices
         schedule = {"checkpoint_every": max(1, self.effort.gradient_steps // _CHECKPOINTS)}
-        return TrainJob(logged, augmented, algorithm, {**training, **schedule, algorithm: own}, seeds, folder)
+        given = {**training, **schedule, algorithm: own}
+        # Whoever changes a recipe must not find the policy of the one before.
+        folder = (augmented or logged).path.parent / f"{_slug(method)}-{_digest(json.dumps(given, sort_keys=True))}"
+        return TrainJob(logged, augmented, algorithm, given, self.effort.seeds // choices, folder)
 
     def acting(self, scenario: Scenario, method: str, algorithm: str, training: Mapping[str, Any]) -> list[OnlineJob]:
         """Returns the trainings of an online algorithm, one for each seed, in the only test context of a scenario."""
@@ -179,9 +181,8 @@ class Workshop:
             split: On which traces: "test", or "tune".
         """
         files = self.traces(scenario, split, traces or (self.effort.test_traces if split == "test" else _TUNE_TRACES))
-        given = factory.keywords.get("checkpoint") if isinstance(factory, partial) else None
-        what = f"{_slug(policy)}-{sha256(given)[:12]}" if given else _slug(policy)
-        path = self._directory / scenario.id / f"judged-{split}-{backend}-{len(files)}" / f"{what}.parquet"
+        name = f"{_slug(policy)}-{_digest(identity_of(factory))}.parquet"
+        path = self._directory / scenario.id / f"judged-{split}-{backend}-{len(files)}" / name
         return JudgeJob(scenario, files, policy, factory, backend, path)
 
     def run(self, jobs: Sequence[Job], title: str) -> None:
@@ -195,6 +196,10 @@ def _keep(record: Contract, path: Path) -> None:
         record.write_json(path)
     elif type(record).read_json(path) != record:
         raise StorageError(f"{path}: what is kept there was made of something else", "choose another --directory")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _slug(text: str) -> str:

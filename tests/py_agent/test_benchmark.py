@@ -36,9 +36,10 @@ from py_agent.benchmark.results import IDENTITY, VERSION, Results, ResultsRecord
 from py_agent.benchmark.scores import Scores
 from py_agent.benchmark.study import ENGINE, Study
 from py_agent.benchmark.suites import SUITES, Data, Suite
-from py_agent.benchmark.workshop import Effort
+from py_agent.benchmark.workshop import Effort, Workshop
 from py_agent.jobs import Executor, Job
 from py_agent.metrics import METRICS
+from py_agent.policies import policy_factory
 from py_agent.report.benchmark_page import write_benchmark_page
 from py_agent.report.benchmark_replay import write_benchmark_replay
 from sumo_mobility.base.arrays import Floats, Singles
@@ -300,7 +301,7 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         methods.register(method)
     monkeypatch.setattr("py_agent.benchmark.study.METHODS", methods)
     monkeypatch.setattr("py_agent.benchmark.workshop._TUNE_TRACES", 2)
-    monkeypatch.setattr("py_agent.benchmark.methods.TUNED", ("integral", "rebuha"))
+    monkeypatch.setattr("py_agent.benchmark.methods.tunable_policies", lambda: ["integral", "rebuha"])
     suite = small_suite()
     study = Study(suite, (), True, 0, 0, tmp_path, Here())
     results = study.run()
@@ -367,6 +368,18 @@ def test_a_small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copy(path, path.with_name(f"train-000{path.suffix}"))
     with pytest.raises(DataError, match=r"train-000\.parquet: is the same trace as .*test-000\.parquet"):
         Study(suite, ("SAC",), True, 0, 0, tmp_path, Here()).run()
+
+
+def test_what_is_kept_is_of_the_recipe_that_made_it(tmp_path: Path) -> None:
+    suite = small_suite()
+    workshop, (scenario,) = Workshop(tmp_path, 0, suite.quick, Here()), suite.scenarios()
+    logged = workshop.logged(scenario, "2 traces", 0, 0)
+    recipes: list[dict[str, Any]] = [{"sac": {"gamma": 0.5}}, {"sac": {"gamma": 0.9}}, {"sac": {"gamma": 0.5}}]
+    first, other, same = (workshop.training("SAC", logged, None, recipe).folder for recipe in recipes)
+    assert first == same != other
+    policies = (policy_factory(text) for text in ("rebuha:weight_db=4", "rebuha:weight_db=8", "rebuha:weight_db=4"))
+    first, other, same = (workshop.judgement(scenario, "rule", policy).path for policy in policies)
+    assert first == same != other
 
 
 def test_controls_have_as_many_traces_as_ours_however_much_is_done() -> None:
